@@ -1,0 +1,150 @@
+"""Everything that can go wrong, drawn once.
+
+LicsyncError                    everything this program raises on purpose
+├── ConfigError                 what the operator wrote; all mistakes at once; exit 2
+├── LockedError                 another process holds a lock; exit 11
+├── StateError                  the state file
+│   ├── StateNewerError         written by a newer version; left untouched; exit 2
+│   └── StateUnwritableError    disk full, read-only, wrong owner
+└── RunError                    one instance failed; carries a code, the cause in words and one next step
+    └── RemoteError             a far side answered wrongly or not at all; may say when to come back
+
+A failure of one instance is an exception only inside its run; above `run.py` it is a value (`Run.code`). Only `cli/` turns errors into
+words and exit codes. `docs/runbook.md` has an entry for every `Code`, which a test checks.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+
+
+class Code(StrEnum):
+    """The name of a cause. Stable: operators search for it, alerts carry it."""
+
+    # credentials
+    CREDENTIAL_MISSING = "credential_missing"
+    CREDENTIAL_MALFORMED = "credential_malformed"
+    # no answer, or not a whole one
+    UNREACHABLE = "unreachable"
+    TLS_FAILED = "tls_failed"
+    TIMEOUT = "timeout"
+    CONNECTION_LOST = "connection_lost"
+    TRUNCATED = "truncated"
+    TOO_LARGE = "too_large"
+    REDIRECT_REFUSED = "redirect_refused"
+    # an answer that says no
+    UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    API_VERSION_RETIRED = "api_version_retired"
+    REJECTED = "rejected"
+    RATE_LIMITED = "rate_limited"
+    MAINTENANCE = "maintenance"
+    SERVER_ERROR = "server_error"
+    BAD_RESPONSE = "bad_response"
+    # the report
+    REPORT_TIMEOUT = "report_timeout"
+    REPORT_NOT_CSV = "report_not_csv"
+    REPORT_HEADER_CHANGED = "report_header_changed"
+    REPORT_MALFORMED = "report_malformed"
+    REPORT_TRUNCATED = "report_truncated"
+    REPORT_CONFLICTING_ROWS = "report_conflicting_rows"
+    REPORT_UNUSABLE_ROWS = "report_unusable_rows"
+    EMPTY_USAGE = "empty_usage"
+    INCOMPLETE_USAGE = "incomplete_usage"
+    # identity
+    SERVER_ID_UNKNOWN = "server_id_unknown"
+    SERVER_ID_AMBIGUOUS = "server_id_ambiguous"
+    # delivery and read-back
+    UPLOAD_TOO_LARGE = "upload_too_large"
+    UPLOAD_REFUSED = "upload_refused"
+    UPLOAD_CONFLICT = "upload_conflict"
+    UPLOAD_FAILED = "upload_failed"
+    SYNC_FAILED = "sync_failed"
+    NOT_CONFIRMED = "not_confirmed"
+    COUNT_DRIFT = "count_drift"
+    # ourselves
+    STATE_UNWRITABLE = "state_unwritable"
+    STATE_DAMAGED = "state_damaged"
+    LOCKED = "locked"
+    INTERNAL = "internal"
+
+
+class LicsyncError(Exception):
+    """Base of everything this program raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in the configuration: where it is, what is wrong, and what to do."""
+
+    where: str
+    what: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}" + (f" ({self.hint})" if self.hint else "")
+
+
+class ConfigError(LicsyncError):
+    """The configuration cannot be used. `problems` holds every mistake, in the order of the file's tables."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("; ".join(map(str, problems)))
+        self.problems = problems
+
+
+class LockedError(LicsyncError):
+    """Another process holds `path`; `holder` says who in words, where that could be read."""
+
+    def __init__(self, path: Path, holder: str | None) -> None:
+        super().__init__(f"{path} is held by {holder or 'another process'}")
+        self.path = path
+        self.holder = holder
+
+
+class StateError(LicsyncError):
+    """The state file cannot be used as it is."""
+
+
+class StateNewerError(StateError):
+    """The state file was written by a newer version of this program; it is left untouched."""
+
+
+class StateUnwritableError(StateError):
+    """The state file cannot be written: the disk is full, read-only, or belongs to somebody else."""
+
+
+class RunError(LicsyncError):
+    """One instance failed. `code` names the cause, `cause` says it, `next_step` is the one thing to do now."""
+
+    def __init__(self, code: Code, cause: str, next_step: str) -> None:
+        super().__init__(f"{code}: {cause}")
+        self.code = code
+        self.cause = cause
+        self.next_step = next_step
+
+
+class RemoteError(RunError):
+    """A far side answered wrongly or not at all.
+
+    Attributes:
+        transient: Whether the same request may succeed later without anybody changing anything.
+        retry_after: How long the far side asked to be left alone; None where it did not say.
+    """
+
+    def __init__(
+        self,
+        code: Code,
+        cause: str,
+        next_step: str,
+        *,
+        transient: bool = False,
+        retry_after: timedelta | None = None,
+        status: int | None = None,
+    ) -> None:
+        super().__init__(code, cause, next_step)
+        self.transient = transient
+        self.retry_after = retry_after
+        self.status = status

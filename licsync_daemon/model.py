@@ -1,0 +1,315 @@
+"""The values every part of the program speaks in.
+
+Standard library only. Instants are aware UTC and end in `_at`; durations are `timedelta`. Nothing here reads a clock or does I/O.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+
+from licsync_daemon.errors import Code
+
+# ---------------------------------------------------------------- configuration, as plain values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """One place requests go to, and how to get there.
+
+    Attributes:
+        url: Base address without a trailing slash.
+        proxy: Address of an HTTP proxy, `"env"` to obey the environment's proxy variables, or None for a direct connection.
+        proxy_auth: Names under which a `USER:PASSWORD` line for the proxy is sought, most specific first.
+        ca_file: PEM file with the authorities to trust instead of the system's.
+        token: Names under which the token is sought, most specific first.
+    """
+
+    url: str
+    proxy: str | None = None
+    proxy_auth: tuple[str, ...] = ()
+    ca_file: Path | None = None
+    token: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportSource:
+    """Read an instance through its site-admin report `all_users.csv`.
+
+    Attributes:
+        at: The instance itself.
+        username: The site administrator whose classic token (`site_admin`) is used; basic authentication wants both.
+        report_timeout: How long the instance may answer 202 while it builds the report.
+        api_version: Sent as `X-GitHub-Api-Version`; None sends no such header (before GHES 3.9).
+    """
+
+    at: Destination
+    username: str
+    report_timeout: timedelta = timedelta(minutes=30)
+    api_version: str | None = "2022-11-28"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpDelivery:
+    """Send the usage document to an HTTPS endpoint that keeps the contract in `docs/delivery-openapi.yaml`."""
+
+    at: Destination
+    confirm_timeout: timedelta = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloudAccount:
+    """The one cloud enterprise that every instance maps to."""
+
+    at: Destination
+    enterprise: str
+    api_version: str = "2022-11-28"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """When an instance is due: a five-field cron expression read on the wall clock of one IANA zone."""
+
+    cron: str
+    timezone: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """One GitHub Enterprise Server instance as configured."""
+
+    name: str
+    hostname: str
+    server_id: str | None
+    enabled: bool
+    schedule: Schedule
+    max_age: timedelta
+    source: ReportSource
+    delivery: HttpDelivery
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Everything the program was told, checked and with defaults laid under it."""
+
+    state_dir: Path
+    credentials_dir: Path
+    cloud: CloudAccount
+    instances: tuple[Instance, ...]
+    max_concurrent_runs: int
+    log_level: str
+
+    def instance(self, name: str) -> Instance | None:
+        return next((one for one in self.instances if one.name == name), None)
+
+
+# ---------------------------------------------------------------- usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One usable row of a report: a user account on one instance."""
+
+    id: int
+    login: str
+    email: str  # "" where the account has no address
+    suspended: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageCounts:
+    """What a collection found. `rows == sent + suspended + unusable`."""
+
+    rows: int = 0
+    sent: int = 0
+    suspended: int = 0
+    unusable: int = 0
+    without_address: int = 0  # of those sent
+    total_users: int | None = None  # the instance's own count of its users
+    seats_used: int | None = None  # the instance's own count of its seats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who an instance is towards the cloud. Rows match by `server_id` when both sides have one, else by hostname."""
+
+    hostname: str
+    server_id: str | None
+
+
+# ---------------------------------------------------------------- what the cloud says
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncEntry:
+    """One row of `license-sync-status`. All None in the last three: never synced."""
+
+    server_id: str | None
+    hostname: str | None
+    date: datetime | None  # the cloud's own clock, whole seconds
+    status: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncStatus:
+    """One reply of `license-sync-status`: every server the cloud knows, and the cloud's own time of answering."""
+
+    entries: tuple[SyncEntry, ...]
+    answered_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeatTotals:
+    """Seats of the cloud account, as `consumed-licenses` gives them on every page; None where the reply leaves one out."""
+
+    consumed: int | None
+    purchased: int | None
+
+
+class UploadState(StrEnum):
+    """What a delivery endpoint says of an upload."""
+
+    PENDING = "PENDING"
+    SUCCESS = "SUCCESS"
+    FAILURE = "FAILURE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """Answer to a question about one upload. `state` is None where the endpoint cannot be asked."""
+
+    state: UploadState | None
+    error: str = ""
+
+
+# ---------------------------------------------------------------- runs and deliveries
+
+
+class RunState(StrEnum):
+    """Where a run is. Open states move on later, by themselves; final ones never change."""
+
+    RUNNING = "running"  # a process is at it now
+    DELIVERED = "delivered"  # open: accepted by the endpoint, the cloud has not confirmed it yet
+    CONFIRMED = "confirmed"  # final: delivered by us and read back from the cloud
+    FAILED = "failed"  # final: an error with a code; the previous confirmed state stands
+    SKIPPED = "skipped"  # final: nothing was to be done; never recorded
+    INTERRUPTED = "interrupted"  # final: the process ended in mid-run; the slot is still due
+
+    @property
+    def is_final(self) -> bool:
+        return self not in {RunState.RUNNING, RunState.DELIVERED}
+
+
+class Trigger(StrEnum):
+    """Who asked for a run."""
+
+    SCHEDULE = "schedule"
+    PERSON = "person"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Something a person should know that did not stop the run."""
+
+    code: Code
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """The process that is at a run or holds a lock.
+
+    Process ids are used again, so the start time (clock ticks since boot) and the id of the boot go with it; None where there is no /proc.
+    """
+
+    pid: int
+    host: str
+    boot_id: str | None
+    start_ticks: int | None
+    since_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One attempt for one instance, from before its first request to its final state."""
+
+    run_id: str
+    instance: str
+    trigger: Trigger
+    reason: str  # why it was started, in the words `status` prints
+    slot: datetime | None  # the slot current when it started
+    started_at: datetime
+    state: RunState = RunState.RUNNING
+    phase: str = "starting"
+    waiting_for: str | None = None
+    waiting_until: datetime | None = None
+    holder: Holder | None = None
+    ended_at: datetime | None = None
+    collected_at: datetime | None = None
+    delivered_at: datetime | None = None
+    confirmed_at: datetime | None = None
+    last_sync: datetime | None = None  # the cloud's date that confirmed it
+    counts: UsageCounts = field(default_factory=UsageCounts)
+    content_hash: str | None = None
+    accounts_in_cloud: int | None = None
+    code: Code | None = None
+    cause: str | None = None
+    next_step: str | None = None
+    retry_not_before: datetime | None = None  # the far side asked not to be called earlier
+    warnings: tuple[Notice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """What the cloud said of the instance before anything was sent. Read once per delivery record and never again.
+
+    Attributes:
+        date: The newest sync's date; None when the cloud knew of none.
+        answered_at: The reply's own `Date`; None where it had none.
+        entry: The whole entry as one string, to see whether it changed where dates cannot be compared.
+    """
+
+    date: datetime | None
+    answered_at: datetime | None
+    entry: str
+
+
+class DeliveryOutcome(StrEnum):
+    """Why a delivery record is closed."""
+
+    CONFIRMED = "confirmed"
+    REFUSED = "refused"  # the endpoint said no for good
+    UPLOAD_FAILED = "upload_failed"
+    SYNC_FAILED = "sync_failed"
+    NOT_CONFIRMED = "not_confirmed"  # accepted, but no confirmation within `confirm_timeout`
+    SLOT_PAST = "slot_past"
+    USAGE_CHANGED = "usage_changed"  # the next collection had another content hash
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryRecord:
+    """One delivery, stored durably before its first byte is sent. Its random `key` is the idempotency key."""
+
+    key: str
+    instance: str
+    run_id: str  # the run that opened it, or that took it up last
+    slot: datetime | None
+    content_hash: str
+    identity: Identity
+    sent: int  # accounts in the document
+    baseline: Baseline
+    opened_at: datetime
+    upload_id: str | None = None
+    accepted_at: datetime | None = None
+    closed_at: datetime | None = None
+    outcome: DeliveryOutcome | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeatRecord:
+    """Seat totals as read at one moment."""
+
+    read_at: datetime
+    consumed: int | None
+    purchased: int | None
