@@ -167,6 +167,24 @@ class SeatTotals:
     purchased: int | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """One row of `consumed-licenses`: one consumer of a license, in the cloud, on servers, or both."""
+
+    login: str  # "" for a person known only from servers
+    saml_name_id: str
+    server_accounts: tuple[tuple[str, str], ...]  # (host as the cloud spells it, account id as text)
+    server_emails: tuple[str, ...]
+    verified_emails: tuple[str, ...]
+    license_type: str
+    total_accounts: int | None
+
+    @property
+    def key(self) -> tuple[str, tuple[tuple[str, str], ...], tuple[str, ...]]:
+        """What tells two rows apart; no single field does."""
+        return (self.login, self.server_accounts, self.server_emails)
+
+
 class UploadState(StrEnum):
     """What a delivery endpoint says of an upload."""
 
@@ -257,7 +275,7 @@ class Run:
     cause: str | None = None
     next_step: str | None = None
     retry_not_before: datetime | None = None  # the far side asked not to be called earlier
-    warnings: tuple[Notice, ...] = ()
+    notices: tuple[Notice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -313,3 +331,28 @@ class SeatRecord:
     read_at: datetime
     consumed: int | None
     purchased: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceRecord:
+    """What the state remembers of an instance between runs.
+
+    Attributes:
+        last_sync: The cloud's date of the newest successful sync seen; age, due and overdue are computed from it.
+        seen_at: When we read that.
+    """
+
+    name: str
+    identity: Identity
+    last_sync: datetime | None = None
+    seen_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """A run reached a state."""
+
+    run_id: str
+    at: datetime
+    state: RunState
+    code: Code | None

@@ -1,0 +1,67 @@
+"""Build the far sides of a run from what is configured: the only place that knows every kind of source, delivery and cloud."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from licsync_daemon.cloud.github import GithubCloud
+from licsync_daemon.credentials import Credentials
+from licsync_daemon.deliveries.http import HttpUpload
+from licsync_daemon.model import CloudAccount, Destination, Instance
+from licsync_daemon.ports import Clock, CloudReader, Delivery, UsageSource, WaitReporter
+from licsync_daemon.retry import Retrier
+from licsync_daemon.sources.report import ReportUsageSource
+from licsync_daemon.transport.client import HttpClient
+from licsync_daemon.transport.wire import Side, basic
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkAdapters:
+    """Opens real connections (the `Adapters` port). Credentials are read when a connection is opened, so a rotated one is found."""
+
+    account: CloudAccount
+    credentials: Credentials
+    clock: Clock
+
+    @asynccontextmanager
+    async def source(self, instance: Instance, waits: WaitReporter) -> AsyncIterator[UsageSource]:
+        source = instance.source
+        version = {"X-GitHub-Api-Version": source.api_version} if source.api_version else {}
+        client = HttpClient(
+            to=source.at,
+            side=Side.INSTANCE,
+            authorization=lambda: basic(source.username, self.credentials.github_token(source.at.token)),
+            proxy_auth=self._proxy_auth(source.at),
+            headers=version,
+        )
+        async with client:
+            yield ReportUsageSource(source, client, Retrier(self.clock, waits), self.clock)
+
+    @asynccontextmanager
+    async def delivery(self, instance: Instance, waits: WaitReporter) -> AsyncIterator[Delivery]:
+        at = instance.delivery.at
+        client = HttpClient(
+            to=at,
+            side=Side.DELIVERY,
+            authorization=lambda: f"Bearer {self.credentials.delivery_token(at.token)}",
+            proxy_auth=self._proxy_auth(at),
+        )
+        async with client:
+            yield HttpUpload(client, Retrier(self.clock, waits))
+
+    @asynccontextmanager
+    async def cloud(self, waits: WaitReporter) -> AsyncIterator[CloudReader]:
+        at = self.account.at
+        client = HttpClient(
+            to=at,
+            side=Side.CLOUD,
+            authorization=lambda: f"Bearer {self.credentials.github_token(at.token)}",
+            proxy_auth=self._proxy_auth(at),
+            headers={"X-GitHub-Api-Version": self.account.api_version},
+        )
+        async with client:
+            yield GithubCloud(self.account.enterprise, client, Retrier(self.clock, waits))
+
+    def _proxy_auth(self, at: Destination) -> Callable[[], str]:
+        """Answer a reader of the proxy's credential; many proxies want none."""
+        return lambda: self.credentials.optional_line(at.proxy_auth) or ""

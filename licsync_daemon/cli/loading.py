@@ -1,0 +1,44 @@
+"""What most commands begin with: the configuration, its warnings, and the log."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from licsync_daemon import log
+from licsync_daemon.cli import terminal
+from licsync_daemon.errors import ConfigError, Problem
+from licsync_daemon.model import Config, Instance
+from licsync_daemon.settings import load_config
+
+
+def load(arguments: argparse.Namespace, *, quiet: bool = False) -> Config:
+    """Load the configuration and set up the log. `quiet` keeps the log from a terminal that shows progress instead."""
+    loaded = load_config(arguments.config, os.environ)
+    log.set_up("critical" if quiet and sys.stderr.isatty() else loaded.config.log_level)
+    for problem in loaded.warnings:
+        terminal.complain(f"warning: {problem}")
+    return loaded.config
+
+
+def chosen(config: Config, names: Sequence[str]) -> tuple[Instance, ...]:
+    """Answer the named instances, or every enabled one.
+
+    Raises:
+        ConfigError: A name is not configured, or that instance is disabled.
+    """
+    if not names:
+        return tuple(instance for instance in config.instances if instance.enabled)
+    known = ", ".join(instance.name for instance in config.instances)
+    problems, found = [], []
+    for name in dict.fromkeys(names):
+        instance = config.instance(name)
+        if instance is None:
+            problems.append(Problem(name, "no such instance is configured", f"configured: {known}"))
+        elif not instance.enabled:
+            problems.append(Problem(name, "this instance is disabled", f"set instances.{name}.enabled = true"))
+        else:
+            found.append(instance)
+    if problems:
+        raise ConfigError(tuple(problems))
+    return tuple(found)

@@ -1,0 +1,101 @@
+"""Dispatch a command, and the one place where an error becomes words and an exit code."""
+
+import argparse
+import json
+import os
+from collections.abc import Callable, Sequence
+
+from licsync_daemon.cli import terminal
+from licsync_daemon.cli.parser import build_parser
+from licsync_daemon.errors import ConfigError, LockedError, StateError, StateNewerError
+from licsync_daemon.outcome import Exit
+from licsync_daemon.process import Stopped
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command and answer its exit code."""
+    parser = build_parser()
+    try:
+        arguments = parser.parse_args(argv)
+        if arguments.command is not None and arguments.run_now is not None:
+            parser.error("--run-now goes without a command")
+        if arguments.run_now is None and arguments.dry_run:
+            parser.error("--dry-run goes with --run-now")
+    except SystemExit as error:  # argparse has printed its usage or its help
+        return int(error.code or 0)
+    try:
+        return _command(arguments)(arguments)
+    except ConfigError as error:
+        return _config_problems(error, as_json=getattr(arguments, "json", False))
+    except StateNewerError as error:
+        return _failure(str(error), Exit.USAGE)
+    except LockedError as error:
+        return _failure(f"{error}; only one at a time can work on a state directory", Exit.LOCKED)
+    except StateError as error:
+        return _failure(f"{error}; free the disk or mend its rights", Exit.INTERNAL)
+    except Stopped as error:
+        terminal.complain(f"licsync-daemon: stopped by {error}")
+        return error.exit_code
+    except BrokenPipeError:  # `licsync-daemon history | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return Exit.OK
+
+
+def _command(arguments: argparse.Namespace) -> Command:
+    """Answer the function for a command; each module is loaded only when it is asked for."""
+    match arguments.command:
+        case None if arguments.run_now is not None:
+            from licsync_daemon.cli.now import run_now
+
+            return run_now
+        case None:
+            from licsync_daemon.cli.serve import serve
+
+            return serve
+        case "status":
+            from licsync_daemon.cli.overview import status
+
+            return status
+        case "history":
+            from licsync_daemon.cli.overview import history
+
+            return history
+        case "payload":
+            from licsync_daemon.cli.now import payload
+
+            return payload
+        case "config":
+            from licsync_daemon.cli.configuration import config
+
+            return config
+        case "check":
+            from licsync_daemon.cli.configuration import check
+
+            return check
+        case "demo":
+            from licsync_daemon.cli.practice import demo
+
+            return demo
+        case _:
+            from licsync_daemon.cli.practice import sandbox
+
+            return sandbox
+
+
+def _config_problems(error: ConfigError, *, as_json: bool) -> int:
+    if as_json:
+        problems = [{"where": one.where, "what": one.what, "hint": one.hint} for one in error.problems]
+        print(json.dumps({"error": "configuration", "problems": problems}, ensure_ascii=False, indent=2))
+        return Exit.USAGE
+    count = len(error.problems)
+    terminal.complain(f"licsync-daemon: the configuration cannot be used ({count} problem{'s' if count != 1 else ''})")
+    for problem in error.problems:
+        terminal.complain(f"  {problem}")
+    return Exit.USAGE
+
+
+def _failure(text: str, code: Exit) -> int:
+    terminal.complain(f"licsync-daemon: {text}")
+    return code

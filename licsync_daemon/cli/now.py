@@ -1,0 +1,160 @@
+"""`--run-now`, `--run-now --dry-run` and `payload`."""
+
+import argparse
+import os
+import secrets
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+from licsync_daemon.assembly import Parts, recording, unrecorded
+from licsync_daemon.cli import terminal
+from licsync_daemon.cli.loading import chosen, load
+from licsync_daemon.cli.results import show_remarks, show_results
+from licsync_daemon.clock import SystemClock
+from licsync_daemon.errors import Code, RunError, StateUnwritableError
+from licsync_daemon.fleet import ASKED, Result
+from licsync_daemon.fleet import run_now as run_fleet
+from licsync_daemon.journal import Journal
+from licsync_daemon.model import Instance, Run, RunState, Trigger
+from licsync_daemon.outcome import Exit, exit_code
+from licsync_daemon.process import run_until_signal
+from licsync_daemon.schedule import slot_at
+from licsync_daemon.status import run_json
+
+
+def run_now(arguments: argparse.Namespace) -> int:
+    """Sync now, wait for the cloud's word, show the result."""
+    config = load(arguments, quiet=True)
+    instances = chosen(config, arguments.run_now)
+    if arguments.dry_run:
+        return _dry_run(arguments, unrecorded(config, SystemClock(), os.environ), instances)
+    with terminal.progress([instance.name for instance in instances]) as progress:
+        try:
+            with recording(config, SystemClock(), os.environ, progress) as parts:
+                results = _sync(parts, instances, arguments)
+        except StateUnwritableError as error:
+            terminal.complain(f"licsync-daemon: {Code.STATE_UNWRITABLE}: {error}")
+            terminal.complain("  next step: free the disk or mend its rights; nothing was read or sent")
+            return Exit.ALL_FAILED
+    if arguments.json:
+        terminal.print_json({"instances": [_result_json(result) for result in results]})
+    else:
+        show_results(results, parts.clock.now())
+    return exit_code(results, named=bool(arguments.run_now))
+
+
+def _sync(parts: Parts, instances: Sequence[Instance], arguments: argparse.Namespace) -> list[Result]:
+    results: list[Result] = []
+
+    async def work() -> int:
+        results.extend(
+            await run_fleet(
+                instances,
+                runner=parts.runner,
+                locks=parts.locks,
+                clock=parts.clock,
+                max_concurrent_runs=parts.config.max_concurrent_runs,
+                wait=arguments.wait,
+            )
+        )
+        return Exit.OK
+
+    run_until_signal(work())
+    return results
+
+
+def _result_json(result: Result) -> dict[str, object]:
+    if result.run is None:
+        return {"instance": result.instance.name, "state": "locked", "locked_by": result.locked_by}
+    return run_json(result.run)
+
+
+def _dry_run(arguments: argparse.Namespace, parts: Parts, instances: Sequence[Instance]) -> int:
+    """Collect and check each instance, and show what would leave the machine."""
+    found: list[tuple[Run, int | None]] = []
+
+    async def work() -> int:
+        found.extend([await _preview(parts, instance) for instance in instances])
+        return Exit.OK
+
+    run_until_signal(work())
+    runs = [run for run, _ in found]
+    if arguments.json:
+        terminal.print_json(
+            {"dry_run": True, "instances": [{**run_json(run), "would_send_bytes": size, "state": _word(run)} for run, size in found]}
+        )
+    else:
+        headers = ("instance", "accounts", "would send", "suspended", "unusable", "no address", "compressed bytes", "content hash")
+        rows = [_dry_row(run, size) for run, size in found]
+        terminal.print_table(headers, rows)
+        for run in runs:
+            show_remarks(run)
+        terminal.say("Nothing was sent and nothing was recorded.")
+    failed = [run for run in runs if run.code is not None]
+    if failed:
+        return Exit.ALL_FAILED if len(failed) == len(runs) else Exit.SOME_FAILED
+    return Exit.OK
+
+
+def _word(run: Run) -> str:
+    return "failed" if run.code else "would_send"
+
+
+def _dry_row(run: Run, size: int | None) -> tuple[str, ...]:
+    counts = run.counts
+    figures = (counts.rows, counts.sent, counts.suspended, counts.unusable, counts.without_address, size)
+    return (run.instance, *map(terminal.number, figures), (run.content_hash or "-")[:19])
+
+
+async def _preview(parts: Parts, instance: Instance) -> tuple[Run, int | None]:
+    journal = _unrecorded_journal(parts, instance)
+    try:
+        async with AsyncExitStack() as stack:
+            _, document = await parts.runner.preview(instance, journal, stack)
+            journal.update(content_hash=document.content_hash)
+            return journal.run, document.size_bytes
+    except RunError as error:
+        return journal.failed(error), None
+    except StateUnwritableError as error:
+        return journal.failed(RunError(Code.STATE_UNWRITABLE, str(error), "free the disk or mend its rights")), None
+
+
+def _unrecorded_journal(parts: Parts, instance: Instance) -> Journal:
+    now = parts.clock.now()
+    run = Run(
+        run_id=secrets.token_hex(6),
+        instance=instance.name,
+        trigger=Trigger.PERSON,
+        reason=ASKED,
+        slot=slot_at(instance.schedule, now),
+        started_at=now,
+        state=RunState.RUNNING,
+    )
+    journal = Journal(parts.store, parts.clock, run, parts.runner.observe)
+    journal.update()
+    return journal
+
+
+def payload(arguments: argparse.Namespace) -> int:
+    """Print the usage document of an instance, byte for byte as it would be sent before compression."""
+    config = load(arguments, quiet=True)
+    (instance,) = chosen(config, [arguments.instance])
+    parts = unrecorded(config, SystemClock(), os.environ)
+    journal = _unrecorded_journal(parts, instance)
+
+    async def work() -> int:
+        async with AsyncExitStack() as stack:
+            _, document = await parts.runner.preview(instance, journal, stack)
+            for piece in document.plain():
+                sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.write(b"\n")
+            sys.stdout.buffer.flush()
+        return Exit.OK
+
+    try:
+        return run_until_signal(work())
+    except RunError as error:
+        terminal.complain(f"licsync-daemon: {instance.name}: {error.code}: {error.cause}")
+        terminal.complain(f"  next step: {error.next_step}")
+        return Exit.ALL_FAILED

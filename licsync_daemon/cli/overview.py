@@ -1,0 +1,146 @@
+"""`status` and `history`. They read and never lock."""
+
+import argparse
+from datetime import UTC, datetime
+from pathlib import Path
+
+from licsync_daemon.cli import terminal
+from licsync_daemon.cli.loading import load
+from licsync_daemon.cli.results import show_remarks
+from licsync_daemon.cli.terminal import moment, number, span
+from licsync_daemon.clock import SystemClock
+from licsync_daemon.errors import ConfigError, Problem
+from licsync_daemon.lock import in_words, is_alive, read_holder
+from licsync_daemon.model import Run, RunState, Transition
+from licsync_daemon.outcome import Exit
+from licsync_daemon.status import ALIVE_FOR, DaemonView, FleetView, InstanceView, as_json, fleet_view, iso, run_json
+from licsync_daemon.store.files import open_for_reading
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """Show the last and next of every instance, with the reason."""
+    config = load(arguments)
+    now = SystemClock().now()
+    daemon = daemon_view(config.state_dir, now)
+    if arguments.alive:
+        terminal.say("alive" if daemon.alive else "no daemon is alive on this state directory")
+        return Exit.OK if daemon.alive else Exit.INTERNAL
+    store = open_for_reading(config.state_dir)
+    try:
+        view = fleet_view(config, store, now, daemon, is_alive)
+    finally:
+        if store is not None:
+            store.close()
+    if getattr(arguments, "json", False):
+        terminal.print_json(as_json(view))
+    else:
+        _show(view)
+    return Exit.OK
+
+
+def daemon_view(state_dir: Path, now: datetime) -> DaemonView:
+    """Answer whether a daemon is alive, from its lock file alone: its age, and whether its process still exists."""
+    path = state_dir / "daemon.lock"
+    holder = read_holder(path)
+    try:
+        touched = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    except OSError:
+        return DaemonView(alive=False, holder=None, heartbeat_at=None)
+    fresh = abs(now - touched) <= ALIVE_FOR
+    return DaemonView(alive=fresh and holder is not None and is_alive(holder), holder=holder, heartbeat_at=touched)
+
+
+def _show(view: FleetView) -> None:
+    rows = [_row(one, view.at) for one in view.instances]
+    terminal.print_table(("instance", "state", "last sync", "age", "sent", "next", "why"), rows)
+    for one in view.instances:
+        _show_remarks(one)
+    if view.seats is not None:
+        seats = f"{number(view.seats.consumed)} consumed of {number(view.seats.purchased)} purchased"
+        terminal.say(f"seats: {seats}, read {span(view.at - view.seats.read_at)} ago")
+    if view.daemon.alive:
+        terminal.say(f"daemon: {in_words(view.daemon.holder)}; all times are UTC")
+    else:
+        terminal.say("daemon: none is alive on this state directory, so nothing planned will happen by itself; all times are UTC")
+
+
+def _row(view: InstanceView, now: datetime) -> tuple[str, ...]:
+    state = str(view.state) if view.state else "never run"
+    if not view.instance.enabled:
+        state = "disabled"
+    elif view.overdue and view.state is not RunState.RUNNING:
+        state = "overdue"
+    planned = view.planned
+    return (
+        view.instance.name,
+        state,
+        moment(view.last_sync, now),
+        span(view.age),
+        number(view.confirmed.counts.sent if view.confirmed else None),
+        moment(planned.at, now) if planned else "-",
+        planned.reason if planned else "in progress" if view.state is RunState.RUNNING else "-",
+    )
+
+
+def _show_remarks(view: InstanceView) -> None:
+    run = view.run
+    if run is None:
+        return
+    if view.state is RunState.RUNNING:
+        until = f", waiting until {run.waiting_until:%H:%M:%S} for: {run.waiting_for}" if run.waiting_until else ""
+        terminal.say(f"{run.instance}: {run.phase} since {run.started_at:%H:%M:%S} ({in_words(run.holder)}){until}")
+    elif view.state is RunState.INTERRUPTED and run.state is RunState.RUNNING:
+        terminal.say(f"{run.instance}: the process at it is gone ({in_words(run.holder)}); its slot is still due")
+    else:
+        show_remarks(run)
+
+
+def history(arguments: argparse.Namespace) -> int:
+    """Show the recorded runs, newest first."""
+    config = load(arguments)
+    now = SystemClock().now()
+    store = open_for_reading(config.state_dir)
+    runs: tuple[Run, ...] = ()
+    steps: dict[str, tuple[Transition, ...]] = {}
+    if store is not None:
+        try:
+            runs = store.runs(arguments.instance, limit=arguments.limit)
+            steps = {run.run_id: store.transitions(run.run_id) for run in runs}
+        finally:
+            store.close()
+    if arguments.instance is not None and not runs and config.instance(arguments.instance) is None:
+        raise ConfigError((Problem(arguments.instance, "no such instance is configured or recorded"),))
+    if getattr(arguments, "json", False):
+        terminal.print_json(
+            {
+                "runs": [
+                    {
+                        **run_json(run),
+                        "transitions": [{"at": iso(step.at), "state": step.state, "code": step.code} for step in steps[run.run_id]],
+                    }
+                    for run in runs
+                ]
+            }
+        )
+        return Exit.OK
+    if not runs:
+        terminal.say("no run is recorded yet")
+        return Exit.OK
+    rows = [
+        (
+            moment(run.started_at, now),
+            run.instance,
+            str(run.state),
+            str(run.code or "-"),
+            number(run.counts.sent if run.collected_at else None),
+            moment(run.last_sync, now),
+            run.reason,
+            run.run_id,
+        )
+        for run in runs
+    ]
+    terminal.print_table(("started", "instance", "state", "code", "sent", "last sync", "why", "run"), rows)
+    if arguments.instance is not None:
+        for run in runs[:1]:
+            show_remarks(run)
+    return Exit.OK

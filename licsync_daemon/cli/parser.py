@@ -1,0 +1,120 @@
+"""The command line's words. `--help` is the first documentation that people read, so it teaches."""
+
+import argparse
+import os
+from datetime import timedelta
+from pathlib import Path
+
+from licsync_daemon import __version__
+
+DEFAULT_CONFIG = "/etc/licsync/config.toml"
+EPILOG = """\
+exit codes:
+  0 confirmed, or nothing to do    1 internal error        2 wrong usage or configuration
+  3 some instances failed          4 every one failed      6 delivered, not confirmed yet
+  11 locked by another process     130/143 cut short by Ctrl-C / SIGTERM
+
+examples:
+  licsync-daemon demo                          try everything on a practice fleet, nothing to configure
+  licsync-daemon config init > config.toml     a commented sample configuration
+  licsync-daemon check --offline               is the configuration complete and right?
+  licsync-daemon --run-now emea --dry-run      what would leave the machine for this instance?
+  licsync-daemon --run-now                     sync every enabled instance now, and wait for the cloud's word
+  licsync-daemon status                        last sync and next run of every instance, with the reason
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="licsync-daemon",
+        description="Keeps the license usage of your GitHub Enterprise Server instances synced to one GitHub Enterprise Cloud account, "
+        "and confirms every sync by reading it back. Without a command it is the daemon, in the foreground.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"licsync-daemon {__version__}")
+    _add_config(parser, default=Path(os.environ.get("LICSYNC_CONFIG", DEFAULT_CONFIG)))
+    now = parser.add_argument_group("run now")
+    now.add_argument("--run-now", nargs="*", metavar="INSTANCE", help="sync now: every enabled instance, or those named")
+    now.add_argument("--dry-run", action="store_true", help="with --run-now: collect and check, show what would leave; send nothing")
+    now.add_argument(
+        "--wait", type=_duration, default=timedelta(minutes=2), metavar="TIME",
+        help="with --run-now: how long to wait for the cloud's confirmation (default 2m)",
+    )  # fmt: skip
+    now.add_argument("--json", action="store_true", help="with --run-now: print the result as JSON")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    _add_status(commands)
+    _add_settings(commands)
+    _add_practice(commands)
+    return parser
+
+
+def _add_status(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    status = commands.add_parser("status", help="last and next of every instance, with the reason")
+    _add_config(status)
+    _add_json(status)
+    status.add_argument("--alive", action="store_true", help="only answer whether a daemon's heartbeat is fresh (exit 0 or 1)")
+
+    history = commands.add_parser("history", help="the recorded runs, newest first")
+    history.add_argument("instance", nargs="?", metavar="INSTANCE")
+    history.add_argument("--limit", type=_positive, default=20, metavar="N", help="how many runs (default 20)")
+    _add_config(history)
+    _add_json(history)
+
+    payload = commands.add_parser("payload", help="print exactly what would leave the machine for an instance; send nothing")
+    payload.add_argument("instance", metavar="INSTANCE")
+    _add_config(payload)
+
+
+def _add_settings(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    config = commands.add_parser("config", help="a sample configuration, the effective settings, or their JSON schema")
+    config.add_argument("what", choices=["init", "show", "schema"], help="init: a commented sample; show: what is in force, and from where")
+    _add_config(config)
+    _add_json(config)
+
+    check = commands.add_parser("check", help="check the configuration and the credentials")
+    check.add_argument("--offline", action="store_true", help="without asking any server")
+    _add_config(check)
+    _add_json(check)
+
+
+def _add_practice(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    for name, words in (
+        ("demo", "sync a practice fleet on loopback, twice, and show the result"),
+        ("sandbox", "serve a practice fleet on loopback until Ctrl-C"),
+    ):
+        practice = commands.add_parser(name, help=words, description=words.capitalize() + ".")
+        practice.add_argument("--fleet", type=Path, metavar="DIR", help="a folder with your own reports instead of invented people")
+        practice.add_argument("--instances", type=_positive, default=4, metavar="N", help="how many instances to invent (default 4)")
+        practice.add_argument("--people", type=_positive, default=2000, metavar="N", help="how many people to invent (default 2000)")
+        practice.add_argument("--seed", type=int, default=1, metavar="N", help="which people to invent (default 1)")
+        if name == "sandbox":
+            practice.add_argument("--write-config", type=Path, metavar="DIR", help="write a ready config.toml and credentials into DIR")
+            practice.add_argument("--quirks", default="all", metavar="all|off|NAMES", help="deviations from the published schema to play")
+        else:
+            _add_json(practice)
+
+
+def _add_config(parser: argparse.ArgumentParser, default: Path | str = argparse.SUPPRESS) -> None:
+    """Accept `--config` before and after the command; only the outer one has a default, so that the inner does not undo it."""
+    parser.add_argument("--config", type=Path, default=default, metavar="FILE", help=f"the configuration (default {DEFAULT_CONFIG})")
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON and nothing but JSON")
+
+
+def _positive(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
+    return int(text)
+
+
+def _duration(text: str) -> timedelta:
+    from licsync_daemon.settings.durations import parse_duration
+
+    try:
+        return timedelta(0) if text in {"0", "0s"} else parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

@@ -1,0 +1,171 @@
+"""`demo` and `sandbox`: a practice fleet on loopback, synced and shown, or served."""
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from licsync_daemon import log
+from licsync_daemon.assembly import Parts, recording
+from licsync_daemon.cli import terminal
+from licsync_daemon.cli.results import show_results
+from licsync_daemon.cli.terminal import number
+from licsync_daemon.clock import SystemClock
+from licsync_daemon.errors import Code, ConfigError, Problem
+from licsync_daemon.fleet import Result, run_now
+from licsync_daemon.journal import Journal
+from licsync_daemon.model import Notice, Run, SeatTotals
+from licsync_daemon.outcome import Exit, exit_code
+from licsync_daemon.process import run_until_signal
+from licsync_daemon.readback import bare_host
+from licsync_daemon.sandbox import Fleet, FleetError, Sandbox, generate_fleet, load_fleet, serve
+from licsync_daemon.settings import load_config
+from licsync_daemon.status import run_json
+
+WHAT_IS_REAL = (
+    "What of this is real against github.com today: reading the instances and reading back the cloud use interfaces that GitHub documents; "
+    "the upload does not, because GitHub publishes no upload endpoint. Here the bundled sandbox plays all three, on loopback."
+)
+
+
+def sandbox(arguments: argparse.Namespace) -> int:
+    """Serve a practice fleet until Ctrl-C."""
+    stop = threading.Event()
+    for number_ in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number_, lambda *_: stop.set())
+    try:
+        return serve(
+            arguments.fleet,
+            arguments.seed,
+            arguments.instances,
+            arguments.people,
+            arguments.quirks,
+            arguments.write_config,
+            sys.stdout,
+            stop,
+        )
+    except FleetError as error:
+        raise ConfigError((Problem("--fleet", str(error)),)) from error
+    except ValueError as error:
+        raise ConfigError((Problem("--quirks", str(error)),)) from error
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    """Sync a practice fleet twice and show it."""
+    as_json = getattr(arguments, "json", False)
+    log.set_up("critical")
+    if not as_json:
+        terminal.say(WHAT_IS_REAL)
+    try:
+        fleet = load_fleet(arguments.fleet) if arguments.fleet else generate_fleet(arguments.seed, arguments.instances, arguments.people)
+    except FleetError as error:
+        raise ConfigError((Problem("--fleet", str(error)),)) from error
+    rounds: list[Round] = []
+    code = run_until_signal(_rounds(fleet, rounds, as_json=as_json))
+    if as_json:
+        terminal.print_json({"what_is_real": WHAT_IS_REAL, "rounds": [one.as_json() for one in rounds]})
+    return code
+
+
+class Round:
+    """One sync of the whole practice fleet, and what the cloud had afterwards."""
+
+    def __init__(self, results: Sequence[Result], people: int, seats: SeatTotals) -> None:
+        self.results = results
+        self.people = people
+        self.seats = seats
+
+    @property
+    def sent(self) -> int:
+        return sum(result.run.counts.sent for result in self.results if result.run is not None)
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the cloud has exactly the accounts that were sent, and as many seats as people."""
+        runs = [result.run for result in self.results]
+        return all(run is not None and run.accounts_in_cloud == run.counts.sent for run in runs) and self.people == self.seats.consumed
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "instances": [run_json(result.run) for result in self.results if result.run is not None],
+            "accounts_sent": self.sent,
+            "people": self.people,
+            "seats": {"consumed": self.seats.consumed, "purchased": self.seats.purchased},
+            "cloud_has_what_was_sent": self.is_right,
+        }
+
+
+async def _rounds(fleet: Fleet, rounds: list[Round], *, as_json: bool) -> int:
+    """Sync twice against a sandbox of its own; everything it starts and writes is gone when it returns, however it ends."""
+    with tempfile.TemporaryDirectory(prefix="licsync-demo-") as folder, Sandbox(fleet) as box:
+        config = load_config(box.write_config(Path(folder)), {}).config
+        code: int = Exit.OK
+        for title in ("First sync", "Second sync: delivered anew, nothing doubled"):
+            with (
+                terminal.progress([] if as_json else [instance.name for instance in config.instances]) as progress,
+                recording(config, SystemClock(), os.environ, progress) as parts,
+            ):
+                one = await _round(parts)
+            rounds.append(one)
+            if not as_json:
+                terminal.say(f"\n{title} (times are UTC)")
+                show_results(one.results, parts.clock.now())
+                _show_seats(one)
+            code = code or exit_code(one.results, named=False) or (Exit.OK if one.is_right else Exit.SOME_FAILED)
+        first, second = rounds
+        if not as_json and code == Exit.OK:
+            same = "the same" if (first.people, first.seats) == (second.people, second.seats) else "different"
+            terminal.say(f"\nBoth syncs were confirmed by reading them back; people and seats are {same} after the second.")
+        return code
+
+
+async def _round(parts: Parts) -> Round:
+    results = await run_now(
+        parts.config.instances,
+        runner=parts.runner,
+        locks=parts.locks,
+        clock=parts.clock,
+        max_concurrent_runs=parts.config.max_concurrent_runs,
+        wait=timedelta(minutes=2),
+    )
+    people, per_host = 0, Counter[str]()
+    first = next(result.run for result in results if result.run is not None)
+    async with parts.runner.adapters.cloud(_journal(parts, first)) as cloud:
+        seats = await cloud.seats()
+        async for person in cloud.people():
+            people += 1
+            per_host.update(bare_host(host) for host, _ in person.server_accounts)
+    counted = [replace(result, run=_counted(parts, result, per_host)) for result in results]
+    return Round(counted, people, seats)
+
+
+def _journal(parts: Parts, run: Run) -> Journal:
+    return Journal(parts.store, parts.clock, run, parts.runner.observe)
+
+
+def _counted(parts: Parts, result: Result, per_host: Counter[str]) -> Run | None:
+    """Record how many accounts of an instance the cloud has; fewer than sent is a warning, never hidden."""
+    run = result.run
+    if run is None or run.confirmed_at is None:
+        return run
+    held = per_host[bare_host(result.instance.hostname)]
+    notices = run.notices
+    if held < run.counts.sent:
+        notices += (Notice(code=Code.COUNT_DRIFT, text=f"the cloud has {held:,} of {run.counts.sent:,} accounts that were sent"),)
+    journal = _journal(parts, run)
+    journal.update(accounts_in_cloud=held, notices=notices)
+    return journal.run
+
+
+def _show_seats(one: Round) -> None:
+    terminal.say(
+        f"seats: {number(one.sent)} accounts over all instances are {number(one.people)} people after de-duplication; "
+        f"{number(one.seats.consumed)} seats consumed, {number(one.seats.purchased)} purchased"
+    )

@@ -1,0 +1,53 @@
+"""Show what became of runs: one table, then every failure with its cause and next step."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from licsync_daemon.cli import terminal
+from licsync_daemon.cli.terminal import moment, number
+from licsync_daemon.fleet import Result
+from licsync_daemon.model import Run, UsageCounts
+
+HEADERS = ("instance", "accounts", "sent", "suspended", "unusable", "state", "collected", "delivered", "confirmed", "last sync")
+
+
+def show_results(results: Sequence[Result], now: datetime) -> None:
+    """Print a row for each instance and a row of totals; times are UTC."""
+    rows = [_row(result, now) for result in results]
+    terminal.print_table(HEADERS, rows, totals=_totals([result.run.counts for result in results if result.run is not None]))
+    for result in results:
+        if result.run is None:
+            terminal.say(f"{result.instance.name}: locked by {result.locked_by}; it was left alone")
+        else:
+            show_remarks(result.run)
+
+
+def show_remarks(run: Run) -> None:
+    """Print why a run failed and what to do, and what else a person should know about it."""
+    if run.code is not None:
+        terminal.say(f"{run.instance}: {run.code}: {run.cause}")
+        terminal.say(f"{' ' * len(run.instance)}  next step: {run.next_step}")
+    elif run.waiting_for is not None:
+        terminal.say(f"{run.instance}: waiting: {run.waiting_for}")
+    for notice in run.notices:
+        terminal.say(f"{run.instance}: warning: {notice.code}: {notice.text}")
+
+
+def _row(result: Result, now: datetime) -> tuple[str, ...]:
+    run = result.run
+    if run is None:
+        return (result.instance.name, *("-",) * 4, "locked", *("-",) * 4)
+    counts = run.counts
+    times = (run.collected_at, run.delivered_at, run.confirmed_at, run.last_sync)
+    figures = (counts.rows, counts.sent, counts.suspended, counts.unusable)
+    return (run.instance, *map(number, figures), str(run.state), *(moment(time, now) for time in times))
+
+
+def _totals(counts: Sequence[UsageCounts]) -> tuple[str, ...]:
+    figures = (
+        sum(one.rows for one in counts),
+        sum(one.sent for one in counts),
+        sum(one.suspended for one in counts),
+        sum(one.unusable for one in counts),
+    )
+    return ("total", *map(number, figures), "", "", "", "", "")

@@ -1,0 +1,129 @@
+"""What people see: tables and progress with color on a terminal, plain aligned lines in a pipe. The only module that imports rich."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+from licsync_daemon.model import Run, RunState
+
+STATE_STYLE = {
+    "confirmed": "green",
+    "delivered": "yellow",
+    "running": "cyan",
+    "failed": "bold red",
+    "interrupted": "yellow",
+    "overdue": "bold red",
+    "warning": "yellow",
+}
+
+
+def is_terminal() -> bool:
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def say(text: str = "") -> None:
+    """Print a line for people."""
+    print(text)
+
+
+def complain(text: str) -> None:
+    """Print a line about a failure, to stderr."""
+    print(text, file=sys.stderr)
+
+
+def print_json(value: Any) -> None:
+    print(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, totals: Sequence[str] | None = None) -> None:
+    """Print rows under headers; numbers to the right, states in color. `totals` is set apart at the end."""
+    numeric = [all(_is_number(row[column]) for row in rows) for column in range(len(headers))]
+    if is_terminal():
+        _rich_table(headers, rows, totals, numeric)
+        return
+    everything = [headers, *rows, *([totals] if totals else [])]
+    widths = [max(len(row[column]) for row in everything) for column in range(len(headers))]
+    for row in everything:
+        cells = [cell.rjust(width) if right else cell.ljust(width) for cell, width, right in zip(row, widths, numeric, strict=True)]
+        print("  ".join(cells).rstrip())
+
+
+def _rich_table(headers: Sequence[str], rows: Sequence[Sequence[str]], totals: Sequence[str] | None, numeric: Sequence[bool]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, header_style="bold", show_footer=totals is not None, pad_edge=False)
+    for column, header in enumerate(headers):
+        table.add_column(
+            header,
+            footer=Text(totals[column], style="bold") if totals else "",
+            justify="right" if numeric[column] else "left",
+            no_wrap=len(headers) > 3,
+        )
+    for row in rows:
+        table.add_row(*(Text(cell, style=STATE_STYLE.get(cell, "")) for cell in row))
+    Console().print(table)
+
+
+def _is_number(cell: str) -> bool:
+    return cell.replace(",", "").isdigit() or cell == "-"
+
+
+@contextmanager
+def progress(names: Sequence[str]) -> "Iterator[Progress]":
+    """Show a line for each instance while it runs, on a terminal; elsewhere show nothing (the log on stderr tells it)."""
+    if not (sys.stderr.isatty() and names):
+        yield Progress(None, {})
+        return
+    from rich.console import Console
+    from rich.progress import Progress as RichProgress
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(finished_text="•"), TextColumn("{task.description}"), TimeElapsedColumn(), TextColumn("{task.fields[phase]}"))
+    with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
+        yield Progress(bar, {name: bar.add_task(name, total=1, phase="waiting for its turn") for name in names})
+
+
+class Progress:
+    """Hears of every change of a run."""
+
+    def __init__(self, bar: Any, tasks: dict[str, Any]) -> None:
+        self._bar = bar
+        self._tasks = tasks
+
+    def __call__(self, run: Run) -> None:
+        if self._bar is None or run.instance not in self._tasks:
+            return
+        done = run.state not in {RunState.RUNNING, RunState.DELIVERED}
+        phase = run.state if done else run.phase
+        if run.waiting_until is not None:
+            phase = f"{run.phase}: waiting until {run.waiting_until:%H:%M:%S} UTC ({run.waiting_for})"
+        self._bar.update(self._tasks[run.instance], phase=phase, completed=int(done))
+
+
+def number(value: int | None) -> str:
+    return f"{value:,}" if value is not None else "-"
+
+
+def moment(value: datetime | None, now: datetime) -> str:
+    """Write an instant in UTC: the time alone when it is today, else with the date."""
+    if value is None:
+        return "-"
+    return f"{value:%H:%M:%S}" if value.date() == now.date() else f"{value:%Y-%m-%d %H:%M}"
+
+
+def span(value: timedelta | None) -> str:
+    """Write a duration in its two largest units: "3d 4h", "12m 5s"."""
+    if value is None:
+        return "-"
+    seconds = max(0, int(value.total_seconds()))
+    parts = [(seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s")]
+    while len(parts) > 1 and parts[0][0] == 0:
+        parts.pop(0)
+    return " ".join(f"{count}{unit}" for count, unit in parts[:2] if count or unit == parts[0][1])

@@ -1,0 +1,107 @@
+"""Decode what the cloud answers, as tolerantly as its published examples ask for.
+
+Nothing in either licensing schema is required, the examples hold `""` where the schema says boolean, and a list may hold anything. A row
+that cannot be read is passed over; a body that is no such reply at all is an error. Numbers in comments are rows of the table of edge data.
+Source: GitHub's published OpenAPI of GHEC, `enterprise-admin/get-license-sync-status` and `…/get-consumed-licenses` (23.0.2).
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from licsync_daemon.errors import Code, RemoteError
+from licsync_daemon.model import Person, SeatTotals, SyncEntry, SyncStatus
+
+
+def decode_sync_status(data: Any, answered_at: datetime | None) -> SyncStatus:
+    """Decode a reply of `license-sync-status`.
+
+    Raises:
+        RemoteError: `BAD_RESPONSE`: there is no list of servers in it.
+    """
+    servers = data.get("server_instances") if isinstance(data, dict) else None
+    if servers is None and _is_schema(data):
+        # A JSON *schema* of the reply was once published as its example and modelled by a well-known client (ref 3.2).
+        raise RemoteError(
+            Code.BAD_RESPONSE, "license-sync-status answered a JSON schema instead of data", "report this: no real server is known to do so"
+        )
+    if not isinstance(servers, list):
+        raise RemoteError(
+            Code.BAD_RESPONSE,
+            "license-sync-status has no list `server_instances`",
+            "check `cloud.api_url`; if it is right, update licsync-daemon",
+        )
+    return SyncStatus(entries=tuple(_entry(row) for row in servers if isinstance(row, dict)), answered_at=answered_at)
+
+
+def _is_schema(data: Any) -> bool:
+    return isinstance(data, dict) and isinstance(data.get("properties"), dict) and "server_instances" in data["properties"]
+
+
+def _entry(row: dict[str, Any]) -> SyncEntry:
+    sync = row.get("last_sync")  # 28: absent, null and {} all mean "never synced"
+    sync = sync if isinstance(sync, dict) else {}
+    return SyncEntry(
+        server_id=_text(row.get("server_id")) or None,
+        hostname=_text(row.get("hostname")) or None,
+        date=read_date(sync.get("date")),
+        status=_text(sync.get("status")).strip().lower() or None,
+        error=_text(sync.get("error")) or None,
+    )
+
+
+def read_date(value: Any) -> datetime | None:
+    """Read one of GitHub's dates as aware UTC: ISO 8601 with `Z` or an offset, or epoch milliseconds (20). None if it is none."""
+    try:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value / 1000, UTC)
+        if isinstance(value, str) and value.strip():
+            moment = datetime.fromisoformat(value.strip())
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    return None
+
+
+def decode_consumed_page(data: Any) -> tuple[SeatTotals, tuple[Person, ...]]:
+    """Decode one page of `consumed-licenses`: the totals it repeats, and its people.
+
+    Raises:
+        RemoteError: `BAD_RESPONSE`: it is no such page.
+    """
+    if not isinstance(data, dict) or not isinstance(data.get("users", []), list):
+        raise RemoteError(
+            Code.BAD_RESPONSE, "consumed-licenses has no list `users`", "check `cloud.api_url`; if it is right, update licsync-daemon"
+        )
+    totals = SeatTotals(consumed=_number(data.get("total_seats_consumed")), purchased=_number(data.get("total_seats_purchased")))
+    return totals, tuple(_person(row) for row in data.get("users", []) if isinstance(row, dict))
+
+
+def _person(row: dict[str, Any]) -> Person:
+    return Person(
+        login=_text(row.get("github_com_login")),  # 1: "" for a person known only from servers
+        saml_name_id=_text(row.get("github_com_saml_name_id")),  # 39: need not be an address
+        server_accounts=tuple(_server_account(text) for text in _texts(row.get("enterprise_server_user_ids"))),
+        # 4: the schema's name, or the name in earlier examples
+        server_emails=_texts(row.get("enterprise_server_emails")) or _texts(row.get("enterprise_server_primary_emails")),
+        verified_emails=_texts(row.get("github_com_verified_domain_emails")),
+        license_type=_text(row.get("license_type")).casefold(),  # 40: two spellings
+        total_accounts=_number(row.get("total_user_accounts")),
+    )
+
+
+def _server_account(text: str) -> tuple[str, str]:
+    """Split `HOST:ID` on its last colon: the host may have a port (24). The id stays text: it may be any size (17)."""
+    host, _, number = text.rpartition(":")
+    return host.lower(), number
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(one for one in value if isinstance(one, str) and one) if isinstance(value, list) else ()
+
+
+def _number(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

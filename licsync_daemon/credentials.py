@@ -1,0 +1,294 @@
+"""Tokens and passwords: found by name, checked before any library sees them, and never shown.
+
+Standard library only. Each call reads anew, so a credential is rotated by replacing its file. No error text holds a value.
+"""
+
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import StrEnum
+from pathlib import Path
+
+from licsync_daemon.errors import Code, Problem, RunError
+from licsync_daemon.model import Config, Destination
+
+MAX_BYTES = 16 * 1024  # twice the longest token that is allowed
+PREFIX = "LICSYNC_"
+SYSTEMD_PREFIX = "licsync_"  # `LoadCredential=licsync:DIR` delivers DIR/NAME as licsync_NAME
+
+
+class Kind(StrEnum):
+    """What a credential is; each has a form of its own."""
+
+    GITHUB_TOKEN = "a GitHub token"  # noqa: S105 - words for a message
+    DELIVERY_TOKEN = "a delivery token"  # noqa: S105
+    LINE = "a line of text"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """A credential that a configuration asks for: the names it is sought under, most specific first."""
+
+    names: tuple[str, ...]
+    kind: Kind
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    value: bytes
+    place: str
+
+
+class Credentials:
+    """Finds credentials by name.
+
+    Each name is sought in the environment (`LICSYNC_` and the name in capitals), `$CREDENTIALS_DIRECTORY`, `/run/secrets` and
+    `credentials_dir`, in this order, before the next name is.
+    """
+
+    def __init__(self, credentials_dir: Path, environ: Mapping[str, str], run_secrets: Path = Path("/run/secrets")) -> None:
+        self._credentials_dir = credentials_dir
+        self._environ = environ
+        self._run_secrets = run_secrets
+
+    def github_token(self, names: Sequence[str]) -> str:
+        """Return a token of GitHub: 20 to 255 printable ASCII characters.
+
+        Raises:
+            RunError: `credential_missing` or `credential_malformed`, naming the place and what to do.
+        """
+        return self._value(Expected(names=tuple(names), kind=Kind.GITHUB_TOKEN))
+
+    def delivery_token(self, names: Sequence[str]) -> str:
+        """Return a token of a delivery endpoint: 1 to 8192 printable ASCII characters.
+
+        Raises:
+            RunError: As `github_token`.
+        """
+        return self._value(Expected(names=tuple(names), kind=Kind.DELIVERY_TOKEN))
+
+    def line(self, names: Sequence[str]) -> str:
+        """Return one printable line, such as `USER:PASSWORD` for a proxy.
+
+        Raises:
+            RunError: As `github_token`.
+        """
+        return self._value(Expected(names=tuple(names), kind=Kind.LINE))
+
+    def optional_line(self, names: Sequence[str]) -> str | None:
+        """Return one printable line, or None where no such credential exists anywhere.
+
+        Raises:
+            RunError: One exists and cannot be read or used.
+        """
+        found, _ = self._find(names)
+        return _checked(found, Kind.LINE) if found else None
+
+    def place(self, names: Sequence[str]) -> str | None:
+        """Return in words where a credential is found; None where it is not, or cannot be read. Its form is not checked."""
+        try:
+            found, _ = self._find(names)
+        except RunError:
+            return None
+        return found.place if found else None
+
+    def problems(self, expected: Iterable[Expected]) -> tuple[Problem, ...]:
+        """Return what is wrong with the credentials a configuration asks for: missing, unreadable, malformed, an unsafe folder."""
+        problems = []
+        fault = _unsafe(self._credentials_dir)
+        if fault is not None:
+            problems.append(Problem(str(self._credentials_dir), *fault))
+        for one in expected:
+            try:
+                self._value(one, trust_folder=True)
+            except RunError as error:
+                if one.required or error.code is not Code.CREDENTIAL_MISSING or self._exists(one.names):
+                    problems.append(Problem(one.names[0], error.cause, error.next_step))
+        return tuple(dict.fromkeys(problems))
+
+    def warnings(self, expected: Iterable[Expected]) -> tuple[Problem, ...]:
+        """Return a warning for each file whose name asks to be a credential of ours and is none."""
+        known = {name for one in expected for name in one.names}
+        return tuple(
+            Problem(str(folder / file), "no setting asks for a credential of this name", _suggestion(name, known))
+            for folder in self._folders()
+            for file in _files(folder)
+            if (name := self._plain(folder, file)) not in known
+            and (folder == self._credentials_dir or file.startswith(SYSTEMD_PREFIX) or "__" in name)
+        )
+
+    def _value(self, wanted: Expected, *, trust_folder: bool = False) -> str:
+        found, hindered = self._find(wanted.names, trust_folder=trust_folder)
+        if found is None:
+            raise self._missing(wanted, hindered)
+        return _checked(found, wanted.kind)
+
+    def _find(self, names: Sequence[str], *, trust_folder: bool = False) -> tuple[_Found | None, list[str]]:
+        hindered: list[str] = []
+        for name in names:
+            variable = PREFIX + name.upper()
+            if variable in self._environ:
+                return _Found(self._environ[variable].encode("utf-8", "surrogateescape"), f"the environment variable {variable}"), hindered
+            for folder in self._folders():
+                for path in self._paths(folder, name):
+                    value = _read(path, hindered)
+                    if value is None:
+                        continue
+                    fault = None if trust_folder or folder != self._credentials_dir else _unsafe(folder)
+                    if fault is not None:
+                        raise RunError(Code.CREDENTIAL_MALFORMED, f"{path} is not used: {fault[0]}", fault[1])
+                    return _Found(value, str(path)), hindered
+        return None, hindered
+
+    def _exists(self, names: Sequence[str]) -> bool:
+        return any(os.path.lexists(path) for name in names for folder in self._folders() for path in self._paths(folder, name))
+
+    def _folders(self) -> tuple[Path, ...]:
+        given = self._environ.get("CREDENTIALS_DIRECTORY")
+        folders = (*((Path(given),) if given else ()), self._run_secrets, self._credentials_dir)
+        return tuple(dict.fromkeys(folders))
+
+    def _paths(self, folder: Path, name: str) -> tuple[Path, ...]:
+        given = self._environ.get("CREDENTIALS_DIRECTORY")
+        if given and folder == Path(given):
+            return folder / name, folder / f"{SYSTEMD_PREFIX}{name}"
+        return (folder / name,)
+
+    def _plain(self, folder: Path, file: str) -> str:
+        given = self._environ.get("CREDENTIALS_DIRECTORY")
+        return file.removeprefix(SYSTEMD_PREFIX) if given and folder == Path(given) else file
+
+    def _missing(self, wanted: Expected, hindered: list[str]) -> RunError:
+        names = " or ".join(wanted.names)
+        places = ", ".join(["the environment", *map(str, self._folders())])
+        cause = f"no credential {names} in {places}"
+        if hindered:
+            cause += f" ({'; '.join(dict.fromkeys(hindered))})"
+        step = f"put {wanted.kind} into the file {self._credentials_dir / wanted.names[0]} (mode 0640, group licsync)"
+        return RunError(Code.CREDENTIAL_MISSING, cause, step)
+
+
+def expected_credentials(config: Config) -> tuple[Expected, ...]:
+    """Return what a configuration asks for. Credentials of disabled instances are known, not required."""
+    token = Expected(names=config.cloud.at.token, kind=Kind.GITHUB_TOKEN)
+    expected = [token, *_proxy_auth(config.cloud.at)]
+    for instance in config.instances:
+        source, delivery = instance.source.at, instance.delivery.at
+        expected += [
+            Expected(names=source.token, kind=Kind.GITHUB_TOKEN, required=instance.enabled),
+            *_proxy_auth(source),
+            Expected(names=delivery.token, kind=Kind.DELIVERY_TOKEN, required=instance.enabled),
+            *_proxy_auth(delivery),
+        ]
+    return tuple(expected)
+
+
+def _proxy_auth(at: Destination) -> Iterator[Expected]:
+    if at.proxy_auth:
+        yield Expected(names=at.proxy_auth, kind=Kind.LINE, required=False)
+
+
+def _read(path: Path, hindered: list[str]) -> bytes | None:
+    """Return a file's content; None where there is none, or where its folder may not be entered (noted in `hindered`)."""
+    try:
+        # Not blocking: a named pipe in place of a file must not stop the daemon.
+        number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except PermissionError as error:
+        if not os.access(path.parent, os.X_OK):
+            hindered.append(f"{path.parent} may not be entered")
+            return None
+        raise _unreadable(path, error.strerror) from None
+    except OSError as error:
+        raise _unreadable(path, error.strerror) from None
+    try:
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            raise _unreadable(path, "not a regular file")
+        return _whole(number)
+    except OSError as error:
+        raise _unreadable(path, error.strerror) from None
+    finally:
+        os.close(number)
+
+
+def _whole(number: int) -> bytes:
+    """Read a regular file to its end, or one byte past the cap."""
+    content = b""
+    while len(content) <= MAX_BYTES and (part := os.read(number, MAX_BYTES + 1 - len(content))):
+        content += part
+    return content
+
+
+def _unreadable(path: Path, reason: str | None) -> RunError:
+    cause = f"{path} is there and cannot be read: {(reason or 'unknown reason').lower()}"
+    return RunError(Code.CREDENTIAL_MISSING, cause, f"let the daemon's user read it: chgrp licsync {path} && chmod 0640 {path}")
+
+
+def _checked(found: _Found, kind: Kind) -> str:
+    fault = _fault(found.value, kind)
+    if fault is not None:
+        step = f"write {kind} and nothing else into {found.place}"
+        raise RunError(Code.CREDENTIAL_MALFORMED, f"{found.place} {fault}", step)
+    return found.value.strip().decode()
+
+
+def _fault(raw: bytes, kind: Kind) -> str | None:
+    if len(raw) > MAX_BYTES:
+        return f"is larger than {MAX_BYTES // 1024} KiB"
+    value = raw.strip()
+    if not value:
+        return "is empty"
+    if value.startswith(b"\xef\xbb\xbf"):
+        return "begins with a byte-order mark; save it as plain text without one"
+    if kind is Kind.LINE:
+        return _line_fault(value)
+    if re.search(rb"\s", value):
+        return "has white space inside the token"
+    if re.search(rb"[^\x21-\x7e]", value):
+        return "has a character that no token has (not printable ASCII)"
+    low, high = (20, 255) if kind is Kind.GITHUB_TOKEN else (1, 8192)
+    if not low <= len(value) <= high:
+        return f"has {'fewer' if len(value) < low else 'more'} characters than {kind} ({low} to {high})"
+    return None
+
+
+def _line_fault(value: bytes) -> str | None:
+    if re.search(rb"[\r\n]", value):
+        return "has more than one line"
+    try:
+        printable = value.decode().isprintable()
+    except UnicodeDecodeError:
+        return "is not UTF-8 text"
+    return None if printable else "has a character that cannot be printed"
+
+
+def _unsafe(folder: Path) -> tuple[str, str] | None:
+    """Return what is wrong with a credentials folder's owner or mode, and the line that repairs it; None where nothing is."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return None  # what is missing is said where a credential is sought
+    if not stat.S_ISDIR(status.st_mode):
+        return f"{folder} is not a folder", "name a folder as credentials_dir"
+    if status.st_uid not in {0, os.geteuid()}:
+        return f"{folder} belongs to another user than root or the daemon's", f"run: chown root:licsync {folder}"
+    if status.st_mode & 0o027:
+        return f"{folder} is open to others (mode {stat.S_IMODE(status.st_mode):04o})", f"run: chmod 0750 {folder}"
+    return None
+
+
+def _files(folder: Path) -> list[str]:
+    try:
+        return sorted(one.name for one in folder.iterdir() if not one.name.startswith("."))
+    except OSError:
+        return []
+
+
+def _suggestion(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name.lower(), sorted(known), n=1, cutoff=0.6)
+    return f"did you mean {near[0]}?" if near else "remove it if nothing needs it"

@@ -1,0 +1,167 @@
+"""The daemon: everything that is started, and in what order it stops. The only module that imports APScheduler.
+
+APScheduler is the alarm clock and nothing else. Its own wall-clock triggers skip whole weeks at daylight-saving changes, its default store
+forgets and its executor cancels what runs when it stops; so each instance has one job with a plain date, the state says what is due, and
+the runs are tasks of ours.
+"""
+
+import asyncio
+import contextlib
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.date import DateTrigger
+
+from licsync_daemon.errors import StateUnwritableError
+from licsync_daemon.fleet import InstanceLocks
+from licsync_daemon.lock import FileLock
+from licsync_daemon.model import Config, Instance, RunState, Trigger
+from licsync_daemon.ports import Clock
+from licsync_daemon.run import Runner
+from licsync_daemon.schedule import LOCKED_AGAIN, Planned, next_run
+from licsync_daemon.systemd import Notifier
+
+log = structlog.get_logger()
+
+HEARTBEAT_S = 30.0
+SOONEST = timedelta(seconds=1)  # a date trigger that answers the past hangs APScheduler 3
+DRAIN_S = 5.0
+RUNS_READ = 60  # of an instance, newest first: more than one slot can hold
+
+
+class Daemon:
+    """Keeps every enabled instance of a configuration synced until it is told to stop."""
+
+    def __init__(self, config: Config, *, runner: Runner, locks: InstanceLocks, clock: Clock, lock: FileLock, notifier: Notifier) -> None:
+        self._config = config
+        self._runner = runner
+        self._locks = locks
+        self._clock = clock
+        self._lock = lock
+        self._notifier = notifier
+        self._up_since = clock.now()
+        self._limit = asyncio.Semaphore(config.max_concurrent_runs)
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._scheduler = AsyncIOScheduler(timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1})
+
+    async def serve(self, stop: asyncio.Event) -> None:
+        """Run until `stop` is set. Starts nothing before the state could be read, and leaves nothing running."""
+        self._scheduler.start()
+        try:
+            for instance in self._config.instances:
+                self._plan(instance)
+            self._notifier.send("READY=1")
+            log.info("daemon.started", instances=len(self._config.instances), state_dir=str(self._config.state_dir))
+            while not stop.is_set():
+                self._beat()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), self._beat_every_s())
+        finally:
+            await self._shut_down()
+
+    def _beat_every_s(self) -> float:
+        return min(HEARTBEAT_S, self._notifier.watchdog_s / 2) if self._notifier.watchdog_s else HEARTBEAT_S
+
+    def _beat(self) -> None:
+        """Once every 30 s: say that we live, notice a clock that was set and a record that another process changed."""
+        self._lock.touch()
+        self._scheduler.wakeup()
+        with contextlib.suppress(StateUnwritableError):
+            changed = self._runner.store.changed_elsewhere()
+            for instance in self._config.instances:
+                if instance.name not in self._tasks and (changed or self._scheduler.get_job(instance.name) is None):
+                    self._plan(instance)
+        self._notifier.send("WATCHDOG=1", f"STATUS={self._next_in_words()}")
+
+    def _next_in_words(self) -> str:
+        if self._tasks:
+            return f"running: {', '.join(sorted(self._tasks))}"
+        jobs = [job for job in self._scheduler.get_jobs() if job.next_run_time is not None]
+        first = min(jobs, key=lambda job: job.next_run_time, default=None)
+        return f"next: {first.id} at {first.next_run_time:%Y-%m-%d %H:%M:%S} UTC" if first else "nothing planned"
+
+    def _planned(self, instance: Instance) -> Planned | None:
+        runs = self._runner.store.runs(instance.name, limit=RUNS_READ)
+        return next_run(instance, runs, self._clock.now(), up_since=self._up_since)
+
+    def _plan(self, instance: Instance, *, not_before: datetime | None = None) -> None:
+        """Set the instance's alarm to its next planned instant. Without one (disabled, or running elsewhere) the heartbeat asks again."""
+        if not instance.enabled:
+            return
+        now = self._clock.now()
+        try:
+            planned = self._planned(instance)
+            if planned is None and (lock := self._locks.take(instance.name)) is not None:
+                with lock:  # nobody is at it: the process that was is gone
+                    self._runner.close_stale(instance.name)
+                planned = self._planned(instance)
+        except (StateUnwritableError, OSError) as error:
+            log.error("daemon.state_unusable", cause=str(error))  # noqa: TRY400 - the cause is a sentence
+            return
+        if planned is not None:
+            at = max(planned.at, now + SOONEST, not_before or now)
+            self._scheduler.add_job(self._start, DateTrigger(at, timezone=UTC), args=[instance], id=instance.name, replace_existing=True)
+            log.debug("daemon.planned", instance=instance.name, at=at.isoformat(), reason=planned.reason)
+
+    async def _start(self, instance: Instance) -> None:
+        """What a job does: start a task of ours, which no scheduler cancels. A coroutine, so that it runs on the loop's own thread."""
+        if instance.name not in self._tasks:
+            task = asyncio.create_task(self._work(instance), name=f"run {instance.name}")
+            self._tasks[instance.name] = task
+
+    async def _work(self, instance: Instance) -> None:
+        """Do what is due for an instance now, then plan what comes next."""
+        not_before = None
+        looked: list[Instance] = []
+        try:
+            async with self._limit:
+                lock = self._locks.take(instance.name)
+                if lock is None:
+                    not_before = self._clock.now() + LOCKED_AGAIN
+                    log.info("run.skipped", instance=instance.name, cause=f"locked by {self._locks.holder(instance.name)}")
+                    return
+                with lock:
+                    self._runner.close_stale(instance.name)
+                    planned = self._planned(instance)  # the alarm may be old: the state says what is due
+                    if planned is None or planned.at > self._clock.now() + SOONEST:
+                        return
+                    if not planned.is_look:
+                        not_before = await self._run(instance, planned)
+                        return
+            looked = await self._look()
+        except (StateUnwritableError, OSError) as error:
+            not_before = self._clock.now() + timedelta(seconds=HEARTBEAT_S)
+            log.error("daemon.state_unusable", cause=str(error))  # noqa: TRY400 - the cause is a sentence
+        finally:
+            self._tasks.pop(instance.name, None)
+            if self._scheduler.running:
+                for one in {each.name: each for each in (instance, *looked)}.values():
+                    self._plan(one, not_before=not_before)
+
+    async def _run(self, instance: Instance, planned: Planned) -> datetime | None:
+        """Run an instance; answer before when not to do so again, whatever the state says: it may not have been written."""
+        run = await self._runner.run(instance, trigger=Trigger.SCHEDULE, reason=planned.reason, slot=planned.slot)
+        return self._clock.now() + timedelta(seconds=HEARTBEAT_S) if run.state is RunState.FAILED else None
+
+    async def _look(self) -> list[Instance]:
+        """One question to the cloud settles every delivered instance that nobody else is at."""
+        idle = [one for one in self._config.instances if one.enabled and (one.name not in self._tasks or self._is_mine(one))]
+        with self._locks.those_free(idle) as free:
+            await self._runner.look(free)
+        return free
+
+    def _is_mine(self, instance: Instance) -> bool:
+        return self._tasks.get(instance.name) is asyncio.current_task()
+
+    async def _shut_down(self) -> None:
+        """Stop in reverse order: no new alarms, then the runs (each records itself as interrupted), then the scheduler."""
+        self._notifier.send("STOPPING=1", "STATUS=stopping")
+        self._scheduler.pause()
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=DRAIN_S)
+        self._scheduler.shutdown(wait=False)
+        log.info("daemon.stopped")

@@ -1,0 +1,61 @@
+"""The delivery `http`: send the usage document to an endpoint that keeps the contract in `docs/delivery-openapi.yaml`.
+
+GitHub publishes no such endpoint; it is a relay of the operator's own, the bundled sandbox, or a future official interface.
+"""
+
+from urllib.parse import quote
+
+from licsync_daemon.document import CONTENT_TYPE, UsageDocument
+from licsync_daemon.errors import Code, RemoteError
+from licsync_daemon.model import Upload, UploadState
+from licsync_daemon.retry import Retrier
+from licsync_daemon.transport.client import HttpClient
+from licsync_daemon.transport.wire import clean
+
+
+class HttpUpload:
+    """Sends to one endpoint (the `Delivery` port)."""
+
+    def __init__(self, http: HttpClient, retry: Retrier) -> None:
+        self._http = http
+        self._retry = retry
+
+    async def send(self, document: UsageDocument, key: str) -> str:
+        operation = f"the upload to {self._http.to.url}"
+        headers = {
+            "Content-Type": CONTENT_TYPE,
+            "Content-Encoding": "gzip",
+            "Content-Length": str(document.size_bytes),
+            "Idempotency-Key": key,
+            "Licsync-Content-Hash": document.content_hash,
+        }
+
+        async def send() -> str:
+            answer = await self._http.post(operation=operation, headers=headers, body=document.pieces)
+            upload_id = answer.get("upload_id") if isinstance(answer, dict) else None
+            if not isinstance(upload_id, str) or not upload_id:
+                raise RemoteError(
+                    Code.BAD_RESPONSE, f"{operation} was accepted without an `upload_id`", "tell who runs the endpoint", transient=True
+                )
+            return upload_id
+
+        # Safe to repeat, even when the answer was lost: the same key and content hash change nothing at the endpoint.
+        return await self._retry.call(send)
+
+    async def ask(self, upload_id: str) -> Upload:
+        operation = f"the state of upload {clean(upload_id, 60)}"
+
+        async def ask() -> Upload:
+            async with self._http.get(f"{self._http.to.url}/{quote(upload_id, safe='')}", operation=operation) as response:
+                found = await response.json()
+            found = found if isinstance(found, dict) else {}
+            state, error = found.get("sync_state"), found.get("error")
+            known = state if isinstance(state, str) and state in UploadState.__members__ else None
+            return Upload(state=UploadState(known) if known else None, error=clean(error) if isinstance(error, str) else "")
+
+        try:
+            return await self._retry.call(ask)
+        except RemoteError as error:
+            if error.status == 404:  # an endpoint that keeps no states: the read-back alone decides
+                return Upload(state=None)
+            raise

@@ -1,0 +1,117 @@
+"""The usage document: exactly what leaves the machine, and its content hash.
+
+Its form is design 5.2 and `docs/delivery-openapi.yaml`. The allow-list is this module: an account's number and address, nothing else about
+a person. Equal usage gives an equal hash, whatever the time of collecting.
+"""
+
+import gzip
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any, Self, cast
+
+from licsync_daemon.errors import StateUnwritableError
+from licsync_daemon.model import Account, Identity, UsageCounts
+from licsync_daemon.spool import AccountSpool
+
+FORMAT = "licsync/1"
+CONTENT_TYPE = "application/json"
+PIECE_BYTES = 64 * 1024
+BATCH = 500  # users encoded at once
+
+
+@dataclass(slots=True)
+class UsageDocument:
+    """A finished document in an unlinked, gzip-compressed file. `close` (or leaving `with`) gives the space back."""
+
+    content_hash: str  # "sha256:" and 64 hexadecimal digits
+    sent: int
+    size_bytes: int  # compressed
+    _file: IO[bytes]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Yield the compressed document from its start."""
+        self._file.seek(0)
+        while piece := self._file.read(PIECE_BYTES):
+            yield piece
+
+    def plain(self) -> Iterator[bytes]:
+        """Yield the document as it is before compression."""
+        self._file.seek(0)
+        with gzip.GzipFile(fileobj=self._file) as unpacked:
+            while piece := unpacked.read(PIECE_BYTES):
+                yield piece
+
+
+def write_document(
+    spool: AccountSpool,
+    *,
+    directory: Path,
+    identity: Identity,
+    collected_at: datetime,
+    version: str | None,
+    http_only: bool,
+    counts: UsageCounts,
+) -> UsageDocument:
+    """Write the document of everything in `spool` that is not suspended.
+
+    Args:
+        spool: The accounts.
+        directory: Where the unlinked file lives; the state directory, so that it is on a disk the operator chose.
+        identity: Whose usage it is; the server id must be known.
+        collected_at: When the source was read.
+        version: The instance's GHES version, if it said one.
+        http_only: Whether the instance is served without TLS.
+        counts: The totals to state beside the users.
+
+    Raises:
+        StateUnwritableError: The disk is full or read-only.
+    """
+    digest = hashlib.sha256()
+    sent = 0
+    head = {
+        "format": FORMAT,
+        "collected_at": collected_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "instance": {"server_id": identity.server_id, "host_name": identity.hostname, "version": version, "http_only": http_only},
+        "totals": {"accounts": counts.sent, "seats_used": counts.seats_used},
+    }
+    try:
+        # An error below closes the file; a TemporaryFile never has a name on Linux.
+        file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - it lives as long as the document
+        with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=6, mtime=0) as packed:
+            digest.update(f'{{"host_name":{_canonical(identity.hostname)},"server_id":{_canonical(identity.server_id)},"users":['.encode())
+            packed.write(_canonical(head)[:-1].encode() + b',"users":[')
+            users = spool.active()
+            while batch := list(islice(users, BATCH)):
+                text = ("," if sent else "") + ",".join(_canonical(_user(account)) for account in batch)
+                digest.update(text.encode())
+                packed.write(text.encode())
+                sent += len(batch)
+            digest.update(b"]}")
+            packed.write(b"]}")
+        file.flush()
+        size = os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise StateUnwritableError(f"no room for the usage document in {directory}: {error}") from error
+    return UsageDocument(f"sha256:{digest.hexdigest()}", sent, size, cast("IO[bytes]", file))
+
+
+def _user(account: Account) -> dict[str, Any]:
+    return {"id": account.id, "emails": [{"email": account.email, "primary": True}] if account.email else []}
+
+
+def _canonical(value: Any) -> str:
+    """The one spelling that is hashed: keys sorted, no blanks, UTF-8 rather than escapes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

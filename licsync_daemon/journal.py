@@ -1,0 +1,137 @@
+"""The record of one run while it happens: every step goes to the state at once, and every end is logged once."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from licsync_daemon.errors import RemoteError, RunError, StateUnwritableError
+from licsync_daemon.model import DeliveryOutcome, DeliveryRecord, InstanceRecord, Run, RunState
+from licsync_daemon.ports import Clock, Collected, StateStore
+
+log = structlog.get_logger()
+
+Observer = Callable[[Run], None]
+
+SHOWN_WAIT_S = 5.0  # a wait longer than this is written down before it begins, for `status`
+
+
+def ignore(run: Run) -> None:
+    """The observer where nobody watches."""
+
+
+class Journal:
+    """Writes one run to the store (and hears about its waits, the `WaitReporter` port)."""
+
+    def __init__(self, store: StateStore, clock: Clock, run: Run, observe: Observer) -> None:
+        self._store = store
+        self._clock = clock
+        self._observe = observe
+        self.run = run
+
+    def update(self, *, delivery: DeliveryRecord | None = None, identity: InstanceRecord | None = None, **changes: Any) -> None:
+        """Change fields of the run and store it, together with what else belongs to the same moment."""
+        changed = replace(self.run, **changes)
+        self._store.save_run(changed, self._clock.now(), delivery=delivery, identity=identity)
+        self.run = changed
+        self._observe(changed)
+
+    def waiting(self, until: datetime, why: str, seconds: float) -> None:
+        if seconds > SHOWN_WAIT_S:
+            self.update(waiting_for=why, waiting_until=until)
+            log.info("run.waiting", until=until.isoformat(timespec="seconds"), why=why)
+
+    def resumed(self) -> None:
+        if self.run.waiting_until is not None:
+            self.update(waiting_for=None, waiting_until=None)
+
+    def note_wait(self, why: str) -> None:
+        """Say what a delivered run is waiting for; written only when it is news."""
+        if self.run.waiting_for != why:
+            self.update(waiting_for=why, waiting_until=None)
+
+    def collected(self, collected: Collected) -> None:
+        """Note what the source found; it goes to the store with the next step."""
+        self.run = replace(
+            self.run,
+            collected_at=collected.collected_at,
+            counts=collected.counts,
+            notices=self.run.notices + collected.notices,
+            waiting_for=None,
+            waiting_until=None,
+        )
+        log.info(
+            "run.collected",
+            rows=collected.counts.rows,
+            sent=collected.counts.sent,
+            suspended=collected.counts.suspended,
+            unusable=collected.counts.unusable,
+            version=collected.version,
+        )
+
+    def delivered(self, record: DeliveryRecord, upload_id: str) -> None:
+        """The endpoint took it: from here on the run belongs to no process."""
+        now = self._clock.now()
+        self.update(
+            delivery=replace(record, upload_id=upload_id, accepted_at=now),
+            state=RunState.DELIVERED,
+            phase="waiting for confirmation",
+            delivered_at=now,
+            waiting_for=None,
+            waiting_until=None,
+        )
+        log.info("run.delivered", upload_id=upload_id, sent=record.sent)
+
+    def confirmed(self, record: DeliveryRecord, last_sync: datetime | None, identity: InstanceRecord) -> None:
+        """The cloud has it."""
+        now = self._clock.now()
+        self.update(
+            delivery=replace(record, closed_at=now, outcome=DeliveryOutcome.CONFIRMED),
+            identity=identity,
+            state=RunState.CONFIRMED,
+            phase="done",
+            ended_at=now,
+            content_hash=record.content_hash,
+            delivered_at=record.accepted_at,
+            confirmed_at=now,
+            last_sync=last_sync,
+            waiting_for=None,
+            waiting_until=None,
+        )
+        log.info("run.confirmed", last_sync=last_sync and last_sync.isoformat())
+
+    def failed(self, error: RunError, record: DeliveryRecord | None = None) -> Run:
+        """Record and log a failure, once. Where even that cannot be written, the answer still says what happened."""
+        now = self._clock.now()
+        later = now + error.retry_after if isinstance(error, RemoteError) and error.retry_after is not None else None
+        failed = replace(
+            self.run,
+            state=RunState.FAILED,
+            ended_at=now,
+            code=error.code,
+            cause=error.cause,
+            next_step=error.next_step,
+            retry_not_before=later,
+            waiting_for=None,
+            waiting_until=None,
+        )
+        log.error("run.failed", code=error.code, cause=error.cause, next_step=error.next_step)
+        self._end(failed, record)
+        return self.run
+
+    def interrupted(self) -> None:
+        """The process is stopping in mid-run; the slot is still due. A delivered run stays delivered."""
+        if self.run.state is RunState.RUNNING:
+            log.warning("run.interrupted")
+            ended = replace(self.run, state=RunState.INTERRUPTED, ended_at=self._clock.now(), waiting_for=None, waiting_until=None)
+            self._end(ended, None)
+
+    def _end(self, run: Run, record: DeliveryRecord | None) -> None:
+        self.run = run
+        self._observe(run)
+        try:
+            self._store.save_run(run, self._clock.now(), delivery=record)
+        except StateUnwritableError as error:
+            log.error("state.unwritable", cause=str(error))  # noqa: TRY400 - the cause is a sentence, a stack says no more

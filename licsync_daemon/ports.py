@@ -1,0 +1,159 @@
+"""Every promise between parts. A port's docstrings are the specification of its contract suite in `tests/contract/`."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from licsync_daemon.document import UsageDocument
+from licsync_daemon.model import (
+    DeliveryRecord,
+    Instance,
+    InstanceRecord,
+    Notice,
+    Person,
+    Run,
+    SeatRecord,
+    SeatTotals,
+    SyncStatus,
+    Transition,
+    Upload,
+    UsageCounts,
+)
+from licsync_daemon.spool import AccountSpool
+
+
+class Clock(Protocol):
+    """Time, as an argument."""
+
+    def now(self) -> datetime:
+        """Answer the wall clock as aware UTC. May jump, in both directions."""
+
+    def monotonic(self) -> float:
+        """Answer seconds since some fixed moment; never goes back."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait; a cancelled task wakes at once."""
+
+
+class WaitReporter(Protocol):
+    """Hears about waits inside a run, so that `status` can show them."""
+
+    def waiting(self, until: datetime, why: str, seconds: float) -> None:
+        """Tell that nothing will happen before `until`."""
+
+    def resumed(self) -> None:
+        """Tell that the wait, if there was one, is over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """What a source found out about an instance besides its accounts."""
+
+    collected_at: datetime
+    version: str | None
+    http_only: bool
+    counts: UsageCounts
+    notices: tuple[Notice, ...] = ()
+
+
+class UsageSource(Protocol):
+    """Reads the license usage of one instance."""
+
+    async def collect(self, spool: AccountSpool) -> Collected:
+        """Fill `spool` with every usable account and answer the counts.
+
+        Nothing is kept between calls. Raises `RunError` with the cause; the spool's content is then meaningless.
+        """
+
+
+class Delivery(Protocol):
+    """Hands a usage document to the cloud side. Safe to repeat with the same key and content hash."""
+
+    async def send(self, document: UsageDocument, key: str) -> str:
+        """Send `document` under the idempotency `key` and answer the upload's id.
+
+        Raises `RemoteError`: not `transient` where the endpoint refused for good; `transient` where it may not even have seen it.
+        """
+
+    async def ask(self, upload_id: str) -> Upload:
+        """Answer what became of an upload; `state` None where the endpoint does not know or cannot be asked."""
+
+
+class CloudReader(Protocol):
+    """Reads back what the cloud account has. Never changes anything."""
+
+    async def sync_status(self) -> SyncStatus:
+        """Answer every server the cloud lists; one reply serves all instances."""
+
+    async def seats(self) -> SeatTotals:
+        """Answer the account's seat totals from one page."""
+
+    def people(self) -> AsyncIterator[Person]:
+        """Yield everybody who consumes a license, page by page, a person who moved between two pages once."""
+
+
+class Adapters(Protocol):
+    """Opens the far sides for the length of one run; leaving the context closes their connections."""
+
+    def source(self, instance: Instance, waits: WaitReporter) -> AbstractAsyncContextManager[UsageSource]: ...
+
+    def delivery(self, instance: Instance, waits: WaitReporter) -> AbstractAsyncContextManager[Delivery]: ...
+
+    def cloud(self, waits: WaitReporter) -> AbstractAsyncContextManager[CloudReader]: ...
+
+
+class StateStore(Protocol):
+    """What must outlive the process. Each call is one transaction, durable when it returns.
+
+    Every writing method raises `StateUnwritableError` and then has changed nothing.
+    An instance has at most one run that is `running` or `delivered`, and at most one delivery record that is not closed.
+    """
+
+    def save_run(self, run: Run, at: datetime, *, delivery: DeliveryRecord | None = None, identity: InstanceRecord | None = None) -> None:
+        """Insert or replace a run by its id, with its delivery record and what is known of its instance, all or nothing.
+
+        A new run, or one whose state changed, adds a transition dated `at`. A final run is never changed back: then nothing is written.
+        Runs that ended more than 400 days before `at` are dropped.
+        """
+
+    def open_run(self, instance: str) -> Run | None:
+        """Answer the run of `instance` that is `running` or `delivered`."""
+
+    def run(self, run_id: str) -> Run | None: ...
+
+    def runs(self, instance: str | None = None, *, limit: int = 20) -> tuple[Run, ...]:
+        """Answer runs in the order they were recorded first, newest first; clocks jump, that order does not."""
+
+    def last_run(self, instance: str, *, confirmed: bool = False) -> Run | None:
+        """Answer the run that was recorded last; with `confirmed` the last confirmed one."""
+
+    def transitions(self, run_id: str) -> tuple[Transition, ...]:
+        """Answer the states a run went through, oldest first."""
+
+    def save_delivery(self, record: DeliveryRecord) -> None:
+        """Insert or replace a delivery record by its key."""
+
+    def open_delivery(self, instance: str) -> DeliveryRecord | None:
+        """Answer the record of `instance` that is not closed."""
+
+    def deliveries(self, instance: str) -> tuple[DeliveryRecord, ...]:
+        """Answer every record kept for `instance`, oldest first."""
+
+    def save_instance(self, record: InstanceRecord) -> None:
+        """Insert or replace what is known of an instance."""
+
+    def instance(self, name: str) -> InstanceRecord | None: ...
+
+    def save_seats(self, record: SeatRecord) -> None:
+        """Add seat totals to the history."""
+
+    def seats(self) -> SeatRecord | None:
+        """Answer the newest seat totals."""
+
+    def changed_elsewhere(self) -> bool:
+        """Answer whether another connection has written since the last time this was asked."""
+
+    def close(self) -> None:
+        """Give back the file; calling twice is harmless."""

@@ -1,0 +1,73 @@
+"""The life of the process: signals, and leaving without waiting for threads that cannot be stopped."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Coroutine
+from typing import Any
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Stopped(Exception):  # noqa: N818 - not an error
+    """A signal ended a command in mid-work."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal.Signals(signal_number).name)
+        self.exit_code = 128 + signal_number
+
+
+def run_until_signal(work: Coroutine[Any, Any, int]) -> int:
+    """Run a command to its end and answer its exit code.
+
+    Raises:
+        Stopped: SIGTERM or SIGINT came first; the work was cancelled and has cleaned up.
+    """
+    received: list[int] = []
+
+    async def main() -> int:
+        task = asyncio.create_task(work)
+
+        def stop(number: int) -> None:
+            received.append(number)
+            task.cancel()
+
+        loop = asyncio.get_running_loop()
+        for number in SIGNALS:
+            loop.add_signal_handler(number, stop, number)
+        try:
+            return await task
+        finally:
+            leave_threads_behind(loop)
+
+    try:
+        return asyncio.run(main())
+    except asyncio.CancelledError:
+        if received:
+            raise Stopped(received[0]) from None
+        raise
+
+
+def leave_threads_behind(loop: asyncio.AbstractEventLoop) -> None:
+    """Let the loop close without waiting for its threads.
+
+    A name server that never answers keeps a resolver thread busy long after its request was given up, and `asyncio.run` would wait for it.
+    """
+    executor = getattr(loop, "_default_executor", None)  # asyncio offers no other way to ask
+    if executor is not None:
+        executor.shutdown(wait=False, cancel_futures=True)
+        loop._default_executor = None  # type: ignore[attr-defined]  # noqa: SLF001 - `shutdown_default_executor` then has nothing to wait for
+
+
+def leave(code: int) -> int:
+    """Answer `code` for `sys.exit`; where a thread would keep the interpreter alive, end the process right here instead."""
+    others = [thread for thread in threading.enumerate() if thread is not threading.main_thread() and not thread.daemon]
+    if others:
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)
+    return code

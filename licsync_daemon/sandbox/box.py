@@ -1,0 +1,157 @@
+"""The sandbox itself: one process that plays a whole fleet and its cloud account on loopback."""
+
+import random
+import secrets
+import string
+from collections import deque
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from licsync_daemon.sandbox import control, delivery_app
+from licsync_daemon.sandbox.clock import SandboxClock
+from licsync_daemon.sandbox.cloud import ABSENT, Cloud, Processing
+from licsync_daemon.sandbox.cloud_app import CloudApp
+from licsync_daemon.sandbox.config_files import write_config
+from licsync_daemon.sandbox.faults import Faults
+from licsync_daemon.sandbox.fleet import Fleet
+from licsync_daemon.sandbox.ghes import Instance
+from licsync_daemon.sandbox.http import Reply, Request
+from licsync_daemon.sandbox.limits import RateLimit
+from licsync_daemon.sandbox.quirks import Quirks
+from licsync_daemon.sandbox.server import SandboxServer
+from licsync_daemon.sandbox.site import DEFAULT_MAX_BODY_BYTES, Seen, Site
+
+CLOUD = "cloud"  # the cloud's name where servers are named: in faults and in the log of requests
+REQUESTS_KEPT = 2000
+CLOUD_RATE_LIMIT = 5000
+
+
+class Sandbox:
+    """A running practice fleet; use it as a context manager, or call `start` and `stop`.
+
+    `seed` makes its tokens repeatable; without one they are random. `max_decoded_bytes` limits a delivered document.
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        *,
+        quirks: str = "all",
+        processing_delay: float = 0.2,
+        seed: int | None = None,
+        max_decoded_bytes: int = DEFAULT_MAX_BODY_BYTES,
+    ) -> None:
+        rng = secrets.SystemRandom() if seed is None else random.Random(seed)
+        self.fleet, self.enterprise = fleet, fleet.enterprise
+        self.cloud_token, self.delivery_token, self.control_token = (_token(rng, prefix) for prefix in ("ghp_", "lsd_", "lsc_"))
+        self.clock = SandboxClock()
+        self.faults = Faults()
+        self.requests: deque[Seen] = deque(maxlen=REQUESTS_KEPT)
+        self.cloud = Cloud(fleet, self.clock, Processing(delay_s=processing_delay))
+        self.quirks = Quirks(quirks)
+        self.instances = {
+            entry.name: Instance(entry, n, _token(rng, "ghp_"), _token(rng, "ghp_"), self.quirks) for n, entry in enumerate(fleet.instances)
+        }
+        limit = RateLimit(self.clock, CLOUD_RATE_LIMIT)
+        self.cloud_app = CloudApp(self.cloud, self.cloud_token, limit, self.quirks, lambda: self.cloud_api_url)
+        self.delivery_app = delivery_app.DeliveryApp(self.cloud, self.delivery_token, max_decoded_bytes)
+        self._control_app = control.ControlApp(self, self.control_token)
+        self._servers: list[SandboxServer] = []
+        self.cloud_api_url = ""  # known once the port is open
+
+    @property
+    def delivery_url(self) -> str:
+        return self.cloud_api_url + delivery_app.PATH
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Open every port and serve."""
+        try:
+            cloud = Site(CLOUD, self._cloud_site, self.clock, self.faults, self.requests)
+            cloud.max_body_bytes = max(self.delivery_app.max_decoded_bytes, 2**20)  # room for control requests under a tiny limit
+            self.cloud_api_url = self._serve(cloud)
+            for name, instance in self.instances.items():
+                instance.url = self._serve(Site(name, instance, self.clock, self.faults, self.requests))
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Close every port and every connection; requests that hang end too."""
+        while self._servers:
+            self._servers.pop().stop()
+
+    def push(self, instance: str) -> str:
+        """Play GitHub Connect's weekly push: at once, the cloud holds the instance's own unsuspended accounts."""
+        return self._receive(instance, delay_s=0.0)
+
+    def upload(self, instance: str) -> str:
+        """Play a person who uploads the instance's export: processed like a delivery."""
+        return self._receive(instance, delay_s=None)
+
+    def list_server(self, instance: str) -> None:
+        """Let the cloud list the instance though it was never synced."""
+        found = self.instances[instance]
+        self.cloud.list_server(found.server_id, found.hostname)
+
+    def set_sync_entry(self, instance: str, last_sync: object = ABSENT) -> None:
+        """Let the cloud show any `last_sync` for the instance; without one: none."""
+        found = self.instances[instance]
+        self.cloud.set_sync_entry(found.server_id, found.hostname, last_sync)
+
+    def state(self) -> dict[str, Any]:
+        """Tell what the cloud holds and what was asked of the sandbox; counts, never people."""
+        return {
+            "holdings": dict(self.cloud.counts()),
+            "seats": self.cloud.seats(),
+            "uploads": [{**each.as_json(), "server_id": each.server_id, "accounts": each.accounts} for each in self.cloud.uploads()],
+            "requests": [seen._asdict() for seen in tuple(self.requests)],
+        }
+
+    def ready_line(self) -> dict[str, Any]:
+        """Say where everything is. The tokens are practice tokens: they open nothing but this sandbox, and end with it."""
+        instances = {
+            name: {"url": i.url, "hostname": i.hostname, "server_id": i.server_id, "username": i.username, "token": i.token}
+            for name, i in self.instances.items()
+        }
+        return {
+            "cloud_api_url": self.cloud_api_url,
+            "delivery_url": self.delivery_url,
+            "enterprise": self.enterprise,
+            "cloud_token": self.cloud_token,
+            "delivery_token": self.delivery_token,
+            "control_token": self.control_token,
+            "instances": instances,
+        }
+
+    def write_config(self, folder: Path) -> Path:
+        """Write `config.toml` and a credentials folder for this sandbox; return the path of the former."""
+        return write_config(folder, self.ready_line())
+
+    def _cloud_site(self, request: Request) -> Reply:
+        if request.path.startswith(control.PATH):
+            return self._control_app(request)
+        if request.path == delivery_app.PATH or request.path.startswith(f"{delivery_app.PATH}/"):
+            return self.delivery_app(request)
+        return self.cloud_app(request)
+
+    def _receive(self, name: str, delay_s: float | None) -> str:
+        instance = self.instances[name]
+        return self.cloud.receive(instance.server_id, instance.hostname, instance.as_sent(), delay_s=delay_s).upload_id
+
+    def _serve(self, site: Site) -> str:
+        server = SandboxServer(site)
+        server.start()
+        self._servers.append(server)
+        return server.url
+
+
+def _token(rng: random.Random, prefix: str) -> str:
+    return prefix + "".join(rng.choices(string.ascii_letters + string.digits, k=36))

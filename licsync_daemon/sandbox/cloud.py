@@ -1,0 +1,170 @@
+"""The state of the cloud account: what it holds of every instance, its sync entries, and its uploads."""
+
+import threading
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+from licsync_daemon.sandbox.clock import SandboxClock, iso
+from licsync_daemon.sandbox.fleet import Fleet
+from licsync_daemon.sandbox.seats import Seat, ServerAccount, assign_seats, primary_address
+
+Mode = Literal["success", "failure", "never"]
+SyncState = Literal["PENDING", "SUCCESS", "FAILURE"]
+User = dict[str, Any]
+ABSENT: Final = object()  # a `last_sync` that is not in the entry at all, unlike one that is null
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Processing:
+    """What becomes of uploads accepted from now on. `status` and `error` replace the entry's usual texts."""
+
+    mode: Mode = "success"
+    delay_s: float = 0.2
+    status: str | None = None
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class Upload:
+    """One accepted upload. `due_at` is on the sandbox clock; None: it is never processed."""
+
+    upload_id: str
+    server_id: str
+    hostname: str
+    accounts: int
+    users: list[User] = field(repr=False)  # let go of once they are processed
+    due_at: datetime | None
+    processing: Processing
+    sync_state: SyncState = "PENDING"
+    error: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        return {"upload_id": self.upload_id, "sync_state": self.sync_state, "error": self.error}
+
+
+@dataclass(slots=True)
+class _Entry:
+    """What the cloud knows of one server."""
+
+    hostname: str
+    last_sync: object = ABSENT
+
+
+class Cloud:
+    """The cloud account. Every method may be called from any thread.
+
+    Uploads are processed by the sandbox clock: whoever looks first after an upload is due sees it processed, with the
+    instant at which it was due as its date. So no thread is needed, and moving the clock moves the processing with it.
+    """
+
+    def __init__(self, fleet: Fleet, clock: SandboxClock, processing: Processing) -> None:
+        self.fleet, self.processing = fleet, processing
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._entries: dict[str, _Entry] = {}
+        self._holdings: dict[str, list[User]] = {}
+        self._uploads: dict[str, Upload] = {}
+        self._pending: list[Upload] = []
+        self._seats: Sequence[Seat] | None = None
+
+    def receive(self, server_id: str, hostname: str, users: list[User], *, delay_s: float | None = None) -> Upload:
+        """Take usage in; it replaces what is held of the server once it is processed. `delay_s` overrides the usual delay."""
+        with self._lock:
+            mode, delay = self.processing.mode, self.processing.delay_s if delay_s is None else delay_s
+            due_at = None if mode == "never" else self._clock.precise + timedelta(seconds=delay)
+            upload = Upload(str(uuid.uuid4()), server_id, hostname, len(users), users, due_at, self.processing)
+            self._uploads[upload.upload_id] = upload
+            self._pending.append(upload)
+            self._settle()
+            return upload
+
+    def upload(self, upload_id: str) -> Upload | None:
+        with self._lock:
+            self._settle()
+            return self._uploads.get(upload_id)
+
+    def list_server(self, server_id: str, hostname: str) -> None:
+        """List a server that has never been synced."""
+        with self._lock:
+            self._entries.setdefault(server_id, _Entry(hostname))
+
+    def set_sync_entry(self, server_id: str, hostname: str, last_sync: object = ABSENT) -> None:
+        """Set an entry as it is to be shown, whatever it is: absent, empty, null, from the future, of an unknown status."""
+        with self._lock:
+            self._settle()
+            self._entries[server_id] = _Entry(hostname, last_sync)
+
+    def sync_status(self) -> dict[str, Any]:
+        """Answer the published `license-sync-status`."""
+        with self._lock:
+            self._settle()
+            rows = []
+            for server_id, entry in self._entries.items():
+                row: dict[str, Any] = {"server_id": server_id, "hostname": entry.hostname}
+                if entry.last_sync is not ABSENT:
+                    row["last_sync"] = entry.last_sync
+                rows.append(row)
+            return {"server_instances": rows}
+
+    def holdings(self, server_id: str) -> list[User]:
+        """Return what the cloud holds of a server, exactly as it was sent; empty when it holds nothing."""
+        with self._lock:
+            self._settle()
+            return list(self._holdings.get(server_id, ()))
+
+    def counts(self) -> Mapping[str, int]:
+        """Count the accounts held per server_id."""
+        with self._lock:
+            self._settle()
+            return {server_id: len(users) for server_id, users in self._holdings.items()}
+
+    def uploads(self) -> list[Upload]:
+        with self._lock:
+            self._settle()
+            return [replace(upload) for upload in self._uploads.values()]
+
+    def seats(self) -> int:
+        """Count the seats consumed."""
+        return len(self.assigned())
+
+    def assigned(self) -> Sequence[Seat]:
+        """Return every seat with its accounts; computed anew only when something changed."""
+        with self._lock:
+            self._settle()
+            if self._seats is None:
+                self._seats = assign_seats(self.fleet.members, self._accounts())
+            return self._seats
+
+    def _accounts(self) -> list[ServerAccount]:
+        return [
+            ServerAccount(self._entries[server_id].hostname, user["id"], primary_address(user))
+            for server_id, users in self._holdings.items()
+            for user in users
+        ]
+
+    def _settle(self) -> None:
+        now = self._clock.precise
+        due = sorted((upload for upload in self._pending if upload.due_at is not None and upload.due_at <= now), key=_due)
+        for upload in due:
+            self._pending.remove(upload)
+            self._process(upload)
+
+    def _process(self, upload: Upload) -> None:
+        failed = upload.processing.mode == "failure"
+        status = upload.processing.status or ("failure" if failed else "success")
+        error = upload.processing.error if upload.processing.error is not None else ("The usage could not be imported." if failed else "")
+        upload.sync_state, upload.error = ("FAILURE", error) if failed else ("SUCCESS", "")
+        last_sync = {"date": iso(_due(upload)), "status": status, "error": error}
+        self._entries[upload.server_id] = _Entry(upload.hostname, last_sync)
+        if not failed:
+            self._holdings[upload.server_id] = upload.users
+            self._seats = None
+        upload.users = []
+
+
+def _due(upload: Upload) -> datetime:
+    assert upload.due_at is not None
+    return upload.due_at

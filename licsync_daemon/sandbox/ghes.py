@@ -1,0 +1,138 @@
+"""One GHES instance: its report, its settings, and the routes it answers. It never reveals its server_id."""
+
+import gzip
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+
+from licsync_daemon.sandbox.fleet import FleetInstance
+from licsync_daemon.sandbox.http import Reply, Request, basic_of, github_error, json_reply, same, token_of
+from licsync_daemon.sandbox.limits import RateLimit
+from licsync_daemon.sandbox.quirks import LICENSE, Quirks
+from licsync_daemon.sandbox.reports import Account, Report, read_report
+
+REPORT = "/stafftools/reports/all_users.csv"
+USERNAME, ORDINARY_USERNAME = "license-reader", "mona"
+
+
+class _Served:
+    """A report as it is served, compressed at most once."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+
+    @cached_property
+    def gzipped(self) -> bytes:
+        return gzip.compress(self.report.csv, 3, mtime=0)
+
+
+class Instance:
+    """A GHES instance of the sandbox; also the application its port serves.
+
+    `report_ready_after` (seconds) is how long the report takes to build after it was first asked for; infinity: for ever.
+    `rate_limit` is None, as on a new GHES, until one is set.
+    """
+
+    def __init__(self, fleet: FleetInstance, number: int, token: str, ordinary_token: str, quirks: Quirks) -> None:
+        self.name, self.hostname, self.server_id, self.version = fleet.name, fleet.hostname, fleet.server_id, fleet.version
+        self.username, self.token = USERNAME, token
+        self.ordinary_username, self.ordinary_token = ORDINARY_USERNAME, ordinary_token
+        self.url = ""  # known once the port is open
+        self.report_ready_after = 0.1
+        self.rate_limit: RateLimit | None = None
+        self._number, self._quirks = number, quirks
+        self._lock = threading.Lock()
+        self._served = _Served(fleet.report)
+        self._asked_at_s: float | None = None
+
+    @property
+    def report(self) -> Report:
+        return self._served.report
+
+    @property
+    def accounts(self) -> Sequence[Account]:
+        return self.report.accounts
+
+    def set_report(self, content: bytes) -> None:
+        """Let the instance have other accounts; the report is built anew when it is next asked for."""
+        served = _Served(read_report(content))
+        with self._lock:
+            self._served, self._asked_at_s = served, None
+
+    def as_sent(self) -> list[dict[str, object]]:
+        """Write the usage the instance itself would send: its unsuspended accounts by id."""
+        return [account.as_sent() for account in sorted(self.accounts, key=lambda account: account.id) if not account.suspended]
+
+    def __call__(self, request: Request) -> Reply:
+        reply = self._route(request)
+        return replace(reply, headers=(*reply.headers, ("X-GitHub-Enterprise-Version", self.version)))
+
+    def _route(self, request: Request) -> Reply:
+        user = self._user(request)
+        if user is None:
+            challenge = () if request.path.startswith("/api/") else (("WWW-Authenticate", 'Basic realm="GitHub"'),)
+            return github_error(401, "Bad credentials" if "authorization" in request.headers else "Requires authentication", challenge)
+        limit = self.rate_limit
+        if limit is None:
+            return self._answer(request, user)
+        refusal = limit.take()
+        if refusal is not None:
+            return refusal
+        reply = self._answer(request, user)
+        return replace(reply, headers=(*reply.headers, *limit.headers()))
+
+    def _user(self, request: Request) -> str | None:
+        """Name the user behind the credentials. The web root knows HTTP basic only, the API both."""
+        basic = basic_of(request)
+        token = token_of(request) if request.path.startswith("/api/") else None
+        for name, secret in ((self.username, self.token), (self.ordinary_username, self.ordinary_token)):
+            if same(token, secret) or (basic is not None and basic[0] == name and same(basic[1], secret)):
+                return name
+        return None
+
+    def _answer(self, request: Request, user: str) -> Reply:
+        routes = {
+            REPORT: self._report_reply,
+            "/api/v3/enterprise/settings/license": self._license,
+            "/api/v3/enterprise/stats/users": self._stats,
+        }
+        if request.method != "GET":
+            return github_error(404, "Not Found")
+        if request.path == "/api/v3/meta":
+            return json_reply({"verifiable_password_authentication": True, "installed_version": self.version})
+        if request.path == "/api/v3/rate_limit" and self.rate_limit is not None:
+            core = self.rate_limit.as_json()
+            return json_reply({"resources": {"core": core, "search": core}, "rate": core})
+        route = routes.get(request.path)
+        # A user without the right is told the same as one who asks for what does not exist.
+        return github_error(404, "Not Found") if route is None or user != self.username else route()
+
+    def _report_reply(self) -> Reply:
+        with self._lock:
+            now = time.monotonic()
+            if self._asked_at_s is None:
+                self._asked_at_s = now
+                return Reply(202)
+            if now - self._asked_at_s < self.report_ready_after:
+                return Reply(202)
+            served = self._served
+        return Reply(200, served.report.csv, "text/csv; charset=utf-8", gzipped=served.gzipped)
+
+    def _license(self) -> Reply:
+        used = self.report.rows - self.report.suspended
+        seats = used + used // 10 + 10
+        answer = {
+            "seats": seats,
+            "seats_used": used,
+            "seats_available": seats - used,
+            "kind": "standard",
+            "days_until_expiration": 300,
+            "expire_at": "2027-09-20T12:41:52Z",
+        }
+        return json_reply(self._quirks.apply(LICENSE, answer, self._number))
+
+    def _stats(self) -> Reply:
+        report = self.report
+        return json_reply({"total_users": report.rows, "admin_users": report.admins, "suspended_users": report.suspended})

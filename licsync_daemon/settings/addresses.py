@@ -1,0 +1,144 @@
+"""Host names and URLs: what may be configured, in one normal form. Pure; nothing is resolved or contacted.
+
+No text here repeats a URL that could carry a password or a key.
+"""
+
+import re
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from urllib.parse import SplitResult, urlsplit
+
+from licsync_daemon.settings.words import Mistake
+
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_UNSAFE = re.compile(r"[\s\\\x00-\x20\x7f-\x9f]")
+_KEEP_SECRETS_APART = "user names, passwords and keys are kept as credentials, never in an address"
+
+# Where cloud machines answer with credentials of their own; nothing of ours ever lives there. AWS and others: 169.254.169.254 is
+# link-local and refused as such. https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html (IPv6),
+# https://cloud.google.com/compute/docs/metadata/querying-metadata, https://www.alibabacloud.com/help/en/ecs/user-guide/view-instance-metadata
+_METADATA = frozenset({"metadata.google.internal", "metadata", "fd00:ec2::254", "100.100.100.200"})
+
+
+def normal_hostname(text: str) -> str:
+    """Return `text` in lower case, with its port where it has one.
+
+    Raises:
+        Mistake: It is a URL, has a path or a user name, or is no valid name.
+    """
+    host = text.strip().lower()
+    if "@" in host:
+        raise Mistake("a host name must not carry a user name or a password", 'write only the name, such as "ghes.example.com"')
+    if "://" in host:
+        raise Mistake(
+            "this is a URL, a host name is wanted", 'write only the name, such as "ghes.example.com"; `url` overrides the address'
+        )
+    if "/" in host or "?" in host or "#" in host:
+        raise Mistake("a host name must not have a path", 'write only the name, such as "ghes.example.com"')
+    name, colon, port = host.partition(":")
+    if colon and not (re.fullmatch(r"[0-9]{1,5}", port) and 1 <= int(port) <= 65535):
+        raise Mistake("this is not a host name, or its port is not a number from 1 to 65535", 'for example "ghes.example.com"')
+    return _normal_name(name) + (f":{int(port)}" if colon else "")
+
+
+def without_port(host: str) -> str:
+    """Return the name alone, as the cloud lists it."""
+    return host.partition(":")[0]
+
+
+def normal_url(text: str) -> str:
+    """Return an `https` address (or `http` to this machine) without a trailing slash.
+
+    Raises:
+        Mistake: Another scheme, plain http elsewhere, a user name, a query or a fragment, a refused or malformed host.
+    """
+    parts = _split(text)
+    if parts.scheme not in {"http", "https"}:
+        raise Mistake("the address must start with https://", 'for example "https://relay.example.com/uploads"')
+    host = _host(parts)
+    if parts.scheme == "http" and not is_loopback(host):
+        raise Mistake("plain http is allowed to this machine only (127.0.0.1, ::1, localhost)", "write https://")
+    return _joined(parts, host) + parts.path.rstrip("/")
+
+
+def normal_proxy(text: str) -> str:
+    """Return the address of an HTTP proxy, or `env` for "obey the environment's proxy variables".
+
+    A proxy is usually spoken to in plain http; what passes through it is encrypted all the same.
+
+    Raises:
+        Mistake: Another scheme, a user name, a path, a refused or malformed host.
+    """
+    if text.strip() == "env":
+        return "env"
+    parts = _split(text)
+    if parts.scheme not in {"http", "https"}:
+        raise Mistake("a proxy is an http:// or https:// address", 'for example "http://proxy.example.com:3128", or "env"')
+    if parts.path.strip("/"):
+        raise Mistake("the address of a proxy has no path", 'for example "http://proxy.example.com:3128"')
+    return _joined(parts, _host(parts))
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether a host name or address means this machine."""
+    address = _address(host)
+    return host == "localhost" if address is None else address.is_loopback
+
+
+def _split(text: str) -> SplitResult:
+    text = text.strip()
+    if _UNSAFE.search(text):
+        raise Mistake("an address must not contain white space, control characters or a backslash")
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise Mistake("this is not a valid address", 'for example "https://ghes.example.com"') from None
+    if "@" in parts.netloc:
+        raise Mistake("an address must not carry a user name or a password", _KEEP_SECRETS_APART)
+    if "?" in text or "#" in text:
+        raise Mistake("an address must not have a query (?) or a fragment (#)", _KEEP_SECRETS_APART)
+    if not parts.netloc or not parts.hostname or port == 0:
+        raise Mistake("this is not a whole address", 'for example "https://ghes.example.com"')
+    return parts
+
+
+def _host(parts: SplitResult) -> str:
+    host = (parts.hostname or "").lower()
+    if ":" not in host:
+        return _normal_name(host)
+    _refuse_reserved(host)
+    return host
+
+
+def _joined(parts: SplitResult, host: str) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{shown}" + (f":{parts.port}" if parts.port else "")
+
+
+def _normal_name(name: str) -> str:
+    name = name.removesuffix(".")
+    labels = name.split(".")
+    if not name.isascii():
+        raise Mistake("a host name is written in plain letters", 'an international name is written in its "xn--" form')
+    if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
+        raise Mistake("this is not a valid host name", 'letters, digits and hyphens between dots, such as "ghes.example.com"')
+    # Other programs read "2130706433" and "0x7f.1" as addresses, so a name that ends in a number must be a whole address.
+    if re.fullmatch(r"[0-9]+|0x[0-9a-f]*", labels[-1]) and _address(name) is None:
+        raise Mistake("this is neither a host name nor a whole IP address", 'for example "ghes.example.com" or "10.0.0.7"')
+    _refuse_reserved(name)
+    return name
+
+
+def _refuse_reserved(host: str) -> None:
+    address = _address(host)
+    unusable = address is not None and (address.is_link_local or address.is_multicast or address.is_unspecified)
+    if unusable or host in _METADATA or (address is not None and str(address) in _METADATA):
+        raise Mistake("link-local, multicast and cloud metadata addresses are refused", "private ranges such as 10.0.0.0/8 are allowed")
+
+
+def _address(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return None
+    return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address

@@ -1,0 +1,139 @@
+"""The source `report`: an instance's users and totals through its documented web addresses.
+
+- `GET /stafftools/reports/all_users.csv`, site root, basic authentication; 202 until the report is built, without `Retry-After`.
+  Source: docs.github.com, "Accessing reports for your instance" (checked 2026-11-24).
+- `GET /api/v3/enterprise/stats/users`, `/api/v3/enterprise/settings/license`, `/api/v3/meta`. Source: GitHub's published OpenAPI of GHES
+  3.17 to 3.19 (package release 23.0.2). The license's numbers may be strings, and nobody but a site administrator sees them (404).
+"""
+
+import re
+from typing import Any
+
+from licsync_daemon.errors import Code, RemoteError, RunError
+from licsync_daemon.model import Account, Notice, ReportSource, UsageCounts
+from licsync_daemon.ports import Clock, Collected
+from licsync_daemon.retry import Retrier, poll_until
+from licsync_daemon.sources.users_csv import Unusable, UsersCsvReader
+from licsync_daemon.spool import AccountSpool, Added
+from licsync_daemon.transport.client import REPORT, HttpClient
+
+REPORT_PATH = "stafftools/reports/all_users.csv"
+NAMED_ROWS = 5  # unusable rows that are named; the rest is counted
+
+
+class ReportUsageSource:
+    """Reads one instance (the `UsageSource` port)."""
+
+    def __init__(self, source: ReportSource, http: HttpClient, retry: Retrier, clock: Clock) -> None:
+        self._source = source
+        self._http = http
+        self._retry = retry
+        self._clock = clock
+
+    async def collect(self, spool: AccountSpool) -> Collected:
+        meta, version = await self._api("meta")
+        stats, _ = await self._api("enterprise/stats/users")
+        license_, _ = await self._api("enterprise/settings/license")
+        counts, notices = await self._retry.call(
+            lambda: self._retry.call(lambda: self._report(spool)), policy=poll_until(self._source.report_timeout)
+        )
+        return Collected(
+            collected_at=self._clock.now(),
+            version=_text(meta.get("installed_version")) or version,
+            http_only=self._source.at.url.startswith("http:"),
+            counts=UsageCounts(
+                rows=counts.rows,
+                sent=counts.sent,
+                suspended=counts.suspended,
+                unusable=counts.unusable,
+                without_address=counts.without_address,
+                total_users=count_of(stats.get("total_users")),
+                seats_used=count_of(license_.get("seats_used")),
+            ),
+            notices=notices,
+        )
+
+    async def _api(self, path: str) -> tuple[dict[str, Any], str | None]:
+        """Answer one JSON object of the instance's API, and the version in its headers."""
+        operation = f"/api/v3/{path} of {self._source.at.url}"
+
+        async def ask() -> tuple[dict[str, Any], str | None]:
+            async with self._http.get(f"api/v3/{path}", operation=operation) as response:
+                found = await response.json()
+                if not isinstance(found, dict):
+                    raise RemoteError(Code.BAD_RESPONSE, f"{operation} is not a JSON object", "check that the hostname is a GHES instance")
+                return found, response.headers.get("x-github-enterprise-version")
+
+        return await self._retry.call(ask)
+
+    async def _report(self, spool: AccountSpool) -> tuple[UsageCounts, tuple[Notice, ...]]:
+        """Read the report once, from its first byte; an earlier half is forgotten."""
+        operation = f"the report all_users.csv of {self._source.at.url}"
+        spool.clear()
+        async with self._http.get(REPORT_PATH, operation=operation, accept="text/csv", limits=REPORT, wanted=(200, 202)) as response:
+            if response.status == 202:
+                raise RemoteError(
+                    Code.REPORT_TIMEOUT,
+                    f"{operation} is still being built",
+                    "raise `report_timeout`, or look at the instance's background jobs",
+                )
+            reader, tally = UsersCsvReader(), _Tally(spool)
+            async for piece in response.chunks():
+                for line, row in reader.feed(piece):
+                    tally.count(line, row)
+            reader.finish()
+        return tally.result()
+
+
+class _Tally:
+    """Sorts rows into sent, suspended and unusable, and keeps the accounts."""
+
+    def __init__(self, spool: AccountSpool) -> None:
+        self._spool = spool
+        self._rows = self._sent = self._suspended = self._without_address = 0
+        self._unusable: list[Unusable] = []
+        self._unnamed = 0
+
+    def count(self, line: int, row: Account | Unusable) -> None:
+        self._rows += 1
+        if isinstance(row, Account):
+            match self._spool.add(row):
+                case Added.CONFLICT:
+                    raise RunError(
+                        Code.REPORT_CONFLICTING_ROWS,
+                        f"the report holds the id {row.id} twice with different content, again at line {line}",
+                        "run it again; if it stays, ask GitHub Support about this account",
+                    )
+                case Added.DUPLICATE:
+                    row = Unusable(line, str(row.id), "the same row stands there twice")
+                case Added.NEW:
+                    self._suspended += row.suspended
+                    self._sent += not row.suspended
+                    self._without_address += not row.suspended and not row.email
+        if isinstance(row, Unusable):
+            if len(self._unusable) < NAMED_ROWS:
+                self._unusable.append(row)
+            else:
+                self._unnamed += 1
+
+    def result(self) -> tuple[UsageCounts, tuple[Notice, ...]]:
+        unusable = len(self._unusable) + self._unnamed
+        named = "; ".join(map(str, self._unusable)) + (f"; and {self._unnamed} more" if self._unnamed else "")
+        notices = (Notice(code=Code.REPORT_UNUSABLE_ROWS, text=f"{unusable} unusable: {named}"),) if unusable else ()
+        counts = UsageCounts(
+            rows=self._rows, sent=self._sent, suspended=self._suspended, unusable=unusable, without_address=self._without_address
+        )
+        return counts, notices
+
+
+def count_of(value: object) -> int | None:
+    """Read a number that may come as text (ref 5, row 21); text such as "unlimited" means that no number is known."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    return int(value) if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,18}\s*", value, re.ASCII) else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,131 @@
+"""Read the site-admin report `all_users.csv`: whole records out of a stream of bytes, each usable, unusable, or a fault of the file.
+
+Columns as documented under "Accessing reports for your instance" (docs.github.com, checked 2026-11-24). `raw_login` holds JSON inside a
+cell, so quotes, commas and line breaks are normal. Only the needed columns leave this module: addresses of last logins and activity are
+dropped here.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from licsync_daemon.errors import Code, RunError
+from licsync_daemon.model import Account
+from licsync_daemon.spool import MAX_ID
+
+NEEDED = ("id", "login", "email", "suspended?")
+MAX_RECORD_BYTES = 1024 * 1024  # one user; a runaway quote would otherwise swallow the rest of the file
+FLAGS = {"true": True, "1": True, "yes": True, "t": True, "false": False, "0": False, "no": False, "f": False}
+_AGAIN = "run it again; if it stays, download the report in the browser and look at the named line"
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """A row that cannot be used, named by its line and id only."""
+
+    line: int
+    id: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"line {self.line} (id {self.id or 'empty'}): {self.why}"
+
+
+@dataclass(slots=True)
+class UsersCsvReader:
+    """Feed it bytes as they come; it yields rows as soon as they are whole, then `finish` says whether the file was."""
+
+    _pending: bytes = b""
+    _line: int = 1
+    _columns: dict[str, int] = field(default_factory=dict)
+    _width: int = 0
+
+    def feed(self, piece: bytes) -> Iterator[tuple[int, Account | Unusable]]:
+        """Yield `(line, row)` for every record that `piece` completes.
+
+        Raises:
+            RunError: `REPORT_NOT_CSV`, `REPORT_HEADER_CHANGED` or `REPORT_MALFORMED`.
+        """
+        self._pending += piece
+        end = self._end_of_whole_records()
+        whole, self._pending = self._pending[:end], self._pending[end:]
+        if len(self._pending) > MAX_RECORD_BYTES:
+            raise RunError(Code.REPORT_MALFORMED, f"a record that starts at line {self._line} does not end", _AGAIN)
+        if whole:
+            yield from self._rows(whole)
+
+    def finish(self) -> None:
+        """Check that the file ended where a record ends and had a header at all."""
+        if self._pending or not self._columns:
+            what = f"ends in the middle of a record, at line {self._line}" if self._pending.strip() else "is empty"
+            raise RunError(Code.REPORT_TRUNCATED, f"the report {what}", "run it again; it is asked for anew")
+
+    def _end_of_whole_records(self) -> int:
+        """Answer where the last whole record ends. A line break inside quotes leaves an odd number of quotes before it."""
+        end = self._pending.rfind(b"\n") + 1
+        if self._pending.count(b'"', 0, end) % 2 == 0:
+            return end
+        whole, quotes, start = 0, 0, 0
+        while (stop := self._pending.find(b"\n", start, end) + 1) > 0:
+            quotes += self._pending.count(b'"', start, stop)
+            start = stop
+            if quotes % 2 == 0:
+                whole = stop
+        return whole
+
+    def _rows(self, whole: bytes) -> Iterator[tuple[int, Account | Unusable]]:
+        # Undecodable bytes become lone surrogates, which `_row` finds in the cells that matter.
+        text = io.StringIO(whole.decode("utf-8", "surrogateescape"), newline="")
+        records = csv.reader(text, strict=True)
+        base = self._line
+        try:
+            for record in records:
+                line = self._line
+                self._line = base + records.line_num
+                if not self._columns:
+                    self._header(record)
+                elif record:  # csv gives an empty list for an empty line
+                    if len(record) != self._width:
+                        raise RunError(
+                            Code.REPORT_MALFORMED, f"the report's line {line} has {len(record)} cells instead of {self._width}", _AGAIN
+                        )
+                    yield line, self._row(line, record)
+        except csv.Error as error:
+            raise RunError(Code.REPORT_MALFORMED, f"the report's line {self._line} is not valid CSV ({error})", _AGAIN) from error
+
+    def _header(self, record: list[str]) -> None:
+        names = [name.strip().removeprefix("\ufeff").strip('"').lower() for name in record]
+        first = names[0] if names else ""
+        if first.startswith(("<", "{", "[")):
+            what = "a web page" if first.startswith("<") else "JSON"
+            raise RunError(
+                Code.REPORT_NOT_CSV,
+                f"the instance answered {what} instead of the report",
+                "check that the token belongs to a site administrator and that no sign-in page stands before the instance",
+            )
+        missing = [name for name in NEEDED if names.count(name) != 1]
+        if missing:
+            raise RunError(
+                Code.REPORT_HEADER_CHANGED,
+                f"the report's header row has no single column named {', '.join(missing)}",
+                "update licsync-daemon; if it is the newest, report the GHES version",
+            )
+        self._columns = {name: names.index(name) for name in NEEDED}
+        self._width = len(names)
+
+    def _row(self, line: int, record: list[str]) -> Account | Unusable:
+        number, login, email, flag = (record[self._columns[name]].strip() for name in NEEDED)
+        if not re.fullmatch(r"[0-9]{1,19}", number, re.ASCII) or not 0 < int(number) <= MAX_ID:
+            return Unusable(line, re.sub(r"[^0-9A-Za-z.+-]", "?", number)[:20], "the id is not a positive number")
+        if flag.lower() not in FLAGS:
+            return Unusable(line, number, "the suspended flag is neither true nor false")
+        if not (_is_text(email) and _is_text(login)):
+            return Unusable(line, number, "a cell is not valid UTF-8")
+        return Account(id=int(number), login=login, email=email, suspended=FLAGS[flag.lower()])
+
+
+def _is_text(cell: str) -> bool:
+    """Answer whether a cell was decodable and can be written down again."""
+    return not any("\ud800" <= char <= "\udfff" or char == "\0" for char in cell)

@@ -1,0 +1,157 @@
+"""The state of the fleet as `status` shows it. Pure: records and the time go in, a view comes out.
+
+Four times are kept apart everywhere: when usage was collected, delivered and confirmed (ours), and the cloud's own date of the last sync,
+from which age and overdue are computed.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from licsync_daemon.model import Config, Holder, Instance, Run, RunState, SeatRecord
+from licsync_daemon.ports import StateStore
+from licsync_daemon.schedule import Planned, next_run
+
+RUNS_READ = 60
+ALIVE_FOR = timedelta(seconds=90)  # three heartbeats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonView:
+    """Whether a daemon is at work on this state directory."""
+
+    alive: bool
+    holder: Holder | None
+    heartbeat_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceView:
+    """One instance. `state` is the newest run's; a `running` one whose process is gone shows as interrupted."""
+
+    instance: Instance
+    run: Run | None
+    state: RunState | None
+    confirmed: Run | None
+    last_sync: datetime | None
+    age: timedelta | None
+    overdue: bool
+    planned: Planned | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetView:
+    at: datetime
+    daemon: DaemonView
+    instances: tuple[InstanceView, ...]
+    seats: SeatRecord | None
+
+
+def fleet_view(
+    config: Config, store: StateStore | None, now: datetime, daemon: DaemonView, is_alive: Callable[[Holder], bool]
+) -> FleetView:
+    """Put together what is known of every configured instance; without a store nothing is."""
+    up_since = daemon.holder.since_at if daemon.alive and daemon.holder is not None else now
+    views = tuple(_instance_view(instance, store, now, up_since, is_alive) for instance in config.instances)
+    return FleetView(at=now, daemon=daemon, instances=views, seats=store.seats() if store else None)
+
+
+def _instance_view(
+    instance: Instance, store: StateStore | None, now: datetime, up_since: datetime, is_alive: Callable[[Holder], bool]
+) -> InstanceView:
+    runs: Sequence[Run] = store.runs(instance.name, limit=RUNS_READ) if store else ()
+    newest = runs[0] if runs else None
+    state = newest.state if newest else None
+    if newest is not None and state is RunState.RUNNING and (newest.holder is None or not is_alive(newest.holder)):
+        state = RunState.INTERRUPTED
+    known = store.instance(instance.name) if store else None
+    last_sync = known.last_sync if known else None
+    age = now - last_sync if last_sync else None
+    return InstanceView(
+        instance=instance,
+        run=newest,
+        state=state,
+        confirmed=store.last_run(instance.name, confirmed=True) if store else None,
+        last_sync=last_sync,
+        age=age,
+        overdue=instance.enabled and (age is None or age > instance.max_age),
+        planned=next_run(instance, runs, now, up_since=up_since),
+    )
+
+
+def as_json(view: FleetView) -> dict[str, Any]:
+    """Answer the view as JSON values; instants are ISO 8601 in UTC, ages are seconds."""
+    daemon = view.daemon
+    return {
+        "at": iso(view.at),
+        "daemon": {
+            "alive": daemon.alive,
+            "pid": daemon.holder.pid if daemon.holder and daemon.alive else None,
+            "since": iso(daemon.holder.since_at) if daemon.holder and daemon.alive else None,
+            "heartbeat_at": iso(daemon.heartbeat_at),
+        },
+        "instances": [_instance_json(one) for one in view.instances],
+        "seats": {"read_at": iso(view.seats.read_at), "consumed": view.seats.consumed, "purchased": view.seats.purchased}
+        if view.seats
+        else None,
+    }
+
+
+def _instance_json(view: InstanceView) -> dict[str, Any]:
+    return {
+        "name": view.instance.name,
+        "hostname": view.instance.hostname,
+        "enabled": view.instance.enabled,
+        "state": view.state,
+        "last_sync": iso(view.last_sync),
+        "age_s": int(view.age.total_seconds()) if view.age is not None else None,
+        "overdue": view.overdue,
+        "next": {"at": iso(view.planned.at), "reason": view.planned.reason} if view.planned else None,
+        "last_run": run_json(view.run) if view.run else None,
+        "last_confirmed_run": run_json(view.confirmed) if view.confirmed else None,
+    }
+
+
+def run_json(run: Run) -> dict[str, Any]:
+    """Answer a run as JSON values."""
+    counts = run.counts
+    return {
+        "run_id": run.run_id,
+        "instance": run.instance,
+        "state": run.state,
+        "trigger": run.trigger,
+        "reason": run.reason,
+        "slot": iso(run.slot),
+        "phase": run.phase,
+        "waiting_for": run.waiting_for,
+        "waiting_until": iso(run.waiting_until),
+        "pid": run.holder.pid if run.holder else None,
+        "started_at": iso(run.started_at),
+        "ended_at": iso(run.ended_at),
+        "collected_at": iso(run.collected_at),
+        "delivered_at": iso(run.delivered_at),
+        "confirmed_at": iso(run.confirmed_at),
+        "last_sync": iso(run.last_sync),
+        "counts": {
+            "rows": counts.rows,
+            "sent": counts.sent,
+            "suspended": counts.suspended,
+            "unusable": counts.unusable,
+            "without_address": counts.without_address,
+            "total_users": counts.total_users,
+            "seats_used": counts.seats_used,
+        },
+        "content_hash": run.content_hash,
+        "accounts_in_cloud": run.accounts_in_cloud,
+        "code": run.code,
+        "cause": run.cause,
+        "next_step": run.next_step,
+        "retry_not_before": iso(run.retry_not_before),
+        "notices": [{"code": one.code, "text": one.text} for one in run.notices],
+    }
+
+
+def iso(moment: datetime | None) -> str | None:
+    """Write an instant for a machine: ISO 8601, UTC, whole seconds."""
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}" if moment is not None else None

@@ -1,0 +1,199 @@
+"""The state directory and the state file: created, opened, migrated, set aside when damaged.
+
+`state.lock` is held shared while the file is open for writing, and exclusively to create, migrate or set it aside: a file that is renamed
+under an open connection would turn read-only for it.
+"""
+
+import os
+import sqlite3
+import stat
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import resources
+from pathlib import Path
+
+from licsync_daemon.errors import ConfigError, LockedError, Problem, StateNewerError, StateUnwritableError
+from licsync_daemon.lock import FileLock, in_words, read_holder, this_process
+from licsync_daemon.store.sqlite import SqliteStore
+
+FILE = "state.db"
+VERSION = 1  # of the schema; `PRAGMA user_version`
+LOCK_WAIT_S = 5.0
+KEEP_DAMAGED = 3
+USER = "licsync"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open store, and where a damaged file was put, if one was found."""
+
+    store: SqliteStore
+    set_aside: Path | None
+
+
+def prepare_state_dir(path: Path) -> None:
+    """Make sure that `path` is a directory of ours with mode 0700, and hold a place for the instance locks in it.
+
+    Raises:
+        ConfigError: It belongs to somebody else, is open to others for writing, or cannot be made.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = path.stat()
+        if found.st_uid != os.geteuid():
+            raise ConfigError(
+                (
+                    Problem(
+                        "state_dir",
+                        f"{path} belongs to user {_user(found.st_uid)}, and you are {_user(os.geteuid())}",
+                        f"run it as its owner: sudo -u {_user(found.st_uid)} licsync-daemon …",
+                    ),
+                )
+            )
+        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise ConfigError((Problem("state_dir", f"{path} can be written by others", f"run: chmod 0700 {path}"),))
+        if stat.S_IMODE(found.st_mode) != 0o700:
+            path.chmod(0o700)
+        (path / "locks").mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise ConfigError((Problem("state_dir", f"{path} cannot be used: {error.strerror}", _own_it(path)),)) from error
+
+
+def _own_it(path: Path) -> str:
+    return f"as root: install -d -m 0700 -o {USER} -g {USER} {path}"
+
+
+def _user(uid: int) -> str:
+    import pwd  # noqa: PLC0415 - only for this message; unknown ids are normal in containers
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def open_state(directory: Path, now: datetime, *, sleep: Callable[[float], None] = time.sleep) -> Opened:
+    """Open the state file for writing; create, migrate or set it aside first where that is needed.
+
+    Raises:
+        LockedError: That is needed, and another process keeps the file open for more than 5 s.
+        StateNewerError: A newer version wrote it; it is left untouched.
+        StateUnwritableError: The disk is full or read-only.
+    """
+    lock_path = directory / "state.lock"
+    try:
+        lock = FileLock.take(lock_path, shared=True)
+        if lock is not None:
+            if _condition(directory / FILE) == "good":
+                return Opened(SqliteStore(_connect(directory / FILE), lock), None)
+            lock.release()
+        lock = _exclusive(lock_path, now, sleep)
+        set_aside = None
+        if _condition(directory / FILE) == "damaged":  # asked again: another process may just have seen to it
+            set_aside = _set_aside(directory / FILE, now)
+        if _condition(directory / FILE) != "good":
+            _create(directory / FILE)
+        lock.share()
+        return Opened(SqliteStore(_connect(directory / FILE), lock), set_aside)
+    except (OSError, sqlite3.Error) as error:
+        raise StateUnwritableError(f"the state file in {directory} cannot be opened for writing: {error}") from error
+
+
+def open_for_reading(directory: Path) -> SqliteStore | None:
+    """Open the state file without any lock of ours and without changing it; None where there is none.
+
+    Raises:
+        StateNewerError: As above.
+        StateUnwritableError: It is damaged or cannot be read; `status` reports it and leaves it alone.
+    """
+    path = directory / FILE
+    if not path.exists():
+        return None
+    try:
+        condition = _condition(path, read_only=True)
+        if condition != "good":
+            raise StateUnwritableError(f"the state file {path} is damaged; the daemon sets it aside when it starts")
+        return SqliteStore(_connect(path, read_only=True))
+    except (OSError, sqlite3.Error) as error:
+        raise StateUnwritableError(f"the state file {path} cannot be read: {error}") from error
+
+
+def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    if path.is_symlink():
+        raise OSError(f"{path} is a symbolic link")
+    old = os.umask(0o077)
+    try:
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}", uri=True, isolation_level=None)
+        try:
+            # The rollback journal and EXTRA: a transaction that returned survives a power cut, its directory entry included.
+            db.executescript(
+                "PRAGMA journal_mode=DELETE; PRAGMA synchronous=EXTRA; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=5000;"
+                if not read_only
+                else "PRAGMA busy_timeout=100;"
+            )
+        except sqlite3.Error:
+            db.close()
+            raise
+        return db
+    finally:
+        os.umask(old)
+
+
+def _condition(path: Path, *, read_only: bool = False) -> str:
+    """Answer "missing", "damaged" or "good".
+
+    Raises:
+        StateNewerError: It is sound, but its version is not one we know.
+    """
+    if not path.exists() or path.stat().st_size == 0:
+        return "missing"
+    try:
+        db = _connect(path, read_only=read_only)
+        try:
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            if version > VERSION:
+                raise StateNewerError(
+                    f"the state file {path} has version {version}, and this program knows up to {VERSION}: install the newer one again"
+                )
+            sound = db.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok" and version == VERSION
+            return "good" if sound else "damaged"
+        finally:
+            db.close()
+    except sqlite3.OperationalError:
+        raise  # busy, unreadable, full: not the file's fault
+    except sqlite3.DatabaseError:
+        return "damaged"
+
+
+def _create(path: Path) -> None:
+    schema = resources.files("licsync_daemon.store").joinpath("schema.sql").read_text(encoding="utf-8")
+    db = _connect(path)
+    try:
+        db.executescript(f"BEGIN IMMEDIATE; {schema} PRAGMA user_version = {VERSION}; COMMIT;")
+    finally:
+        db.close()
+
+
+def _set_aside(path: Path, now: datetime) -> Path:
+    """Rename a damaged file with its journal; keep the newest three of them."""
+    target = path.with_name(f"{FILE}.corrupt-{now:%Y%m%dT%H%M%S.%fZ}")
+    journal = path.with_name(f"{FILE}-journal")
+    if journal.exists():
+        journal.rename(target.with_name(f"{target.name}-journal"))
+    path.rename(target)
+    older = sorted(one for one in path.parent.glob(f"{FILE}.corrupt-*") if not one.name.endswith("-journal"))[:-KEEP_DAMAGED]
+    for one in older:
+        one.unlink()
+        one.with_name(f"{one.name}-journal").unlink(missing_ok=True)
+    return target
+
+
+def _exclusive(path: Path, now: datetime, sleep: Callable[[float], None]) -> FileLock:
+    for _ in range(int(LOCK_WAIT_S / 0.1)):
+        lock = FileLock.take(path, holder=this_process(now))
+        if lock is not None:
+            return lock
+        sleep(0.1)
+    raise LockedError(path, in_words(read_holder(path)))

@@ -1,0 +1,172 @@
+"""Turn our flat values into rows of text and numbers, and back. One field is one column."""
+
+import json
+from dataclasses import fields
+from datetime import UTC, datetime
+from typing import Any
+
+from licsync_daemon.errors import Code
+from licsync_daemon.lock import holder_from_json, holder_to_json
+from licsync_daemon.model import (
+    Baseline,
+    DeliveryOutcome,
+    DeliveryRecord,
+    Identity,
+    InstanceRecord,
+    Notice,
+    Run,
+    RunState,
+    SeatRecord,
+    Transition,
+    Trigger,
+    UsageCounts,
+)
+
+Row = dict[str, Any]
+
+
+def instant(value: datetime | None) -> str | None:
+    """Write an instant as UTC text that sorts by time."""
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if value is not None else None
+
+
+def read_instant(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text is not None else None
+
+
+def _instant(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def run_row(run: Run) -> Row:
+    counts = {f.name: getattr(run.counts, f.name) for f in fields(UsageCounts)}
+    holder = run.holder
+    return {
+        "run_id": run.run_id,
+        "instance": run.instance,
+        "trigger": run.trigger.value,
+        "reason": run.reason,
+        "slot": instant(run.slot),
+        "started_at": instant(run.started_at),
+        "state": run.state.value,
+        "phase": run.phase,
+        "waiting_for": run.waiting_for,
+        "waiting_until": instant(run.waiting_until),
+        "holder": json.dumps(holder_to_json(holder)) if holder else None,
+        "ended_at": instant(run.ended_at),
+        "collected_at": instant(run.collected_at),
+        "delivered_at": instant(run.delivered_at),
+        "confirmed_at": instant(run.confirmed_at),
+        "last_sync": instant(run.last_sync),
+        **counts,
+        "content_hash": run.content_hash,
+        "accounts_in_cloud": run.accounts_in_cloud,
+        "code": run.code,
+        "cause": run.cause,
+        "next_step": run.next_step,
+        "retry_not_before": instant(run.retry_not_before),
+        "notices": json.dumps([[notice.code, notice.text] for notice in run.notices], ensure_ascii=False),
+    }
+
+
+def read_run(row: Row) -> Run:
+    return Run(
+        run_id=row["run_id"],
+        instance=row["instance"],
+        trigger=Trigger(row["trigger"]),
+        reason=row["reason"],
+        slot=read_instant(row["slot"]),
+        started_at=_instant(row["started_at"]),
+        state=RunState(row["state"]),
+        phase=row["phase"],
+        waiting_for=row["waiting_for"],
+        waiting_until=read_instant(row["waiting_until"]),
+        holder=holder_from_json(json.loads(row["holder"])) if row["holder"] else None,
+        ended_at=read_instant(row["ended_at"]),
+        collected_at=read_instant(row["collected_at"]),
+        delivered_at=read_instant(row["delivered_at"]),
+        confirmed_at=read_instant(row["confirmed_at"]),
+        last_sync=read_instant(row["last_sync"]),
+        counts=UsageCounts(**{f.name: row[f.name] for f in fields(UsageCounts)}),
+        content_hash=row["content_hash"],
+        accounts_in_cloud=row["accounts_in_cloud"],
+        code=Code(row["code"]) if row["code"] else None,
+        cause=row["cause"],
+        next_step=row["next_step"],
+        retry_not_before=read_instant(row["retry_not_before"]),
+        notices=tuple(Notice(code=Code(code), text=text) for code, text in json.loads(row["notices"])),
+    )
+
+
+def delivery_row(record: DeliveryRecord) -> Row:
+    return {
+        "key": record.key,
+        "instance": record.instance,
+        "run_id": record.run_id,
+        "slot": instant(record.slot),
+        "content_hash": record.content_hash,
+        "hostname": record.identity.hostname,
+        "server_id": record.identity.server_id,
+        "sent": record.sent,
+        "baseline_date": instant(record.baseline.date),
+        "baseline_answered_at": instant(record.baseline.answered_at),
+        "baseline_entry": record.baseline.entry,
+        "opened_at": instant(record.opened_at),
+        "upload_id": record.upload_id,
+        "accepted_at": instant(record.accepted_at),
+        "closed_at": instant(record.closed_at),
+        "outcome": record.outcome,
+    }
+
+
+def read_delivery(row: Row) -> DeliveryRecord:
+    return DeliveryRecord(
+        key=row["key"],
+        instance=row["instance"],
+        run_id=row["run_id"],
+        slot=read_instant(row["slot"]),
+        content_hash=row["content_hash"],
+        identity=Identity(hostname=row["hostname"], server_id=row["server_id"]),
+        sent=row["sent"],
+        baseline=Baseline(
+            date=read_instant(row["baseline_date"]), answered_at=read_instant(row["baseline_answered_at"]), entry=row["baseline_entry"]
+        ),
+        opened_at=_instant(row["opened_at"]),
+        upload_id=row["upload_id"],
+        accepted_at=read_instant(row["accepted_at"]),
+        closed_at=read_instant(row["closed_at"]),
+        outcome=DeliveryOutcome(row["outcome"]) if row["outcome"] else None,
+    )
+
+
+def instance_row(record: InstanceRecord) -> Row:
+    return {
+        "name": record.name,
+        "hostname": record.identity.hostname,
+        "server_id": record.identity.server_id,
+        "last_sync": instant(record.last_sync),
+        "seen_at": instant(record.seen_at),
+    }
+
+
+def read_instance(row: Row) -> InstanceRecord:
+    return InstanceRecord(
+        name=row["name"],
+        identity=Identity(hostname=row["hostname"], server_id=row["server_id"]),
+        last_sync=read_instant(row["last_sync"]),
+        seen_at=read_instant(row["seen_at"]),
+    )
+
+
+def seat_row(record: SeatRecord) -> Row:
+    return {"read_at": instant(record.read_at), "consumed": record.consumed, "purchased": record.purchased}
+
+
+def read_seats(row: Row) -> SeatRecord:
+    return SeatRecord(read_at=_instant(row["read_at"]), consumed=row["consumed"], purchased=row["purchased"])
+
+
+def read_transition(row: Row) -> Transition:
+    return Transition(
+        run_id=row["run_id"], at=_instant(row["at"]), state=RunState(row["state"]), code=Code(row["code"]) if row["code"] else None
+    )

@@ -1,0 +1,318 @@
+"""HTTP with every bound set: the only module that imports httpx.
+
+What httpx leaves open is closed here (measured in our reference notes): it has no total deadline, holds what a gzip bomb unpacks to, does
+not notice a truncated gzip body, and obeys `HTTPS_PROXY` and `~/.netrc` unless told not to. `Authorization` is the only header that carries
+a token, redirects are followed by hand within the same origin, and exceptions become `RemoteError` in one place.
+"""
+
+import asyncio
+import ssl
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Self
+from urllib.parse import urljoin, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import httpx
+
+from licsync_daemon import __version__
+from licsync_daemon.errors import Code, RemoteError
+from licsync_daemon.model import Destination
+from licsync_daemon.transport.wire import Side, decode_json, refusal, same_origin
+
+MIB = 1024 * 1024
+MAX_REDIRECTS = 3
+EXCERPT_BYTES = 16 * 1024  # of a refusal's body, for its message
+CHUNK_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds of one request: all of it in seconds, bytes on the wire, bytes after decompression."""
+
+    deadline_s: float
+    wire_bytes: int
+    decoded_bytes: int
+
+
+API = Limits(deadline_s=60, wire_bytes=16 * MIB, decoded_bytes=64 * MIB)
+REPORT = Limits(deadline_s=900, wire_bytes=512 * MIB, decoded_bytes=2048 * MIB)
+UPLOAD = Limits(deadline_s=900, wire_bytes=MIB, decoded_bytes=MIB)  # of the answer; the request's size is ours
+
+
+@dataclass(slots=True)
+class Response:
+    """A response whose body is read as it comes, decoded and counted."""
+
+    url: str
+    status: int
+    headers: dict[str, str]
+    _raw: AsyncIterator[bytes]
+    _limits: Limits
+    _operation: str
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the decoded body in pieces.
+
+        Raises:
+            RemoteError: `TOO_LARGE` past a cap, `TRUNCATED` when a gzip body ends early, `BAD_RESPONSE` when it is none.
+        """
+        encoding = self.headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in {"gzip", "identity", ""}:
+            raise self._broken(f"came with the content encoding {encoding[:20]!r}")
+        inflate = zlib.decompressobj(31) if encoding == "gzip" else None
+        wire = decoded = 0
+        async for raw in self._raw:
+            wire += len(raw)
+            if wire > self._limits.wire_bytes:
+                raise self._too_large(self._limits.wire_bytes)
+            for piece in _inflated(inflate, raw, self._broken):
+                decoded += len(piece)
+                if decoded > self._limits.decoded_bytes:
+                    raise self._too_large(self._limits.decoded_bytes)
+                yield piece
+        if inflate is not None and not inflate.eof:
+            raise RemoteError(
+                Code.TRUNCATED, f"{self._operation} was cut off", "nothing to do if it passes: it is tried again", transient=True
+            )
+
+    async def read(self) -> bytes:
+        """Answer the whole decoded body."""
+        return b"".join([piece async for piece in self.chunks()])
+
+    async def json(self) -> Any:
+        """Answer the body as strictly decoded JSON."""
+        return decode_json(await self.read(), self._operation)
+
+    def _too_large(self, limit: int) -> RemoteError:
+        return RemoteError(
+            Code.TOO_LARGE,
+            f"{self._operation} is larger than {limit // MIB} MiB",
+            "check that the address is right and answers what it should",
+        )
+
+    def _broken(self, what: str) -> RemoteError:
+        return RemoteError(
+            Code.BAD_RESPONSE,
+            f"{self._operation} {what}",
+            "check what stands between licsync and the far side (a proxy that rewrites bodies?)",
+        )
+
+
+def _inflated(inflate: Any, raw: bytes, broken: Callable[[str], RemoteError]) -> Iterator[bytes]:
+    """Yield what `raw` unpacks to, never more than a chunk at once, so that a bomb meets the cap before it fills the memory."""
+    if inflate is None:
+        yield raw
+        return
+    while raw:
+        try:
+            piece = inflate.decompress(raw, CHUNK_BYTES)
+        except zlib.error as error:
+            raise broken("is not valid gzip") from error
+        if piece:
+            yield piece
+        if inflate.eof:
+            return
+        raw = inflate.unconsumed_tail
+
+
+@dataclass(slots=True, kw_only=True)
+class HttpClient:
+    """Requests to one destination. Open it with `async with`; it keeps connections no longer than that.
+
+    Attributes:
+        to: Where, and how to get there.
+        side: Whom we talk to, for the meaning of refusals.
+        authorization: Answers the `Authorization` value, read anew; asked once more after a 401, in case it was just rotated.
+        proxy_auth: Answers `USER:PASSWORD` for the proxy.
+        headers: Sent with every request.
+    """
+
+    to: Destination
+    side: Side
+    authorization: Callable[[], str]
+    proxy_auth: Callable[[], str] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    _http: httpx.AsyncClient | None = None
+
+    async def __aenter__(self) -> Self:
+        secure = urlsplit(self.to.url).scheme == "https"
+        self._http = httpx.AsyncClient(
+            # A plain http address is loopback (settings see to that); the context that trusts nobody costs nothing to build.
+            verify=_tls(self.to) if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            proxy=self._proxy(),
+            trust_env=False,
+            follow_redirects=False,
+            timeout=httpx.Timeout(60.0, connect=15.0),
+            headers={"User-Agent": f"licsync-daemon/{__version__}", "Accept-Encoding": "gzip", **self.headers},
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._http is not None:
+            await self._http.aclose()
+            self._http = None
+
+    @asynccontextmanager
+    async def get(
+        self, path: str, *, operation: str, accept: str = "application/json", limits: Limits = API, wanted: tuple[int, ...] = (200,)
+    ) -> AsyncIterator[Response]:
+        """Open a GET of `path` (or of a whole address of the same origin) and yield the response, whose status is one of `wanted`.
+
+        Raises:
+            RemoteError: For everything else, including the deadline over the whole exchange.
+        """
+        url = urljoin(self.to.url + "/", path)
+        async with self._bounded(operation, limits):
+            for _ in range(MAX_REDIRECTS + 1):
+                async with self._exchange("GET", url, operation, limits, headers={"Accept": accept}) as response:
+                    if response.status not in {301, 302, 303, 307, 308}:
+                        await self._want(response, wanted, operation)
+                        yield response
+                        return
+                    url = self._redirect(url, response, operation)
+            raise RemoteError(Code.REDIRECT_REFUSED, f"{operation} redirects for ever", "check the address; it should be the final one")
+
+    async def post(self, *, operation: str, headers: Mapping[str, str], body: Callable[[], AsyncIterator[bytes]]) -> Any:
+        """POST `body()` to the destination's own address and answer the decoded JSON of its 202."""
+        async with (
+            self._bounded(operation, UPLOAD),
+            self._exchange("POST", self.to.url, operation, UPLOAD, headers=headers, body=body) as response,
+        ):
+            await self._want(response, (202,), operation)
+            return await response.json()
+
+    @asynccontextmanager
+    async def _exchange(
+        self,
+        method: str,
+        url: str,
+        operation: str,
+        limits: Limits,
+        *,
+        headers: Mapping[str, str],
+        body: Callable[[], AsyncIterator[bytes]] | None = None,
+    ) -> AsyncIterator[Response]:
+        """One request and its response; after a 401 once more if the credential has changed meanwhile."""
+        assert self._http is not None, "use `async with`"
+        used = self.authorization()
+        for last in (False, True):
+            request = self._http.build_request(
+                method, url, headers={**headers, "Authorization": used}, content=body() if body is not None else None
+            )
+            async with self._sent(request) as answer:
+                fresh = self.authorization() if answer.status_code == 401 and not last else used
+                if fresh == used:
+                    names = {key.lower(): value for key, value in answer.headers.items()}
+                    yield Response(url, answer.status_code, names, answer.aiter_raw(CHUNK_BYTES), limits, operation)
+                    return
+                used = fresh
+
+    @asynccontextmanager
+    async def _sent(self, request: httpx.Request) -> AsyncIterator[httpx.Response]:
+        assert self._http is not None
+        answer = await self._http.send(request, stream=True)
+        try:
+            yield answer
+        finally:
+            await answer.aclose()
+
+    @asynccontextmanager
+    async def _bounded(self, operation: str, limits: Limits) -> AsyncIterator[None]:
+        """Put one deadline over everything inside, and translate what httpx raises."""
+        try:
+            async with asyncio.timeout(limits.deadline_s):
+                yield
+        except (TimeoutError, httpx.TimeoutException) as error:
+            raise RemoteError(
+                Code.TIMEOUT, f"{operation} took too long", "check the network and the load of the far side", transient=True
+            ) from error
+        except httpx.HTTPError as error:
+            raise _translated(error, operation, self.to) from error
+        except ssl.SSLError as error:
+            raise _tls_failed(error, operation) from error
+
+    async def _want(self, response: Response, wanted: tuple[int, ...], operation: str) -> None:
+        if response.status not in wanted:
+            excerpt = b""
+            async for piece in response.chunks():
+                excerpt += piece
+                if len(excerpt) >= EXCERPT_BYTES:
+                    break
+            raise refusal(self.side, operation, response.status, response.headers, excerpt)
+
+    def _redirect(self, url: str, response: Response, operation: str) -> str:
+        target = urljoin(url, response.headers.get("location", ""))
+        if not same_origin(target, self.to.url):
+            raise RemoteError(
+                Code.REDIRECT_REFUSED,
+                f"{operation} redirects to another place ({urlsplit(target).hostname or 'nowhere'})",
+                "if that place is right, configure its address; a sign-in page there means that the token was not accepted",
+            )
+        return target
+
+    def _proxy(self) -> httpx.Proxy | None:
+        address = self.to.proxy
+        if address == "env":
+            parts = urlsplit(self.to.url)
+            address = None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
+        if address is None:
+            return None
+        user, _, password = self.proxy_auth().partition(":") if self.proxy_auth else ("", "", "")
+        return httpx.Proxy(address, auth=(user, password) if user else None)
+
+
+def _tls(to: Destination) -> ssl.SSLContext:
+    """TLS 1.2 or newer, said explicitly: Debian's Python would otherwise allow whatever its OpenSSL was built for."""
+    try:
+        context = ssl.create_default_context(cafile=to.ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise RemoteError(
+            Code.TLS_FAILED, f"the authorities in {to.ca_file} cannot be read: {error}", "check `ca_file`: it must be a readable PEM file"
+        ) from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def _translated(error: httpx.HTTPError, operation: str, to: Destination) -> RemoteError:
+    """Say in our words what httpx could not do; the cause chain tells TLS and name resolution from a refused connection."""
+    chain: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in chain:
+        chain.append(link)
+        link = link.__cause__ or link.__context__
+    host = urlsplit(to.url).hostname or to.url
+    for cause in chain:
+        if isinstance(cause, ssl.SSLError):
+            return _tls_failed(cause, operation)
+    if isinstance(error, httpx.ProxyError):
+        return RemoteError(
+            Code.UNREACHABLE,
+            f"{operation}: the proxy refused ({error})",
+            "check `proxy` and `proxy_auth` of this destination",
+            transient=True,
+        )
+    if isinstance(error, httpx.ConnectError):
+        words = " ".join(str(cause) for cause in chain).lower()
+        unresolved = any(sign in words for sign in ("name or service", "name resolution", "getaddrinfo", "no address", "nodename"))
+        what = f"the name {host} cannot be resolved" if unresolved else f"{host} cannot be reached (connection refused or no route)"
+        return RemoteError(Code.UNREACHABLE, f"{operation}: {what}", "check DNS, the firewall and that the far side is up", transient=True)
+    if isinstance(error, httpx.RemoteProtocolError | httpx.NetworkError):
+        return RemoteError(
+            Code.CONNECTION_LOST,
+            f"{operation} broke off before it was whole",
+            "nothing to do if it passes: it is tried again",
+            transient=True,
+        )
+    return RemoteError(Code.BAD_RESPONSE, f"{operation} failed ({type(error).__name__})", "report this with the run's id")
+
+
+def _tls_failed(error: ssl.SSLError, operation: str) -> RemoteError:
+    why = getattr(error, "verify_message", None) or error.reason or "handshake failed"
+    return RemoteError(
+        Code.TLS_FAILED,
+        f"{operation}: the certificate or the TLS connection was not accepted ({str(why).replace('_', ' ').lower()})",
+        "for a certificate of your own authority set `ca_file`; an expired or wrong certificate must be renewed on the far side",
+    )

@@ -1,0 +1,225 @@
+"""Rules of the wire without any I/O: what a refusal means, how long to wait, which link may be followed, what JSON is acceptable.
+
+Headers are given as a mapping with lower-case keys.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from licsync_daemon.errors import Code, RemoteError
+
+
+class Side(StrEnum):
+    """Whom we talk to; it decides what a refusal means and what to do about it."""
+
+    INSTANCE = "instance"
+    CLOUD = "cloud"
+    DELIVERY = "delivery"
+
+
+Headers = Mapping[str, str]
+
+_UNAUTHORIZED = {
+    Side.INSTANCE: "create a classic token with the scope `site_admin` for the configured `username` and put it into the credential file",
+    Side.CLOUD: "create a classic token with the scope `read:enterprise` as an enterprise owner and put it into `cloud__token`",
+    Side.DELIVERY: "ask who runs the delivery endpoint for a valid token and put it into the delivery's credential file",
+}
+# Candidates of a 403 that is no rate limit. Source: docs.github.com, "Troubleshooting the REST API" and the pages on IP allow lists, SSO
+# authorization of tokens and token policies (checked 2026-11-24).
+_FORBIDDEN = {
+    Side.INSTANCE: "check that the token's owner is a site administrator and that the token has the scope `site_admin`",
+    Side.CLOUD: (
+        "check in this order: this machine's egress address is on the enterprise's IP allow list; the token is authorized for SSO; "
+        "classic tokens are not restricted by policy; the token's owner is an enterprise owner"
+    ),
+    Side.DELIVERY: "check that the delivery token may upload usage",
+}
+_NOT_FOUND = {
+    Side.INSTANCE: "GitHub answers 404 to anybody but site administrators: check the token's owner and scope, then the hostname",
+    Side.CLOUD: "check `cloud.enterprise` and that the token's owner is an owner of it with the scope `read:enterprise`",
+    Side.DELIVERY: "check the delivery's `url`",
+}
+
+
+def basic(username: str, password: str) -> str:
+    """Answer the `Authorization` value of basic authentication."""
+    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
+
+
+def refusal(side: Side, operation: str, status: int, headers: Headers, body: bytes) -> RemoteError:
+    """Turn a response that is not the wanted one into an error with a code, a cause and a next step.
+
+    Args:
+        side: Whom the request went to.
+        operation: What was asked of whom, for people: "license-sync-status of octo-enterprise".
+        status: HTTP status code.
+        headers: The response's, keys in lower case.
+        body: Its first bytes; GitHub's own message in them is quoted.
+    """
+    said = message_of(body)
+    cause = f"{operation} was answered {status}" + (f': "{said}"' if said else "")
+
+    def error(code: Code, next_step: str, *, transient: bool = False, retry_after: timedelta | None = None) -> RemoteError:
+        return RemoteError(code, cause, next_step, transient=transient, retry_after=retry_after, status=status)
+
+    if is_rate_limit(status, headers, said):
+        wait = stated_wait(headers)
+        return error(Code.RATE_LIMITED, "nothing to do: it is tried again when the limit allows", transient=True, retry_after=wait)
+    match status:
+        case 401:
+            return error(Code.UNAUTHORIZED, _UNAUTHORIZED[side])
+        case 403:
+            return error(Code.FORBIDDEN, _FORBIDDEN[side])
+        case 404:
+            return error(Code.NOT_FOUND, _NOT_FOUND[side])
+        case 410:
+            return error(Code.API_VERSION_RETIRED, "set `api_version` to one the far side still supports, or update licsync-daemon")
+        case 413 if side is Side.DELIVERY:
+            return error(Code.UPLOAD_TOO_LARGE, "ask who runs the delivery endpoint to raise its limit")
+        case 409 if side is Side.DELIVERY:
+            return error(Code.UPLOAD_CONFLICT, "the endpoint holds other content under this key: report this to who runs it")
+        case 422 if side is Side.DELIVERY:
+            return error(Code.UPLOAD_REFUSED, "compare `licsync-daemon payload INSTANCE` with docs/delivery-openapi.yaml")
+        case 503 if side is Side.INSTANCE:
+            return error(
+                Code.MAINTENANCE,
+                "nothing to do if maintenance is planned; otherwise look at the instance's Management Console",
+                transient=True,
+                retry_after=stated_wait(headers),
+            )
+        case 408 | 500 | 502 | 503 | 504:
+            return error(
+                Code.SERVER_ERROR, "nothing to do if it passes: it is tried again", transient=True, retry_after=stated_wait(headers)
+            )
+        case _ if status >= 500:
+            return error(Code.SERVER_ERROR, "nothing to do if it passes: it is tried again", transient=True)
+        case _:
+            return error(Code.REJECTED, "look at the quoted answer; if it makes no sense, report it with the run's id")
+
+
+def is_rate_limit(status: int, headers: Headers, said: str) -> bool:
+    """Answer whether a refusal is a rate limit. GitHub uses 429 and also 403, then with no header at all but words in the body.
+
+    Source: https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api (checked 2026-11-24).
+    """
+    if status == 429:
+        return True
+    return status == 403 and (
+        "retry-after" in headers or headers.get("x-ratelimit-remaining") == "0" or "rate limit" in said.lower() or "abuse" in said.lower()
+    )
+
+
+def stated_wait(headers: Headers) -> timedelta | None:
+    """Answer how long the far side asks to be left alone, or None.
+
+    `Retry-After` in seconds or as an HTTP date; else `x-ratelimit-reset` (epoch seconds) when nothing remains. Dates are compared with the
+    response's own `Date`, so that a wrong clock here does not matter. Never negative; nonsense counts as not stated.
+    """
+    now = http_date(headers.get("date", "")) or datetime.now(UTC)
+    retry_after = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]{1,9}", retry_after):
+        return timedelta(seconds=int(retry_after))
+    if (moment := http_date(retry_after)) is not None:
+        return max(timedelta(0), moment - now)
+    reset = headers.get("x-ratelimit-reset", "").strip()
+    if headers.get("x-ratelimit-remaining", "").strip() == "0" and re.fullmatch(r"[0-9]{1,11}", reset):
+        return max(timedelta(0), datetime.fromtimestamp(int(reset), UTC) - now)
+    return None
+
+
+def http_date(text: str) -> datetime | None:
+    """Read an HTTP date as aware UTC; None if it is none."""
+    try:
+        moment = parsedate_to_datetime(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def message_of(body: bytes) -> str:
+    """Answer the far side's own words: `message` or `detail` of a JSON body, cleaned and cut; "" where there are none."""
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    if not isinstance(data, dict):
+        return ""
+    words = data.get("message") or data.get("detail") or data.get("title")
+    return clean(words) if isinstance(words, str) else ""
+
+
+def clean(text: str, limit: int = 200) -> str:
+    """Make foreign text safe for a terminal and a log line: printable characters only, one line, at most `limit` of them."""
+    one_line = " ".join(text.split())
+    printable = "".join(char for char in one_line if char.isprintable())
+    return printable if len(printable) <= limit else printable[: limit - 1] + "…"
+
+
+_NEXT = re.compile(r"<([^<>]*)>((?:\s*;\s*[^,;<>]+)*)")
+
+
+def next_link(headers: Headers, current: str, operation: str) -> str | None:
+    """Answer the address of the next page, or None on the last one. Only the same origin is ever followed.
+
+    Raises:
+        RemoteError: The link leaves the origin or points at the page itself.
+    """
+    for target, parameters in _NEXT.findall(headers.get("link", "")[:8192]):
+        if re.search(r";\s*rel\s*=\s*\"?next\"?\s*(?:;|$)", parameters + ";", re.IGNORECASE):
+            address: str = urljoin(current, target.strip())
+            if not same_origin(address, current) or address == current:
+                raise RemoteError(
+                    Code.BAD_RESPONSE,
+                    f"{operation} links to a next page that may not be followed",
+                    "check what stands between licsync and the far side (a proxy that rewrites links?)",
+                )
+            return address
+    return None
+
+
+def same_origin(one: str, other: str) -> bool:
+    """Answer whether two addresses share scheme, host and port."""
+
+    def origin(address: str) -> tuple[str, str, int | None]:
+        parts = urlsplit(address)
+        return parts.scheme, (parts.hostname or "").lower(), parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+
+    try:
+        return origin(one) == origin(other)
+    except ValueError:
+        return False
+
+
+def decode_json(body: bytes, operation: str) -> Any:
+    """Decode JSON strictly: no NaN, no Infinity, no key twice, no bottomless nesting.
+
+    Raises:
+        RemoteError: `BAD_RESPONSE`, or with a hint when the body is a web page.
+    """
+    try:
+        return json.loads(body, parse_constant=_refuse, object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
+        looks_like_page = body.lstrip()[:1] == b"<"
+        raise RemoteError(
+            Code.BAD_RESPONSE,
+            f"{operation} answered {'a web page' if looks_like_page else 'something'} that is not JSON",
+            "check that the address is the API's, and that no sign-in or maintenance page stands in front of it",
+        ) from error
+
+
+def _refuse(literal: str) -> Any:
+    raise ValueError(literal)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key appears twice")
+    return found

@@ -1,0 +1,77 @@
+"""The body of the `sandbox` command, and the configuration it writes."""
+
+import io
+import json
+import stat
+import threading
+import tomllib
+
+import pytest
+
+from licsync_daemon.sandbox import FleetError, Sandbox, serve
+
+
+class Output(io.StringIO):
+    """Text that says when it was flushed."""
+
+    def __init__(self):
+        super().__init__()
+        self.flushed = threading.Event()
+
+    def flush(self):
+        self.flushed.set()
+
+
+def test_it_prints_one_line_serves_and_stops(http, tmp_path):
+    out, stop, result = Output(), threading.Event(), []
+    thread = threading.Thread(target=lambda: result.append(serve(None, 1, 2, 50, "off", tmp_path / "practice", out, stop)))
+    thread.start()
+    try:
+        assert out.flushed.wait(10)
+        (line,) = out.getvalue().splitlines()
+        ready = json.loads(line)
+        reply = http.get(f"{ready['cloud_api_url']}/versions", headers={"Authorization": f"Bearer {ready['cloud_token']}"})
+        assert reply.status_code == 200
+        assert list(ready["instances"]) == ["emea", "amer"]
+        assert {"url", "hostname", "server_id", "username"} <= set(ready["instances"]["emea"])
+        assert (tmp_path / "practice" / "config.toml").exists()
+    finally:
+        stop.set()
+        thread.join(5)
+    assert result == [0]
+
+
+def test_a_bad_folder_is_the_callers_to_explain(tmp_path):
+    with pytest.raises(FleetError, match=r"fleet\.json: no such file"):
+        serve(tmp_path, 1, 4, 50, "off", None, io.StringIO(), threading.Event())
+
+
+def test_it_writes_a_configuration_that_fits(box, tmp_path):
+    path = box.write_config(tmp_path / "practice")
+    box.write_config(tmp_path / "practice")
+
+    config = tomllib.loads(path.read_text())
+    credentials = tmp_path / "practice" / "credentials"
+    assert config["cloud"] == {"enterprise": "octo-enterprise", "api_url": box.cloud_api_url}
+    assert config["defaults"] == {
+        "source": {"kind": "report", "username": "license-reader"},
+        "delivery": {"kind": "http", "url": box.delivery_url},
+    }
+    assert config["instances"] == {n: {"hostname": i.hostname, "url": i.url, "server_id": i.server_id} for n, i in box.instances.items()}
+    assert (config["state_dir"], config["credentials_dir"]) == (str(tmp_path / "practice" / "state"), str(credentials))
+    tokens = {path.name: path.read_text().strip() for path in credentials.iterdir()}
+    assert tokens == {
+        "cloud__token": box.cloud_token,
+        "defaults__delivery__token": box.delivery_token,
+        **{f"instances__{name}__source__token": instance.token for name, instance in box.instances.items()},
+    }
+    assert {stat.S_IMODE(p.stat().st_mode) for p in (path, *credentials.iterdir())} == {0o600}
+    assert {stat.S_IMODE(p.stat().st_mode) for p in (path.parent, credentials)} == {0o700}
+
+
+def test_tokens_are_random_unless_seeded(fleet):
+    seeded = [Sandbox(fleet, seed=seed).cloud_token for seed in (1, 1, None, None)]
+
+    assert seeded[0] == seeded[1]
+    assert len(set(seeded)) == 3
+    assert all(token.startswith("ghp_") and len(token) == 40 for token in seeded)

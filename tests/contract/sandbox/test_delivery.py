@@ -1,0 +1,238 @@
+"""The delivery endpoint keeps `docs/delivery-openapi.yaml`."""
+
+import gzip
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import jsonschema
+import pytest
+
+from licsync_daemon.sandbox import Processing
+
+KEY = "0123456789abcdef"
+
+
+@pytest.fixture
+def emea(box):
+    return box.instances["emea"]
+
+
+@pytest.fixture
+def check(delivery_contract):
+    """Hold an answer against the contract and return it."""
+
+    def check(reply, method="post"):
+        path = "/" if method == "post" else "/{upload_id}"
+        assert delivery_contract.errors(path, reply.json(), str(reply.status_code), method) == []
+        assert reply.headers["content-type"].partition(";")[0] == (
+            "application/json" if reply.status_code < 300 else "application/problem+json"
+        )
+        return reply
+
+    return check
+
+
+def test_the_contract_is_a_valid_description(delivery_contract):
+    schemas = delivery_contract.document["components"]["schemas"]
+    for schema in schemas.values():
+        jsonschema.Draft202012Validator.check_schema(schema)
+    text = json.dumps(delivery_contract.document)
+    for reference in {part.split('"')[0] for part in text.split('"$ref": "')[1:]}:
+        delivery_contract.resolve({"$ref": reference})
+
+
+def test_the_contracts_example_is_taken(box, ask, check, delivery_contract):
+    example = delivery_contract.document["components"]["examples"]["UsageDocument"]["value"]
+
+    reply = check(ask.deliver(box, example))
+
+    assert reply.status_code == 202
+    assert box.cloud.holdings(example["instance"]["server_id"]) == example["users"]
+
+
+def test_it_takes_a_document_and_processes_it_later(make_box, ask, check, document_of):
+    box = make_box(processing_delay=60)
+    emea = box.instances["emea"]
+
+    reply = check(ask.deliver(box, document_of(emea)))
+    upload_id = reply.json()["upload_id"]
+
+    assert (reply.status_code, reply.json()["sync_state"]) == (202, "PENDING")
+    assert check(ask.upload(box, upload_id), "get").json() == {"upload_id": upload_id, "sync_state": "PENDING", "error": ""}
+    assert box.cloud.holdings(emea.server_id) == []
+    assert box.cloud.sync_status() == {"server_instances": []}
+    box.clock.advance(61)
+    assert check(ask.upload(box, upload_id), "get").json() == {"upload_id": upload_id, "sync_state": "SUCCESS", "error": ""}
+    assert box.cloud.holdings(emea.server_id) == emea.as_sent()
+
+
+def test_the_same_key_and_usage_answers_the_first_upload(box, emea, ask, check, document_of):
+    first = ask.deliver(box, document_of(emea), Idempotency_Key=KEY)
+    second = check(ask.deliver(box, {**document_of(emea), "collected_at": "2026-12-01T02:00:00Z"}, Idempotency_Key=KEY))
+
+    assert (first.status_code, second.status_code) == (202, 202)
+    assert first.json()["upload_id"] == second.json()["upload_id"]
+    assert len(box.cloud.uploads()) == 1
+
+
+def test_the_same_key_with_other_usage_is_refused(box, emea, ask, check, document_of):
+    ask.deliver(box, document_of(emea), Idempotency_Key=KEY)
+    reply = check(ask.deliver(box, document_of(emea, users=[]), Idempotency_Key=KEY))
+
+    assert reply.status_code == 409
+    assert box.cloud.holdings(emea.server_id) == emea.as_sent()
+
+
+def test_another_key_is_another_upload(box, emea, ask, document_of):
+    ids = {ask.deliver(box, document_of(emea)).json()["upload_id"] for _ in range(2)}
+
+    assert len(ids) == 2
+
+
+def test_one_key_at_once_from_many_is_one_upload(box, emea, ask, document_of):
+    with ThreadPoolExecutor(8) as pool:
+        replies = list(pool.map(lambda _: ask.deliver(box, document_of(emea), Idempotency_Key=KEY), range(8)))
+
+    assert len({reply.json()["upload_id"] for reply in replies}) == 1
+    assert len(box.cloud.uploads()) == 1
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Content_Encoding": "identity"}, {"Content_Encoding": None}, {"Content_Type": "application/json; charset=utf-8"}]
+)
+def test_what_else_is_taken(box, emea, http, ask, document_of, headers):
+    if headers.get("Content_Encoding", "") is None:  # no header at all means identity
+        given = ask.deliver(box, document_of(emea), Content_Encoding="identity").request
+        del given.headers["Content-Encoding"]
+        assert http.send(given).status_code == 202
+    else:
+        assert ask.deliver(box, document_of(emea), **headers).status_code == 202
+
+
+def test_a_chunked_body_is_taken(box, emea, http, ask, document_of):
+    given = ask.deliver(box, document_of(emea)).request
+    headers = {name: value for name, value in given.headers.items() if name != "content-length"}
+
+    reply = http.post(box.delivery_url, headers=headers, content=iter([given.content[:10], given.content[10:]]))
+
+    assert reply.status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "detail"),
+    [
+        ({"Authorization": None}, 401, "token"),
+        ({"Authorization": "Bearer wrong"}, 401, "token"),
+        ({"Idempotency_Key": None}, 422, "Idempotency-Key"),
+        ({"Idempotency_Key": "short"}, 422, "Idempotency-Key"),
+        ({"Idempotency_Key": "x" * 65}, 422, "Idempotency-Key"),
+        ({"Idempotency_Key": "under_score_0123456789"}, 422, "Idempotency-Key"),
+        ({"Licsync_Content_Hash": None}, 422, "Licsync-Content-Hash"),
+        ({"Licsync_Content_Hash": "sha256:0"}, 422, "Licsync-Content-Hash"),
+        ({"Licsync_Content_Hash": "sha256:" + "0" * 64}, 422, "does not fit"),
+        ({"Content_Type": "text/plain"}, 415, "application/json"),
+        ({"Content_Type": "application/vnd.licsync.export+json"}, 415, "application/json"),
+        ({"Content_Encoding": "br"}, 415, "gzip and identity"),
+    ],
+)
+def test_what_is_refused_by_its_headers(box, emea, ask, check, document_of, headers, status, detail):
+    reply = check(ask.deliver(box, document_of(emea), **headers))
+
+    assert (status, status) == (reply.status_code, reply.json()["status"])
+    assert detail in reply.json()["detail"]
+    assert box.cloud.uploads() == []
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(lambda body: body[: len(body) // 2], id="cut gzip"),
+        pytest.param(lambda body: body + b"more", id="more after the gzip stream"),
+        pytest.param(lambda _: b"{}", id="no gzip"),
+        pytest.param(lambda _: gzip.compress(b"<html>"), id="no JSON"),
+        pytest.param(lambda _: b"", id="nothing"),
+    ],
+)
+def test_what_is_refused_by_its_body(box, emea, http, ask, check, document_of, spoil):
+    given = ask.deliver(box, document_of(emea)).request
+    headers = {name: value for name, value in given.headers.items() if name != "content-length"}
+
+    assert check(http.post(box.delivery_url, headers=headers, content=spoil(given.content))).status_code == 422
+
+
+def test_an_unknown_field_is_named(box, emea, ask, check, document_of):
+    document = document_of(emea)
+    document["users"][0] = {**document["users"][0], "login": "mona"}
+
+    reply = check(ask.deliver(box, document))
+
+    assert reply.status_code == 422
+    assert "unknown field 'login'" in reply.json()["detail"]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+def test_a_document_over_the_limit_is_refused(make_box, ask, check, document_of, encoding):
+    box = make_box(max_decoded_bytes=1000)
+
+    assert check(ask.deliver(box, document_of(box.instances["emea"]), Content_Encoding=encoding)).status_code == 413
+
+
+def test_a_body_too_large_to_read_is_refused_in_an_orderly_way(make_box, ask, check, document_of):
+    box = make_box(max_decoded_bytes=2**20)
+    users = [{"id": n, "emails": [{"email": f"person-{n}@example.com", "primary": True}]} for n in range(60_000)]
+
+    assert check(ask.deliver(box, document_of(box.instances["emea"], users), Content_Encoding="identity")).status_code == 413
+
+
+def test_an_unknown_upload_is_not_found(box, ask, check):
+    assert check(ask.upload(box, "nothing"), "get").status_code == 404
+
+
+def test_a_failed_upload_says_so_and_changes_nothing_held(box, emea, ask, check, document_of):
+    ask.deliver(box, document_of(emea))
+    box.cloud.processing = Processing(mode="failure", delay_s=0)
+
+    upload_id = ask.deliver(box, document_of(emea, users=[])).json()["upload_id"]
+
+    answer = check(ask.upload(box, upload_id), "get").json()
+    assert answer["sync_state"] == "FAILURE"
+    assert answer["error"]
+    assert box.cloud.holdings(emea.server_id) == emea.as_sent()
+    (row,) = box.cloud.sync_status()["server_instances"]
+    assert row["last_sync"]["status"] == "failure"
+    assert row["last_sync"]["error"] == answer["error"]
+
+
+def test_every_document_the_contract_takes_the_sandbox_takes_and_the_other_way_round(box, emea, ask, delivery_contract, document_of):
+    """The contract's schema and the sandbox's own reading agree on each single change."""
+    validator = delivery_contract.validator({"$ref": "#/components/schemas/UsageDocument"})
+    base = document_of(emea, users=[{"id": 1, "emails": [{"email": "a@x", "primary": True}]}])
+    for document in _changes(base):
+        accepted = ask.deliver(box, document).status_code == 202
+        assert accepted == validator.is_valid(document), document
+
+
+def _changes(base):
+    """Yield the document as it is, with each value replaced or removed, and with one more field in each object."""
+    yield base
+    for path in _paths(base):
+        for value in (None, "", "text", -1, 0, 1, True, [], {}, ...):
+            document = json.loads(json.dumps(base))
+            place = document
+            for step in path[:-1]:
+                place = place[step]
+            if value is ...:
+                place[path[-1]] = None
+                del place[path[-1]]
+            else:
+                place[path[-1]] = value
+            yield document
+
+
+def _paths(value, path=()):
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    if isinstance(value, dict):
+        yield (*path, "extra")
+    for key, entry in items:
+        yield (*path, key)
+        yield from _paths(entry, (*path, key))

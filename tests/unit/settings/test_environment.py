@@ -1,0 +1,85 @@
+"""The environment over the file."""
+
+import pytest
+
+from licsync_daemon.errors import Problem
+
+from .conftest import CLOUD, DEFAULTS, VALID, Load, Refuse
+
+
+def test_the_environment_wins_over_the_file(load: Load) -> None:
+    """A variable replaces exactly the key it names."""
+    config = load(
+        'state_dir = "/srv/a"\n' + VALID + 'server_id = "12"\n',
+        LICSYNC_STATE_DIR="/srv/b",
+        LICSYNC_CLOUD__ENTERPRISE="other",
+        LICSYNC_MAX_CONCURRENT_RUNS="7",
+        LICSYNC_INSTANCES__EMEA__SERVER_ID="34",
+        LICSYNC_INSTANCES__EMEA__ENABLED="false",
+        LICSYNC_INSTANCES__EMEA__DELIVERY__CONFIRM_TIMEOUT="3h",
+        LICSYNC_DEFAULTS__SOURCE__USERNAME="second",
+    ).config
+    (emea,) = config.instances
+    assert (str(config.state_dir), config.cloud.enterprise, config.max_concurrent_runs) == ("/srv/b", "other", 7)
+    assert (emea.server_id, emea.enabled, emea.delivery.confirm_timeout.total_seconds()) == ("34", False, 3 * 3600)
+    assert (emea.source.username, emea.delivery.at.url) == ("second", "https://relay.example.com/uploads")
+
+
+def test_an_instance_can_stand_in_the_environment_alone(load: Load) -> None:
+    """A container can be configured with an instance that no file names."""
+    config = load(CLOUD + DEFAULTS, LICSYNC_INSTANCES__APAC_2__HOSTNAME="ghes-apac.example.com").config
+    assert [(one.name, one.hostname) for one in config.instances] == [("apac_2", "ghes-apac.example.com")]
+
+
+@pytest.mark.parametrize("value", ["12345", "1e5", "true", "null", '{"a": 1}'.replace(" ", ""), "[1]"])
+def test_text_stays_text(load: Load, value: str) -> None:
+    """A value that looks like a number or JSON is not read as one."""
+    assert value == load(LICSYNC_INSTANCES__EMEA__SERVER_ID=value).config.instances[0].server_id
+
+
+def test_secrets_may_stand_in_the_environment(load: Load) -> None:
+    """Every secret has a variable, and none of the values is kept in the configuration."""
+    names = (
+        "CLOUD__TOKEN",
+        "CLOUD__PROXY_AUTH",
+        "DEFAULTS__PROXY_AUTH",
+        "DEFAULTS__SOURCE__TOKEN",
+        "DEFAULTS__DELIVERY__TOKEN",
+        "DEFAULTS__DELIVERY__PROXY_AUTH",
+        "INSTANCES__EMEA__PROXY_AUTH",
+        "INSTANCES__EMEA__SOURCE__TOKEN",
+        "INSTANCES__EMEA__DELIVERY__TOKEN",
+        "INSTANCES__EMEA__DELIVERY__PROXY_AUTH",
+    )
+    loaded = load(**{f"LICSYNC_{name}": "hunter2" for name in names})
+    assert "hunter2" not in repr(loaded)
+
+
+def test_other_variables_are_none_of_our_business(load: Load) -> None:
+    """Variables without the prefix, and the one that names the file, are left alone."""
+    assert load(LICSYNC_CONFIG="/etc/x.toml", LICSYNCED="1", PATH="/bin").config
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("LICSYNC_CLOUD_ENTERPRISE", "did you mean LICSYNC_CLOUD__ENTERPRISE?"),
+        ("LICSYNC_CLOUD__ENTERPRIZE", "did you mean LICSYNC_CLOUD__ENTERPRISE?"),
+        ("LICSYNC_INSTANCES__EMEA__MAX_AGE", "did you mean LICSYNC_INSTANCES__EMEA__SCHEDULE__MAX_AGE?"),
+        ("LICSYNC_INSTANCES__EMEA__HOST_NAME", "did you mean LICSYNC_INSTANCES__EMEA__HOSTNAME?"),
+        ("LICSYNC_STATE_DIR__X", "did you mean LICSYNC_STATE_DIR?"),
+        ("LICSYNC_INSTANCES", "set its keys one by one, such as LICSYNC_INSTANCES__EMEA__HOSTNAME"),
+        ("LICSYNC_INSTANCES__EMEA", "set its keys one by one, such as LICSYNC_INSTANCES__EMEA__HOSTNAME"),
+        ("LICSYNC_CLOUD", "set its keys one by one, such as LICSYNC_CLOUD__ENTERPRISE"),
+    ],
+)
+def test_a_variable_that_names_no_setting_is_a_mistake(refuse: Refuse, name: str, expected: str) -> None:
+    """An unknown variable is refused with the one that was probably meant, and without its value."""
+    (problem,) = refuse(**{name: "hunter2"})
+    assert (name, expected) == (problem.where, problem.hint)
+    assert "hunter2" not in str(problem)
+
+
+def test_a_mistake_from_the_environment_names_the_variable(refuse: Refuse) -> None:
+    """What stands in the environment cannot be found in the file, so the variable is named."""
+    assert (Problem("LICSYNC_MAX_CONCURRENT_RUNS", "a whole number is wanted"),) == refuse(LICSYNC_MAX_CONCURRENT_RUNS="hunter2")

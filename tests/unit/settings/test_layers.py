@@ -1,0 +1,59 @@
+"""Laying tables over each other."""
+
+from typing import Any
+
+import pytest
+
+from licsync_daemon.settings.layers import first, lay, lay_schedule, merge, table
+
+
+@pytest.mark.parametrize(
+    ("over", "under", "expected"),
+    [
+        ({}, {"kind": "report", "username": "a"}, {"kind": "report", "username": "a"}),
+        ({"username": "b"}, {"kind": "report", "username": "a"}, {"kind": "report", "username": "b"}),
+        ({"kind": "report"}, {"kind": "report", "username": "a"}, {"kind": "report", "username": "a"}),
+        ({"kind": "ssh"}, {"kind": "report", "username": "a"}, {"kind": "ssh"}),
+        ({"kind": "report"}, {"username": "a"}, {"kind": "report", "username": "a"}),
+    ],
+)
+def test_a_source_is_laid_key_by_key_and_replaced_by_another_kind(
+    over: dict[str, str], under: dict[str, str], expected: dict[str, str]
+) -> None:
+    """Keys of the instance win, and another kind takes nothing from the defaults."""
+    assert expected == lay(over, under)
+
+
+@pytest.mark.parametrize(
+    ("over", "under", "expected"),
+    [
+        ({"day": "sunday"}, {"day": "monday", "time": "02:00"}, {"day": "sunday", "time": "02:00"}),
+        ({"cron": "1 2 * * 3"}, {"day": "monday", "time": "02:00", "max_age": "9d"}, {"cron": "1 2 * * 3", "max_age": "9d"}),
+        ({"day": "sunday", "time": "02:00"}, {"cron": "1 2 * * 3"}, {"day": "sunday", "time": "02:00"}),
+        ({"time": "02:00"}, {"cron": "1 2 * * 3"}, {"time": "02:00"}),
+        ({"timezone": "UTC"}, {"cron": "1 2 * * 3"}, {"cron": "1 2 * * 3", "timezone": "UTC"}),
+    ],
+)
+def test_a_cron_expression_and_a_weekday_replace_each_other(over: dict[str, str], under: dict[str, str], expected: dict[str, str]) -> None:
+    """An instance says its planned time in one way only, whatever the general schedule says."""
+    assert expected == lay_schedule(over, under)
+
+
+def test_merging_goes_down_to_single_keys() -> None:
+    """Merging keeps what only one side has at every depth, and changes neither side."""
+    over: dict[str, Any] = {"a": {"b": {"c": 1}}, "x": {"y": 1}}
+    under: dict[str, Any] = {"a": {"b": {"c": 0, "d": 2}}, "x": "text"}
+    assert merge(over, under) == {"a": {"b": {"c": 1, "d": 2}}, "x": {"y": 1}}
+    assert under == {"a": {"b": {"c": 0, "d": 2}}, "x": "text"}
+
+
+def test_the_first_level_that_has_a_key_decides_how_far_names_go() -> None:
+    """Names reach from the most specific level to the one that has the value, and no further."""
+    assert first("k", ("near", {}), ("middle", {"k": 1}), ("far", {"k": 2})) == (1, ("near", "middle"))
+    assert first("k", ("near", {})) == (None, ())
+
+
+@pytest.mark.parametrize("raw", [{}, {"a": "text"}, {"a": {"b": [1]}}, [], None])
+def test_a_table_that_is_none_is_empty(raw: Any) -> None:
+    """Where something else stands than a table, an empty one is read."""
+    assert table(raw, "a", "b") == {}

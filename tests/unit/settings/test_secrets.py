@@ -1,0 +1,81 @@
+"""Secrets in the file: refused, located, never repeated."""
+
+import pytest
+
+from .conftest import CLOUD, DEFAULTS, EMEA, VALID, Refuse
+
+VALUE = "ghp_0123456789abcdefghijABCDEFGHIJ012345"
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        (f'[cloud]\ntoken = "{VALUE}"\nenterprise = "octo"\n{DEFAULTS}{EMEA}', "cloud.token"),
+        (f'[cloud]\nproxy_auth = "{VALUE}"\nenterprise = "octo"\n{DEFAULTS}{EMEA}', "cloud.proxy_auth"),
+        (f'{VALID}source.token = "{VALUE}"', "instances.emea.source.token"),
+        (f'{VALID}delivery.token = "{VALUE}"', "instances.emea.delivery.token"),
+        (f'{VALID}delivery.proxy_auth = "{VALUE}"', "instances.emea.delivery.proxy_auth"),
+        (f'{VALID}proxy_auth = "{VALUE}"', "instances.emea.proxy_auth"),
+        (f'{CLOUD}{DEFAULTS}source.token = "{VALUE}"\n{EMEA}'.replace('source = { kind = "report", username = "reader" }', 'source.kind = "report"\nsource.username = "reader"'), "defaults.source.token"),
+        (f'{CLOUD}{DEFAULTS}proxy_auth = "{VALUE}"\n{EMEA}', "defaults.proxy_auth"),
+    ],
+)  # fmt: skip
+def test_a_secret_in_the_file_is_refused_and_never_printed(refuse: Refuse, text: str, path: str) -> None:
+    """Each secret is refused with the credential file it belongs to, and its value is in no text."""
+    (problem,) = refuse(text)
+    assert path == problem.where
+    assert f"/etc/licsync/credentials/{path.replace('.', '__')} " in problem.hint
+    assert VALUE not in repr(problem) + str(problem)
+
+
+@pytest.mark.parametrize("line", ['token = "{}"', 'password = "{}"', 'source.password = "{}"', 'schedule.secret = "{}"', "token = ['{}']"])
+def test_a_secret_in_a_wrong_place_is_refused_as_one(refuse: Refuse, line: str) -> None:
+    """A key that is called like a secret is treated as one, even where there is no such option."""
+    (problem,) = refuse(VALID + line.format(VALUE))
+    assert problem.what == "a secret does not belong in this file"
+    assert VALUE not in repr(problem)
+
+
+def test_the_folder_named_is_the_configured_one(refuse: Refuse) -> None:
+    """The advice names the credentials folder that is configured, the environment's before the file's."""
+    text = f'credentials_dir = "/srv/a"\n{VALID}source.token = "{VALUE}"'
+    assert "/srv/a/instances__emea__source__token" in refuse(text)[0].hint
+    assert "/srv/b/instances__emea__source__token" in refuse(text, LICSYNC_CREDENTIALS_DIR="/srv/b")[0].hint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(f'tokn = "{VALUE}"\n{VALID}', id="misspelt"),
+        pytest.param(f'[cloud]\ntokn = "{VALUE}"\n', id="misspelt beside a missing key"),
+        pytest.param(f'{VALID}proxy = "http://mona:{VALUE}@proxy.example.com"', id="password of a proxy"),
+        pytest.param(f'{VALID}url = "https://{VALUE}@ghes.example.com"', id="user name in a URL"),
+        pytest.param(f'{VALID}url = "https://ghes.example.com/?token={VALUE}"', id="query"),
+        pytest.param(f'{VALID}server_id = ["{VALUE}"]', id="wrong type"),
+        pytest.param(f'{VALID}source.username = "{VALUE} {VALUE}"', id="wrong field"),
+        pytest.param(f'cloud = "{VALUE}"\n{DEFAULTS}{EMEA}', id="in place of a table"),
+        pytest.param(f'{VALID}schedule.cron = "{VALUE}"', id="cron"),
+        pytest.param(f'{VALID}schedule.timezone = "{VALUE}"', id="zone"),
+        pytest.param(f'{VALID}enabled = "{VALUE}"', id="flag"),
+        pytest.param(f"{VALID}token = {VALUE}", id="no quotes"),
+        pytest.param(f'{VALID}token = "{VALUE}', id="no closing quote"),
+    ],
+)  # fmt: skip
+def test_no_text_repeats_a_secret_that_strayed(refuse: Refuse, text: str) -> None:
+    """Wherever a secret ends up by mistake, the message about it is free of it."""
+    assert VALUE not in repr(refuse(text))
+
+
+def test_no_secret_hangs_on_the_error(load_error: Exception) -> None:
+    """The error carries no cause or context whose text could hold an input value."""
+    assert VALUE not in f"{load_error!r} {load_error.__cause__!r}"
+    assert load_error.__suppress_context__
+
+
+@pytest.fixture
+def load_error(tmp_path, load):  # type: ignore[no-untyped-def]
+    from licsync_daemon.errors import ConfigError
+
+    with pytest.raises(ConfigError) as refused:
+        load(f'[cloud]\ntoken = "{VALUE}"\n')
+    return refused.value
