@@ -6,35 +6,28 @@ last step before rendering takes out whatever looks like a secret or an address,
 
 import logging
 import os
-import re
 import sys
 from collections.abc import Mapping, MutableMapping
 from typing import Any, TextIO
 
 import structlog
 
-SECRET_KEYS = re.compile(r"token|secret|password|authorization|credential_value|proxy_auth", re.IGNORECASE)
-SECRETS = (
-    (re.compile(r"\b(?:gh[pousr]_|github_pat_)[A-Za-z0-9_]{10,}"), "[token]"),
-    (re.compile(r"\b(Bearer|Basic|token)\s+[A-Za-z0-9+/=._~-]{8,}"), r"\1 [token]"),
-    (re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+@"), "[credentials]@"),
-    (re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(?:\.[\w-]+)+"), "[address]"),
-)
+from licsync_daemon.redaction import SECRET_KEYS, redact
+
 MAX_VALUE = 2000
 
 
-def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+def redact_event(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
     """Take secrets and mail addresses out of an event, and cut what is too long for a line."""
     return {key: "[secret]" if SECRET_KEYS.search(key) else _clean(value) for key, value in event.items()}
 
 
 def _clean(value: Any) -> Any:
     if isinstance(value, str):
-        for pattern, instead in SECRETS:
-            value = pattern.sub(instead, value)
+        value = redact(value)
         return value if len(value) <= MAX_VALUE else value[:MAX_VALUE] + "…"
     if isinstance(value, dict):
-        return redact(None, "", value)
+        return redact_event(None, "", value)
     if isinstance(value, list | tuple):
         return [_clean(one) for one in value]
     return value
@@ -54,10 +47,10 @@ def set_up(level: str = "info", *, stream: TextIO = sys.stderr) -> None:
     if pretty:
         colors = "NO_COLOR" not in os.environ
         plain = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
-        ending: list[Any] = [structlog.processors.format_exc_info, redact, plain]
+        ending: list[Any] = [structlog.processors.format_exc_info, redact_event, plain]
     else:
         tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-        ending = [structlog.processors.ExceptionRenderer(tracebacks), redact, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        ending = [structlog.processors.ExceptionRenderer(tracebacks), redact_event, structlog.processors.JSONRenderer(ensure_ascii=False)]
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

@@ -1,7 +1,7 @@
 """One run of one instance: collect, check, deliver, record; and the look that settles what was delivered.
 
 Talks to ports only. A run is recorded as `running` before its first request and leaves exactly one final or open state behind, whatever
-happens. The caller holds the instance's lock. A failure is a value here: `Run.code`, `Run.cause`, `Run.next_step`.
+happens. The caller holds the instance's lock and has closed a stale run. A failure is a value here: `Run.code`, `cause`, `next_step`.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
@@ -65,7 +65,6 @@ class Runner:
         Raises:
             asyncio.CancelledError: The process is stopping; the run is recorded as `interrupted` (a `delivered` one stays so).
         """
-        self.close_stale(instance.name)
         run = Run(
             run_id=secrets.token_hex(6),
             instance=instance.name,
@@ -203,6 +202,7 @@ class Runner:
         status = await cloud.sync_status()
         baseline = baseline_of(identity, status)
         if (pause := must_wait_s(baseline)) > 0:
+            journal.waiting(self.clock.now() + timedelta(seconds=pause), "the cloud's clock to pass its newest sync", pause)
             await self.clock.sleep(pause)
         now = self.clock.now()
         record = DeliveryRecord(

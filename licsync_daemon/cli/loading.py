@@ -5,11 +5,14 @@ import os
 import sys
 from collections.abc import Sequence
 
+import structlog
+
 from licsync_daemon import log
-from licsync_daemon.cli import terminal
 from licsync_daemon.errors import ConfigError, Problem
 from licsync_daemon.model import Config, Instance
 from licsync_daemon.settings import load_config
+
+logger = structlog.get_logger()
 
 
 def load(arguments: argparse.Namespace, *, quiet: bool = False) -> Config:
@@ -17,7 +20,7 @@ def load(arguments: argparse.Namespace, *, quiet: bool = False) -> Config:
     loaded = load_config(arguments.config, os.environ)
     log.set_up("critical" if quiet and sys.stderr.isatty() else loaded.config.log_level)
     for problem in loaded.warnings:
-        terminal.complain(f"warning: {problem}")
+        logger.warning("config.warning", where=problem.where, what=problem.what, hint=problem.hint)
     return loaded.config
 
 

@@ -166,6 +166,6 @@ def _counted(parts: Parts, result: Result, per_host: Counter[str]) -> Run | None
 
 def _show_seats(one: Round) -> None:
     terminal.say(
-        f"seats: {number(one.sent)} accounts over all instances are {number(one.people)} people after de-duplication; "
-        f"{number(one.seats.consumed)} seats consumed, {number(one.seats.purchased)} purchased"
+        f"seats: {number(one.sent)} accounts over all instances; {number(one.people)} people after de-duplication, the cloud's own members "
+        f"included; {number(one.seats.consumed)} seats consumed, {number(one.seats.purchased)} purchased"
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 from licsync_daemon.errors import Code, RemoteError
 from licsync_daemon.model import Person, SeatTotals, SyncEntry, SyncStatus
+from licsync_daemon.redaction import clean
 
 
 def decode_sync_status(data: Any, answered_at: datetime | None) -> SyncStatus:
@@ -45,7 +46,7 @@ def _entry(row: dict[str, Any]) -> SyncEntry:
         hostname=_text(row.get("hostname")) or None,
         date=read_date(sync.get("date")),
         status=_text(sync.get("status")).strip().lower() or None,
-        error=_text(sync.get("error")) or None,
+        error=clean(_text(sync.get("error"))) or None,
     )
 
 

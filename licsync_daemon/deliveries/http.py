@@ -8,9 +8,9 @@ from urllib.parse import quote
 from licsync_daemon.document import CONTENT_TYPE, UsageDocument
 from licsync_daemon.errors import Code, RemoteError
 from licsync_daemon.model import Upload, UploadState
+from licsync_daemon.redaction import clean
 from licsync_daemon.retry import Retrier
 from licsync_daemon.transport.client import HttpClient
-from licsync_daemon.transport.wire import clean
 
 
 class HttpUpload:

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from licsync_daemon.errors import Code, RemoteError
+from licsync_daemon.redaction import clean
 
 
 class Side(StrEnum):
@@ -153,13 +154,6 @@ def message_of(body: bytes) -> str:
         return ""
     words = data.get("message") or data.get("detail") or data.get("title")
     return clean(words) if isinstance(words, str) else ""
-
-
-def clean(text: str, limit: int = 200) -> str:
-    """Make foreign text safe for a terminal and a log line: printable characters only, one line, at most `limit` of them."""
-    one_line = " ".join(text.split())
-    printable = "".join(char for char in one_line if char.isprintable())
-    return printable if len(printable) <= limit else printable[: limit - 1] + "…"
 
 
 _NEXT = re.compile(r"<([^<>]*)>((?:\s*;\s*[^,;<>]+)*)")
