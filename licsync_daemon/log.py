@@ -22,6 +22,12 @@ def redact_event(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[st
     return {key: "[secret]" if SECRET_KEYS.search(key) else _clean(value) for key, value in event.items()}
 
 
+def _event_first(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    """Put first what every line has, so that lines can be read with bare eyes."""
+    first = {key: event[key] for key in ("timestamp", "level", "event") if key in event}
+    return {**first, **event}
+
+
 def _clean(value: Any) -> Any:
     if isinstance(value, str):
         value = redact(value)
@@ -50,7 +56,8 @@ def set_up(level: str = "info", *, stream: TextIO = sys.stderr) -> None:
         ending: list[Any] = [structlog.processors.format_exc_info, redact_event, plain]
     else:
         tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-        ending = [structlog.processors.ExceptionRenderer(tracebacks), redact_event, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        as_json = structlog.processors.JSONRenderer(ensure_ascii=False)
+        ending = [structlog.processors.ExceptionRenderer(tracebacks), redact_event, _event_first, as_json]
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
