@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types check bench clean
+.PHONY: demo test lint types check bench lock clean
 .DEFAULT_GOAL := check
 
 $(VENV)/run.stamp: pyproject.toml
@@ -37,3 +37,9 @@ bench: $(VENV)/dev.stamp ## print the figures that the documentation quotes
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+lock: $(VENV)/dev.stamp ## renew the locked versions of the container (needs: pip install uv)
+	uv pip compile -q --generate-hashes --no-emit-index-url --no-annotate --universal --python-version 3.11 \
+	  --custom-compile-command 'make lock' pyproject.toml -o requirements.lock
+	printf 'hatchling>=1.27\npip>=25.1\n' | uv pip compile -q --generate-hashes --no-emit-index-url --no-annotate --universal \
+	  --python-version 3.11 --custom-compile-command 'make lock' - -o requirements-build.lock

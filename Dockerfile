@@ -1,0 +1,32 @@
+# Build:  docker build -t licsync-daemon .
+# Daemon: docker run -d --name licsync -v licsync-state:/var/lib/licsync -v ./config.toml:/etc/licsync/config.toml:ro \
+#           -v ./secrets:/run/secrets:ro licsync-daemon
+# Now:    docker run --rm (the same volumes) licsync-daemon --run-now
+ARG BASE=docker.io/library/python:3.13-slim-bookworm
+
+FROM ${BASE} AS build
+WORKDIR /src
+COPY requirements.lock requirements-build.lock ./
+# Hashes pin every byte that is installed. A package index of your own is given as usual, by PIP_INDEX_URL as a build argument.
+ARG PIP_INDEX_URL
+RUN python3 -m venv /opt/licsync && /opt/licsync/bin/python -m pip install --no-cache-dir --require-hashes -r requirements.lock
+RUN python3 -m venv /build && /build/bin/python -m pip install --no-cache-dir --require-hashes -r requirements-build.lock
+COPY pyproject.toml README.md LICENSE ./
+COPY config ./config
+COPY licsync_daemon ./licsync_daemon
+RUN /build/bin/python -m pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /dist . \
+ && /opt/licsync/bin/python -m pip install --no-cache-dir --no-deps /dist/*.whl
+
+FROM ${BASE}
+COPY --from=build /opt/licsync /opt/licsync
+RUN groupadd --system --gid 65532 licsync \
+ && useradd --system --uid 65532 --gid 65532 --home-dir /var/lib/licsync --no-create-home --shell /usr/sbin/nologin licsync \
+ && install -d -m 0700 -o licsync -g licsync /var/lib/licsync \
+ && install -d -m 0755 /etc/licsync
+ENV PATH=/opt/licsync/bin:$PATH PYTHONUNBUFFERED=1
+USER 65532:65532
+VOLUME /var/lib/licsync
+# The heartbeat is touched every 30 s; no port and no shell are needed to see it.
+HEALTHCHECK --interval=60s --timeout=10s --start-period=30s CMD ["/opt/licsync/bin/licsync-daemon", "status", "--alive"]
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["/opt/licsync/bin/licsync-daemon"]

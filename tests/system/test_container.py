@@ -1,0 +1,54 @@
+"""The container image builds, and its program works in it."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PASSED_ON = ("PIP_CERT", "PIP_INDEX_URL", "PIP_DEFAULT_TIMEOUT")
+
+
+@pytest.mark.timeout(900)
+def test_the_image_builds_and_runs_a_sync(tmp_path: Path, tool) -> None:
+    """The Dockerfile builds without a container engine; in the result a whole practice fleet syncs, as a user who is not root."""
+    base = os.environ.get("TEST_BASE_IMAGE")
+    if base is None:
+        if os.environ.get("CI"):
+            pytest.fail("TEST_BASE_IMAGE names no image with Python; .ci/run makes one")
+        pytest.skip("TEST_BASE_IMAGE names no image with Python to build on")
+    buildah, image = tool("buildah"), "localhost/licsync-daemon-test"
+    # What this machine's own pip needs to reach its index is given to the build, and nothing else.
+    given = [f"--env={name}={os.environ[name]}" for name in PASSED_ON if name in os.environ]
+    shared = [f"--volume={certificates}:{certificates}:ro"] if (certificates := os.environ.get("PIP_CERT")) else []
+    build = [
+        buildah,
+        "bud",
+        "--isolation",
+        "chroot",
+        "--format",
+        "docker",
+        "--build-arg",
+        f"BASE={base}",
+        *given,
+        *shared,
+        "-t",
+        image,
+        str(ROOT),
+    ]
+    built = subprocess.run(build, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, (built.stdout + built.stderr)[-3000:]
+    container = subprocess.run([buildah, "from", image], capture_output=True, text=True, check=True).stdout.strip()
+    try:
+        inside = [buildah, "run", "--isolation", "chroot", container, "--"]
+        identity = subprocess.run([*inside, "id", "-u"], capture_output=True, text=True, check=True).stdout.strip()
+        demo = subprocess.run([*inside, "/opt/licsync/bin/licsync-daemon", "demo"], capture_output=True, text=True, check=False)
+        alive = subprocess.run([*inside, "/opt/licsync/bin/licsync-daemon", "--run-now"], capture_output=True, text=True, check=False)
+    finally:
+        subprocess.run([buildah, "rm", container], capture_output=True, check=False)
+
+    assert identity == "65532"
+    assert (demo.returncode, demo.stdout.count("confirmed  ") >= 8) == (0, True), demo.stdout + demo.stderr
+    assert alive.returncode == 2, alive.stderr
+    assert "/etc/licsync/config.toml" in alive.stderr
