@@ -124,9 +124,9 @@ class Daemon:
                 with lock:
                     self._runner.close_stale(instance.name)
                     planned = self._planned(instance)  # the alarm may be old: the state says what is due
-                    if planned is None or planned.at > self._clock.now() + SOONEST:
+                    if planned is None or (planned.at > self._clock.now() + SOONEST and not planned.is_look):
                         return
-                    if not planned.is_look:
+                    if not planned.is_look:  # of a look only the next moment is planned; this alarm was for the one before it
                         not_before = await self._run(instance, planned)
                         return
             looked = await self._look()

@@ -10,6 +10,7 @@ import json
 import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -88,21 +89,24 @@ def write_document(
         "totals": {"accounts": counts.sent, "seats_used": counts.seats_used},
     }
     try:
-        # An error below closes the file; a TemporaryFile never has a name on Linux.
-        file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - it lives as long as the document
-        with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=6, mtime=0) as packed:
-            digest.update(f'{{"host_name":{_canonical(identity.hostname)},"server_id":{_canonical(identity.server_id)},"users":['.encode())
-            packed.write(_canonical(head)[:-1].encode() + b',"users":[')
-            users = spool.active()
-            while batch := list(islice(users, BATCH)):
-                text = ("," if sent else "") + ",".join(_canonical(_user(account)) for account in batch)
-                digest.update(text.encode())
-                packed.write(text.encode())
-                sent += len(batch)
-            digest.update(b"]}")
-            packed.write(b"]}")
-        file.flush()
-        size = os.fstat(file.fileno()).st_size
+        with ExitStack() as on_failure:
+            file = on_failure.enter_context(tempfile.TemporaryFile(dir=directory))  # it never has a name on Linux
+            with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=6, mtime=0) as packed:
+                digest.update(
+                    f'{{"host_name":{_canonical(identity.hostname)},"server_id":{_canonical(identity.server_id)},"users":['.encode()
+                )
+                packed.write(_canonical(head)[:-1].encode() + b',"users":[')
+                users = spool.active()
+                while batch := list(islice(users, BATCH)):
+                    text = ("," if sent else "") + ",".join(_canonical(_user(account)) for account in batch)
+                    digest.update(text.encode())
+                    packed.write(text.encode())
+                    sent += len(batch)
+                digest.update(b"]}")
+                packed.write(b"]}")
+            file.flush()
+            size = os.fstat(file.fileno()).st_size
+            on_failure.pop_all()  # from here on it lives as long as the document
     except OSError as error:
         raise StateUnwritableError(f"no room for the usage document in {directory}: {error}") from error
     return UsageDocument(f"sha256:{digest.hexdigest()}", sent, size, cast("IO[bytes]", file))

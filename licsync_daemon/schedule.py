@@ -18,6 +18,7 @@ from licsync_daemon.model import Instance, Run, RunState, Schedule
 from licsync_daemon.readback import next_look
 
 RETRY_AFTER = timedelta(hours=1)
+HONORED = timedelta(days=1)  # of what the far side asks for; counted from the failure, so that it passes
 SETTLE = timedelta(seconds=60)  # after a start, before what was missed is caught up: networks and clocks come up late
 SETTLE_JITTER_S = 300
 LOCKED_AGAIN = timedelta(seconds=60)
@@ -90,9 +91,11 @@ def next_run(instance: Instance, runs: Sequence[Run], now: datetime, *, up_since
     if failures:
         last = failures[0]
         ended = last.ended_at or last.started_at
-        at = ended + RETRY_AFTER if ended <= now else now  # a clock that was once ahead must not silence us
+        at = ended + RETRY_AFTER
         if last.retry_not_before is not None:
-            at = max(at, min(last.retry_not_before, now + timedelta(days=1)))
+            at = max(at, min(last.retry_not_before, ended + HONORED))
+        if ended > now:  # a clock that was once ahead must not silence us
+            at = now
         return Planned(at, f"retry {len(failures)} after {words(last.code)}", slot)
     if slot >= up_since:
         return Planned(slot, INTERRUPTED if _interrupted(newest, slot) else _slot_words(instance.schedule), slot)

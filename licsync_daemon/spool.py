@@ -68,8 +68,16 @@ class AccountSpool:
 
     def active(self) -> Iterator[Account]:
         """Yield the accounts that are not suspended, ordered by id. May be called again."""
-        for number, login, email, _ in self._run("SELECT * FROM account WHERE NOT suspended ORDER BY id"):
-            yield Account(id=number, login=login, email=email, suspended=False)
+        rows = self._run("SELECT * FROM account WHERE NOT suspended ORDER BY id")
+        while (row := self._next(rows)) is not None:
+            yield Account(id=row[0], login=row[1], email=row[2], suspended=False)
+
+    def _next(self, rows: sqlite3.Cursor) -> tuple[int, str, str, int] | None:
+        try:
+            row: tuple[int, str, str, int] | None = rows.fetchone()
+        except sqlite3.Error as error:
+            raise self._lost(error) from error
+        return row
 
     def _run(self, sql: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
         assert self._db is not None, "use `with`"
@@ -78,4 +86,7 @@ class AccountSpool:
                 self._db.execute("COMMIT")
             return self._db.execute(sql, values)
         except sqlite3.Error as error:
-            raise StateUnwritableError(f"the collected accounts cannot be kept in {self._directory}: {error}") from error
+            raise self._lost(error) from error
+
+    def _lost(self, error: sqlite3.Error) -> StateUnwritableError:
+        return StateUnwritableError(f"the collected accounts cannot be kept in {self._directory}: {error}")

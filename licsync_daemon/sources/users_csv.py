@@ -58,6 +58,8 @@ class UsersCsvReader:
 
     def finish(self) -> None:
         """Check that the file ended where a record ends and had a header at all."""
+        if not self._columns:
+            self._refuse_other_formats(self._pending[:80].decode("utf-8", "replace"))  # a page or JSON may be one line without an end
         if self._pending or not self._columns:
             what = f"ends in the middle of a record, at line {self._line}" if self._pending.strip() else "is empty"
             raise RunError(Code.REPORT_TRUNCATED, f"the report {what}", "run it again; it is asked for anew")
@@ -85,7 +87,8 @@ class UsersCsvReader:
                 line = self._line
                 self._line = base + records.line_num
                 if not self._columns:
-                    self._header(record)
+                    if any(cell.strip() for cell in record):  # web pages like to begin with empty lines
+                        self._header(record)
                 elif record:  # csv gives an empty list for an empty line
                     if len(record) != self._width:
                         raise RunError(
@@ -97,14 +100,7 @@ class UsersCsvReader:
 
     def _header(self, record: list[str]) -> None:
         names = [name.strip().removeprefix("\ufeff").strip('"').lower() for name in record]
-        first = names[0] if names else ""
-        if first.startswith(("<", "{", "[")):
-            what = "a web page" if first.startswith("<") else "JSON"
-            raise RunError(
-                Code.REPORT_NOT_CSV,
-                f"the instance answered {what} instead of the report",
-                "check that the token belongs to a site administrator and that no sign-in page stands before the instance",
-            )
+        self._refuse_other_formats(names[0])
         missing = [name for name in NEEDED if names.count(name) != 1]
         if missing:
             raise RunError(
@@ -114,6 +110,16 @@ class UsersCsvReader:
             )
         self._columns = {name: names.index(name) for name in NEEDED}
         self._width = len(names)
+
+    def _refuse_other_formats(self, beginning: str) -> None:
+        first = beginning.removeprefix("\ufeff").lstrip()[:1]
+        if first in {"<", "{", "["}:
+            what = "a web page" if first == "<" else "JSON"
+            raise RunError(
+                Code.REPORT_NOT_CSV,
+                f"the instance answered {what} instead of the report",
+                "check that the token belongs to a site administrator and that no sign-in page stands before the instance",
+            )
 
     def _row(self, line: int, record: list[str]) -> Account | Unusable:
         number, login, email, flag = (record[self._columns[name]].strip() for name in NEEDED)

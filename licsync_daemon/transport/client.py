@@ -20,7 +20,7 @@ import httpx
 from licsync_daemon import __version__
 from licsync_daemon.errors import Code, RemoteError
 from licsync_daemon.model import Destination
-from licsync_daemon.transport.wire import Side, decode_json, refusal, same_origin
+from licsync_daemon.transport.wire import Side, decode_json, joined, refusal, same_origin
 
 MIB = 1024 * 1024
 MAX_REDIRECTS = 3
@@ -244,11 +244,11 @@ class HttpClient:
             raise refusal(self.side, operation, response.status, response.headers, excerpt)
 
     def _redirect(self, url: str, response: Response, operation: str) -> str:
-        target = urljoin(url, response.headers.get("location", ""))
-        if not same_origin(target, self.to.url):
+        target = joined(url, response.headers.get("location", ""))
+        if target is None or not same_origin(target, self.to.url):
             raise RemoteError(
                 Code.REDIRECT_REFUSED,
-                f"{operation} redirects to another place ({urlsplit(target).hostname or 'nowhere'})",
+                f"{operation} redirects to another place ({(target and urlsplit(target).hostname) or 'nowhere'})",
                 "if that place is right, configure its address; a sign-in page there means that the token was not accepted",
             )
         return target

@@ -167,8 +167,8 @@ def next_link(headers: Headers, current: str, operation: str) -> str | None:
     """
     for target, parameters in _NEXT.findall(headers.get("link", "")[:8192]):
         if re.search(r";\s*rel\s*=\s*\"?next\"?\s*(?:;|$)", parameters + ";", re.IGNORECASE):
-            address: str = urljoin(current, target.strip())
-            if not same_origin(address, current) or address == current:
+            address = joined(current, target.strip())
+            if address is None or not same_origin(address, current) or address == current:
                 raise RemoteError(
                     Code.BAD_RESPONSE,
                     f"{operation} links to a next page that may not be followed",
@@ -176,6 +176,14 @@ def next_link(headers: Headers, current: str, operation: str) -> str | None:
                 )
             return address
     return None
+
+
+def joined(base: str, target: str) -> str | None:
+    """Answer where a link on `base` leads; None where it is no address at all."""
+    try:
+        return urljoin(base, target)
+    except ValueError:
+        return None
 
 
 def same_origin(one: str, other: str) -> bool:
@@ -191,14 +199,20 @@ def same_origin(one: str, other: str) -> bool:
         return False
 
 
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
+
+
 def decode_json(body: bytes, operation: str) -> Any:
-    """Decode JSON strictly: no NaN, no Infinity, no key twice, no bottomless nesting.
+    """Decode JSON strictly: no NaN, no Infinity, no key twice, no bottomless nesting, no half of a character.
 
     Raises:
         RemoteError: `BAD_RESPONSE`, or with a hint when the body is a web page.
     """
     try:
-        return json.loads(body, parse_constant=_refuse, object_pairs_hook=_unique)
+        found = json.loads(body, parse_constant=_refuse, object_pairs_hook=_unique)
+        if _SURROGATE.search(body):  # whole pairs are one character by now; a lone half can neither be stored nor sent
+            json.dumps(found, ensure_ascii=False).encode()
+        return found
     except (ValueError, RecursionError) as error:
         looks_like_page = body.lstrip()[:1] == b"<"
         raise RemoteError(
