@@ -165,7 +165,10 @@ def _counted(parts: Parts, result: Result, per_host: Counter[str]) -> Run | None
 
 
 def _show_seats(one: Round) -> None:
-    terminal.say(
-        f"seats: {number(one.sent)} accounts over all instances; {number(one.people)} people after de-duplication, the cloud's own members "
-        f"included; {number(one.seats.consumed)} seats consumed, {number(one.seats.purchased)} purchased"
+    rows = (
+        ("accounts over all instances", number(one.sent)),
+        ("people after de-duplication, the cloud's own members included", number(one.people)),
+        ("seats consumed", number(one.seats.consumed)),
+        ("seats purchased", number(one.seats.purchased)),
     )
+    terminal.print_table(("seats", ""), rows)

@@ -25,12 +25,12 @@ def show_results(results: Sequence[Result], now: datetime) -> None:
 def show_remarks(run: Run) -> None:
     """Print why a run failed and what to do, and what else a person should know about it."""
     if run.code is not None:
-        terminal.say(f"{run.instance}: {run.code}: {run.cause}")
+        terminal.say(f"{run.instance}: {run.code}: {run.cause}", style="red")
         terminal.say(f"{' ' * len(run.instance)}  next step: {run.next_step}")
     elif run.waiting_for is not None:
         terminal.say(f"{run.instance}: waiting: {run.waiting_for}")
     for notice in run.notices:
-        terminal.say(f"{run.instance}: warning: {notice.code}: {notice.text}")
+        terminal.say(f"{run.instance}: warning: {notice.code}: {notice.text}", style="yellow")
 
 
 def _row(result: Result, now: datetime) -> tuple[str, ...]:

@@ -25,9 +25,15 @@ def is_terminal() -> bool:
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def say(text: str = "") -> None:
-    """Print a line for people."""
-    print(text)
+def say(text: str = "", style: str = "") -> None:
+    """Print a line for people; on a terminal it is colored and broken between words."""
+    if not (text and is_terminal()):
+        print(text)
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    Console().print(Text(text, style=style))
 
 
 def complain(text: str) -> None:
@@ -65,6 +71,7 @@ def _rich_table(headers: Sequence[str], rows: Sequence[Sequence[str]], totals: S
             footer=Text(totals[column], style="bold") if totals else "",
             justify="right" if numeric[column] else "left",
             no_wrap=len(headers) > 3,
+            overflow="fold",
         )
     for row in rows:
         table.add_row(*(Text(cell, style=STATE_STYLE.get(cell, "")) for cell in row))
