@@ -39,7 +39,7 @@ def generate_fleet(seed: int = 1, instances: int = 4, people: int = 2000) -> Fle
             members.append(_member(rng, login, name, work, private))
     return Fleet(
         enterprise="octo-enterprise",
-        seats_purchased=len(members) + people // 2,
+        seats_purchased=people + people // 4,
         verified_domains=VERIFIED_DOMAINS,
         instances=tuple(
             FleetInstance(
