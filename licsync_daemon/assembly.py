@@ -11,6 +11,7 @@ import structlog
 
 from licsync_daemon.adapters import NetworkAdapters
 from licsync_daemon.credentials import Credentials
+from licsync_daemon.errors import Code
 from licsync_daemon.fleet import InstanceLocks
 from licsync_daemon.journal import Observer, ignore
 from licsync_daemon.lock import this_process
@@ -46,7 +47,10 @@ def recording(config: Config, clock: Clock, environ: Mapping[str, str], observe:
     opened = open_state(config.state_dir, clock.now())
     if opened.set_aside is not None:
         log.critical(
-            "state.damaged", set_aside=str(opened.set_aside), next_step="nothing is known of earlier runs: every instance is due once"
+            "state.set_aside",
+            code=Code.STATE_DAMAGED,
+            set_aside=str(opened.set_aside),
+            next_step="nothing is known of earlier runs: every instance is due once",
         )
     try:
         yield _parts(config, clock, environ, store=opened.store, spool_dir=config.state_dir, observe=observe)

@@ -204,6 +204,7 @@ class Runner:
         if (pause := must_wait_s(baseline)) > 0:
             journal.waiting(self.clock.now() + timedelta(seconds=pause), "the cloud's clock to pass its newest sync", pause)
             await self.clock.sleep(pause)
+            journal.resumed()
         now = self.clock.now()
         record = DeliveryRecord(
             key=secrets.token_hex(16),

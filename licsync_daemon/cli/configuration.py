@@ -51,5 +51,5 @@ def check(arguments: argparse.Namespace) -> int:
         terminal.say(f"fail  {problem}")
     if not problems:
         count = len(loaded.config.instances)
-        terminal.say(f"ok    {arguments.config}: {count} instance{'s' if count != 1 else ''}, {len(expected)} credentials in place")
+        terminal.say(f"ok    {arguments.config}: {count} instance{'s' if count != 1 else ''}, every credential in place")
     return Exit.USAGE if problems else Exit.OK

@@ -16,6 +16,16 @@ Command = Callable[[argparse.Namespace], int]
 
 def main(argv: Sequence[str]) -> int:
     """Run one command and answer its exit code."""
+    code: int = Exit.OK
+    try:
+        code = _main(argv)
+        print(end="", flush=True)  # here, and not while the interpreter ends, where it would be a complaint
+    except BrokenPipeError:  # `licsync-daemon history | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return code
+
+
+def _main(argv: Sequence[str]) -> int:
     parser = build_parser()
     try:
         arguments = parser.parse_args(argv)
@@ -38,9 +48,6 @@ def main(argv: Sequence[str]) -> int:
     except Stopped as error:
         terminal.complain(f"licsync-daemon: stopped by {error}")
         return error.exit_code
-    except BrokenPipeError:  # `licsync-daemon history | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return Exit.OK
 
 
 def _command(arguments: argparse.Namespace) -> Command:

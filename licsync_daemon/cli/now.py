@@ -66,7 +66,7 @@ def _sync(parts: Parts, instances: Sequence[Instance], arguments: argparse.Names
 
 def _result_json(result: Result) -> dict[str, object]:
     if result.run is None:
-        return {"instance": result.instance.name, "state": "locked", "locked_by": result.locked_by}
+        return {"instance": result.instance.name, "state": "locked", "code": Code.LOCKED, "locked_by": result.locked_by}
     return run_json(result.run)
 
 

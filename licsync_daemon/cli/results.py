@@ -5,6 +5,7 @@ from datetime import datetime
 
 from licsync_daemon.cli import terminal
 from licsync_daemon.cli.terminal import moment, number
+from licsync_daemon.errors import Code
 from licsync_daemon.fleet import Result
 from licsync_daemon.model import Run, UsageCounts
 
@@ -17,7 +18,7 @@ def show_results(results: Sequence[Result], now: datetime) -> None:
     terminal.print_table(HEADERS, rows, totals=_totals([result.run.counts for result in results if result.run is not None]))
     for result in results:
         if result.run is None:
-            terminal.say(f"{result.instance.name}: locked by {result.locked_by}; it was left alone")
+            terminal.say(f"{result.instance.name}: {Code.LOCKED}: {result.locked_by} is at it; it was left alone", style="yellow")
         else:
             show_remarks(result.run)
 

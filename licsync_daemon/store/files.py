@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import resources
@@ -82,23 +83,31 @@ def open_state(directory: Path, now: datetime, *, sleep: Callable[[float], None]
         StateNewerError: A newer version wrote it; it is left untouched.
         StateUnwritableError: The disk is full or read-only.
     """
-    lock_path = directory / "state.lock"
-    try:
-        lock = FileLock.take(lock_path, shared=True)
-        if lock is not None:
-            if _condition(directory / FILE) == "good":
-                return Opened(SqliteStore(_connect(directory / FILE), lock), None)
-            lock.release()
-        lock = _exclusive(lock_path, now, sleep)
-        set_aside = None
-        if _condition(directory / FILE) == "damaged":  # asked again: another process may just have seen to it
-            set_aside = _set_aside(directory / FILE, now)
-        if _condition(directory / FILE) != "good":
-            _create(directory / FILE)
-        lock.share()
-        return Opened(SqliteStore(_connect(directory / FILE), lock), set_aside)
-    except (OSError, sqlite3.Error) as error:
-        raise StateUnwritableError(f"the state file in {directory} cannot be opened for writing: {error}") from error
+    path, lock_path = directory / FILE, directory / "state.lock"
+    with ExitStack() as on_failure:
+        try:
+            lock = FileLock.take(lock_path, shared=True)
+            if lock is not None:
+                on_failure.enter_context(lock)
+                if _condition(path) == "good":
+                    return Opened(_store(path, lock, on_failure), None)
+                lock.release()
+            lock = on_failure.enter_context(_exclusive(lock_path, now, sleep))
+            set_aside = None
+            if _condition(path) == "damaged":  # asked again: another process may just have seen to it
+                set_aside = _set_aside(path, now)
+            if _condition(path) != "good":
+                _create(path)
+            lock.share()
+            return Opened(_store(path, lock, on_failure), set_aside)
+        except (OSError, sqlite3.Error) as error:
+            raise StateUnwritableError(f"the state file in {directory} cannot be opened for writing: {error}") from error
+
+
+def _store(path: Path, lock: FileLock, on_failure: ExitStack) -> SqliteStore:
+    store = SqliteStore(_connect(path), lock)
+    on_failure.pop_all()  # the store releases the lock
+    return store
 
 
 def open_for_reading(directory: Path) -> SqliteStore | None:
@@ -157,7 +166,8 @@ def _condition(path: Path, *, read_only: bool = False) -> str:
                 raise StateNewerError(
                     f"the state file {path} has version {version}, and this program knows up to {VERSION}: install the newer one again"
                 )
-            sound = db.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok" and version == VERSION
+            db.execute("BEGIN")  # nobody writes meanwhile
+            sound = db.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok" and version == VERSION and _is_whole(db, path)
             return "good" if sound else "damaged"
         finally:
             db.close()
@@ -165,6 +175,12 @@ def _condition(path: Path, *, read_only: bool = False) -> str:
         raise  # busy, unreadable, full: not the file's fault
     except sqlite3.DatabaseError:
         return "damaged"
+
+
+def _is_whole(db: sqlite3.Connection, path: Path) -> bool:
+    """Answer whether the file is as long as it says: SQLite reads the missing rest of its last page as zeros."""
+    pages, size = (int(db.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "page_size"))
+    return path.stat().st_size >= pages * size
 
 
 def _create(path: Path) -> None:

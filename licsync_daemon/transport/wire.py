@@ -212,7 +212,6 @@ def decode_json(body: bytes, operation: str) -> Any:
         found = json.loads(body, parse_constant=_refuse, object_pairs_hook=_unique)
         if _SURROGATE.search(body):  # whole pairs are one character by now; a lone half can neither be stored nor sent
             json.dumps(found, ensure_ascii=False).encode()
-        return found
     except (ValueError, RecursionError) as error:
         looks_like_page = body.lstrip()[:1] == b"<"
         raise RemoteError(
@@ -220,6 +219,7 @@ def decode_json(body: bytes, operation: str) -> Any:
             f"{operation} answered {'a web page' if looks_like_page else 'something'} that is not JSON",
             "check that the address is the API's, and that no sign-in or maintenance page stands in front of it",
         ) from error
+    return found
 
 
 def _refuse(literal: str) -> Any:

@@ -1,0 +1,70 @@
+"""The documentation names what is there: every code, every module, every dependency, and no file that is not."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from licsync_daemon.errors import Code
+
+ROOT = Path(__file__).parents[2]
+RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("code", list(Code))
+def test_every_code_has_an_entry_in_the_runbook(code: Code) -> None:
+    """An operator who meets a code finds its meaning, its cause and the next step."""
+    entry = re.search(rf"^### {code}\n(.*?)(?=^##|\Z)", RUNBOOK, re.MULTILINE | re.DOTALL)
+
+    assert entry is not None
+    assert all(f"**{part}.**" in entry[1] for part in ("Meaning", "Cause", "Next step"))
+
+
+def test_the_runbook_has_no_entry_for_a_code_that_is_gone() -> None:
+    """What the runbook explains can still happen."""
+    assert set(re.findall(r"^### (\w+)$", RUNBOOK, re.MULTILINE)) == {str(code) for code in Code}
+
+
+@pytest.mark.parametrize("code", list(Code))
+def test_every_code_is_raised_somewhere(code: Code) -> None:
+    """A code that nothing uses would be a promise without a program."""
+    sources = "".join(path.read_text() for path in (ROOT / "licsync_daemon").rglob("*.py") if path.name != "errors.py")
+
+    assert f"Code.{code.name}" in sources
+
+
+def test_the_source_map_names_every_module() -> None:
+    """A newcomer finds every module and folder in CONTRIBUTING.md."""
+    package = ROOT / "licsync_daemon"
+    folders = [f"licsync_daemon/{path.name}/" for path in package.iterdir() if (path / "__init__.py").exists()]
+    modules = [path.name for path in package.glob("*.py") if path.name != "__init__.py"]
+
+    assert [name for name in (*folders, *modules) if name not in CONTRIBUTING] == []
+
+
+def test_every_dependency_has_its_reason() -> None:
+    """Nothing is installed that CONTRIBUTING.md does not justify."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"], *project["build-system"]["requires"]]
+    names = [re.match(r"[A-Za-z0-9_.-]+", one)[0] for one in wanted]
+
+    assert [name for name in names if not re.search(rf"^\|[^|]*\b{re.escape(name)}\b", CONTRIBUTING, re.MULTILINE)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """No page links to a file that is not there."""
+    targets = [target.partition("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()) if "://" not in target]
+
+    assert [target for target in targets if target and not (page.parent / target).exists()] == []
+
+
+def test_the_readme_names_every_command() -> None:
+    """Every command of the command line stands in the README with what it prints."""
+    readme = (ROOT / "README.md").read_text()
+    commands = ["--run-now", "--dry-run", "status", "history", "payload", "config init", "config show", "config schema", "check --offline"]
+
+    assert [command for command in commands if f"licsync-daemon {command}" not in readme and f" {command}" not in readme] == []
