@@ -1,4 +1,4 @@
-"""`config init`, `config show`, `config schema`, and `check`."""
+"""`config init`, `config show`, `config schema`, `check`, and `completion`."""
 
 import argparse
 import os
@@ -53,3 +53,13 @@ def check(arguments: argparse.Namespace) -> int:
         count = len(loaded.config.instances)
         terminal.say(f"ok    {arguments.config}: {count} instance{'s' if count != 1 else ''}, every credential in place")
     return Exit.USAGE if problems else Exit.OK
+
+
+def completion(arguments: argparse.Namespace) -> int:
+    """Print a completion script, made from the parser itself."""
+    import shtab
+
+    from licsync_daemon.cli.parser import build_parser
+
+    print(shtab.complete(build_parser(), shell=arguments.shell), end="")
+    return Exit.OK

@@ -85,6 +85,10 @@ def _command(arguments: argparse.Namespace) -> Command:
             from licsync_daemon.cli.practice import demo
 
             return demo
+        case "completion":
+            from licsync_daemon.cli.configuration import completion
+
+            return completion
         case _:
             from licsync_daemon.cli.practice import sandbox
 

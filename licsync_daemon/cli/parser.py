@@ -47,6 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_status(commands)
     _add_settings(commands)
     _add_practice(commands)
+    _add_completion(commands)
     return parser
 
 
@@ -77,6 +78,11 @@ def _add_settings(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     check.add_argument("--offline", action="store_true", help="without asking any server")
     _add_config(check)
     _add_json(check)
+
+
+def _add_completion(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    completion = commands.add_parser("completion", help="print a completion script for your shell")
+    completion.add_argument("shell", choices=["bash", "zsh"], help="bash: put it into /etc/bash_completion.d/; zsh: into a folder of $fpath")
 
 
 def _add_practice(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
