@@ -133,6 +133,9 @@ class Daemon:
         except (StateUnwritableError, OSError) as error:
             not_before = self._clock.now() + timedelta(seconds=HEARTBEAT_S)
             log.error("daemon.state_unusable", cause=str(error))  # noqa: TRY400 - the cause is a sentence
+        except Exception:
+            not_before = self._clock.now() + timedelta(seconds=HEARTBEAT_S)
+            log.critical("daemon.work_crashed", instance=instance.name, exc_info=True)
         finally:
             self._tasks.pop(instance.name, None)
             if self._scheduler.running:

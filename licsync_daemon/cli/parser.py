@@ -82,7 +82,7 @@ def _add_settings(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
 
 def _add_completion(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     completion = commands.add_parser("completion", help="print a completion script for your shell")
-    completion.add_argument("shell", choices=["bash", "zsh"], help="bash: put it into /etc/bash_completion.d/; zsh: into a folder of $fpath")
+    completion.add_argument("shell", choices=["bash", "zsh"], help="bash: for /etc/bash_completion.d/; zsh: for a folder of $fpath")
 
 
 def _add_practice(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
