@@ -7,12 +7,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import structlog
+
+from licsync_daemon.errors import StateUnwritableError
 from licsync_daemon.lock import FileLock, in_words, read_holder, this_process
 from licsync_daemon.model import Instance, Run, RunState, Trigger
 from licsync_daemon.ports import Clock
 from licsync_daemon.readback import next_look
 from licsync_daemon.run import Runner
 from licsync_daemon.schedule import slot_at
+
+log = structlog.get_logger()
 
 ASKED = "asked with --run-now"
 
@@ -66,16 +71,22 @@ async def run_now(
 
     async def one(instance: Instance) -> Result:
         async with limit:
-            lock = locks.take(instance.name)
-            if lock is None:
-                return Result(instance, None, locks.holder(instance.name))
-            with lock:
-                runner.close_stale(instance.name)
-                joined = runner.store.open_run(instance.name)
-                if joined is not None:
-                    return Result(instance, joined)
-                slot = slot_at(instance.schedule, clock.now())
-                return Result(instance, await runner.run(instance, trigger=Trigger.PERSON, reason=ASKED, slot=slot))
+            slot = slot_at(instance.schedule, clock.now())
+            try:
+                lock = locks.take(instance.name)
+                if lock is None:
+                    theirs = runner.store.open_run(instance.name)
+                    if theirs is not None and theirs.state is RunState.DELIVERED:  # the lock is held for a look only
+                        return Result(instance, theirs)
+                    return Result(instance, None, locks.holder(instance.name))
+                with lock:
+                    runner.close_stale(instance.name)
+                    joined = runner.store.open_run(instance.name)
+                    if joined is not None:
+                        return Result(instance, joined)
+                    return Result(instance, await runner.run(instance, trigger=Trigger.PERSON, reason=ASKED, slot=slot))
+            except (StateUnwritableError, OSError) as error:  # before anything was asked; the others go on
+                return Result(instance, runner.not_started(instance, trigger=Trigger.PERSON, reason=ASKED, slot=slot, cause=str(error)))
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(one(instance), name=f"run {instance.name}") for instance in instances]
@@ -95,8 +106,12 @@ async def _wait_for_confirmation(
         if left <= 0:
             break
         await clock.sleep(max(0.0, min(pause, left)))
-        with locks.those_free(waiting) as free:
-            await runner.look(free)
+        try:
+            with locks.those_free(waiting) as free:
+                await runner.look(free)
+        except (StateUnwritableError, OSError) as error:  # what was delivered stays so; whoever looks next settles it
+            log.error("state.unwritable", cause=str(error))  # noqa: TRY400 - the cause is a sentence
+            break
         results = [
             Result(result.instance, runner.store.run(result.run.run_id) or result.run)
             if result.instance in waiting and result.run

@@ -19,7 +19,7 @@ MAX_VALUE = 2000
 
 def redact_event(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
     """Take secrets and mail addresses out of an event, and cut what is too long for a line."""
-    return {key: "[secret]" if SECRET_KEYS.search(key) else _clean(value) for key, value in event.items()}
+    return {key: "[secret]" if SECRET_KEYS.search(str(key)) else _clean(value) for key, value in event.items()}
 
 
 def _event_first(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
@@ -33,10 +33,12 @@ def _clean(value: Any) -> Any:
         value = redact(value)
         return value if len(value) <= MAX_VALUE else value[:MAX_VALUE] + "…"
     if isinstance(value, dict):
-        return redact_event(None, "", value)
+        return redact_event(None, "", {redact(str(key)): one for key, one in value.items()})
     if isinstance(value, list | tuple):
         return [_clean(one) for one in value]
-    return value
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return _clean(str(value))  # the renderer would write it out in the same way, only later than here
 
 
 def set_up(level: str = "info", *, stream: TextIO = sys.stderr) -> None:

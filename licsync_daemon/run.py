@@ -65,15 +65,7 @@ class Runner:
         Raises:
             asyncio.CancelledError: The process is stopping; the run is recorded as `interrupted` (a `delivered` one stays so).
         """
-        run = Run(
-            run_id=secrets.token_hex(6),
-            instance=instance.name,
-            trigger=trigger,
-            reason=reason,
-            slot=slot,
-            started_at=self.clock.now(),
-            holder=self.holder,
-        )
+        run = self._new(instance, trigger, reason, slot)
         journal = Journal(self.store, self.clock, run, self.observe)
         with structlog.contextvars.bound_contextvars(run_id=run.run_id, instance=instance.name, slot=slot and slot.isoformat()):
             try:
@@ -83,7 +75,7 @@ class Runner:
             except RunError as error:
                 return journal.failed(error)
             except StateUnwritableError as error:
-                return journal.failed(RunError(Code.STATE_UNWRITABLE, str(error), "free the disk or mend its rights; it is tried again"))
+                return journal.failed(_unwritable(str(error)))
             except asyncio.CancelledError:
                 journal.interrupted()
                 raise
@@ -91,6 +83,22 @@ class Runner:
                 log.critical("run.crashed", exc_info=True)
                 return journal.failed(RunError(Code.INTERNAL, "an error in licsync-daemon itself", "report it with the log of this run"))
             return journal.run
+
+    def not_started(self, instance: Instance, *, trigger: Trigger, reason: str, slot: datetime | None, cause: str) -> Run:
+        """Answer a failed run of an instance whose lock or stale run could not be written; nobody was asked anything."""
+        with structlog.contextvars.bound_contextvars(instance=instance.name):
+            return Journal(self.store, self.clock, self._new(instance, trigger, reason, slot), self.observe).failed(_unwritable(cause))
+
+    def _new(self, instance: Instance, trigger: Trigger, reason: str, slot: datetime | None) -> Run:
+        return Run(
+            run_id=secrets.token_hex(6),
+            instance=instance.name,
+            trigger=trigger,
+            reason=reason,
+            slot=slot,
+            started_at=self.clock.now(),
+            holder=self.holder,
+        )
 
     def close_stale(self, name: str) -> None:
         """Record as `interrupted` a run that is still `running` though we hold its instance's lock: its process is gone."""
@@ -299,6 +307,10 @@ class Runner:
             self.store.save_seats(SeatRecord(read_at=self.clock.now(), consumed=totals.consumed, purchased=totals.purchased))
         except (RunError, StateUnwritableError) as error:
             log.warning("seats.not_read", cause=str(error))
+
+
+def _unwritable(cause: str) -> RunError:
+    return RunError(Code.STATE_UNWRITABLE, cause, "free the disk or mend its rights; it is tried again")
 
 
 def is_overdue(record: DeliveryRecord, instance: Instance, now: datetime) -> bool:

@@ -140,7 +140,7 @@ def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
             db.executescript(
                 "PRAGMA journal_mode=DELETE; PRAGMA synchronous=EXTRA; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=5000;"
                 if not read_only
-                else "PRAGMA busy_timeout=100;"
+                else "PRAGMA busy_timeout=5000;"  # a writer's fsync on a busy disk is no reason for `status` to fail
             )
         except sqlite3.Error:
             db.close()

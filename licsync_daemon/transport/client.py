@@ -6,6 +6,7 @@ a token, redirects are followed by hand within the same origin, and exceptions b
 """
 
 import asyncio
+import contextlib
 import ssl
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -231,16 +232,21 @@ class HttpClient:
             ) from error
         except httpx.HTTPError as error:
             raise _translated(error, operation, self.to) from error
+        except httpx.InvalidURL as error:  # httpx reads the `Location` of a redirect even when it is not to follow it
+            raise RemoteError(
+                Code.REDIRECT_REFUSED, f"{operation} redirects to something that is no address", "check the address of the far side"
+            ) from error
         except ssl.SSLError as error:
             raise _tls_failed(error, operation) from error
 
     async def _want(self, response: Response, wanted: tuple[int, ...], operation: str) -> None:
         if response.status not in wanted:
             excerpt = b""
-            async for piece in response.chunks():
-                excerpt += piece
-                if len(excerpt) >= EXCERPT_BYTES:
-                    break
+            with contextlib.suppress(RemoteError, httpx.HTTPError):  # the status says enough, however broken the error page is
+                async for piece in response.chunks():
+                    excerpt += piece
+                    if len(excerpt) >= EXCERPT_BYTES:
+                        break
             raise refusal(self.side, operation, response.status, response.headers, excerpt)
 
     def _redirect(self, url: str, response: Response, operation: str) -> str:
@@ -261,7 +267,19 @@ class HttpClient:
         if address is None:
             return None
         user, _, password = self.proxy_auth().partition(":") if self.proxy_auth else ("", "", "")
-        return httpx.Proxy(address, auth=(user, password) if user else None)
+        try:
+            # The environment's variables often leave the scheme out.
+            proxy = httpx.Proxy(address if "://" in address else f"http://{address}", auth=(user, password) if user else None)
+            usable = proxy.url.scheme in {"http", "https"}
+        except (ValueError, httpx.InvalidURL):
+            usable = False
+        if not usable:
+            raise RemoteError(
+                Code.UNREACHABLE,
+                f"the proxy for {self.to.url} has an address that cannot be used",
+                "check `proxy` of this destination, or the environment's proxy variables if it is `env`; only http and https proxies are",
+            )
+        return proxy
 
 
 def _tls(to: Destination) -> ssl.SSLContext:

@@ -1,0 +1,30 @@
+"""What holds for every test: none of our settings and no proxy from outside, and nothing bound to the log by an earlier test."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from hypothesis import settings
+
+# Few examples by default, so that the whole suite stays quick; HYPOTHESIS_PROFILE=thorough looks longer.
+settings.register_profile("quick", max_examples=25, deadline=None)
+settings.register_profile("thorough", max_examples=1000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+@pytest.fixture(autouse=True)
+def _clean_surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in list(os.environ):
+        if name.startswith("LICSYNC_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    for name in ("CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"):
+        monkeypatch.delenv(name, raising=False)
+    structlog.contextvars.clear_contextvars()
+    # Plain tracebacks: the default ones are drawn, and drawing one takes longer than most tests.
+    structlog.configure(
+        processors=[structlog.contextvars.merge_contextvars, structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()]
+    )
+    yield
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()

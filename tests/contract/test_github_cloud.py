@@ -1,0 +1,177 @@
+"""The cloud reader over a real server on loopback: the published replies, paging, and refusals."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from licsync_daemon.cloud import github
+from licsync_daemon.cloud.github import GithubCloud
+from licsync_daemon.errors import Code, RemoteError
+from licsync_daemon.model import Destination, Person, SeatTotals
+from licsync_daemon.retry import Retrier
+from licsync_daemon.transport.client import HttpClient
+from licsync_daemon.transport.wire import Side
+from tests.contract.loopback import Server, answer, serving
+from tests.fakes import FakeClock, Waits
+
+EXAMPLES = json.loads((Path(__file__).parents[1] / "samples" / "openapi" / "ghec-licensing.json").read_text())["paths"]
+LICENSES, STATUS = "/enterprises/octo/consumed-licenses", "/enterprises/octo/license-sync-status"
+
+
+def example(path: str) -> Any:
+    reply = EXAMPLES[path.replace("octo", "{enterprise}")]["get"]["responses"]["200"]
+    return reply["content"]["application/json"]["examples"]["default"]["value"]
+
+
+def page(*logins: str, next_page: str | None = None, **totals: int) -> bytes:
+    body = json.dumps({**totals, "users": [{"github_com_login": login} for login in logins]}).encode()
+    return answer(body=body, **({"link": f'<{next_page}>; rel="next"'} if next_page else {}))
+
+
+def asked(ask: Callable[[GithubCloud], Any], script: Callable[[Server], None], enterprise: str = "octo") -> tuple[Any, list[str]]:
+    """Ask a cloud that follows a script; answer what it said (or the error) and the targets it was asked for."""
+
+    async def main() -> tuple[Any, list[str]]:
+        async with serving() as server:
+            script(server)
+            client = HttpClient(to=Destination(url=server.url), side=Side.CLOUD, authorization=lambda: "Bearer secret")
+            async with client:
+                try:
+                    found = await ask(GithubCloud(enterprise, client, Retrier(FakeClock(), Waits())))
+                except RemoteError as error:
+                    found = error
+            return found, [seen.target for seen in server.seen]
+
+    return asyncio.run(main())
+
+
+async def everybody(cloud: GithubCloud) -> list[Person]:
+    return [person async for person in cloud.people()]
+
+
+def logins(found: Any) -> list[str]:
+    assert isinstance(found, list), found
+    return [person.login for person in found]
+
+
+def test_the_published_sync_status_with_the_replys_own_date() -> None:
+    """The reply's `Date` header is the cloud's time of answering."""
+    reply = answer(body=json.dumps(example(STATUS)).encode(), date="Tue, 24 Nov 2026 02:00:00 GMT")
+    found, targets = asked(lambda cloud: cloud.sync_status(), lambda server: server.on(STATUS, reply))
+    assert [entry.server_id for entry in found.entries] == ["deadbeef1", "filetoffish1"]
+    assert found.answered_at == datetime(2026, 11, 24, 2, tzinfo=UTC)
+    assert targets == [STATUS]
+
+
+def test_a_reply_without_a_date_has_none() -> None:
+    """Without the header the time of answering is unknown."""
+    found, _ = asked(lambda cloud: cloud.sync_status(), lambda server: server.on(STATUS, answer(body=b'{"server_instances": []}')))
+    assert found.answered_at is None
+
+
+def test_seats_take_one_small_page() -> None:
+    """The totals stand on every page, so the smallest one is asked for."""
+    reply = answer(body=json.dumps(example(LICENSES)).encode())
+    found, targets = asked(lambda cloud: cloud.seats(), lambda server: server.on(LICENSES, reply))
+    assert found == SeatTotals(consumed=5000, purchased=4500)
+    assert targets == [f"{LICENSES}?per_page=1"]
+
+
+def test_the_enterprises_name_is_one_part_of_the_path() -> None:
+    """A name with a slash or a question mark does not lead elsewhere."""
+    _, targets = asked(lambda cloud: cloud.seats(), lambda server: None, enterprise="a/../b?c#d é")
+    assert targets == ["/enterprises/a%2F..%2Fb%3Fc%23d%20%C3%A9/consumed-licenses?per_page=1"]
+
+
+def test_pages_are_followed_to_the_last_by_their_links() -> None:
+    """Addresses come from the links alone, and the last page is the one without."""
+
+    def script(server: Server) -> None:
+        server.on(f"{LICENSES}?per_page=100", page("a", "b", next_page=f"{server.url}{LICENSES}?cursor=x%2Fy"))
+        server.on(f"{LICENSES}?cursor=x%2Fy", page("c", next_page=f"{LICENSES}?cursor=z"))
+        server.on(f"{LICENSES}?cursor=z", page("d"))
+
+    found, targets = asked(everybody, script)
+    assert logins(found) == ["a", "b", "c", "d"]
+    assert targets == [f"{LICENSES}?{query}" for query in ("per_page=100", "cursor=x%2Fy", "cursor=z")]
+
+
+def test_an_empty_page_is_the_last() -> None:
+    """A page without people ends it even when it has a link."""
+
+    def script(server: Server) -> None:
+        server.on(LICENSES, page("a", next_page=f"{LICENSES}?page=2"), page(next_page=f"{LICENSES}?page=3"))
+
+    found, targets = asked(everybody, script)
+    assert logins(found) == ["a"]
+    assert len(targets) == 2
+
+
+def test_row_34_a_person_who_moved_between_two_pages_comes_once() -> None:
+    """People shift while pages are read: the same row on two neighbouring pages is one person."""
+
+    def script(server: Server) -> None:
+        server.on(LICENSES, page("a", "b", next_page=f"{LICENSES}?page=2"), page("b", "c", next_page=f"{LICENSES}?page=3"), page("c", "d"))
+
+    assert logins(asked(everybody, script)[0]) == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("target", ["https://elsewhere.example.com/page=2", f"{LICENSES}?per_page=100"], ids=["elsewhere", "itself"])
+def test_a_link_that_may_not_be_followed_ends_in_an_error(target: str) -> None:
+    """People read so far are not taken for everybody."""
+    found, _ = asked(everybody, lambda server: server.on(LICENSES, page("a", next_page=target)))
+    assert isinstance(found, RemoteError)
+    assert found.code is Code.BAD_RESPONSE
+
+
+def test_pages_that_go_round_in_a_circle_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is a last page we are willing to read."""
+    monkeypatch.setattr(github, "MAX_PAGES", 6)
+
+    def script(server: Server) -> None:
+        server.on(LICENSES, page("a", next_page=f"{LICENSES}?page=2"))
+        server.on(f"{LICENSES}?page=2", page("b", next_page=f"{LICENSES}?page=1"))
+
+    found, targets = asked(everybody, script)
+    assert isinstance(found, RemoteError)
+    assert found.code is Code.TOO_LARGE
+    assert len(targets) == 6
+
+
+@pytest.mark.parametrize(
+    ("ask", "path"), [(lambda cloud: cloud.sync_status(), STATUS), (lambda cloud: cloud.seats(), LICENSES), (everybody, LICENSES)]
+)
+@pytest.mark.parametrize(
+    ("reply", "code", "requests"),
+    [
+        (answer(401, b'{"message": "Bad credentials"}'), Code.UNAUTHORIZED, 1),
+        (answer(403, b'{"message": "Resource protected by organization SAML enforcement."}'), Code.FORBIDDEN, 1),
+        (answer(404, b'{"message": "Not Found"}'), Code.NOT_FOUND, 1),
+        (answer(410), Code.API_VERSION_RETIRED, 1),
+        (answer(body=b"<html>Sign in</html>"), Code.BAD_RESPONSE, 1),
+        (answer(body=b"[]"), Code.BAD_RESPONSE, 1),
+        (answer(503), Code.SERVER_ERROR, 5),
+        (answer(429), Code.RATE_LIMITED, 4),
+        (answer(403, retry_after="60"), Code.RATE_LIMITED, 5),
+    ],
+    ids=["401", "403", "404", "410", "a page", "a list", "503", "429", "403 limited"],
+)
+def test_refusals(ask: Callable[[GithubCloud], Any], path: str, reply: bytes, code: Code, requests: int) -> None:
+    """What is permanent is asked once, what may pass again, within the limits."""
+    found, targets = asked(ask, lambda server: server.on(path, reply))
+    assert isinstance(found, RemoteError)
+    assert (found.code, len(targets)) == (code, requests)
+
+
+def test_a_page_that_fails_once_is_read_again() -> None:
+    """A hiccup in mid-paging costs no page."""
+
+    def script(server: Server) -> None:
+        server.on(LICENSES, page("a", next_page=f"{LICENSES}?page=2"), answer(502), page("b"))
+
+    assert logins(asked(everybody, script)[0]) == ["a", "b"]

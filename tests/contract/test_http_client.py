@@ -1,0 +1,710 @@
+"""The HTTP client against a real server on loopback: every bound, every refusal, TLS, and proxies."""
+
+import asyncio
+import base64
+import contextlib
+import datetime as dt
+import ssl
+import tracemalloc
+import warnings
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from licsync_daemon import __version__
+from licsync_daemon.errors import Code, RemoteError
+from licsync_daemon.model import Destination
+from licsync_daemon.transport.client import HttpClient, Limits
+from licsync_daemon.transport.wire import Side
+from tests.contract.loopback import Respond, Seen, Server, answer, packed, serving
+
+SMALL = Limits(deadline_s=5, wire_bytes=50_000, decoded_bytes=100_000)
+MIB = 1024 * 1024
+
+
+def a_client(server: Server | str, **changes: Any) -> HttpClient:
+    url = server if isinstance(server, str) else server.url
+    to = {key: changes.pop(key) for key in ("proxy", "ca_file") if key in changes}
+    return HttpClient(**{"to": Destination(url=url, **to), "side": Side.CLOUD, "authorization": lambda: "Bearer secret", **changes})
+
+
+async def fetch(client: HttpClient, path: str = "x", limits: Limits = SMALL) -> bytes:
+    async with client, client.get(path, operation="the thing", limits=limits) as response:
+        return await response.read()
+
+
+def got(script: Callable[[Server], None], *, limits: Limits = SMALL, **changes: Any) -> tuple[bytes | RemoteError, list[Seen]]:
+    """Serve a script, fetch `/x`, and answer the body or the error, and what the server saw."""
+
+    async def main() -> tuple[bytes | RemoteError, list[Seen]]:
+        async with serving() as server:
+            script(server)
+            try:
+                found: bytes | RemoteError = await fetch(a_client(server, **changes), limits=limits)
+            except RemoteError as error:
+                found = error
+            return found, server.seen
+
+    return asyncio.run(main())
+
+
+def error_of(*answers: bytes | Respond, limits: Limits = SMALL, **changes: Any) -> RemoteError:
+    found, _ = got(lambda server: server.on("/x", *answers), limits=limits, **changes)
+    assert isinstance(found, RemoteError), found
+    return found
+
+
+def body_of(*answers: bytes | Respond, limits: Limits = SMALL, **changes: Any) -> bytes:
+    found, _ = got(lambda server: server.on("/x", *answers), limits=limits, **changes)
+    assert isinstance(found, bytes), found
+    return found
+
+
+# ---------------------------------------------------------------- what is sent, what is read
+
+
+def test_what_a_request_carries() -> None:
+    """Our name, the version asked for, the credential, and an encoding we can check; nothing else that tells about us."""
+    _, (seen,) = got(lambda server: server.on("/x", answer()), headers={"X-GitHub-Api-Version": "2022-11-28"})
+    assert seen.headers["user-agent"] == f"licsync-daemon/{__version__}"
+    assert seen.headers["x-github-api-version"] == "2022-11-28"
+    assert seen.headers["authorization"] == "Bearer secret"
+    assert seen.headers["accept-encoding"] == "gzip"
+    assert seen.headers["accept"] == "application/json"
+    assert set(seen.headers) == {"host", "accept", "accept-encoding", "connection", "user-agent", "authorization", "x-github-api-version"}
+
+
+@pytest.mark.parametrize(
+    ("raw", "body"),
+    [
+        (answer(body=b"plain"), b"plain"),
+        (answer(body=b""), b""),
+        (answer(body=packed(b"packed"), content_encoding="gzip"), b"packed"),
+        (answer(body=packed(b"packed"), content_encoding="GZIP"), b"packed"),
+        (answer(body=b"plain", content_encoding="identity"), b"plain"),
+        (answer(body=b"5\r\nplain\r\n0\r\n\r\n", content_length="", transfer_encoding="chunked"), b"plain"),
+    ],
+    ids=["plain", "empty", "gzip", "gzip in capitals", "identity", "chunked"],
+)
+def test_bodies_that_are_read(raw: bytes, body: bytes) -> None:
+    """Plain, compressed and chunked bodies come out whole."""
+    assert body_of(raw) == body
+
+
+def test_a_body_that_ends_with_the_connection_is_read() -> None:
+    """Without a length the end of the connection ends the body."""
+
+    async def close(_: Seen, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer(body=b"plain", content_length=""))
+        writer.close()
+
+    assert body_of(close) == b"plain"
+
+
+def test_paths_lie_below_the_destination() -> None:
+    """A destination with a path of its own keeps it."""
+
+    async def main() -> list[str]:
+        async with serving() as server:
+            server.on("/api/v3/meta", answer())
+            await fetch(a_client(f"{server.url}/api/v3"), "meta")
+            return [seen.target for seen in server.seen]
+
+    assert asyncio.run(main()) == ["/api/v3/meta"]
+
+
+# ---------------------------------------------------------------- bounds
+
+
+async def silence(_: Seen, writer: asyncio.StreamWriter) -> None:
+    await asyncio.Event().wait()
+
+
+async def drip(_: Seen, writer: asyncio.StreamWriter) -> None:
+    writer.write(answer(body=b"", content_length="100000"))
+    while True:
+        writer.write(b"x")
+        await writer.drain()
+        await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("respond", [silence, drip], ids=["silence", "one byte at a time"])
+def test_one_deadline_covers_the_whole_exchange(respond: Respond) -> None:
+    """A server that says nothing, or next to nothing, is given up at the deadline, and may be asked again."""
+    began = asyncio.new_event_loop()
+    started = began.time()
+    error = error_of(respond, limits=Limits(deadline_s=0.3, wire_bytes=MIB, decoded_bytes=MIB))
+    assert 0.3 <= began.time() - started < 3
+    began.close()
+    assert (error.code, error.transient) == (Code.TIMEOUT, True)
+
+
+def test_the_deadline_covers_what_is_done_with_the_body() -> None:
+    """Redirects and every page of the body share the one deadline."""
+
+    async def slow(_: Seen, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.2)
+        writer.write(answer(302, location="/x"))
+        await writer.drain()
+
+    assert error_of(slow, limits=Limits(deadline_s=0.3, wire_bytes=MIB, decoded_bytes=MIB)).code is Code.TIMEOUT
+
+
+@pytest.mark.parametrize(("size", "fits"), [(49_999, True), (50_000, True), (50_001, False)])
+def test_the_wire_cap(size: int, fits: bool) -> None:
+    """Not one byte over the cap is accepted from the wire."""
+    raw = answer(body=b"x" * size)
+    if fits:
+        assert len(body_of(raw)) == size
+    else:
+        error = error_of(raw)
+        assert (error.code, error.transient) == (Code.TOO_LARGE, False)
+
+
+@pytest.mark.parametrize(("size", "fits"), [(99_999, True), (100_000, True), (100_001, False)])
+def test_the_decoded_cap(size: int, fits: bool) -> None:
+    """Not one byte over the cap comes out of the decompression."""
+    raw = answer(body=packed(b"x" * size), content_encoding="gzip")
+    if fits:
+        assert len(body_of(raw)) == size
+    else:
+        assert error_of(raw).code is Code.TOO_LARGE
+
+
+def test_a_gzip_bomb_costs_no_memory() -> None:
+    """What unpacks to 256 MiB is refused at the cap, having held little more than that."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    zeros = bytes(4 * MIB)
+    bomb = b"".join(packer.compress(zeros) for _ in range(64)) + packer.flush()
+    raw = answer(body=bomb, content_encoding="gzip")
+    tracemalloc.start()
+    error = error_of(raw, limits=Limits(deadline_s=20, wire_bytes=16 * MIB, decoded_bytes=2 * MIB))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert error.code is Code.TOO_LARGE
+    assert peak < len(raw) * 3 + 12 * MIB
+
+
+# ---------------------------------------------------------------- bodies that are not whole
+
+
+async def reset(_: Seen, writer: asyncio.StreamWriter) -> None:
+    writer.write(answer(body=b"half", content_length="100"))
+    await writer.drain()
+    writer.transport.abort()
+
+
+async def short(_: Seen, writer: asyncio.StreamWriter) -> None:
+    writer.write(answer(body=b"half", content_length="100"))
+    writer.close()
+
+
+async def hang_up(_: Seen, writer: asyncio.StreamWriter) -> None:
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("raw", "code", "transient"),
+    [
+        (answer(body=packed(b"x" * 1000)[:-4], content_encoding="gzip"), Code.TRUNCATED, True),
+        (answer(body=packed(b"x" * 1000)[:10], content_encoding="gzip"), Code.TRUNCATED, True),
+        (answer(body=b"", content_encoding="gzip"), Code.TRUNCATED, True),
+        (answer(body=b"no gzip at all", content_encoding="gzip"), Code.BAD_RESPONSE, False),
+        (answer(body=packed(b"x" * 1000)[:-8] + b"\0" * 8, content_encoding="gzip"), Code.BAD_RESPONSE, False),
+        (answer(content_encoding="br"), Code.BAD_RESPONSE, False),
+        (short, Code.CONNECTION_LOST, True),
+        (reset, Code.CONNECTION_LOST, True),
+        (hang_up, Code.CONNECTION_LOST, True),
+        (b"garbage\r\n\r\n", Code.CONNECTION_LOST, True),
+        (answer(body=b"5\r\npla", content_length="3", transfer_encoding="chunked"), Code.CONNECTION_LOST, True),
+    ],
+    ids=[
+        "gzip without its end",
+        "gzip cut early",
+        "empty gzip",
+        "no gzip",
+        "wrong checksum",
+        "unknown encoding",
+        "short",
+        "reset",
+        "hung up",
+        "no HTTP",
+        "half a chunk",
+    ],
+)
+def test_bodies_that_are_not_whole(raw: bytes | Respond, code: Code, transient: bool) -> None:
+    """A body that was cut or spoiled is never taken for a shorter one."""
+
+    async def and_close(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        if isinstance(raw, bytes):
+            writer.write(raw)
+            writer.close()
+        else:
+            await raw(seen, writer)
+
+    error = error_of(and_close)
+    assert (error.code, error.transient) == (code, transient)
+    assert error.cause.startswith("the thing")
+
+
+def test_nobody_there() -> None:
+    """A refused connection and a name that does not resolve are told apart, and both may pass."""
+
+    async def main() -> list[RemoteError]:
+        async with serving() as server:
+            gone = server.url
+        errors = []
+        for url in (gone, "http://no-such-host.invalid:1"):
+            with pytest.raises(RemoteError) as refused:
+                await fetch(a_client(url))
+            errors.append(refused.value)
+        return errors
+
+    refused, unknown = asyncio.run(main())
+    assert (refused.code, refused.transient) == (Code.UNREACHABLE, True)
+    assert "connection refused" in refused.cause
+    assert (unknown.code, unknown.transient) == (Code.UNREACHABLE, True)
+    assert "no-such-host.invalid cannot be resolved" in unknown.cause
+
+
+# ---------------------------------------------------------------- refusals
+
+
+def test_a_refusal_quotes_the_far_side() -> None:
+    """The error has the status, GitHub's own words, and the wait it asks for."""
+    error = error_of(answer(429, b'{"message": "slow down"}', retry_after="7"))
+    assert (error.code, error.status, error.retry_after) == (Code.RATE_LIMITED, 429, dt.timedelta(seconds=7))
+    assert error.cause == 'the thing was answered 429: "slow down"'
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        answer(502, b"x" * 60_000),
+        answer(502, b"not gzip", content_encoding="gzip"),
+        answer(502, packed(b"x" * 1000)[:20], content_encoding="gzip"),
+        answer(502, b"x", content_encoding="br"),
+        short,
+    ],
+    ids=["long", "no gzip", "cut gzip", "unknown encoding", "short"],
+)
+def test_a_refusal_is_known_by_its_status_whatever_its_body(raw: bytes | Respond) -> None:
+    """A broken error page does not turn trouble that passes into an error for good."""
+
+    async def bad_gateway(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer(502, b"half", content_length="100"))
+        writer.close()
+
+    error = error_of(bad_gateway if raw is short else raw)
+    assert (error.code, error.status, error.transient) == (Code.SERVER_ERROR, 502, True)
+
+
+def test_wanted_statuses_are_answers() -> None:
+    """A status that is asked for is no error: the body is read."""
+
+    async def main() -> int:
+        async with serving() as server:
+            server.on("/x", answer(202, b""))
+            async with a_client(server) as client, client.get("x", operation="the thing", wanted=(200, 202)) as response:
+                return response.status
+
+    assert asyncio.run(main()) == 202
+
+
+# ---------------------------------------------------------------- credentials
+
+
+def rotating(*values: str) -> Callable[[], str]:
+    left = list(values)
+    return lambda: left.pop(0) if len(left) > 1 else left[0]
+
+
+@pytest.mark.parametrize(
+    ("credentials", "answers", "used", "outcome"),
+    [
+        (("old", "new"), (401, 200), ["old", "new"], None),
+        (("old", "new"), (401, 401, 200), ["old", "new"], Code.UNAUTHORIZED),
+        (("old", "new", "newer"), (401, 401, 200), ["old", "new"], Code.UNAUTHORIZED),
+        (("same",), (401, 200), ["same"], Code.UNAUTHORIZED),
+        (("old", "new"), (403, 200), ["old"], Code.FORBIDDEN),
+    ],
+    ids=["rotated", "both refused", "rotated twice", "not rotated", "a 403 is no question of the token's age"],
+)
+def test_a_rotated_credential_is_used_once(
+    credentials: tuple[str, ...], answers: tuple[int, ...], used: list[str], outcome: Code | None
+) -> None:
+    """After a 401 the credential is read anew, and tried once if it has changed."""
+    found, seen = got(lambda server: server.on("/x", *(answer(status) for status in answers)), authorization=rotating(*credentials))
+    assert [one.headers["authorization"] for one in seen] == used
+    assert (found.code if isinstance(found, RemoteError) else None) is outcome
+
+
+# ---------------------------------------------------------------- redirects
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("absolute", [False, True], ids=["relative", "absolute"])
+def test_redirects_within_the_origin_are_followed(status: int, absolute: bool) -> None:
+    """The body at the end of the redirect is answered, and the credential goes along."""
+
+    def script(server: Server) -> None:
+        server.on("/x", answer(status, location=f"{server.url}/y" if absolute else "/y"))
+        server.on("/y", answer(body=b"there"))
+
+    found, seen = got(script)
+    assert found == b"there"
+    assert [(one.target, one.headers["authorization"]) for one in seen] == [("/x", "Bearer secret"), ("/y", "Bearer secret")]
+
+
+@pytest.mark.parametrize(("hops", "code"), [(3, None), (4, Code.REDIRECT_REFUSED)])
+def test_three_redirects_are_the_most(hops: int, code: Code | None) -> None:
+    """Three hops are followed, a fourth is not."""
+
+    def script(server: Server) -> None:
+        server.on("/x", answer(302, location="/1"))
+        for number in range(1, hops):
+            server.on(f"/{number}", answer(302, location=f"/{number + 1}"))
+        server.on(f"/{hops}", answer(body=b"there"))
+
+    found, seen = got(script)
+    assert (found.code if isinstance(found, RemoteError) else None) is code
+    assert len(seen) == 4
+
+
+@pytest.mark.parametrize("location", ["/x", ""], ids=["to itself", "without a place"])
+def test_a_redirect_that_never_ends(location: str) -> None:
+    """A loop ends after the third hop."""
+    error = error_of(answer(302, location=location))
+    assert (error.code, error.transient) == (Code.REDIRECT_REFUSED, False)
+    assert "for ever" in error.cause
+
+
+@pytest.mark.parametrize("location", ["https://127.0.0.1:1/", "//elsewhere.example.com/", "ftp://x/", "https:///"])
+def test_redirects_elsewhere_are_refused(location: str) -> None:
+    """Another host, port or scheme is named and not followed."""
+    error = error_of(answer(302, location=location))
+    assert (error.code, error.transient) == (Code.REDIRECT_REFUSED, False)
+
+
+@pytest.mark.parametrize("location", ["http://[::1", "javascript:x", "http://x:port/"])
+def test_redirects_to_nowhere_are_refused(location: str) -> None:
+    """A place that is no address is an error in our words, and nothing is followed."""
+    found, seen = got(lambda server: server.on("/x", answer(302, location=location)))
+    assert isinstance(found, RemoteError)
+    assert len(seen) == 1
+
+
+def test_no_token_goes_to_another_port() -> None:
+    """The server a redirect points to is not even asked."""
+
+    async def main() -> tuple[list[Seen], RemoteError]:
+        async with serving() as server, serving() as other:
+            server.on("/x", answer(307, location=f"{other.url}/steal"))
+            with pytest.raises(RemoteError) as refused:
+                await fetch(a_client(server))
+            return other.seen, refused.value
+
+    seen, error = asyncio.run(main())
+    assert seen == []
+    assert "127.0.0.1" in error.cause
+
+
+# ---------------------------------------------------------------- posting
+
+
+async def pieces() -> AsyncIterator[bytes]:
+    yield b"hello "
+    yield b"world"
+
+
+def post(*answers: bytes, authorization: Callable[[], str] = lambda: "Bearer secret") -> tuple[object, list[Seen]]:
+    async def main() -> tuple[object, list[Seen]]:
+        async with serving() as server:
+            server.on("/uploads", *answers)
+            client = a_client(f"{server.url}/uploads", side=Side.DELIVERY, authorization=authorization)
+            headers = {"Content-Length": "11", "Content-Type": "application/json", "Idempotency-Key": "k"}
+            try:
+                async with client:
+                    found: object = await client.post(operation="the upload", headers=headers, body=pieces)
+            except RemoteError as error:
+                found = error.code
+            return found, server.seen
+
+    return asyncio.run(main())
+
+
+def test_a_body_is_streamed_with_its_length() -> None:
+    """The document goes in pieces under its known length, with the headers given."""
+    found, (seen,) = post(answer(202, b'{"upload_id": "u"}'))
+    assert found == {"upload_id": "u"}
+    assert (seen.method, seen.body, seen.headers["content-length"], seen.headers["idempotency-key"]) == ("POST", b"hello world", "11", "k")
+    assert "transfer-encoding" not in seen.headers
+
+
+def test_a_rotated_credential_sends_the_body_again_whole() -> None:
+    """The second try after a 401 has the whole body again."""
+    found, seen = post(answer(401), answer(202, b"{}"), authorization=rotating("old", "new"))
+    assert found == {}
+    assert [(one.body, one.headers["authorization"]) for one in seen] == [(b"hello world", "old"), (b"hello world", "new")]
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        (answer(200, b"{}"), Code.REJECTED),
+        (answer(307, location="/uploads"), Code.REJECTED),
+        (answer(202, b"<html>"), Code.BAD_RESPONSE),
+        (answer(413), Code.UPLOAD_TOO_LARGE),
+        (answer(422), Code.UPLOAD_REFUSED),
+        (answer(409), Code.UPLOAD_CONFLICT),
+        (answer(503), Code.SERVER_ERROR),
+    ],
+    ids=["200", "redirect", "no JSON", "413", "422", "409", "503"],
+)
+def test_only_a_202_accepts_an_upload(raw: bytes, code: Code) -> None:
+    """Every other answer is an error with the delivery's own code; an upload follows no redirect."""
+    found, seen = post(raw)
+    assert found is code
+    assert len(seen) == 1
+
+
+# ---------------------------------------------------------------- TLS
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    return tmp_path / "ca.pem"
+
+
+def server_context(certificate: trustme.LeafCert) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    return context
+
+
+def over_tls(context: ssl.SSLContext, host: str = "localhost", **changes: Any) -> bytes | RemoteError:
+    async def main() -> bytes | RemoteError:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, what: None)  # a refused handshake is no news
+        async with serving(context, host=host) as server:
+            server.on("/x", answer(body=b"private"))
+            try:
+                return await fetch(a_client(server, **changes))
+            except RemoteError as error:
+                return error
+
+    return asyncio.run(main())
+
+
+def refused_over_tls(context: ssl.SSLContext, host: str = "localhost", **changes: Any) -> RemoteError:
+    found = over_tls(context, host, **changes)
+    assert isinstance(found, RemoteError), found
+    assert (found.code, found.transient) == (Code.TLS_FAILED, False)
+    for word in ("disable", "insecure", "verify=", "skip", "ignore"):
+        assert word not in (found.cause + found.next_step).lower()
+    return found
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_an_own_authority_is_accepted(authority: trustme.CA, ca_file: Path, host: str) -> None:
+    """With `ca_file` a certificate of one's own authority is trusted, for a name and for an address."""
+    assert over_tls(server_context(authority.issue_cert(host)), host, ca_file=ca_file) == b"private"
+
+
+def test_an_unknown_authority_is_refused(authority: trustme.CA) -> None:
+    """Without it the same certificate is not."""
+    assert "ca_file" in refused_over_tls(server_context(authority.issue_cert("localhost"))).next_step
+
+
+def test_another_authority_is_refused(ca_file: Path) -> None:
+    """An own authority replaces the system's and trusts nobody else."""
+    refused_over_tls(server_context(trustme.CA().issue_cert("localhost")), ca_file=ca_file)
+
+
+def test_a_wrong_host_is_refused(authority: trustme.CA, ca_file: Path) -> None:
+    """A good certificate for another name does not help."""
+    assert "hostname mismatch" in refused_over_tls(server_context(authority.issue_cert("other.example.com")), ca_file=ca_file).cause
+
+
+def test_an_expired_certificate_is_refused(authority: trustme.CA, ca_file: Path) -> None:
+    """A certificate past its date is named as such."""
+    past = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
+    expired = authority.issue_cert("localhost", not_before=past - dt.timedelta(days=1), not_after=past)
+    assert "expired" in refused_over_tls(server_context(expired), ca_file=ca_file).cause
+
+
+def test_tls_1_1_is_refused(authority: trustme.CA, ca_file: Path) -> None:
+    """A server that speaks nothing newer than TLS 1.1 is not spoken to."""
+    context = server_context(authority.issue_cert("localhost"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = ssl.TLSVersion.TLSv1_1
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    refused_over_tls(context, ca_file=ca_file)
+
+
+@pytest.mark.parametrize("content", [None, "", "no certificate"], ids=["missing", "empty", "other text"])
+def test_an_unreadable_authority_is_an_error_before_any_request(tmp_path: Path, content: str | None) -> None:
+    """A `ca_file` that cannot be used is named; the system's authorities are not taken instead."""
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_text(content)
+
+    async def main() -> None:
+        await fetch(a_client("https://127.0.0.1:1", ca_file=path))
+
+    with pytest.raises(RemoteError) as refused:
+        asyncio.run(main())
+    assert refused.value.code is Code.TLS_FAILED
+    assert str(path) in refused.value.cause
+
+
+def test_a_plain_server_behind_https_is_a_tls_error(ca_file: Path) -> None:
+    """A server that does not speak TLS at all is a TLS failure, not a lost connection."""
+
+    async def main() -> RemoteError:
+        ended = asyncio.Event()
+
+        async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with contextlib.suppress(ConnectionError):
+                writer.write(answer(400))
+                await reader.read()
+            writer.transport.abort()
+            ended.set()
+
+        server = await asyncio.start_server(greet, "127.0.0.1", 0)
+        async with server:
+            with pytest.raises(RemoteError) as refused:
+                await fetch(a_client(f"https://localhost:{server.sockets[0].getsockname()[1]}", ca_file=ca_file))
+            await ended.wait()
+            await asyncio.sleep(0)
+            return refused.value
+
+    assert asyncio.run(main()).code is Code.TLS_FAILED
+
+
+# ---------------------------------------------------------------- proxies
+
+
+def through(proxy: Callable[[str], str | None], **changes: Any) -> tuple[bytes | RemoteError, list[Seen]]:
+    """Fetch from a name that only the proxy knows; answer the outcome and what the proxy saw."""
+
+    async def main() -> tuple[bytes | RemoteError, list[Seen]]:
+        async with serving() as server:
+            server.on("http://ghes.invalid:80/x", answer(body=b"through the proxy"))
+            server.on("http://ghes.invalid/x", answer(body=b"through the proxy"))
+            try:
+                found: bytes | RemoteError = await fetch(a_client("http://ghes.invalid", proxy=proxy(server.url), **changes))
+            except RemoteError as error:
+                found = error
+            return found, server.seen
+
+    return asyncio.run(main())
+
+
+def test_a_configured_proxy_is_used() -> None:
+    """Requests go through the proxy, which gets no credential of its own where none is set."""
+    found, (seen,) = through(lambda url: url, proxy_auth=lambda: "")
+    assert found == b"through the proxy"
+    assert "proxy-authorization" not in seen.headers
+
+
+@pytest.mark.parametrize("line", ["user:pass", "user:pa:ss", "üser:pässword"])
+def test_a_proxys_credential_is_sent(line: str) -> None:
+    """`USER:PASSWORD` becomes basic authentication; further colons belong to the password."""
+    _, (seen,) = through(lambda url: url, proxy_auth=lambda: line)
+    assert base64.b64decode(seen.headers["proxy-authorization"].removeprefix("Basic ")).decode() == line
+
+
+@pytest.fixture
+def in_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    def set_all(url: str, *, no_proxy: str = "") -> None:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+            monkeypatch.setenv(name, url)
+        monkeypatch.setenv("no_proxy", no_proxy)
+
+    return set_all  # type: ignore[return-value]
+
+
+def test_the_environments_proxy_is_ignored(in_environment: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proxy variables and a `.netrc` change nothing unless one opts in."""
+    in_environment("http://127.0.0.1:1")
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login a password b\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    found, (seen,) = got(lambda server: server.on("/x", answer(body=b"direct")))
+    assert found == b"direct"
+    assert seen.headers["authorization"] == "Bearer secret"
+
+
+@pytest.mark.parametrize("with_scheme", [True, False], ids=["with a scheme", "host and port"])
+def test_the_environments_proxy_is_used_when_asked_for(in_environment: Callable[..., None], with_scheme: bool) -> None:
+    """`proxy = "env"` obeys the variables, in both forms people write them."""
+
+    def opt_in(url: str) -> str:
+        in_environment(url if with_scheme else url.removeprefix("http://"))
+        return "env"
+
+    found, (seen,) = through(opt_in)
+    assert found == b"through the proxy"
+    assert seen.target.startswith("http://ghes.invalid")
+
+
+def test_no_proxy_is_obeyed_when_asked_for(in_environment: Callable[..., None]) -> None:
+    """`proxy = "env"` obeys `no_proxy` as well."""
+    in_environment("http://127.0.0.1:1", no_proxy="127.0.0.1")
+    assert body_of(answer(body=b"direct"), proxy="env") == b"direct"
+
+
+@pytest.mark.parametrize("address", ["gopher://x:1", "http://[::1", "socks5://127.0.0.1:1"], ids=["scheme", "broken", "socks"])
+def test_a_proxy_of_the_environment_that_cannot_be_used(in_environment: Callable[..., None], address: str) -> None:
+    """A variable nobody can use is an error in our words."""
+    in_environment(address)
+    error = error_of(answer(), proxy="env")
+    assert error.code is Code.UNREACHABLE
+    assert "proxy" in error.next_step
+
+
+def test_a_proxy_that_refuses() -> None:
+    """An HTTPS destination behind a proxy that wants a credential is told from one that is down."""
+
+    async def main() -> RemoteError:
+        async with serving() as server:
+            server.on("ghes.invalid:443", answer(407))
+            with pytest.raises(RemoteError) as refused:
+                await fetch(a_client("https://ghes.invalid", proxy=server.url))
+            return refused.value
+
+    error = asyncio.run(main())
+    assert (error.code, error.transient) == (Code.UNREACHABLE, True)
+    assert "`proxy_auth`" in error.next_step
+
+
+def test_nothing_is_left_open() -> None:
+    """Leaving the client closes its connections: the server sees them end."""
+
+    async def main() -> bool:
+        ended = asyncio.Event()
+
+        async def watch(seen: Seen, writer: asyncio.StreamWriter) -> None:
+            writer.write(answer())
+            await writer.drain()
+            asyncio.ensure_future(writer.wait_closed()).add_done_callback(lambda task: (task.exception(), ended.set()))
+
+        async with serving() as server:
+            server.on("/x", watch)
+            await fetch(a_client(server))
+            async with asyncio.timeout(5):
+                await ended.wait()
+        return True
+
+    assert asyncio.run(main())

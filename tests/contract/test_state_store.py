@@ -1,0 +1,384 @@
+"""The contract of `StateStore`, sentence by sentence of its docstrings, over every implementation."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from licsync_daemon.errors import Code, StateUnwritableError
+from licsync_daemon.model import (
+    DeliveryOutcome,
+    Identity,
+    InstanceRecord,
+    Notice,
+    Run,
+    RunState,
+    SeatRecord,
+    Transition,
+    Trigger,
+    UsageCounts,
+)
+from licsync_daemon.ports import StateStore
+from licsync_daemon.store.files import open_state, prepare_state_dir
+from licsync_daemon.store.memory import MemoryStore
+from tests.fakes import T0, a_baseline, a_delivery, a_holder, a_run, an_ended_run
+
+SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
+FINAL = [state for state in RunState if state.is_final]
+OPEN = [state for state in RunState if not state.is_final]
+
+Open = Callable[[], StateStore]
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+    """Answer a function that opens the same state again, as another process would after this one ended."""
+    if request.param == "memory":
+        memory = MemoryStore()
+        yield lambda: memory
+        return
+    prepare_state_dir(tmp_path / "state")
+    opened: list[StateStore] = []
+
+    def again() -> StateStore:
+        for one in opened:
+            one.close()
+        opened.append(open_state(tmp_path / "state", T0).store)
+        return opened[-1]
+
+    yield again
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture
+def store(reopen: Open) -> StateStore:
+    return reopen()
+
+
+FULL = Run(
+    run_id="full",
+    instance="emea",
+    trigger=Trigger.PERSON,
+    reason="asked with --run-now",
+    slot=T0,
+    started_at=T0 + timedelta(microseconds=1),
+    state=RunState.FAILED,
+    phase="delivering",
+    waiting_for="a server",
+    waiting_until=T0 + SECOND,
+    holder=a_holder(start_ticks=None, boot_id=None),
+    ended_at=T0 + 2 * SECOND,
+    collected_at=T0 + 3 * SECOND,
+    delivered_at=T0 + 4 * SECOND,
+    confirmed_at=T0 + 5 * SECOND,
+    last_sync=T0 + 6 * SECOND,
+    counts=UsageCounts(rows=9, sent=3, suspended=4, unusable=2, without_address=1, total_users=8, seats_used=7),
+    content_hash="sha256:1",
+    accounts_in_cloud=3,
+    code=Code.RATE_LIMITED,
+    cause='it said "nö"',
+    next_step="wait",
+    retry_not_before=T0 + DAY,
+    notices=(Notice(code=Code.COUNT_DRIFT, text="früher"), Notice(code=Code.REPORT_UNUSABLE_ROWS, text="")),
+)
+
+
+@pytest.mark.parametrize("run", [FULL, a_run(slot=None), an_ended_run()], ids=["every field", "few fields", "ended"])
+def test_a_run_comes_back_as_it_was_saved(reopen: Open, run: Run) -> None:
+    """Every field of a run survives, in this process and the next."""
+    store = reopen()
+    store.save_run(run, T0)
+    assert store.run(run.run_id) == run
+    assert reopen().run(run.run_id) == run
+
+
+def test_instants_keep_their_moment_whatever_their_zone(reopen: Open) -> None:
+    """An instant in another zone is the same moment when it comes back."""
+    there = T0.astimezone(timezone(timedelta(hours=9)))
+    reopen().save_run(a_run(started_at=there), there)
+    found = reopen().run("run1")
+    assert found is not None
+    assert found.started_at == T0
+
+
+def test_nothing_is_there_at_first(store: StateStore) -> None:
+    """A new store knows nothing and says so without failing."""
+    assert store.run("run1") is None
+    assert store.open_run("emea") is None
+    assert store.runs() == ()
+    assert store.last_run("emea") is None
+    assert store.transitions("run1") == ()
+    assert store.open_delivery("emea") is None
+    assert store.deliveries("emea") == ()
+    assert store.instance("emea") is None
+    assert store.seats() is None
+
+
+# ---------------------------------------------------------------- runs
+
+
+def test_a_run_is_replaced_by_its_id(store: StateStore) -> None:
+    """Saving the same id again replaces the run and adds no second one."""
+    store.save_run(a_run(), T0)
+    store.save_run(a_run(phase="collecting"), T0)
+    assert store.runs() == (a_run(phase="collecting"),)
+
+
+@pytest.mark.parametrize("state", OPEN)
+def test_an_open_run_is_found(store: StateStore, state: RunState) -> None:
+    """The running or delivered run of an instance is its open one, for that instance only."""
+    store.save_run(a_run(state=state), T0)
+    assert store.open_run("emea") == a_run(state=state)
+    assert store.open_run("apac") is None
+
+
+@pytest.mark.parametrize("state", FINAL)
+def test_a_final_run_is_not_open(store: StateStore, state: RunState) -> None:
+    """An ended run leaves the instance free for the next."""
+    store.save_run(a_run(), T0)
+    store.save_run(an_ended_run(state=state), T0)
+    assert store.open_run("emea") is None
+    store.save_run(a_run("run2"), T0)
+    assert store.open_run("emea") == a_run("run2")
+
+
+@pytest.mark.parametrize("state", OPEN)
+@pytest.mark.parametrize("second", OPEN)
+def test_an_instance_has_at_most_one_open_run(store: StateStore, state: RunState, second: RunState) -> None:
+    """A second open run of the same instance is refused with nothing changed; another instance may have its own."""
+    store.save_run(a_run(state=state), T0)
+    with pytest.raises(StateUnwritableError):
+        store.save_run(a_run("run2", state=second), T0, delivery=a_delivery(), identity=an_instance_record())
+    assert store.runs() == (a_run(state=state),)
+    assert store.transitions("run2") == ()
+    assert store.open_delivery("emea") is None
+    assert store.instance("emea") is None
+    store.save_run(a_run("run3", instance="apac", state=second), T0)
+
+
+def an_instance_record(**changes: object) -> InstanceRecord:
+    identity = Identity(hostname="ghes-emea.example.com", server_id="server-emea")
+    return InstanceRecord(**{"name": "emea", "identity": identity, "last_sync": T0, "seen_at": T0 + SECOND, **changes})
+
+
+def test_a_run_its_delivery_and_its_instance_are_saved_together(reopen: Open) -> None:
+    """One call stores all three."""
+    reopen().save_run(a_run(), T0, delivery=a_delivery(), identity=an_instance_record())
+    store = reopen()
+    assert store.run("run1") == a_run()
+    assert store.open_delivery("emea") == a_delivery()
+    assert store.instance("emea") == an_instance_record()
+
+
+def test_a_conflicting_delivery_keeps_the_run_out_too(store: StateStore) -> None:
+    """All or nothing: where the delivery cannot be stored, the run and the instance are not either."""
+    store.save_delivery(a_delivery("key1"))
+    with pytest.raises(StateUnwritableError):
+        store.save_run(a_run(), T0, delivery=a_delivery("key2"), identity=an_instance_record())
+    assert store.run("run1") is None
+    assert store.instance("emea") is None
+    assert store.deliveries("emea") == (a_delivery("key1"),)
+
+
+@pytest.mark.parametrize("final", FINAL)
+@pytest.mark.parametrize("later", RunState)
+def test_a_final_run_is_never_changed_back(store: StateStore, final: RunState, later: RunState) -> None:
+    """A run that ended stays as it ended: another state writes nothing at all, the same state may add details."""
+    store.save_run(an_ended_run(state=final), T0)
+    store.save_run(an_ended_run(state=later, phase="changed"), T0, delivery=a_delivery(), identity=an_instance_record())
+    same = later is final
+    assert store.run("run1") == an_ended_run(state=final, phase="changed" if same else "starting")
+    assert store.open_delivery("emea") == (a_delivery() if same else None)
+    assert store.instance("emea") == (an_instance_record() if same else None)
+    assert [one.state for one in store.transitions("run1")] == [final]
+
+
+def test_transitions_are_kept_in_their_order(reopen: Open) -> None:
+    """Each new state adds a transition with its time and code; a change within a state adds none."""
+    store = reopen()
+    store.save_run(a_run(), T0)
+    store.save_run(a_run(phase="collecting"), T0 + SECOND)
+    store.save_run(a_run(state=RunState.DELIVERED), T0 - DAY)
+    store.save_run(a_run(state=RunState.FAILED, ended_at=T0, code=Code.NOT_CONFIRMED), T0 + 2 * SECOND)
+    store.save_run(an_ended_run("run2"), T0)
+    assert reopen().transitions("run1") == (
+        Transition(run_id="run1", at=T0, state=RunState.RUNNING, code=None),
+        Transition(run_id="run1", at=T0 - DAY, state=RunState.DELIVERED, code=None),
+        Transition(run_id="run1", at=T0 + 2 * SECOND, state=RunState.FAILED, code=Code.NOT_CONFIRMED),
+    )
+
+
+def test_runs_come_newest_recorded_first_whatever_the_clock_said(reopen: Open) -> None:
+    """Clocks jump; the order of recording does not, and a later change of a run does not move it."""
+    store = reopen()
+    for number, started in enumerate((T0, T0 + 300 * DAY, T0 - 300 * DAY)):
+        store.save_run(an_ended_run(f"run{number}", started_at=started, ended_at=T0, state=RunState.FAILED), T0)
+    store.save_run(an_ended_run("run0", state=RunState.FAILED, ended_at=T0, phase="changed"), T0)
+    assert [run.run_id for run in reopen().runs("emea")] == ["run2", "run1", "run0"]
+
+
+def test_runs_of_one_instance_or_of_all(store: StateStore) -> None:
+    """Without a name the runs of every instance are answered, and never more than the limit."""
+    for number in range(25):
+        store.save_run(an_ended_run(f"run{number}", instance="apac" if number % 2 else "emea"), T0)
+    assert [run.run_id for run in store.runs(limit=3)] == ["run24", "run23", "run22"]
+    assert [run.run_id for run in store.runs("apac", limit=2)] == ["run23", "run21"]
+    assert len(store.runs()) == 20
+    assert store.runs("labs") == ()
+
+
+def test_the_last_run_and_the_last_confirmed_one(store: StateStore) -> None:
+    """The run recorded last, or the confirmed one recorded last, of that instance only."""
+    store.save_run(an_ended_run("run1"), T0)
+    store.save_run(an_ended_run("run2", started_at=T0 - DAY), T0)
+    store.save_run(an_ended_run("run3", RunState.FAILED), T0)
+    store.save_run(an_ended_run("other", instance="apac"), T0)
+    last, confirmed = store.last_run("emea"), store.last_run("emea", confirmed=True)
+    assert last is not None
+    assert confirmed is not None
+    assert (last.run_id, confirmed.run_id) == ("run3", "run2")
+    assert store.last_run("labs", confirmed=True) is None
+
+
+@pytest.mark.parametrize(("ago", "kept"), [(400 * DAY - SECOND, True), (400 * DAY, True), (400 * DAY + SECOND, False)])
+def test_runs_are_dropped_after_400_days(store: StateStore, ago: timedelta, kept: bool) -> None:
+    """What ended more than 400 days before the time of saving goes, with its transitions and its closed delivery."""
+    old = an_ended_run("old", started_at=T0 - ago, ended_at=T0 - ago)
+    store.save_run(old, T0 - ago, delivery=a_delivery("old", closed_at=T0 - ago, outcome=DeliveryOutcome.CONFIRMED))
+    store.save_run(an_ended_run("new"), T0)
+    assert store.run("old") == (old if kept else None)
+    assert len(store.transitions("old")) == kept
+    assert len(store.deliveries("emea")) == kept
+
+
+def test_open_runs_and_records_are_never_dropped(store: StateStore) -> None:
+    """What is open stays, however old it is."""
+    store.save_run(a_run("old", state=RunState.DELIVERED), T0, delivery=a_delivery())
+    store.save_run(an_ended_run("new", instance="apac"), T0 + 9999 * DAY)
+    assert store.open_run("emea") is not None
+    assert store.open_delivery("emea") is not None
+
+
+# ---------------------------------------------------------------- deliveries, instances, seats
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        a_delivery(),
+        a_delivery(
+            slot=None,
+            identity=Identity(hostname="h", server_id=None),
+            baseline=a_baseline(date=T0, answered_at=None, entry="('x', None)"),
+            upload_id="upload/1 ü",
+            accepted_at=T0 + SECOND,
+            closed_at=T0 + DAY,
+            outcome=DeliveryOutcome.USAGE_CHANGED,
+        ),
+    ],
+    ids=["new", "closed"],
+)
+def test_a_delivery_record_comes_back_as_it_was_saved(reopen: Open, record: object) -> None:
+    """Every field of a delivery record survives."""
+    reopen().save_delivery(record)  # type: ignore[arg-type]
+    assert reopen().deliveries("emea") == (record,)
+
+
+@pytest.mark.parametrize("outcome", DeliveryOutcome)
+def test_a_closed_record_is_not_open(store: StateStore, outcome: DeliveryOutcome) -> None:
+    """A record is open until it is closed, whatever closed it; then another may be opened."""
+    store.save_delivery(a_delivery("key1"))
+    assert store.open_delivery("emea") == a_delivery("key1")
+    closed = a_delivery("key1", closed_at=T0, outcome=outcome)
+    store.save_delivery(closed)
+    assert store.open_delivery("emea") is None
+    store.save_delivery(a_delivery("key0"))
+    assert store.open_delivery("emea") == a_delivery("key0")
+    assert store.deliveries("emea") == (closed, a_delivery("key0"))
+
+
+def test_an_instance_has_at_most_one_open_record(store: StateStore) -> None:
+    """A second open record is refused with nothing changed; another instance may have its own."""
+    store.save_delivery(a_delivery("key1"))
+    with pytest.raises(StateUnwritableError):
+        store.save_delivery(a_delivery("key2"))
+    assert store.deliveries("emea") == (a_delivery("key1"),)
+    store.save_delivery(a_delivery("key3", instance="apac"))
+    assert store.open_delivery("apac") == a_delivery("key3", instance="apac")
+
+
+def test_what_is_known_of_an_instance_is_replaced(reopen: Open) -> None:
+    """One record an instance, the newest."""
+    store = reopen()
+    store.save_instance(an_instance_record())
+    store.save_instance(an_instance_record(name="apac"))
+    changed = an_instance_record(last_sync=None, identity=Identity(hostname="h", server_id=None), seen_at=None)
+    store.save_instance(changed)
+    assert reopen().instance("emea") == changed
+
+
+def test_the_newest_seats_are_the_last_saved(reopen: Open) -> None:
+    """Seat totals are a history, and the last one saved counts, whatever the clock said."""
+    store = reopen()
+    store.save_seats(SeatRecord(read_at=T0, consumed=1, purchased=2))
+    store.save_seats(SeatRecord(read_at=T0 - DAY, consumed=None, purchased=2**40))
+    assert reopen().seats() == SeatRecord(read_at=T0 - DAY, consumed=None, purchased=2**40)
+
+
+# ---------------------------------------------------------------- other connections
+
+
+def test_nobody_else_has_written(store: StateStore) -> None:
+    """Our own writes are no change by others."""
+    store.save_run(a_run(), T0)
+    assert not store.changed_elsewhere()
+
+
+def test_a_write_of_another_connection_is_noticed_once(tmp_path: Path) -> None:
+    """A change by another process is told once, and both see each other's runs."""
+    prepare_state_dir(tmp_path / "state")
+    one, other = open_state(tmp_path / "state", T0).store, open_state(tmp_path / "state", T0).store
+    assert not one.changed_elsewhere()
+    other.save_run(a_run(), T0)
+    assert one.changed_elsewhere()
+    assert not one.changed_elsewhere()
+    assert one.run("run1") == a_run()
+    with pytest.raises(StateUnwritableError):
+        one.save_run(a_run("run2"), T0)
+    one.close()
+    other.close()
+
+
+def test_closing_twice_is_harmless(store: StateStore) -> None:
+    """A store may be closed again."""
+    store.close()
+    store.close()
+
+
+def test_a_closed_file_is_our_error(tmp_path: Path) -> None:
+    """What a closed connection raises becomes our error, for reading and for writing."""
+    prepare_state_dir(tmp_path / "state")
+    store = open_state(tmp_path / "state", T0).store
+    store.close()
+    for call in (lambda: store.run("run1"), lambda: store.save_run(a_run(), T0), lambda: store.save_delivery(a_delivery()), store.seats):
+        with pytest.raises(StateUnwritableError):
+            call()
+
+
+def test_a_reader_never_sees_half_a_transaction(tmp_path: Path) -> None:
+    """Run, delivery and instance appear to another connection at once: none before the commit, all after it."""
+    prepare_state_dir(tmp_path / "state")
+    store = open_state(tmp_path / "state", T0).store
+    with sqlite3.connect(tmp_path / "state" / "state.db") as other:
+        count = "SELECT (SELECT count(*) FROM run), (SELECT count(*) FROM delivery), (SELECT count(*) FROM instance)"
+        assert other.execute(count).fetchone() == (0, 0, 0)
+        store.save_run(
+            replace(a_run(), started_at=datetime(2026, 1, 1, tzinfo=UTC)), T0, delivery=a_delivery(), identity=an_instance_record()
+        )
+        assert other.execute(count).fetchone() == (1, 1, 1)
+    other.close()
+    store.close()

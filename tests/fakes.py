@@ -1,0 +1,419 @@
+"""Stand-ins that keep the ports' promises: a clock that is moved by hand, far sides that follow a script, and builders of values.
+
+Nothing here waits for real time. Every call on a far side goes through `FarSides.at`, which counts it and is the one place where a test
+lets it fail, cancels the task, or lets the process die.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from licsync_daemon.document import UsageDocument, write_document
+from licsync_daemon.errors import Code, RemoteError, StateUnwritableError
+from licsync_daemon.model import (
+    Account,
+    Baseline,
+    CloudAccount,
+    Config,
+    DeliveryRecord,
+    Destination,
+    Holder,
+    HttpDelivery,
+    Identity,
+    Instance,
+    Person,
+    ReportSource,
+    Run,
+    RunState,
+    Schedule,
+    SeatTotals,
+    SyncEntry,
+    SyncStatus,
+    Trigger,
+    Upload,
+    UploadState,
+    UsageCounts,
+)
+from licsync_daemon.ports import Collected, WaitReporter
+from licsync_daemon.run import Runner
+from licsync_daemon.spool import AccountSpool
+from licsync_daemon.store.memory import MemoryStore
+
+# The servers of the imaginary world, by server id.
+HOSTS = {f"server-{name}": f"ghes-{name}.example.com" for name in ("emea", "apac", "labs")}
+T0 = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)  # a Tuesday, and the slot of `an_instance`
+
+
+class FakeClock:
+    """The `Clock` port, moved by hand; sleeping moves it too. The wall clock may jump, the monotonic one never goes back."""
+
+    def __init__(self, at: datetime = T0) -> None:
+        self._now = at
+        self._monotonic = 1000.0
+        self.slept: list[float] = []
+
+    def now(self) -> datetime:
+        return self._now
+
+    def monotonic(self) -> float:
+        return self._monotonic
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.advance(seconds)
+        await asyncio.sleep(0)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self._now += timedelta(seconds=seconds)
+        self._monotonic += max(0.0, seconds)
+
+    def jump(self, by: timedelta) -> None:
+        """Set the wall clock; no time passes."""
+        self._now += by
+
+
+class Waits:
+    """The `WaitReporter` port: remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[datetime, str, float]] = []
+        self.resumes = 0
+
+    def waiting(self, until: datetime, why: str, seconds: float) -> None:
+        self.told.append((until, why, seconds))
+
+    def resumed(self) -> None:
+        self.resumes += 1
+
+
+class Died(BaseException):
+    """The process is gone: nothing is cleaned up and nothing is recorded."""
+
+
+def transient(code: Code = Code.SERVER_ERROR, **more: Any) -> RemoteError:
+    return RemoteError(code, "it did not work", "wait", transient=True, **more)
+
+
+def permanent(code: Code = Code.UPLOAD_REFUSED, **more: Any) -> RemoteError:
+    return RemoteError(code, "it was refused", "look", **more)
+
+
+@dataclass
+class _Uploaded:
+    upload_id: str
+    content_hash: str
+    server_id: str
+    state: UploadState = UploadState.PENDING
+    error: str = ""
+
+
+@dataclass
+class FarSides:
+    """The `Adapters` port over one imaginary world: instances with accounts, an endpoint with uploads, a cloud with sync dates.
+
+    Attributes:
+        accounts: What each instance's report holds, by instance name; instances not named have `default_accounts`.
+        fail: Errors by step, raised one a call: `{"send": [error]}`. A step is `collect`, `send`, `answer` (after the endpoint took the
+            upload), `ask`, `sync_status`, `seats`, or `open …`.
+        calls: Every step in order.
+        interfere: Called with every step's name and running number, before it happens.
+    """
+
+    clock: FakeClock
+    accounts: dict[str, list[Account]] = field(default_factory=dict)
+    default_accounts: list[Account] = field(default_factory=lambda: [an_account(2), an_account(1), an_account(3, suspended=True)])
+    fail: dict[str, list[BaseException]] = field(default_factory=dict)
+    interfere: Callable[[str, int], None] = lambda step, number: None
+    processes: bool = True  # whether the endpoint hands uploads to the cloud as soon as they arrive
+    tells_states: bool = True  # whether the endpoint can be asked
+    entries: dict[str, SyncEntry] = field(default_factory=dict)
+    uploads: dict[str, _Uploaded] = field(default_factory=dict)  # by idempotency key
+    holds: dict[str, str] = field(default_factory=dict)  # content hash by server id: what the cloud has
+    processed: list[tuple[str, str]] = field(default_factory=list)  # (server id, content hash), in order
+    calls: list[str] = field(default_factory=list)
+    seat_totals: SeatTotals = field(default_factory=lambda: SeatTotals(consumed=10, purchased=20))
+
+    async def at(self, step: str) -> None:
+        self.calls.append(step)
+        self.interfere(step, len(self.calls))
+        await asyncio.sleep(0)
+        if self.fail.get(step):
+            raise self.fail[step].pop(0)
+
+    # ---------------------------------------------------------------- what happens out there
+
+    def sync(self, server_id: str, *, status: str = "success", error: str | None = None, hostname: str | None = None) -> None:
+        """Let the cloud's newest sync of a server be now."""
+        date = self.clock.now().replace(microsecond=0)
+        host = hostname or HOSTS.get(server_id, server_id)
+        self.entries[server_id] = SyncEntry(server_id=server_id, hostname=host, date=date, status=status, error=error)
+
+    def process(self, upload: _Uploaded) -> None:
+        """Let the cloud take what was uploaded."""
+        upload.state = UploadState.SUCCESS
+        self.holds[upload.server_id] = upload.content_hash
+        self.processed.append((upload.server_id, upload.content_hash))
+        self.sync(upload.server_id)
+
+    def process_all(self) -> None:
+        for upload in self.uploads.values():
+            if upload.state is UploadState.PENDING:
+                self.process(upload)
+
+    def reject_all(self, error: str = "no such enterprise") -> None:
+        for upload in self.uploads.values():
+            if upload.state is UploadState.PENDING:
+                upload.state, upload.error = UploadState.FAILURE, error
+
+    # ---------------------------------------------------------------- the port
+
+    @asynccontextmanager
+    async def source(self, instance: Instance, waits: WaitReporter) -> AsyncIterator["_Source"]:
+        await self.at("open source")
+        yield _Source(self, instance)
+
+    @asynccontextmanager
+    async def delivery(self, instance: Instance, waits: WaitReporter) -> AsyncIterator["_Delivery"]:
+        await self.at("open delivery")
+        yield _Delivery(self)
+
+    @asynccontextmanager
+    async def cloud(self, waits: WaitReporter) -> AsyncIterator["_Cloud"]:
+        await self.at("open cloud")
+        yield _Cloud(self)
+
+
+@dataclass
+class _Source:
+    world: FarSides
+    instance: Instance
+
+    async def collect(self, spool: AccountSpool) -> Collected:
+        await self.world.at("collect")
+        accounts = self.world.accounts.get(self.instance.name, self.world.default_accounts)
+        for account in accounts:
+            spool.add(account)
+        return Collected(
+            collected_at=self.world.clock.now(), version="3.19.2", http_only=False, counts=counts_of(accounts, total_users=len(accounts))
+        )
+
+
+@dataclass
+class _Delivery:
+    world: FarSides
+
+    async def send(self, document: UsageDocument, key: str) -> str:
+        await self.world.at("send")
+        known = self.world.uploads.get(key)
+        if known is None:
+            text = b"".join(document.plain()).decode()
+            server_id = next(one for one in HOSTS if f'"{one}"' in text)
+            known = _Uploaded(f"upload-{len(self.world.uploads) + 1}", document.content_hash, server_id)
+            self.world.uploads[key] = known
+            if self.world.processes:
+                self.world.process(known)
+        elif known.content_hash != document.content_hash:
+            raise permanent(Code.UPLOAD_CONFLICT, status=409)
+        await self.world.at("answer")
+        return known.upload_id
+
+    async def ask(self, upload_id: str) -> Upload:
+        await self.world.at("ask")
+        found = next((one for one in self.world.uploads.values() if one.upload_id == upload_id), None)
+        if found is None or not self.world.tells_states:
+            return Upload(state=None)
+        return Upload(state=found.state, error=found.error)
+
+
+@dataclass
+class _Cloud:
+    world: FarSides
+
+    async def sync_status(self) -> SyncStatus:
+        await self.world.at("sync_status")
+        return SyncStatus(entries=tuple(self.world.entries.values()), answered_at=self.world.clock.now().replace(microsecond=0))
+
+    async def seats(self) -> SeatTotals:
+        await self.world.at("seats")
+        return self.world.seat_totals
+
+    async def people(self) -> AsyncIterator[Person]:
+        await self.world.at("people")
+        for person in ():
+            yield person
+
+
+class FlakyStore(MemoryStore):
+    """A `MemoryStore` whose disk fills up, or whose process dies before or after a write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.full = False
+        self.before_write: Callable[[], None] = lambda: None
+        self.after_write: Callable[[], None] = lambda: None
+
+    @contextmanager
+    def _write(self) -> Iterator[None]:
+        if self.full:
+            raise StateUnwritableError("database or disk is full")
+        self.before_write()
+        yield
+        self.after_write()
+
+    def save_run(self, *args: Any, **kwargs: Any) -> None:
+        with self._write():
+            super().save_run(*args, **kwargs)
+
+    def save_delivery(self, record: DeliveryRecord) -> None:
+        if self.full:
+            raise StateUnwritableError("database or disk is full")
+        super().save_delivery(record)
+
+
+# ---------------------------------------------------------------- builders
+
+
+def an_account(number: int = 1, **changes: Any) -> Account:
+    return Account(**{"id": number, "login": f"user{number}", "email": f"user{number}@example.com", "suspended": False, **changes})
+
+
+def counts_of(accounts: Iterable[Account], **more: Any) -> UsageCounts:
+    every = list(accounts)
+    active = [one for one in every if not one.suspended]
+    return UsageCounts(
+        rows=len(every),
+        sent=len(active),
+        suspended=len(every) - len(active),
+        without_address=sum(not one.email for one in active),
+        **more,
+    )
+
+
+def an_instance(name: str = "emea", **changes: Any) -> Instance:
+    """An instance that is due every Tuesday at 02:00 UTC, with a known server id."""
+    hostname = changes.get("hostname", f"ghes-{name}.example.com")
+    return Instance(
+        **{
+            "name": name,
+            "hostname": hostname,
+            "server_id": f"server-{name}",
+            "enabled": True,
+            "schedule": Schedule(cron="0 2 * * 2", timezone="UTC"),
+            "max_age": timedelta(days=8),
+            "source": ReportSource(at=Destination(url=f"https://{hostname}"), username="reader"),
+            "delivery": HttpDelivery(at=Destination(url="https://relay.example.com/uploads")),
+            **changes,
+        }
+    )
+
+
+def a_config(*instances: Instance, **changes: Any) -> Config:
+    return Config(
+        **{
+            "state_dir": Path("/nonexistent/state"),
+            "credentials_dir": Path("/nonexistent/credentials"),
+            "cloud": CloudAccount(at=Destination(url="https://api.github.com"), enterprise="octo"),
+            "instances": instances or (an_instance(),),
+            "max_concurrent_runs": 4,
+            "log_level": "info",
+            **changes,
+        }
+    )
+
+
+def a_run(run_id: str = "run1", **changes: Any) -> Run:
+    return Run(
+        **{
+            "run_id": run_id,
+            "instance": "emea",
+            "trigger": Trigger.SCHEDULE,
+            "reason": "weekly slot",
+            "slot": T0,
+            "started_at": T0,
+            **changes,
+        }
+    )
+
+
+def an_ended_run(run_id: str = "run1", state: RunState = RunState.CONFIRMED, **changes: Any) -> Run:
+    return a_run(run_id, **{"state": state, "ended_at": changes.get("started_at", T0) + timedelta(minutes=1), **changes})
+
+
+def a_baseline(**changes: Any) -> Baseline:
+    return Baseline(**{"date": None, "answered_at": T0, "entry": "", **changes})
+
+
+def a_delivery(key: str = "key1", **changes: Any) -> DeliveryRecord:
+    return DeliveryRecord(
+        **{
+            "key": key,
+            "instance": "emea",
+            "run_id": "run1",
+            "slot": T0,
+            "content_hash": "sha256:" + "0" * 64,
+            "identity": Identity(hostname="ghes-emea.example.com", server_id="server-emea"),
+            "sent": 2,
+            "baseline": a_baseline(),
+            "opened_at": T0,
+            **changes,
+        }
+    )
+
+
+def an_entry(**changes: Any) -> SyncEntry:
+    return SyncEntry(
+        **{
+            "server_id": "server-emea",
+            "hostname": "ghes-emea.example.com",
+            "date": T0,
+            "status": "success",
+            "error": None,
+            **changes,
+        }
+    )
+
+
+def a_status(*entries: SyncEntry, answered_at: datetime | None = T0) -> SyncStatus:
+    return SyncStatus(entries=entries, answered_at=answered_at)
+
+
+def a_holder(pid: int = 4711, **changes: Any) -> Holder:
+    return Holder(**{"pid": pid, "host": "host-a", "boot_id": "boot-1", "start_ticks": 100, "since_at": T0, **changes})
+
+
+def a_document(where: Path, accounts: Iterable[Account] = (), **changes: Any) -> UsageDocument:
+    """Write a document of `accounts`, as a run would."""
+    every = list(accounts)
+    with AccountSpool(where) as spool:
+        for account in every:
+            spool.add(account)
+        return write_document(
+            spool,
+            **{
+                "directory": where,
+                "identity": Identity(hostname="ghes-emea.example.com", server_id="server-emea"),
+                "collected_at": T0,
+                "version": "3.19.2",
+                "http_only": False,
+                "counts": counts_of(every, seats_used=len(every)),
+                **changes,
+            },
+        )
+
+
+def a_runner(world: FarSides, spool_dir: Path, store: Any = None, **changes: Any) -> Runner:
+    return Runner(
+        **{
+            "store": store if store is not None else MemoryStore(),
+            "adapters": world,
+            "clock": world.clock,
+            "spool_dir": spool_dir,
+            "holder": a_holder(),
+            **changes,
+        }
+    )

@@ -1,0 +1,407 @@
+"""What the cloud answers, row by row of the table of edge data (ref 5), and the published examples."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from licsync_daemon.cloud.decode import decode_consumed_page, decode_sync_status, read_date
+from licsync_daemon.errors import Code, RemoteError, RunError
+from licsync_daemon.model import Identity, Person, SeatTotals, SyncEntry, Upload, UploadState
+from licsync_daemon.readback import Confirmed, Waiting, baseline_of, entry_of, judge, server_id_of
+from tests.fakes import T0, a_delivery, a_status, an_entry
+
+SAMPLES = Path(__file__).parents[2] / "samples" / "openapi"
+
+
+def published(path: str) -> Any:
+    """Answer the published example of an operation's reply."""
+    document = json.loads((SAMPLES / "ghec-licensing.json").read_text())
+    return document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["examples"]["default"]["value"]
+
+
+STATUS_EXAMPLE = published("/enterprises/{enterprise}/license-sync-status")
+LICENSES_EXAMPLE = published("/enterprises/{enterprise}/consumed-licenses")
+
+
+def person(**fields: Any) -> Person:
+    (found,) = decode_consumed_page({"users": [fields]})[1]
+    return found
+
+
+def entry(**fields: Any) -> SyncEntry:
+    (found,) = decode_sync_status({"server_instances": [fields]}, T0).entries
+    return found
+
+
+def test_the_published_sync_status() -> None:
+    """The published example reads as two servers that were synced."""
+    status = decode_sync_status(STATUS_EXAMPLE, T0)
+    date = datetime(2020, 1, 1, tzinfo=UTC)
+    assert status.entries == (
+        SyncEntry(server_id="deadbeef1", hostname="github.example.com", date=date, status="success", error=None),
+        SyncEntry(server_id="filetoffish1", hostname="github2.example.com", date=date, status="success", error=None),
+    )
+    assert status.answered_at == T0
+
+
+def test_the_published_consumed_licenses() -> None:
+    """The published example reads as its totals and its two people."""
+    totals, people = decode_consumed_page(LICENSES_EXAMPLE)
+    assert totals == SeatTotals(consumed=5000, purchased=4500)
+    assert people == (
+        Person(
+            login="monalisa",
+            saml_name_id="monalisa",
+            server_accounts=(("example_host_name.com", "123"), ("example_host_name_2", "222")),
+            server_emails=("monalisa@github.com",),
+            verified_emails=("monalisa@github.com",),
+            license_type="enterprise",
+            total_accounts=3,
+        ),
+        Person(
+            login="",
+            saml_name_id="",
+            server_accounts=(("example_host_name", "123"),),
+            server_emails=("hubot@example.com",),
+            verified_emails=(),
+            license_type="enterprise",
+            total_accounts=1,
+        ),
+    )
+
+
+EMPTY = Person(login="", saml_name_id="", server_accounts=(), server_emails=(), verified_emails=(), license_type="", total_accounts=None)
+
+
+def test_row_01_empty_text_for_login_and_saml_id() -> None:
+    """A person known only from servers has empty text in every cloud field."""
+    found = person(github_com_login="", github_com_name="", github_com_profile="", github_com_saml_name_id="")
+    assert found == EMPTY
+
+
+@pytest.mark.parametrize("value", ["", None, True, "true", 0], ids=repr)
+def test_row_02_empty_text_or_null_where_a_boolean_belongs(value: object) -> None:
+    """Whatever stands in a boolean's place, the row is read."""
+    fields = ("github_com_two_factor_auth", "enterprise_server_user", "github_com_user", "visual_studio_subscription_user")
+    assert person(**dict.fromkeys(fields, value), github_com_login="mona").login == "mona"
+    assert person(github_com_login=None, github_com_saml_name_id=None) == EMPTY
+
+
+@pytest.mark.parametrize("missing", sorted(LICENSES_EXAMPLE["users"][0]))
+def test_row_03_any_field_may_be_absent(missing: str) -> None:
+    """Nothing is required: a row without any one of its fields is read."""
+    fields = {key: value for key, value in LICENSES_EXAMPLE["users"][0].items() if key != missing}
+    assert isinstance(person(**fields), Person)
+
+
+def test_row_03_unknown_fields_and_empty_objects() -> None:
+    """Fields nobody knows are passed over, and an object may have none at all."""
+    assert person() == EMPTY
+    assert person(license_color="red", nested={"a": [1]}) == EMPTY
+    assert decode_consumed_page({}) == (SeatTotals(consumed=None, purchased=None), ())
+    assert entry() == SyncEntry(server_id=None, hostname=None, date=None, status=None, error=None)
+    assert entry(server_id="s", color="red").server_id == "s"
+
+
+@pytest.mark.parametrize(
+    ("fields", "emails"),
+    [
+        ({"enterprise_server_emails": ["a@example.com"]}, ("a@example.com",)),
+        ({"enterprise_server_primary_emails": ["b@example.com"]}, ("b@example.com",)),
+        ({"enterprise_server_emails": [], "enterprise_server_primary_emails": ["b@example.com"]}, ("b@example.com",)),
+        ({"enterprise_server_emails": ["a@example.com"], "enterprise_server_primary_emails": ["b@example.com"]}, ("a@example.com",)),
+        ({"enterprise_server_emails": None, "enterprise_server_primary_emails": None}, ()),
+    ],
+    ids=["the schema's", "the older", "the schema's is empty", "both", "neither"],
+)
+def test_row_04_one_of_two_names_for_the_server_emails(fields: dict[str, Any], emails: tuple[str, ...]) -> None:
+    """The addresses are found under either name."""
+    assert person(**fields).server_emails == emails
+
+
+@pytest.mark.parametrize("value", [[], None, "", {}, [""], [None]], ids=repr)
+def test_row_05_empty_email_lists(value: object) -> None:
+    """No address is no fault, however it is written."""
+    found = person(enterprise_server_emails=value, github_com_verified_domain_emails=value)
+    assert (found.server_emails, found.verified_emails) == ((), ())
+
+
+def test_row_06_no_primary_address_at_all() -> None:
+    """A server account without an address is a person all the same."""
+    found = person(enterprise_server_user_ids=["ghes.example.com:7"], enterprise_server_emails=[], total_user_accounts=1)
+    assert (found.server_accounts, found.server_emails, found.total_accounts) == ((("ghes.example.com", "7"),), (), 1)
+
+
+def test_row_07_the_same_address_twice() -> None:
+    """Several addresses and repeated ones stay as they are."""
+    emails = ["a@example.com", "a@example.com", "b@example.com"]
+    assert person(enterprise_server_emails=emails).server_emails == tuple(emails)
+
+
+def test_row_08_addresses_equal_but_for_case() -> None:
+    """Addresses are reported as they are written."""
+    assert person(enterprise_server_emails=["Mona@Example.com", "mona@example.com"]).server_emails == (
+        "Mona@Example.com",
+        "mona@example.com",
+    )
+
+
+def test_row_09_one_person_on_several_instances() -> None:
+    """Every server account of a person is kept."""
+    found = person(enterprise_server_user_ids=["a.example.com:1", "b.example.com:1", "b.example.com:2"], total_user_accounts=3)
+    assert found.server_accounts == (("a.example.com", "1"), ("b.example.com", "1"), ("b.example.com", "2"))
+
+
+def test_row_11_names_and_domains_beyond_ascii() -> None:
+    """Any alphabet is read as it is written."""
+    found = person(github_com_login="mona", github_com_name="Мона Лиза", enterprise_server_emails=["mona@münchen.example"])
+    assert found.server_emails == ("mona@münchen.example",)
+
+
+@pytest.mark.parametrize("login", ["Mona-Lisa", "m" * 39, "mona_octo", "1"])
+def test_row_12_logins_keep_their_case_and_shortcode(login: str) -> None:
+    """Logins are kept as they are written."""
+    assert person(github_com_login=login).login == login
+
+
+def test_row_14_addresses_over_100_characters() -> None:
+    """An address of any length is kept whole."""
+    address = "m" * 300 + "@example.com"
+    assert person(enterprise_server_emails=[address]).server_emails == (address,)
+
+
+def test_row_16_huge_counts() -> None:
+    """Totals beyond 32 bits and a page of many people are read."""
+    totals, people = decode_consumed_page({"total_seats_consumed": 2**40, "total_seats_purchased": 10**6, "users": [{}] * 100_000})
+    assert totals == SeatTotals(consumed=2**40, purchased=10**6)
+    assert len(people) == 100_000
+
+
+def test_row_17_user_ids_beyond_32_bits() -> None:
+    """The id stays text, whatever its size."""
+    assert person(enterprise_server_user_ids=[f"ghes.example.com:{2**80}"]).server_accounts == (("ghes.example.com", str(2**80)),)
+
+
+@pytest.mark.parametrize(
+    ("value", "moment"),
+    [
+        ("2026-11-24T02:00:00Z", T0),
+        ("2026-11-24T02:00:00.000Z", T0),
+        ("2026-11-24T03:00:00+01:00", T0),
+        ("2026-11-24T02:00:00", T0),
+        (" 2026-11-24T02:00:00Z ", T0),
+        (int(T0.timestamp() * 1000), T0),
+        ("2026-11-24", datetime(2026, 11, 24, tzinfo=UTC)),
+        ("2016/02/06 12:41:52 -0600", None),
+        ("yesterday", None),
+        ("", None),
+        (None, None),
+        (True, None),
+        (1e300, None),
+        (10**30, None),
+        (-(10**30), None),
+        ("0001-01-01T00:00:00+14:00", None),
+        ("9999-12-31T23:59:59-14:00", None),
+        ({}, None),
+    ],
+    ids=repr,
+)
+def test_row_20_dates_in_several_forms(value: object, moment: datetime | None) -> None:
+    """ISO dates with any offset and epoch milliseconds are read as UTC; anything else is no date."""
+    assert read_date(value) == moment
+
+
+@pytest.mark.parametrize(
+    ("consumed", "purchased"), [(5000, 4500), (0, 0), (-1, 10), (2**70, 1)], ids=["above", "none", "negative", "beyond 64 bits"]
+)
+def test_row_22_consumed_above_purchased(consumed: int, purchased: int) -> None:
+    """Totals are taken as they are."""
+    found, _ = decode_consumed_page({"total_seats_consumed": consumed, "total_seats_purchased": purchased})
+    assert found == SeatTotals(consumed=consumed, purchased=purchased)
+
+
+@pytest.mark.parametrize("value", [None, "", "many", True, 1.5, [], {}], ids=repr)
+def test_row_22_totals_that_are_no_numbers(value: object) -> None:
+    """A total that is no number is unknown, not zero."""
+    assert decode_consumed_page({"total_seats_consumed": value})[0].consumed is None
+
+
+@pytest.mark.parametrize(
+    ("text", "account"),
+    [
+        ("ghes.example.com:7", ("ghes.example.com", "7")),
+        ("GHES.Example.com:7", ("ghes.example.com", "7")),
+        ("ghes.example.com:8443:7", ("ghes.example.com:8443", "7")),
+        ("example_host_name_2:222", ("example_host_name_2", "222")),
+        ("[::1]:443:7", ("[::1]:443", "7")),
+        ("7", ("", "7")),
+        ("ghes.example.com:", ("ghes.example.com", "")),
+    ],
+)
+def test_row_24_host_and_id(text: str, account: tuple[str, str]) -> None:
+    """The id is what follows the last colon; the host may have a port, other case, or underscores."""
+    assert person(enterprise_server_user_ids=[text]).server_accounts == (account,)
+
+
+def test_row_25_a_renamed_host_with_the_same_server_id() -> None:
+    """The server id is the identity: a row under an old name is still ours."""
+    status = decode_sync_status({"server_instances": [{"server_id": "server-emea", "hostname": "old.example.com"}]}, T0)
+    assert entry_of(Identity(hostname="ghes-emea.example.com", server_id="server-emea"), status) == status.entries[0]
+
+
+def test_row_26_the_same_host_with_a_new_server_id() -> None:
+    """A reinstalled server is another one: its row is not taken for ours, and without a configured id nothing is guessed."""
+    status = a_status(an_entry(server_id="new"))
+    assert entry_of(Identity(hostname="ghes-emea.example.com", server_id="server-emea"), status) is None
+    with pytest.raises(RunError) as refused:
+        server_id_of(Identity(hostname="ghes-emea.example.com", server_id=None), a_status(an_entry(), an_entry(server_id="new")))
+    assert refused.value.code is Code.SERVER_ID_AMBIGUOUS
+
+
+@pytest.mark.parametrize("sync", [None, {}, "", [], "never", {"date": None, "status": None, "error": None}, {"date": ""}], ids=repr)
+def test_row_28_never_synced_in_many_spellings(sync: object) -> None:
+    """Absent, null, an empty object and nonsense all mean that the server was never synced."""
+    found = entry(server_id="s", hostname="h", last_sync=sync)
+    assert found == SyncEntry(server_id="s", hostname="h", date=None, status=None, error=None)
+    assert entry(server_id="s", hostname="h") == found
+
+
+@pytest.mark.parametrize(
+    ("status", "read"),
+    [
+        ("success", "success"),
+        ("SUCCESS", "success"),
+        (" Success ", "success"),
+        ("processing", "processing"),
+        ("", None),
+        (None, None),
+        (1, None),
+    ],
+    ids=repr,
+)
+def test_row_28_unknown_status_words(status: object, read: str | None) -> None:
+    """A status is compared in lower case, and one nobody knows stays what it is."""
+    found = entry(server_id="server-emea", last_sync={"date": "2026-11-24T02:00:00Z", "status": status})
+    assert found.status == read
+    verdict = judge(a_delivery(), Upload(state=UploadState.SUCCESS), a_status(found))
+    assert isinstance(verdict, Confirmed if read == "success" else Waiting)
+
+
+def test_row_28_a_date_in_the_future() -> None:
+    """A date ahead of the reply's own is kept; the baseline then says that they cannot be compared."""
+    future = (T0 + timedelta(days=1)).isoformat()
+    status = decode_sync_status({"server_instances": [{"server_id": "server-emea", "last_sync": {"date": future}}]}, T0)
+    assert baseline_of(Identity(hostname="x", server_id="server-emea"), status).date == T0 + timedelta(days=1)
+
+
+def test_row_28_errors_are_cleaned() -> None:
+    """The error's words are safe to show: one line, no address; an empty one is none."""
+    assert entry(last_sync={"error": "line\nwith mona@example.com"}).error == "line with [address]"
+    assert entry(last_sync={"error": ""}).error is None
+    assert entry(last_sync={"error": None}).error is None
+
+
+def test_row_29_servers_that_are_not_configured_here() -> None:
+    """Servers nobody configured do not hide ours, and one the cloud does not list has no entry."""
+    status = a_status(an_entry(server_id="orphan", hostname="orphan.example.com"), an_entry())
+    assert entry_of(Identity(hostname="ghes-emea.example.com", server_id="server-emea"), status) == an_entry()
+    assert entry_of(Identity(hostname="missing.example.com", server_id="missing"), status) is None
+
+
+def test_row_34_people_are_told_apart_by_no_single_field() -> None:
+    """Two rows are the same person only if login, server accounts and addresses are."""
+    one = person(github_com_login="mona", enterprise_server_user_ids=["a:1"])
+    assert one.key == person(github_com_login="mona", enterprise_server_user_ids=["a:1"], total_user_accounts=9).key
+    others = [
+        person(github_com_login="lisa", enterprise_server_user_ids=["a:1"]),
+        person(github_com_login="mona", enterprise_server_user_ids=["a:2"]),
+        person(github_com_login="mona", enterprise_server_user_ids=["a:1"], enterprise_server_emails=["x@example.com"]),
+    ]
+    assert len({one.key, *(other.key for other in others)}) == 4
+
+
+@pytest.mark.parametrize("name_id", ["monalisa", "mona@example.com", "S-1-5-21", "", " x "])
+def test_row_39_a_name_id_need_not_be_an_address(name_id: str) -> None:
+    """The SAML name id is kept as it is written."""
+    assert person(github_com_saml_name_id=name_id).saml_name_id == name_id
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("enterprise", "enterprise"),
+        ("Enterprise", "enterprise"),
+        ("Visual Studio subscription", "visual studio subscription"),
+        ("", ""),
+        (None, ""),
+    ],
+)
+def test_row_40_license_types_in_two_spellings(written: object, read: str) -> None:
+    """Types are compared without case; a blank one is blank, whatever the Visual Studio status says."""
+    for status in ("Matched", "MATCHED", "Pending Invitation", "", None):
+        assert person(license_type=written, visual_studio_license_status=status).license_type == read
+
+
+@pytest.mark.parametrize(
+    "data",
+    [None, [], "", 1, {}, {"server_instances": None}, {"server_instances": {}}, {"message": "Not Found"}],
+    ids=repr,
+)
+def test_no_list_of_servers_is_an_error(data: object) -> None:
+    """A body that is no such reply is never taken for "no server was ever synced"."""
+    with pytest.raises(RemoteError) as refused:
+        decode_sync_status(data, T0)
+    assert refused.value.code is Code.BAD_RESPONSE
+
+
+def test_a_json_schema_instead_of_data_is_named() -> None:
+    """The shape a well-known client was once typed after is told apart from data."""
+    schema = {"title": "License Sync Status", "properties": {"server_instances": {"type": "array"}}}
+    with pytest.raises(RemoteError, match="JSON schema instead of data"):
+        decode_sync_status(schema, T0)
+
+
+@pytest.mark.parametrize("data", [None, [], "", {"users": None}, {"users": {}}, {"users": "x"}], ids=repr)
+def test_no_list_of_users_is_an_error(data: object) -> None:
+    """A body that is no such page is an error, not an empty page."""
+    with pytest.raises(RemoteError) as refused:
+        decode_consumed_page(data)
+    assert refused.value.code is Code.BAD_RESPONSE
+
+
+def test_rows_that_are_no_objects_are_passed_over() -> None:
+    """A list may hold anything; what can be read is read."""
+    assert len(decode_sync_status({"server_instances": [None, 1, "x", [], {"server_id": "s"}]}, None).entries) == 1
+    assert len(decode_consumed_page({"users": [None, 1, "x", [], {}]})[1]) == 1
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["server_instances", "users", "last_sync", "date", "status", "server_id", "enterprise_server_user_ids", "properties"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=15,
+)
+
+
+@given(json_values)
+def test_any_json_is_read_or_refused_with_our_error(data: object) -> None:
+    """No reply whatever raises anything but our own error."""
+    for decode in (lambda: decode_sync_status(data, None), lambda: decode_consumed_page(data)):
+        try:
+            decode()
+        except RemoteError as error:
+            if error.code is not Code.BAD_RESPONSE:
+                raise
