@@ -1,0 +1,51 @@
+"""The installed command and a practice fleet for each test; afterwards, everything written is searched for secrets and people."""
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from licsync_daemon.sandbox import Fleet, Sandbox, generate_fleet
+from licsync_daemon.sandbox.ghes import Instance
+from licsync_daemon.sandbox.http import Request
+from tests.acceptance.support import REPORT, Command, Evidence, Site
+
+
+@pytest.fixture(autouse=True)
+def evidence() -> Iterator[Evidence]:
+    """Collect what the commands of a test write; no secret and no person may be in it."""
+    evidence = Evidence()
+    yield evidence
+    assert evidence.leaks() == []
+
+
+@pytest.fixture
+def command(tmp_path: Path, evidence: Evidence) -> Iterator[Command]:
+    folder = tmp_path / "output"
+    folder.mkdir()
+    command = Command(folder, evidence)
+    yield command
+    command.close()
+
+
+@pytest.fixture(scope="session")
+def fleet() -> Fleet:
+    return generate_fleet(seed=7, instances=2, people=80)
+
+
+def build_report(instance: Instance) -> None:
+    """Ask for an instance's report once, so that the tests' commands need not wait for it."""
+    instance.report_ready_after = 0.0
+    credentials = base64.b64encode(f"{instance.username}:{instance.token}".encode()).decode()
+    assert instance(Request("GET", REPORT, {"authorization": f"Basic {credentials}"})).status == 202
+
+
+@pytest.fixture
+def site(fleet: Fleet, tmp_path: Path, command: Command) -> Iterator[Site]:
+    """Two instances, emea and amer, whose reports are ready at once and whose uploads are processed at once."""
+    with Sandbox(fleet, processing_delay=0.0) as box:
+        for instance in box.instances.values():
+            build_report(instance)
+        yield Site(box, tmp_path / "practice", command)
+        command.close()

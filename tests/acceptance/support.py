@@ -1,0 +1,218 @@
+"""The installed command, run as a person runs it, against a practice fleet in the test's process."""
+
+import base64
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from licsync_daemon.errors import Code
+from licsync_daemon.model import Config, Run, RunState, Trigger
+from licsync_daemon.sandbox import Sandbox
+from licsync_daemon.schedule import slot_at
+from licsync_daemon.settings import load_config
+from licsync_daemon.store.files import open_for_reading, open_state, prepare_state_dir
+
+COMMAND = Path(sys.executable).with_name("licsync-daemon")
+META = "/api/v3/meta"
+REPORT = "/stafftools/reports/all_users.csv"
+UPLOADS = "/licsync/uploads"
+# The invented people of a practice fleet: their logins, and so their addresses, hold this.
+PEOPLE = re.compile(rb"person-\d+", re.IGNORECASE)
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Answer an environment with nothing of ours in it but what is given."""
+    kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR"}}
+    return {**kept, "TERM": "xterm-256color", **more}
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def all(self) -> str:
+        return self.out + self.err
+
+
+@dataclass
+class Evidence:
+    """Everything a test's commands wrote, to be searched for what must never be written."""
+
+    secrets: set[str] = field(default_factory=set)
+    places: list[Path] = field(default_factory=list)  # files and folders
+
+    def leaks(self) -> list[str]:
+        """Answer where a secret, raw or as basic authentication spells it, or a person stands."""
+        needles = [secret.encode() for secret in self.secrets]
+        needles += [base64.b64encode(f"license-reader:{secret}".encode()).rstrip(b"=")[:-1] for secret in self.secrets]
+        contents = {path: path.read_bytes() for path in self._files()}
+        found = [f"a secret in {path}" for path, content in contents.items() if any(needle in content for needle in needles)]
+        return found + [f"a person in {path}: {match[0]!r}" for path, content in contents.items() if (match := PEOPLE.search(content))]
+
+    def _files(self) -> Iterable[Path]:
+        for place in self.places:
+            yield from [place] if place.is_file() else (path for path in place.rglob("*") if path.is_file())
+
+
+class Running:
+    """A command at work; its output goes to files."""
+
+    def __init__(self, process: subprocess.Popen[bytes], out: Path, err: Path) -> None:
+        self.process = process
+        self._out, self._err = out, err
+
+    @property
+    def out(self) -> str:
+        return self._out.read_text(encoding="utf-8")
+
+    @property
+    def err(self) -> str:
+        return self._err.read_text(encoding="utf-8")
+
+    def end(self, number: int = signal.SIGTERM, within_s: float = 20.0) -> tuple[int, float]:
+        """Send a signal; answer the exit code and how many seconds the end took."""
+        began = time.monotonic()
+        self.process.send_signal(number)
+        return self.process.wait(within_s), time.monotonic() - began
+
+    def wait(self, within_s: float = 30.0) -> int:
+        return self.process.wait(within_s)
+
+
+class Command:
+    """Runs the installed command and keeps what it wrote as evidence."""
+
+    def __init__(self, folder: Path, evidence: Evidence) -> None:
+        self._folder = folder
+        self.evidence = evidence
+        self._started: list[Running] = []
+
+    def run(
+        self, *arguments: str | Path, env: Mapping[str, str] | None = None, secret_output: bool = False, within_s: float = 60.0
+    ) -> Done:
+        running = self.start(*arguments, env=env, secret_output=secret_output)
+        code = running.wait(within_s)
+        return Done(code, running.out, running.err)
+
+    def start(
+        self,
+        *arguments: str | Path,
+        env: Mapping[str, str] | None = None,
+        before: Iterable[str] = (),
+        secret_output: bool = False,
+        stdout: int | None = None,
+    ) -> Running:
+        """Start a command in a session of its own. `before` is a program that starts it; `secret_output` keeps stdout out of the evidence."""
+        number = len(self._started)
+        out, err = self._folder / f"{number}.out", self._folder / f"{number}.err"
+        with out.open("wb") as out_file, err.open("wb") as err_file:
+            process = subprocess.Popen(
+                [*before, COMMAND, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=out_file if stdout is None else stdout,
+                stderr=err_file,
+                env=environment(**(env or {})),
+                start_new_session=True,
+            )
+        running = Running(process, out, err)
+        self._started.append(running)
+        if not secret_output:
+            self.evidence.places.append(out)
+        self.evidence.places.append(err)
+        return running
+
+    def close(self) -> None:
+        """End what a failed test has left running."""
+        for running in self._started:
+            if running.process.poll() is None:
+                os.killpg(running.process.pid, signal.SIGKILL)  # its whole session: a starter and what it started
+                running.process.wait()
+
+
+class Site:
+    """A practice fleet with its configuration, and the command on it."""
+
+    def __init__(self, box: Sandbox, folder: Path, command: Command) -> None:
+        self.box = box
+        self.folder = folder
+        self.command = command
+        self.config = box.write_config(folder)
+        self.state_dir = folder / "state"
+        self.credentials = folder / "credentials"
+        command.evidence.places.append(self.state_dir)
+        command.evidence.secrets |= {box.cloud_token, box.delivery_token, *(one.token for one in box.instances.values())}
+
+    @property
+    def settings(self) -> Config:
+        return load_config(self.config, {}).config
+
+    def run(self, *arguments: str | Path, env: Mapping[str, str] | None = None, secret_output: bool = False) -> Done:
+        return self.command.run("--config", self.config, *arguments, env=env, secret_output=secret_output)
+
+    def start(self, *arguments: str | Path, env: Mapping[str, str] | None = None, before: Iterable[str] = ()) -> Running:
+        return self.command.start("--config", self.config, *arguments, env=env, before=before)
+
+    def extend(self, name: str, *lines: str) -> None:
+        """Add lines to an instance's table."""
+        text = self.config.read_text(encoding="utf-8")
+        table = f"[instances.{name}]\n"
+        self.config.write_text(text.replace(table, table + "\n".join(lines) + "\n"), encoding="utf-8")
+
+    def last(self, name: str) -> Run | None:
+        """Read an instance's newest run, as `status` does: without a lock."""
+        store = open_for_reading(self.state_dir)
+        if store is None:
+            return None
+        try:
+            return store.last_run(name)
+        finally:
+            store.close()
+
+    def state(self, name: str) -> str | None:
+        run = self.last(name)
+        return run.state.value if run else None
+
+    def make_due(self, *names: str) -> None:
+        """Record for each named instance a failure of two days ago in the current slot, so that a daemon tries it at once."""
+        config, now = self.settings, datetime.now(UTC)
+        prepare_state_dir(config.state_dir)
+        store = open_state(config.state_dir, now).store
+        try:
+            for name in names:
+                instance = config.instance(name)
+                assert instance is not None
+                then = now - timedelta(days=2)
+                run = Run(
+                    run_id=f"{name:0>12}", instance=name, trigger=Trigger.SCHEDULE, reason="weekly slot", slot=slot_at(instance.schedule, now),
+                    started_at=then, ended_at=then, state=RunState.FAILED, code=Code.UNREACHABLE, cause="it was down", next_step="none",
+                )  # fmt: skip
+                store.save_run(run, then)
+        finally:
+            store.close()
+
+    def uploads(self, name: str) -> int:
+        server_id = self.box.instances[name].server_id
+        return sum(upload.server_id == server_id for upload in self.box.cloud.uploads())
+
+    def asked(self, server: str, path: str = "/") -> list[int]:
+        return [seen.status for seen in tuple(self.box.requests) if seen.server == server and seen.path.startswith(path)]
+
+
+def wait_for(what: Callable[[], object], within_s: float = 15.0) -> None:
+    """Ask again and again until the answer is true; fail when it takes too long."""
+    deadline = time.monotonic() + within_s
+    while not what():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)

@@ -1,0 +1,80 @@
+"""Several processes on one state directory: an instance is delivered by one at a time."""
+
+import json
+from collections import Counter
+from itertools import pairwise
+
+from licsync_daemon.sandbox import Processing
+from tests.acceptance.support import REPORT, UPLOADS, Site, wait_for
+
+
+def test_a_second_run_now_leaves_alone_what_the_first_is_at(site: Site) -> None:
+    """While one process is at an instance, the other reports it as locked, by whom, and settles the rest; both confirm the same uploads."""
+    site.box.instances["emea"].report_ready_after = float("inf")
+    first = site.start("--run-now", "--json")
+    wait_for(lambda: (run := site.last("emea")) and run.phase == "collecting" and site.state("amer") == "delivered")
+
+    second = site.run("--run-now", "--json")
+
+    assert second.code == 6
+    emea, amer = json.loads(second.out)["instances"]
+    assert emea["state"] == "locked"
+    assert emea["locked_by"].startswith(f"process {first.process.pid} on ")
+    assert amer["state"] == "confirmed"
+    site.box.instances["emea"].report_ready_after = 0.0
+    assert first.wait() == 0
+    assert {run["state"] for run in json.loads(first.out)["instances"]} == {"confirmed"}
+    assert (site.uploads("emea"), site.uploads("amer")) == (1, 1)
+
+
+def test_many_at_once(site: Site) -> None:
+    """Five processes at the same moment: each run that delivered made one upload, no two of an instance overlapped, nothing broke."""
+    running = [site.start("--run-now", "--json") for _ in range(5)]
+    codes = [one.wait() for one in running]
+
+    assert set(codes) <= {0, 6}  # whoever found an instance locked says so
+    runs = json.loads(site.run("history", "--limit", "50", "--json").out)["runs"]
+    assert {run["state"] for run in runs} == {"confirmed"}
+    for name in ("emea", "amer"):
+        mine = [run for run in runs if run["instance"] == name]
+        assert len(mine) == site.uploads(name)
+        starts = sorted((run["started_at"], run["delivered_at"]) for run in mine)
+        assert all(end <= start for (_, end), (start, _) in pairwise(starts))
+    for one in running:
+        assert "Traceback" not in one.err
+
+
+def test_a_run_now_joins_what_another_has_delivered(site: Site) -> None:
+    """What one process delivered, a second confirms for both; there is one upload."""
+    site.box.cloud.processing = Processing(delay_s=3600)
+    first = site.start("--run-now", "emea", "--json")
+    wait_for(lambda: site.state("emea") == "delivered")
+    second = site.start("--run-now", "emea", "--json")
+    wait_for(lambda: Counter(seen.path for seen in tuple(site.box.requests))["/enterprises/octo-enterprise/license-sync-status"] > 5)
+    site.box.clock.advance(3600)
+
+    assert (first.wait(), second.wait()) == (0, 0)
+    assert {json.loads(one.out)["instances"][0]["state"] for one in (first, second)} == {"confirmed"}
+    assert len({json.loads(one.out)["instances"][0]["run_id"] for one in (first, second)}) == 1
+    assert site.asked("cloud", UPLOADS).count(202) == 1
+
+
+def test_a_daemon_and_a_run_now(site: Site) -> None:
+    """A daemon at work is not doubled by --run-now, and the other way round it notices what was done for it."""
+    site.box.instances["emea"].report_ready_after = float("inf")
+    site.make_due("emea", "amer")
+    daemon = site.start()
+    wait_for(lambda: REPORT in str([seen for seen in tuple(site.box.requests) if seen.server == "emea"]))
+
+    named = site.run("--run-now", "emea")
+
+    assert named.code == 11
+    assert f"emea: locked: process {daemon.process.pid} on " in named.out
+    site.box.instances["emea"].report_ready_after = 0.0
+    wait_for(lambda: {site.state("emea"), site.state("amer")} == {"confirmed"}, within_s=40)
+    assert (site.uploads("emea"), site.uploads("amer")) == (1, 1)
+
+    assert site.run("--run-now", "emea").code == 0
+    assert site.uploads("emea") == 2
+    assert daemon.end()[0] == 0
+    assert "Traceback" not in daemon.err

@@ -1,0 +1,283 @@
+"""The daemon in this process: its alarms, its runs, and what it notices of others."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from licsync_daemon.assembly import Parts
+from licsync_daemon.daemon import Daemon
+from licsync_daemon.lock import FileLock
+from licsync_daemon.model import Run, RunState, Trigger
+from licsync_daemon.sandbox import Fault, Processing, Sandbox, generate_fleet
+from licsync_daemon.sandbox.cloud import Mode
+from licsync_daemon.systemd import Notifier
+from tests.integration.support import META, SYNC_STATUS, UPLOADS, Practice
+
+HOUR = timedelta(hours=1)
+
+
+class ShiftedClock:
+    """The machine's clock, shifted; its sleeps last 20 ms at most."""
+
+    def __init__(self) -> None:
+        self.shift = timedelta(0)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.shift
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(min(seconds, 0.02))
+
+
+def on_machine_time(practice: Practice) -> ShiftedClock:
+    """APScheduler reads the machine's clock, so the sandbox and the daemon do as well here."""
+    practice.box.clock.set(datetime.now(UTC))
+    clock = ShiftedClock()
+    practice.clock = clock  # type: ignore[assignment]
+    return clock
+
+
+def plan_for(practice: Practice, at: datetime) -> None:
+    practice.override(schedule__cron=f"{at.minute} {at.hour} * * {at.isoweekday() % 7}")
+
+
+@dataclass
+class Serving:
+    """A daemon at work."""
+
+    daemon: Daemon
+    parts: Parts
+    seen: list[Run] = field(default_factory=list)
+
+    @property
+    def alarms(self) -> dict[str, datetime]:
+        return {job.id: job.next_run_time for job in self.daemon._scheduler.get_jobs()}
+
+    def state(self, name: str) -> str | None:
+        run = self.parts.store.last_run(name)
+        return run.state if run else None
+
+    async def until(self, what: Callable[[], bool], within_s: float = 20.0) -> None:
+        deadline = time.monotonic() + within_s
+        while not what():
+            assert time.monotonic() < deadline, f"not in time; alarms {self.alarms}"
+            await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def serving(practice: Practice, *, slot_came_while_up: bool = True) -> AsyncIterator[Serving]:
+    """Serve on a weekly slot five minutes ago, which came while the daemon was up, or was missed. It beats ten times a second."""
+    clock = on_machine_time(practice)
+    plan_for(practice, clock.now() - timedelta(minutes=5))
+    stop = asyncio.Event()
+    seen: list[Run] = []
+    with practice.recording(seen.append) as parts:
+        lock = FileLock.take(practice.state_dir / "daemon.lock")
+        assert lock is not None
+        clock.shift = timedelta(minutes=-10) if slot_came_while_up else timedelta(0)
+        notifier = Notifier({"WATCHDOG_USEC": "200000"})
+        with lock:
+            daemon = Daemon(parts.config, runner=parts.runner, locks=parts.locks, clock=clock, lock=lock, notifier=notifier)
+            clock.shift = timedelta(0)
+            task = asyncio.create_task(daemon.serve(stop))
+            try:
+                one = Serving(daemon, parts, seen)
+                await one.until(lambda: bool(one.alarms) or task.done())
+                yield one
+            finally:
+                stop.set()
+                await asyncio.wait_for(task, 10)
+
+
+@dataclass
+class Week:
+    """What a daemon did in its first seconds after a slot."""
+
+    alarms_before: dict[str, datetime]
+    alarms_after: dict[str, datetime]
+    runs: dict[str, Run | None]
+    looks: int
+    requests_to_disabled: list[int]
+    reasons_in_order: list[str]
+
+
+@pytest.fixture(scope="module")
+def week(tmp_path_factory: pytest.TempPathFactory) -> Week:
+    """Three instances, one of them disabled, through one slot until the others are confirmed."""
+    with Sandbox(generate_fleet(seed=3, instances=3, people=90), processing_delay=0.0) as box:
+        practice = Practice(box, tmp_path_factory.mktemp("week"))
+        practice.override(instances__apac__enabled="false")
+
+        async def work() -> Week:
+            async with serving(practice) as one:
+                before = one.alarms
+                await one.until(lambda: {one.state("emea"), one.state("amer")} <= {RunState.DELIVERED, RunState.CONFIRMED})
+                asked = len(practice.asked("cloud", SYNC_STATUS))
+                await one.until(lambda: {one.state("emea"), one.state("amer")} == {RunState.CONFIRMED} and len(one.alarms) == 2)
+                await one.until(lambda: min(one.alarms.values()) > datetime.now(UTC) + timedelta(days=1))
+                runs = {name: one.parts.store.last_run(name) for name in ("emea", "amer", "apac")}
+                looks = len(practice.asked("cloud", SYNC_STATUS)) - asked
+                return Week(before, one.alarms, runs, looks, practice.asked("apac"), [run.reason for run in one.seen])
+
+        return asyncio.run(work())
+
+
+def test_every_enabled_instance_is_confirmed_after_its_slot(week: Week) -> None:
+    """The slot is served: each run was started by the schedule, for that slot, and ended confirmed."""
+    for name in ("emea", "amer"):
+        run = week.runs[name]
+        assert run is not None
+        assert (run.state, run.trigger, run.reason) == (RunState.CONFIRMED, "schedule", "weekly slot")
+        assert run.slot is not None
+        assert timedelta(minutes=4) < run.started_at - run.slot < timedelta(minutes=8)
+
+
+def test_each_enabled_instance_has_one_alarm(week: Week) -> None:
+    """One job per enabled instance before and after; afterwards it is the slot of next week."""
+    assert set(week.alarms_before) == set(week.alarms_after) == {"emea", "amer"}
+    for name, at in week.alarms_after.items():
+        run = week.runs[name]
+        assert run is not None
+        assert run.slot is not None
+        assert at == run.slot + timedelta(days=7)
+
+
+def test_a_disabled_instance_is_left_alone(week: Week) -> None:
+    """No run, no alarm, no request."""
+    assert week.runs["apac"] is None
+    assert week.requests_to_disabled == []
+
+
+def test_instances_delivered_together_are_settled_by_one_request(week: Week) -> None:
+    """Two instances wait for the cloud; the first look asks once and settles both."""
+    assert week.looks == 1
+
+
+def test_a_failed_run_is_tried_again_after_an_hour(practice: Practice) -> None:
+    """The alarm of a failed instance stands an hour after its end, with the reason; the other instance is not held up."""
+    practice.box.faults.add(Fault("emea", META, "status", status=401))
+
+    async def work() -> None:
+        async with serving(practice) as one:
+            await one.until(lambda: one.state("emea") == RunState.FAILED and one.state("amer") == RunState.DELIVERED)
+            failed = one.parts.store.last_run("emea")
+            assert failed is not None
+            assert failed.ended_at is not None
+            await one.until(lambda: one.alarms.get("emea", failed.started_at) > failed.started_at + HOUR / 2)
+            assert one.alarms["emea"] == failed.ended_at + HOUR
+
+    asyncio.run(work())
+
+
+def test_a_missed_slot_is_caught_up_after_settling(practice: Practice) -> None:
+    """A slot from before the start waits for a minute and a stable part of five more, not the same for every instance."""
+
+    async def work() -> None:
+        async with serving(practice, slot_came_while_up=False) as one:
+            started = datetime.now(UTC)
+            delays = [at - started for at in one.alarms.values()]
+            assert len(set(delays)) == 2
+            assert all(timedelta(seconds=55) < delay < timedelta(seconds=361) for delay in delays)
+            assert practice.asked("emea") == []
+
+    asyncio.run(work())
+
+
+def test_what_another_process_did_is_noticed_at_the_heartbeat(practice: Practice) -> None:
+    """While a catch-up is planned, `--run-now` of another process syncs: the alarm moves to next week by itself."""
+
+    async def work() -> None:
+        async with serving(practice, slot_came_while_up=False) as one:
+            planned = one.alarms
+            with practice.recording() as elsewhere:
+                outcome = await practice.run_with(elsewhere, "emea")
+            assert outcome["emea"].state is RunState.CONFIRMED
+            await one.until(lambda: one.alarms["emea"] > planned["emea"] + timedelta(days=6))
+            assert abs(one.alarms["amer"] - planned["amer"]) < timedelta(seconds=1)
+
+    asyncio.run(work())
+
+
+def test_an_instance_at_work_elsewhere_is_not_started(practice: Practice) -> None:
+    """A lock that another process holds means: not now, again in a minute; nothing is recorded and nothing is asked."""
+
+    async def work() -> None:
+        with contextlib.ExitStack() as stack:
+            (practice.state_dir / "locks").mkdir(parents=True, mode=0o700)
+            practice.state_dir.chmod(0o700)
+            lock = FileLock.take(practice.state_dir / "locks" / "emea.lock")
+            assert lock is not None
+            stack.enter_context(lock)
+            async with serving(practice) as one:
+                due = one.alarms["emea"]
+                await one.until(lambda: one.alarms.get("emea", due) > due + timedelta(seconds=30))
+                assert timedelta(seconds=55) < one.alarms["emea"] - due < timedelta(seconds=70)
+                assert one.state("emea") is None
+        assert practice.asked("emea") == []
+
+    asyncio.run(work())
+
+
+def test_a_stop_in_mid_run_interrupts_it(practice: Practice) -> None:
+    """A run that hangs when the daemon stops is recorded as interrupted; what was delivered stays delivered; nothing keeps running."""
+    practice.override(max_concurrent_runs="2")
+    practice.box.cloud.processing = Processing(mode="never")
+    practice.box.faults.add(Fault("emea", META, "hang"))
+
+    async def work() -> None:
+        async with serving(practice) as one:
+            await one.until(lambda: any(run.instance == "emea" and run.phase == "collecting" for run in one.seen))
+            await one.until(lambda: one.state("amer") == RunState.DELIVERED)
+        assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(work())
+    with practice.recording() as parts:
+        states = [run.state if run else None for run in (parts.store.last_run("emea"), parts.store.last_run("amer"))]
+    assert states == [RunState.INTERRUPTED, RunState.DELIVERED]
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"), [("success", RunState.CONFIRMED), ("never", RunState.FAILED)], ids=["the_cloud_has_it", "its_time_is_over"]
+)
+def test_a_delivered_run_is_settled_after_a_restart(practice: Practice, mode: Mode, expected: RunState) -> None:
+    """What an earlier process delivered is looked at when its time comes: confirmed or not confirmed, and nothing is sent anew."""
+    practice.box.cloud.processing = Processing(mode=mode, delay_s=0)
+    practice.override(instances__emea__delivery__confirm_timeout="30s")
+    clock = on_machine_time(practice)
+    clock.shift = timedelta(seconds=-38)  # the looks are 5, 10, 20, 40 seconds after the delivery
+    plan_for(practice, datetime.now(UTC) - timedelta(minutes=5))
+    assert practice.run("emea", wait=timedelta(0)).states == {"emea": "delivered"}
+
+    async def work() -> None:
+        async with serving(practice, slot_came_while_up=False) as one:
+            await one.until(lambda: one.state("emea") == expected)
+
+    asyncio.run(work())
+    assert practice.asked("cloud", UPLOADS, "POST") == [202]
+
+
+def test_a_run_whose_process_died_is_closed_and_made_anew(practice: Practice) -> None:
+    """A row that says running, with nobody at its lock, does not block the instance: it is interrupted, and the slot is served."""
+
+    async def work() -> None:
+        clock = on_machine_time(practice)
+        plan_for(practice, clock.now() - timedelta(minutes=5))
+        with practice.recording() as parts:
+            stale = Run(run_id="0" * 12, instance="emea", trigger=Trigger.SCHEDULE, reason="weekly slot", slot=None, started_at=clock.now())
+            parts.store.save_run(stale, clock.now())
+        async with serving(practice) as one:
+            await one.until(lambda: one.state("emea") == RunState.DELIVERED)
+            old = one.parts.store.run("0" * 12)
+            assert old is not None
+            assert old.state is RunState.INTERRUPTED
+
+    asyncio.run(work())
