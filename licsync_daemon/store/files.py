@@ -118,10 +118,10 @@ def open_for_reading(directory: Path) -> SqliteStore | None:
         StateUnwritableError: It is damaged or cannot be read; `status` reports it and leaves it alone.
     """
     path = directory / FILE
-    if not path.exists():
-        return None
     try:
         condition = _condition(path, read_only=True)
+        if condition == "missing":  # or empty: another process is just creating it
+            return None
         if condition != "good":
             raise StateUnwritableError(f"the state file {path} is damaged; the daemon sets it aside when it starts")
         return SqliteStore(_connect(path, read_only=True))

@@ -404,6 +404,13 @@ def test_reading_creates_nothing(directory: Path) -> None:
     assert open_for_reading(directory / "nowhere") is None
 
 
+def test_a_state_file_that_is_just_being_created_is_no_damage(directory: Path) -> None:
+    """Between the creation of the file and its first transaction it is empty: nothing is known yet, and nothing is wrong."""
+    (directory / "state.db").touch(mode=0o600)
+
+    assert open_for_reading(directory) is None
+
+
 def test_reading_changes_nothing(directory: Path) -> None:
     """A reader sees everything, writes nothing, takes no lock, and cannot write by mistake."""
     before = fill(directory)
