@@ -1,0 +1,71 @@
+"""APScheduler as our alarm clock, with the wall clock under freezegun: it rings once a week, whatever daylight saving does."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import freezegun
+import pytest
+
+from licsync_daemon.clock import SystemClock
+from licsync_daemon.daemon import Daemon
+from licsync_daemon.fleet import InstanceLocks
+from licsync_daemon.lock import FileLock
+from licsync_daemon.model import RunState, Schedule
+from licsync_daemon.store.memory import MemoryStore
+from licsync_daemon.systemd import Notifier
+from tests.fakes import FarSides, a_config, a_runner, an_instance
+
+BERLIN = ZoneInfo("Europe/Berlin")
+WEEK = timedelta(weeks=1)
+
+
+async def turns() -> None:
+    """Let everything that can happen now happen."""
+    for _ in range(200):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("cron", ["30 2 * * 0", "0 0 * * 1", "30 1 * * 0"], ids=["in the gap", "midnight after the change", "before it"])
+def test_the_alarm_rings_once_a_week_over_the_change_of_the_clock(tmp_path: Path, cron: str) -> None:
+    """From before the spring change of 2027 in Berlin until after it, each weekly slot starts exactly one run, at its local time."""
+    (tmp_path / "locks").mkdir()
+    start = datetime(2027, 3, 16, 12, tzinfo=UTC)  # the change is on Sunday, 28 March
+    with freezegun.freeze_time(start, real_asyncio=True) as frozen:
+        store, clock = MemoryStore(), SystemClock()
+        world = FarSides(clock)  # type: ignore[arg-type] # reads the time only
+        runner = a_runner(world, tmp_path, store, clock=clock)
+        instance = an_instance(schedule=Schedule(cron=cron, timezone="Europe/Berlin"))
+        config = a_config(instance, state_dir=tmp_path)
+
+        async def live() -> None:
+            lock = FileLock.take(tmp_path / "daemon.lock")
+            assert lock is not None
+            daemon = Daemon(config, runner=runner, locks=InstanceLocks(tmp_path, clock), clock=clock, lock=lock, notifier=Notifier({}))
+            stop = asyncio.Event()
+            serving = asyncio.create_task(daemon.serve(stop))
+            await turns()
+            for _ in range(30):  # alarms: a run and its look for confirmation, week by week
+                job = daemon._scheduler.get_job(instance.name)
+                assert job is not None
+                if job.next_run_time >= start + 5 * WEEK:
+                    break
+                frozen.move_to(job.next_run_time + timedelta(seconds=1))
+                daemon._scheduler.wakeup()
+                await turns()
+            stop.set()
+            await serving
+            lock.release()
+
+        asyncio.run(live())
+
+    runs = store.runs(limit=50)
+    assert {run.state for run in runs} == {RunState.CONFIRMED}
+    caught_up, *weekly = reversed(runs)
+    assert caught_up.reason == "first sync"
+    assert [
+        run.slot.astimezone(BERLIN).date() - caught_up.slot.astimezone(BERLIN).date() for run in weekly if run.slot and caught_up.slot
+    ] == [WEEK * number for number in range(1, len(weekly) + 1)]
+    assert len(weekly) == 5
+    assert {run.reason for run in weekly} == {"weekly slot"}
