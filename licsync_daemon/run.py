@@ -178,6 +178,9 @@ class Runner:
             status = await cloud.sync_status()
             verdict = judge(record, await delivery.ask(record.upload_id), status)
             if isinstance(verdict, Confirmed):
+                sender = self.store.run(record.run_id)
+                if sender is not None:  # what is confirmed now is what that run collected
+                    journal.update(collected_at=sender.collected_at, counts=sender.counts, notices=sender.notices)
                 journal.confirmed(record, verdict.last_sync, _instance_record(instance, record.identity, status, now))
                 return None
             outcome = verdict.outcome if isinstance(verdict, Refuted) else None

@@ -321,6 +321,7 @@ def test_an_earlier_delivery_that_arrived_confirms_this_run(stage: Stage) -> Non
     run = stage.run()
     assert run.state is RunState.CONFIRMED
     assert (run.delivered_at, run.last_sync, run.content_hash) == (T0, T0, record.content_hash)
+    assert (run.counts.sent, run.collected_at) == (2, T0)
     assert stage.world.calls == ["open cloud", "open delivery", "sync_status", "ask"]
     assert stage.record().outcome is DeliveryOutcome.CONFIRMED
 
