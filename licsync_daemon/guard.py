@@ -1,0 +1,135 @@
+"""Guards: compare a collection with what was confirmed before, and stop what looks wrong. Pure.
+
+A guard that trips holds the run: nothing leaves the machine until a person approves it. Thresholds are set for each instance; there is no
+switch that turns guards off for good.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from licsync_daemon.errors import Code
+from licsync_daemon.model import Guards, Identity, Notice, SyncStatus, Tripped, UsageCounts
+from licsync_daemon.readback import bare_host
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """What was known of an instance before this collection; None where nothing was."""
+
+    sent: int | None
+    identity: Identity | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbor:
+    """Another configured instance, and the identity it is known by."""
+
+    name: str
+    identity: Identity
+
+
+def guard_usage(counts: UsageCounts, before: Before, guards: Guards, *, newest_activity: datetime | None, now: datetime) -> tuple[Tripped, ...]:
+    """Answer every guard on the usage itself that trips."""
+    tripped: list[Tripped] = []
+    if counts.sent == 0:
+        tripped.append(Tripped(Code.EMPTY_USAGE, "there is not one account to send", before=before.sent, after=0))
+    else:
+        tripped += _compared(counts.sent, before.sent, guards)
+        tripped += _below_seats(counts, guards)
+    tripped += _incomplete(counts, guards)
+    if newest_activity is not None and now - newest_activity > guards.max_usage_age:
+        days = (now - newest_activity) // timedelta(days=1)
+        limit = guards.max_usage_age // timedelta(days=1)
+        tripped.append(Tripped(Code.STALE_USAGE, f"the newest activity in the report is {days} days old (limit {limit})", before=limit, after=days))
+    return tuple(tripped)
+
+
+def _compared(sent: int, before: int | None, guards: Guards) -> list[Tripped]:
+    if before is None:
+        return []
+    lost, gained = before - sent, sent - before
+    if lost > before * guards.shrink_share and lost > guards.shrink_accounts:
+        return [Tripped(Code.SHRUNK_USAGE, f"{sent:,} accounts after {before:,}: {lost:,} fewer", before=before, after=sent)]
+    if gained > before * guards.grow_share and gained > guards.grow_accounts:
+        return [Tripped(Code.GROWN_USAGE, f"{sent:,} accounts after {before:,}: {gained:,} more", before=before, after=sent)]
+    return []
+
+
+def _below_seats(counts: UsageCounts, guards: Guards) -> list[Tripped]:
+    """Fewer accounts than seats the instance itself counts: the read is not whole. More is normal: some never signed in."""
+    if counts.seats_used is None:
+        return []
+    missing = counts.seats_used - counts.sent
+    if missing > counts.seats_used * guards.shrink_share and missing > guards.shrink_accounts:
+        text = f"{counts.sent:,} accounts, and the instance counts {counts.seats_used:,} used seats"
+        return [Tripped(Code.BELOW_SEATS, text, before=counts.seats_used, after=counts.sent)]
+    return []
+
+
+def _incomplete(counts: UsageCounts, guards: Guards) -> list[Tripped]:
+    if counts.total_users is None:
+        return []
+    missing = counts.total_users - counts.rows
+    if missing > counts.total_users * guards.missing_share and missing > guards.missing_accounts:
+        text = f"the report has {counts.rows:,} rows, and the instance counts {counts.total_users:,} users"
+        return [Tripped(Code.INCOMPLETE_USAGE, text, before=counts.total_users, after=counts.rows)]
+    return []
+
+
+def guard_identity(identity: Identity, before: Identity | None, neighbors: Iterable[Neighbor], status: SyncStatus) -> tuple[Tripped, ...]:
+    """Answer every guard on who the instance is: rebuilt, renamed, or a copy of another one."""
+    tripped: list[Tripped] = []
+    host, server_id = bare_host(identity.hostname), identity.server_id
+    if before is not None and before.server_id is not None and before.server_id != server_id:
+        text = f"the server id is {server_id} now and was {before.server_id}: was the instance rebuilt?"
+        tripped.append(Tripped(Code.SERVER_ID_CHANGED, text, subject=f"{before.server_id}>{server_id}"))
+    if before is not None and bare_host(before.hostname) != host:
+        text = f"the hostname is {host} now and was {bare_host(before.hostname)}: was the instance renamed?"
+        tripped.append(Tripped(Code.HOSTNAME_CHANGED, text, subject=f"{bare_host(before.hostname)}>{host}"))
+    for other in neighbors:
+        if server_id is not None and other.identity.server_id == server_id:
+            text = f"the server id {server_id} belongs to the instance {other.name} as well: is one a restored copy of the other?"
+            tripped.append(Tripped(Code.SERVER_ID_SHARED, text, subject=other.name))
+    tripped += _listed(host, server_id, status)
+    return tuple(tripped)
+
+
+def _listed(host: str, server_id: str | None, status: SyncStatus) -> list[Tripped]:
+    """What the cloud lists of this hostname and this server id, beyond the pair that is ours."""
+    others = sorted({e.server_id for e in status.entries if e.server_id and bare_host(e.hostname or "") == host} - {server_id})
+    names = sorted({bare_host(e.hostname) for e in status.entries if e.hostname and e.server_id == server_id and server_id} - {host})
+    tripped = []
+    if others and server_id is not None and not any(e.server_id == server_id for e in status.entries):
+        text = f"the cloud knows {host} under the server id {', '.join(others)}, not {server_id}: was the instance rebuilt?"
+        tripped.append(Tripped(Code.SERVER_ID_CHANGED, text, subject=f"{','.join(others)}>{server_id}"))
+    if names:
+        text = f"the cloud lists the server id {server_id} under {', '.join(names)}, not {host}: was the instance renamed, or copied?"
+        tripped.append(Tripped(Code.HOSTNAME_CHANGED, text, subject=f"{','.join(names)}>{host}"))
+    return tripped
+
+
+def beyond_approval(tripped: Sequence[Tripped], approved: Sequence[Tripped]) -> tuple[Tripped, ...]:
+    """Answer what tripped beyond what a person approved: another guard, another identity, or a figure further off than the approved one."""
+    return tuple(one for one in tripped if not any(_covers(given, one) for given in approved))
+
+
+def _covers(given: Tripped, one: Tripped) -> bool:
+    if given.code is not one.code or given.subject != one.subject:
+        return False
+    if given.after is None or one.after is None:
+        return True
+    further = one.after > given.after if one.code in {Code.GROWN_USAGE, Code.STALE_USAGE} else one.after < given.after
+    return not further
+
+
+def notices(counts: UsageCounts, newest_activity: datetime | None) -> tuple[Notice, ...]:
+    """Answer what a person should know though it stops nothing."""
+    found = []
+    if counts.seats_used is not None and counts.sent > counts.seats_used:
+        more = counts.sent - counts.seats_used
+        text = f"{more:,} more accounts than used seats: accounts that never signed in are listed and consume no license"
+        found.append(Notice(code=Code.ABOVE_SEATS, text=text))
+    if newest_activity is None:
+        found.append(Notice(code=Code.AGE_UNKNOWN, text="the report shows no activity, so its age cannot be told"))
+    return tuple(found)

@@ -1,0 +1,113 @@
+"""Blackout windows: times in which nothing is started by itself. Pure.
+
+Weekly ones are read on the wall clock of the schedule's zone: "mon 08:00-18:00", "mon-fri 08:00-18:00", "daily 22:00-04:00" (over midnight).
+Dated ones name their ends: "2026-12-24/2026-12-27" (both days whole) or "2026-12-24 18:00/2026-12-27 06:00".
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_WEEKLY = re.compile(r"(daily|[a-z]{3})(?:-([a-z]{3}))? +(\d\d:\d\d)-(\d\d:\d\d)")
+_DATED = re.compile(r"(\d{4}-\d\d-\d\d)(?: (\d\d:\d\d))?/(\d{4}-\d\d-\d\d)(?: (\d\d:\d\d))?")
+LAST = "24:00"
+EXAMPLES = '"mon-fri 08:00-18:00", "daily 22:00-04:00" or "2026-12-24/2026-12-27"'
+MAX_STEPS = 500  # windows that touch each other all week long leave no free moment; a year of steps says so
+
+
+@dataclass(frozen=True, slots=True)
+class Weekly:
+    """On these weekdays (0 is Monday) from `start` to `end` minutes after midnight; an end before the start is on the next day."""
+
+    days: frozenset[int]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dated:
+    """From `start` up to `end`, as wall-clock times without a zone."""
+
+    start: datetime
+    end: datetime
+
+
+Window = Weekly | Dated
+
+
+def parse_window(text: str) -> Window:
+    """Read one window.
+
+    Raises:
+        ValueError: In words for people, with examples.
+    """
+    words = " ".join(text.strip().lower().split())
+    if match := _WEEKLY.fullmatch(words):
+        first, last, start, end = match.groups()
+        begin, finish = _minutes(start), _minutes(end)
+        if begin == finish or begin == 24 * 60:
+            raise ValueError(f'"{text}" is a window of no length; examples: {EXAMPLES}')
+        return Weekly(_days(first, last, text), begin, finish)
+    if match := _DATED.fullmatch(words):
+        start_day, start, end_day, end = match.groups()
+        begin_at = _wall(start_day, start or "00:00")
+        end_at = _wall(end_day, end or LAST)
+        if end_at <= begin_at:
+            raise ValueError(f'"{text}" ends before it begins')
+        return Dated(begin_at, end_at)
+    raise ValueError(f'"{text}" is no window; examples: {EXAMPLES}')
+
+
+def _days(first: str, last: str | None, text: str) -> frozenset[int]:
+    if first == "daily" and last is None:
+        return frozenset(range(7))
+    if first not in DAYS or (last is not None and last not in DAYS):
+        raise ValueError(f'"{text}" names no weekday ({", ".join(DAYS)}, daily)')
+    begin, length = DAYS.index(first), (DAYS.index(last or first) - DAYS.index(first)) % 7
+    return frozenset((begin + offset) % 7 for offset in range(length + 1))
+
+
+def _minutes(text: str) -> int:
+    hour, minute = int(text[:2]), int(text[3:])
+    if minute > 59 or hour > 24 or (hour == 24 and minute):
+        raise ValueError(f'"{text}" is no time of day')
+    return hour * 60 + minute
+
+
+def _wall(day: str, clock: str) -> datetime:
+    return datetime.combine(date.fromisoformat(day), time()) + timedelta(minutes=_minutes(clock))
+
+
+def next_free(at: datetime, windows: Iterable[Window], timezone: str) -> datetime:
+    """Answer the first instant at or after `at` that no window covers, in UTC; `at` itself where windows cover everything."""
+    every = tuple(windows)
+    zone = ZoneInfo(timezone)
+    free = at
+    for _ in range(MAX_STEPS):
+        ends = [end for window in every if (end := _covering_end(free.astimezone(zone), window, zone)) is not None]
+        if not ends:
+            return free.astimezone(UTC)
+        free = max(ends)
+    return at
+
+
+def _covering_end(local: datetime, window: Window, zone: ZoneInfo) -> datetime | None:
+    """Answer when a window that covers `local` ends, or None if it does not cover it."""
+    wall = local.replace(tzinfo=None)
+    if isinstance(window, Dated):
+        spans = [(window.start, window.end)]
+    else:
+        midnight = datetime.combine(wall.date(), time())
+        length = timedelta(minutes=(window.end - window.start) % (24 * 60) or 24 * 60)
+        spans = [
+            (start, start + length)
+            for offset in (-1, 0)  # yesterday's may reach over midnight
+            if (midnight + timedelta(days=offset)).weekday() in window.days
+            and (start := midnight + timedelta(days=offset, minutes=window.start))
+        ]
+    ends = [end.replace(tzinfo=zone).astimezone(UTC) for start, end in spans if start <= wall < end]
+    later = [end for end in ends if end > local.astimezone(UTC)]
+    return max(later, default=None)
