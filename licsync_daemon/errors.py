@@ -53,6 +53,16 @@ class Code(StrEnum):
     REPORT_UNUSABLE_ROWS = "report_unusable_rows"
     EMPTY_USAGE = "empty_usage"
     INCOMPLETE_USAGE = "incomplete_usage"
+    # guards
+    SHRUNK_USAGE = "shrunk_usage"
+    GROWN_USAGE = "grown_usage"
+    BELOW_SEATS = "below_seats"
+    STALE_USAGE = "stale_usage"
+    SERVER_ID_CHANGED = "server_id_changed"
+    SERVER_ID_SHARED = "server_id_shared"
+    HOSTNAME_CHANGED = "hostname_changed"
+    ABOVE_SEATS = "above_seats"
+    AGE_UNKNOWN = "age_unknown"
     # identity
     SERVER_ID_UNKNOWN = "server_id_unknown"
     SERVER_ID_AMBIGUOUS = "server_id_ambiguous"

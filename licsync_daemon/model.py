@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from licsync_daemon.errors import Code
+from licsync_daemon.windows import Window
 
 # ---------------------------------------------------------------- configuration, as plain values
 
@@ -72,6 +73,20 @@ class Schedule:
 
     cron: str
     timezone: str
+    avoid: tuple[Window, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guards:
+    """The thresholds of the guards. A share and a number of accounts must both be exceeded."""
+
+    shrink_share: float = 0.20
+    shrink_accounts: int = 25
+    grow_share: float = 0.50
+    grow_accounts: int = 100
+    missing_share: float = 0.01
+    missing_accounts: int = 10
+    max_usage_age: timedelta = timedelta(days=14)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +99,7 @@ class Instance:
     enabled: bool
     schedule: Schedule
     max_age: timedelta
+    guards: Guards = field(default_factory=Guards)
     source: ReportSource
     delivery: HttpDelivery
 
@@ -208,15 +224,19 @@ class RunState(StrEnum):
     """Where a run is. Open states move on later, by themselves; final ones never change."""
 
     RUNNING = "running"  # a process is at it now
+    HELD = "held"  # open: a guard stopped it; nothing left the machine
     DELIVERED = "delivered"  # open: accepted by the endpoint, the cloud has not confirmed it yet
     CONFIRMED = "confirmed"  # final: delivered by us and read back from the cloud
     FAILED = "failed"  # final: an error with a code; the previous confirmed state stands
     SKIPPED = "skipped"  # final: nothing was to be done; never recorded
     INTERRUPTED = "interrupted"  # final: the process ended in mid-run; the slot is still due
+    SUPERSEDED = "superseded"  # final: a held run, after a newer one took its place
+    REJECTED = "rejected"  # final: a held run, after a person said no
+    EXPIRED = "expired"  # final: a held run that nobody decided on in time
 
     @property
     def is_final(self) -> bool:
-        return self not in {RunState.RUNNING, RunState.DELIVERED}
+        return self not in {RunState.RUNNING, RunState.DELIVERED, RunState.HELD}
 
 
 class Trigger(StrEnum):
@@ -232,6 +252,28 @@ class Notice:
 
     code: Code
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tripped:
+    """A guard that stopped a run: what it saw, as a figure before and after, or as the identity in question."""
+
+    code: Code
+    text: str
+    before: int | None = None
+    after: int | None = None
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """How a usage differs from the last confirmed one, counted over all usable accounts."""
+
+    added: int = 0
+    removed: int = 0
+    address_changed: int = 0
+    suspended: int = 0
+    unsuspended: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,6 +318,10 @@ class Run:
     next_step: str | None = None
     retry_not_before: datetime | None = None  # the far side asked not to be called earlier
     notices: tuple[Notice, ...] = ()
+    tripped: tuple[Tripped, ...] = ()
+    changes: Changes | None = None  # None: there is no earlier confirmed usage to compare with
+    failures: int = 0  # how often this slot has failed so far, this run included; maintenance does not count
+    permanent: bool = False  # the same request would fail again until somebody changes something
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -356,3 +402,34 @@ class Transition:
     at: datetime
     state: RunState
     code: Code | None
+
+
+class Decided(StrEnum):
+    """What a person decided about a run or an instance."""
+
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    ACKNOWLEDGED = "acknowledged"
+    PAUSED = "paused"
+    RESUMED = "resumed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """A person's decision, kept for the history.
+
+    Attributes:
+        run_id: The run it is about; None for a pause.
+        until: When an approval expires, or when a pause ends.
+        used_at: When an approval was used up; it works once.
+    """
+
+    instance: str
+    run_id: str | None
+    what: Decided
+    actor: str
+    at: datetime
+    reason: str
+    ticket: str | None = None
+    until: datetime | None = None
+    used_at: datetime | None = None
