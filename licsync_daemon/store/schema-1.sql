@@ -1,4 +1,5 @@
--- The state file, version 1. Instants are UTC text that sorts by time. Never an address, a person's name, or a token.
+-- The state file as version 1 made it; later files change it in their order. Instants are UTC text that sorts by time. Never an address, a
+-- person's name, or a token.
 
 CREATE TABLE run (
     seq               INTEGER PRIMARY KEY AUTOINCREMENT, -- the order of recording; clocks jump, this does not
