@@ -29,7 +29,9 @@ class Neighbor:
     identity: Identity
 
 
-def guard_usage(counts: UsageCounts, before: Before, guards: Guards, *, newest_activity: datetime | None, now: datetime) -> tuple[Tripped, ...]:
+def guard_usage(
+    counts: UsageCounts, before: Before, guards: Guards, *, newest_activity: datetime | None, now: datetime
+) -> tuple[Tripped, ...]:
     """Answer every guard on the usage itself that trips."""
     tripped: list[Tripped] = []
     if counts.sent == 0:
@@ -41,7 +43,9 @@ def guard_usage(counts: UsageCounts, before: Before, guards: Guards, *, newest_a
     if newest_activity is not None and now - newest_activity > guards.max_usage_age:
         days = (now - newest_activity) // timedelta(days=1)
         limit = guards.max_usage_age // timedelta(days=1)
-        tripped.append(Tripped(Code.STALE_USAGE, f"the newest activity in the report is {days} days old (limit {limit})", before=limit, after=days))
+        tripped.append(
+            Tripped(Code.STALE_USAGE, f"the newest activity in the report is {days} days old (limit {limit})", before=limit, after=days)
+        )
     return tuple(tripped)
 
 

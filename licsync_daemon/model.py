@@ -386,12 +386,14 @@ class InstanceRecord:
     Attributes:
         last_sync: The cloud's date of the newest successful sync seen; age, due and overdue are computed from it.
         seen_at: When we read that.
+        retired_at: Since when it is not configured any more; None while it is.
     """
 
     name: str
     identity: Identity
     last_sync: datetime | None = None
     seen_at: datetime | None = None
+    retired_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

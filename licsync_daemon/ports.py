@@ -1,6 +1,6 @@
 """Every promise between parts. A port's docstrings are the specification of its contract suite in `tests/contract/`."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,6 +8,7 @@ from typing import Protocol
 
 from licsync_daemon.document import UsageDocument
 from licsync_daemon.model import (
+    Decision,
     DeliveryRecord,
     Instance,
     InstanceRecord,
@@ -55,6 +56,7 @@ class Collected:
     version: str | None
     http_only: bool
     counts: UsageCounts
+    newest_activity: datetime | None = None  # of anybody; None where the source does not show it
     notices: tuple[Notice, ...] = ()
 
 
@@ -108,11 +110,23 @@ class StateStore(Protocol):
     """What must outlive the process. Each call is one transaction, durable when it returns.
 
     Every writing method raises `StateUnwritableError` and then has changed nothing.
-    An instance has at most one run that is `running` or `delivered`, and at most one delivery record that is not closed.
+    An instance has at most one run that is `running` or `delivered`, at most one that is `held`, and at most one delivery record that is not closed.
     """
 
-    def save_run(self, run: Run, at: datetime, *, delivery: DeliveryRecord | None = None, identity: InstanceRecord | None = None) -> None:
+    def save_run(
+        self,
+        run: Run,
+        at: datetime,
+        *,
+        delivery: DeliveryRecord | None = None,
+        identity: InstanceRecord | None = None,
+        instead_of: Run | None = None,
+    ) -> None:
         """Insert or replace a run by its id, with its delivery record and what is known of its instance, all or nothing.
+
+        `instead_of` is the held run of the same instance whose place this one takes: it becomes `superseded`, and its approval is used up.
+        When the delivery record is closed as `confirmed`, the digests staged under its key take the place of the confirmed ones; closed
+        in another way, they are dropped.
 
         A new run, or one whose state changed, adds a transition dated `at`. A final run is never changed back: then nothing is written.
         Runs that ended more than 400 days before `at` are dropped.
@@ -120,6 +134,9 @@ class StateStore(Protocol):
 
     def open_run(self, instance: str) -> Run | None:
         """Answer the run of `instance` that is `running` or `delivered`."""
+
+    def held_run(self, instance: str) -> Run | None:
+        """Answer the run of `instance` that a guard holds."""
 
     def run(self, run_id: str) -> Run | None: ...
 
@@ -151,6 +168,24 @@ class StateStore(Protocol):
 
     def seats(self) -> SeatRecord | None:
         """Answer the newest seat totals."""
+
+    def save_decision(self, decision: Decision, *, ends: Run | None = None) -> None:
+        """Add a person's decision to the history, together with the end of the run it is about."""
+
+    def decisions(self, instance: str | None = None, *, limit: int = 100) -> tuple[Decision, ...]:
+        """Answer decisions, newest first."""
+
+    def approval(self, run_id: str) -> Decision | None:
+        """Answer the approval of a run that is not used up, if there is one; whether it has expired is the caller's question."""
+
+    def stage_digests(self, instance: str, key: str, chunks: Iterable[bytes]) -> None:
+        """Keep the digests of a usage under its delivery's key, in the place of what was staged for the instance before."""
+
+    def confirmed_digests(self, instance: str) -> Iterator[bytes] | None:
+        """Yield the digests of the last confirmed usage, chunk by chunk in order; None where there are none."""
+
+    def instances(self) -> tuple[InstanceRecord, ...]:
+        """Answer every instance that is known, retired ones included, by name."""
 
     def changed_elsewhere(self) -> bool:
         """Answer whether another connection has written since the last time this was asked."""

@@ -20,7 +20,7 @@ from licsync_daemon.lock import FileLock, in_words, read_holder, this_process
 from licsync_daemon.store.sqlite import SqliteStore
 
 FILE = "state.db"
-VERSION = 1  # of the schema; `PRAGMA user_version`
+VERSION = 2  # of the schema; `PRAGMA user_version`. `schema-N.sql` leads from version N - 1 to N
 LOCK_WAIT_S = 5.0
 KEEP_DAMAGED = 3
 USER = "licsync"
@@ -97,7 +97,7 @@ def open_state(directory: Path, now: datetime, *, sleep: Callable[[float], None]
             if _condition(path) == "damaged":  # asked again: another process may just have seen to it
                 set_aside = _set_aside(path, now)
             if _condition(path) != "good":
-                _create(path)
+                _migrate(path)
             lock.share()
             return Opened(_store(path, lock, on_failure), set_aside)
         except (OSError, sqlite3.Error) as error:
@@ -122,6 +122,8 @@ def open_for_reading(directory: Path) -> SqliteStore | None:
         condition = _condition(path, read_only=True)
         if condition == "missing":  # or empty: another process is just creating it
             return None
+        if condition == "older":
+            raise StateUnwritableError(f"the state file {path} is of an earlier version; it is migrated when the daemon starts")
         if condition != "good":
             raise StateUnwritableError(f"the state file {path} is damaged; the daemon sets it aside when it starts")
         return SqliteStore(_connect(path, read_only=True))
@@ -151,7 +153,7 @@ def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
 
 
 def _condition(path: Path, *, read_only: bool = False) -> str:
-    """Answer "missing", "damaged" or "good".
+    """Answer "missing", "damaged", "older" or "good".
 
     Raises:
         StateNewerError: It is sound, but its version is not one we know.
@@ -167,8 +169,8 @@ def _condition(path: Path, *, read_only: bool = False) -> str:
                     f"the state file {path} has version {version}, and this program knows up to {VERSION}: install the newer one again"
                 )
             db.execute("BEGIN")  # nobody writes meanwhile
-            sound = db.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok" and version == VERSION and _is_whole(db, path)
-            return "good" if sound else "damaged"
+            sound = db.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok" and version > 0 and _is_whole(db, path)
+            return "damaged" if not sound else "good" if version == VERSION else "older"
         finally:
             db.close()
     except sqlite3.OperationalError:
@@ -183,11 +185,14 @@ def _is_whole(db: sqlite3.Connection, path: Path) -> bool:
     return path.stat().st_size >= pages * size
 
 
-def _create(path: Path) -> None:
-    schema = resources.files("licsync_daemon.store").joinpath("schema.sql").read_text(encoding="utf-8")
+def _migrate(path: Path) -> None:
+    """Bring a new or older file to our version, one version a transaction: a crash leaves a version that is whole."""
     db = _connect(path)
     try:
-        db.executescript(f"BEGIN IMMEDIATE; {schema} PRAGMA user_version = {VERSION}; COMMIT;")
+        found = db.execute("PRAGMA user_version").fetchone()[0]
+        for version in range(found + 1, VERSION + 1):
+            schema = resources.files("licsync_daemon.store").joinpath(f"schema-{version}.sql").read_text(encoding="utf-8")
+            db.executescript(f"BEGIN IMMEDIATE; {schema} PRAGMA user_version = {version}; COMMIT;")
     finally:
         db.close()
 

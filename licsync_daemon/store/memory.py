@@ -1,11 +1,24 @@
 """The state in memory: for dry runs, which record nothing, and for tests. Keeps the contract of the durable one."""
 
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from licsync_daemon.errors import StateUnwritableError
-from licsync_daemon.model import DeliveryRecord, InstanceRecord, Run, RunState, SeatRecord, Transition
+from licsync_daemon.model import (
+    Decided,
+    Decision,
+    DeliveryOutcome,
+    DeliveryRecord,
+    InstanceRecord,
+    Run,
+    RunState,
+    SeatRecord,
+    Transition,
+)
 
 KEEP = timedelta(days=400)
+CONFIRMED = "confirmed"  # the usage that a delivery's staged digests become
 
 
 class MemoryStore:
@@ -17,22 +30,40 @@ class MemoryStore:
         self._deliveries: dict[str, DeliveryRecord] = {}
         self._instances: dict[str, InstanceRecord] = {}
         self._seats: list[SeatRecord] = []
+        self._decisions: list[Decision] = []
+        self._digests: dict[tuple[str, str], list[bytes]] = {}  # by instance and usage
 
-    def save_run(self, run: Run, at: datetime, *, delivery: DeliveryRecord | None = None, identity: InstanceRecord | None = None) -> None:
+    def save_run(
+        self,
+        run: Run,
+        at: datetime,
+        *,
+        delivery: DeliveryRecord | None = None,
+        identity: InstanceRecord | None = None,
+        instead_of: Run | None = None,
+    ) -> None:
         there = self._runs.get(run.run_id)
         if there is not None and there.state.is_final and run.state is not there.state:
             return
-        other = self.open_run(run.instance)
+        if instead_of is not None:
+            self._end(replace(instead_of, state=RunState.SUPERSEDED, ended_at=at), at)
+            used = [replace(one, used_at=at) if self._is_approval(one, instead_of.run_id) else one for one in self._decisions]
+            self._decisions = used
+        other = self.held_run(run.instance) if run.state is RunState.HELD else self.open_run(run.instance)
         if not run.state.is_final and other is not None and other.run_id != run.run_id:
             raise StateUnwritableError(f"{run.instance} has another open run, {other.run_id}")
         if delivery is not None:
             self.save_delivery(delivery)
         if identity is not None:
             self.save_instance(identity)
-        self._runs[run.run_id] = run
         if there is None or there.state is not run.state:
-            self._transitions.append(Transition(run_id=run.run_id, at=at, state=run.state, code=run.code))
+            self._end(run, at)
+        self._runs[run.run_id] = run
         self._forget(at - KEEP)
+
+    def _end(self, run: Run, at: datetime) -> None:
+        self._runs[run.run_id] = run
+        self._transitions.append(Transition(run_id=run.run_id, at=at, state=run.state, code=run.code))
 
     def _forget(self, before: datetime) -> None:
         gone = {run.run_id for run in self._runs.values() if run.ended_at is not None and run.ended_at < before}
@@ -41,7 +72,11 @@ class MemoryStore:
         self._deliveries = {key: one for key, one in self._deliveries.items() if one.closed_at is None or one.closed_at >= before}
 
     def open_run(self, instance: str) -> Run | None:
-        return next((run for run in self._runs.values() if run.instance == instance and not run.state.is_final), None)
+        in_progress = (RunState.RUNNING, RunState.DELIVERED)
+        return next((run for run in self._runs.values() if run.instance == instance and run.state in in_progress), None)
+
+    def held_run(self, instance: str) -> Run | None:
+        return next((run for run in self._runs.values() if run.instance == instance and run.state is RunState.HELD), None)
 
     def run(self, run_id: str) -> Run | None:
         return self._runs.get(run_id)
@@ -62,6 +97,10 @@ class MemoryStore:
         if record.closed_at is None and other is not None and other.key != record.key:
             raise StateUnwritableError(f"{record.instance} has another open delivery record, {other.key}")
         self._deliveries[record.key] = record
+        if record.closed_at is not None:
+            staged = self._digests.pop((record.instance, record.key), None)
+            if staged is not None and record.outcome is DeliveryOutcome.CONFIRMED:
+                self._digests[record.instance, CONFIRMED] = staged
 
     def open_delivery(self, instance: str) -> DeliveryRecord | None:
         return next((one for one in self._deliveries.values() if one.instance == instance and one.closed_at is None), None)
@@ -80,6 +119,33 @@ class MemoryStore:
 
     def seats(self) -> SeatRecord | None:
         return self._seats[-1] if self._seats else None
+
+    def save_decision(self, decision: Decision, *, ends: Run | None = None) -> None:
+        self._decisions.append(decision)
+        if ends is not None:
+            self._end(ends, decision.at)
+
+    def decisions(self, instance: str | None = None, *, limit: int = 100) -> tuple[Decision, ...]:
+        return tuple(one for one in reversed(self._decisions) if instance is None or one.instance == instance)[:limit]
+
+    def approval(self, run_id: str) -> Decision | None:
+        return next((one for one in reversed(self._decisions) if self._is_approval(one, run_id)), None)
+
+    @staticmethod
+    def _is_approval(one: Decision, run_id: str) -> bool:
+        return one.run_id == run_id and one.what is Decided.APPROVED and one.used_at is None
+
+    def stage_digests(self, instance: str, key: str, chunks: Iterable[bytes]) -> None:
+        staged = list(chunks)
+        self._digests = {place: kept for place, kept in self._digests.items() if place[0] != instance or place[1] == CONFIRMED}
+        self._digests[instance, key] = staged
+
+    def confirmed_digests(self, instance: str) -> Iterator[bytes] | None:
+        kept = self._digests.get((instance, CONFIRMED))
+        return iter(kept) if kept else None
+
+    def instances(self) -> tuple[InstanceRecord, ...]:
+        return tuple(self._instances[name] for name in sorted(self._instances))
 
     def changed_elsewhere(self) -> bool:
         return False

@@ -1,7 +1,7 @@
 """Turn our flat values into rows of text and numbers, and back. One field is one column."""
 
 import json
-from dataclasses import fields
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +9,9 @@ from licsync_daemon.errors import Code
 from licsync_daemon.lock import holder_from_json, holder_to_json
 from licsync_daemon.model import (
     Baseline,
+    Changes,
+    Decided,
+    Decision,
     DeliveryOutcome,
     DeliveryRecord,
     Identity,
@@ -19,6 +22,7 @@ from licsync_daemon.model import (
     SeatRecord,
     Transition,
     Trigger,
+    Tripped,
     UsageCounts,
 )
 
@@ -65,6 +69,10 @@ def run_row(run: Run) -> Row:
         "cause": run.cause,
         "next_step": run.next_step,
         "retry_not_before": instant(run.retry_not_before),
+        "tripped": json.dumps([[one.code, one.text, one.before, one.after, one.subject] for one in run.tripped], ensure_ascii=False),
+        "changes": json.dumps(asdict(run.changes)) if run.changes else None,
+        "failures": run.failures,
+        "permanent": int(run.permanent),
         "notices": json.dumps([[notice.code, notice.text] for notice in run.notices], ensure_ascii=False),
     }
 
@@ -94,6 +102,13 @@ def read_run(row: Row) -> Run:
         cause=row["cause"],
         next_step=row["next_step"],
         retry_not_before=read_instant(row["retry_not_before"]),
+        tripped=tuple(
+            Tripped(Code(code), text, before=before, after=after, subject=subject)
+            for code, text, before, after, subject in json.loads(row["tripped"])
+        ),
+        changes=Changes(**json.loads(row["changes"])) if row["changes"] else None,
+        failures=row["failures"],
+        permanent=bool(row["permanent"]),
         notices=tuple(Notice(code=Code(code), text=text) for code, text in json.loads(row["notices"])),
     )
 
@@ -146,6 +161,7 @@ def instance_row(record: InstanceRecord) -> Row:
         "server_id": record.identity.server_id,
         "last_sync": instant(record.last_sync),
         "seen_at": instant(record.seen_at),
+        "retired_at": instant(record.retired_at),
     }
 
 
@@ -155,6 +171,7 @@ def read_instance(row: Row) -> InstanceRecord:
         identity=Identity(hostname=row["hostname"], server_id=row["server_id"]),
         last_sync=read_instant(row["last_sync"]),
         seen_at=read_instant(row["seen_at"]),
+        retired_at=read_instant(row["retired_at"]),
     )
 
 
@@ -169,4 +186,32 @@ def read_seats(row: Row) -> SeatRecord:
 def read_transition(row: Row) -> Transition:
     return Transition(
         run_id=row["run_id"], at=_instant(row["at"]), state=RunState(row["state"]), code=Code(row["code"]) if row["code"] else None
+    )
+
+
+def decision_row(decision: Decision) -> Row:
+    return {
+        "instance": decision.instance,
+        "run_id": decision.run_id,
+        "what": decision.what,
+        "actor": decision.actor,
+        "at": instant(decision.at),
+        "reason": decision.reason,
+        "ticket": decision.ticket,
+        "until": instant(decision.until),
+        "used_at": instant(decision.used_at),
+    }
+
+
+def read_decision(row: Row) -> Decision:
+    return Decision(
+        instance=row["instance"],
+        run_id=row["run_id"],
+        what=Decided(row["what"]),
+        actor=row["actor"],
+        at=_instant(row["at"]),
+        reason=row["reason"],
+        ticket=row["ticket"],
+        until=read_instant(row["until"]),
+        used_at=read_instant(row["used_at"]),
     )

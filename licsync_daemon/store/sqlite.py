@@ -1,14 +1,15 @@
 """The state in one small SQLite file (the durable `StateStore`). What the file is opened with is in `files.py`."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from licsync_daemon.errors import StateUnwritableError
 from licsync_daemon.lock import FileLock
-from licsync_daemon.model import DeliveryRecord, InstanceRecord, Run, RunState, SeatRecord, Transition
+from licsync_daemon.model import Decision, DeliveryOutcome, DeliveryRecord, InstanceRecord, Run, RunState, SeatRecord, Transition
 from licsync_daemon.store import rows
 
 T = TypeVar("T")
@@ -25,22 +26,55 @@ class SqliteStore:
         self._lock = lock
         self._version = self._data_version()
 
-    def save_run(self, run: Run, at: datetime, *, delivery: DeliveryRecord | None = None, identity: InstanceRecord | None = None) -> None:
+    def save_run(
+        self,
+        run: Run,
+        at: datetime,
+        *,
+        delivery: DeliveryRecord | None = None,
+        identity: InstanceRecord | None = None,
+        instead_of: Run | None = None,
+    ) -> None:
         with self._transaction():
             there = self._one(_read_state, "SELECT state FROM run WHERE run_id = ?", run.run_id)
             if there is not None and there.is_final and there is not run.state:
                 return
+            if instead_of is not None:
+                self._end(replace(instead_of, state=RunState.SUPERSEDED, ended_at=at), at)
+                self._db.execute(
+                    "UPDATE decision SET used_at = ? WHERE run_id = ? AND what = 'approved' AND used_at IS NULL",
+                    (rows.instant(at), instead_of.run_id),
+                )
             if delivery is not None:
                 self._put("delivery", "key", rows.delivery_row(delivery))
+                if delivery.closed_at is not None:
+                    self._promote_digests(delivery)
             if identity is not None:
                 self._put("instance", "name", rows.instance_row(identity))
             self._put("run", "run_id", rows.run_row(run))
             if there is not run.state:
-                self._db.execute("INSERT INTO transition VALUES (?, ?, ?, ?)", (run.run_id, rows.instant(at), run.state, run.code))
+                self._transition(run, at)
             before = rows.instant(at - KEEP)
             self._db.execute("DELETE FROM run WHERE ended_at < ?", (before,))
             self._db.execute("DELETE FROM delivery WHERE closed_at < ?", (before,))
             self._db.execute("DELETE FROM seats WHERE read_at < ?", (before,))
+
+    def _end(self, run: Run, at: datetime) -> None:
+        self._put("run", "run_id", rows.run_row(run))
+        self._transition(run, at)
+
+    def _transition(self, run: Run, at: datetime) -> None:
+        self._db.execute("INSERT INTO transition VALUES (?, ?, ?, ?)", (run.run_id, rows.instant(at), run.state, run.code))
+
+    def _promote_digests(self, delivery: DeliveryRecord) -> None:
+        if delivery.outcome is DeliveryOutcome.CONFIRMED:
+            staged = self._db.execute("SELECT 1 FROM digest WHERE instance = ? AND usage = ? LIMIT 1", (delivery.instance, delivery.key))
+            if staged.fetchone():
+                self._db.execute("DELETE FROM digest WHERE instance = ? AND usage = 'confirmed'", (delivery.instance,))
+                self._db.execute(
+                    "UPDATE digest SET usage = 'confirmed' WHERE instance = ? AND usage = ?", (delivery.instance, delivery.key)
+                )
+        self._db.execute("DELETE FROM digest WHERE instance = ? AND usage = ?", (delivery.instance, delivery.key))
 
     def open_run(self, instance: str) -> Run | None:
         return self._one(rows.read_run, "SELECT * FROM run WHERE instance = ? AND state IN ('running', 'delivered')", instance)
@@ -59,9 +93,14 @@ class SqliteStore:
     def transitions(self, run_id: str) -> tuple[Transition, ...]:
         return self._all(rows.read_transition, "SELECT * FROM transition WHERE run_id = ? ORDER BY rowid", run_id)
 
+    def held_run(self, instance: str) -> Run | None:
+        return self._one(rows.read_run, "SELECT * FROM run WHERE instance = ? AND state = 'held'", instance)
+
     def save_delivery(self, record: DeliveryRecord) -> None:
         with self._transaction():
             self._put("delivery", "key", rows.delivery_row(record))
+            if record.closed_at is not None:
+                self._promote_digests(record)
 
     def open_delivery(self, instance: str) -> DeliveryRecord | None:
         return self._one(rows.read_delivery, "SELECT * FROM delivery WHERE instance = ? AND closed_at IS NULL", instance)
@@ -83,6 +122,48 @@ class SqliteStore:
 
     def seats(self) -> SeatRecord | None:
         return self._one(rows.read_seats, "SELECT * FROM seats ORDER BY seq DESC LIMIT 1")
+
+    def save_decision(self, decision: Decision, *, ends: Run | None = None) -> None:
+        with self._transaction():
+            row = rows.decision_row(decision)
+            columns, marks = ", ".join(row), ", ".join(f":{column}" for column in row)
+            self._db.execute(f"INSERT INTO decision ({columns}) VALUES ({marks})", row)  # noqa: S608 - our own names
+            if ends is not None:
+                self._end(ends, decision.at)
+
+    def decisions(self, instance: str | None = None, *, limit: int = 100) -> tuple[Decision, ...]:
+        sql = "SELECT * FROM decision WHERE ?1 IS NULL OR instance = ?1 ORDER BY seq DESC LIMIT ?2"
+        return self._all(rows.read_decision, sql, instance, limit)
+
+    def approval(self, run_id: str) -> Decision | None:
+        sql = "SELECT * FROM decision WHERE run_id = ? AND what = 'approved' AND used_at IS NULL ORDER BY seq DESC LIMIT 1"
+        return self._one(rows.read_decision, sql, run_id)
+
+    def stage_digests(self, instance: str, key: str, chunks: Iterable[bytes]) -> None:
+        with self._transaction():
+            self._db.execute("DELETE FROM digest WHERE instance = ? AND usage != 'confirmed'", (instance,))
+            numbered = ((instance, key, number, chunk) for number, chunk in enumerate(chunks))
+            self._db.executemany("INSERT INTO digest VALUES (?, ?, ?, ?)", numbered)
+
+    def confirmed_digests(self, instance: str) -> Iterator[bytes] | None:
+        with _translated():
+            there = self._db.execute("SELECT 1 FROM digest WHERE instance = ? AND usage = 'confirmed' LIMIT 1", (instance,)).fetchone()
+        return self._chunks(instance) if there else None
+
+    def _chunks(self, instance: str) -> Iterator[bytes]:
+        """Ask for one chunk at a time: no read transaction stays open between two of them."""
+        number = 0
+        while True:
+            with _translated():
+                sql = "SELECT data FROM digest WHERE instance = ? AND usage = 'confirmed' AND chunk = ?"
+                row = self._db.execute(sql, (instance, number)).fetchone()
+            if row is None:
+                return
+            yield row["data"]
+            number += 1
+
+    def instances(self) -> tuple[InstanceRecord, ...]:
+        return self._all(rows.read_instance, "SELECT * FROM instance ORDER BY name")
 
     def changed_elsewhere(self) -> bool:
         before, self._version = self._version, self._data_version()
