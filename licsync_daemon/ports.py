@@ -110,7 +110,8 @@ class StateStore(Protocol):
     """What must outlive the process. Each call is one transaction, durable when it returns.
 
     Every writing method raises `StateUnwritableError` and then has changed nothing.
-    An instance has at most one run that is `running` or `delivered`, at most one that is `held`, and at most one delivery record that is not closed.
+    An instance has at most one run that is `running` or `delivered`, at most one that is `held`, and at most one delivery record that is
+    not closed.
     """
 
     def save_run(

@@ -1,7 +1,7 @@
 """Blackout windows: times in which nothing is started by itself. Pure.
 
-Weekly ones are read on the wall clock of the schedule's zone: "mon 08:00-18:00", "mon-fri 08:00-18:00", "daily 22:00-04:00" (over midnight).
-Dated ones name their ends: "2026-12-24/2026-12-27" (both days whole) or "2026-12-24 18:00/2026-12-27 06:00".
+Weekly ones are read on the wall clock of the schedule's zone: "mon 08:00-18:00", "mon-fri 08:00-18:00", "daily 22:00-04:00" (over
+midnight). Dated ones name their ends: "2026-12-24/2026-12-27" (both days whole) or "2026-12-24 18:00/2026-12-27 06:00".
 """
 
 import re
@@ -48,7 +48,7 @@ def parse_window(text: str) -> Window:
     if match := _WEEKLY.fullmatch(words):
         first, last, start, end = match.groups()
         begin, finish = _minutes(start), _minutes(end)
-        if begin == finish or begin == 24 * 60:
+        if begin in {finish, 24 * 60}:
             raise ValueError(f'"{text}" is a window of no length; examples: {EXAMPLES}')
         return Weekly(_days(first, last, text), begin, finish)
     if match := _DATED.fullmatch(words):
@@ -100,14 +100,10 @@ def _covering_end(local: datetime, window: Window, zone: ZoneInfo) -> datetime |
     if isinstance(window, Dated):
         spans = [(window.start, window.end)]
     else:
-        midnight = datetime.combine(wall.date(), time())
         length = timedelta(minutes=(window.end - window.start) % (24 * 60) or 24 * 60)
-        spans = [
-            (start, start + length)
-            for offset in (-1, 0)  # yesterday's may reach over midnight
-            if (midnight + timedelta(days=offset)).weekday() in window.days
-            and (start := midnight + timedelta(days=offset, minutes=window.start))
-        ]
+        days = [datetime.combine(wall.date(), time()) - timedelta(days=back) for back in (1, 0)]  # yesterday's may reach over midnight
+        starts = [day + timedelta(minutes=window.start) for day in days if day.weekday() in window.days]
+        spans = [(start, start + length) for start in starts]
     ends = [end.replace(tzinfo=zone).astimezone(UTC) for start, end in spans if start <= wall < end]
     later = [end for end in ends if end > local.astimezone(UTC)]
     return max(later, default=None)
