@@ -7,17 +7,21 @@ that does, a time that exists twice runs once. A *slot* is a planned instant, in
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 
 from licsync_daemon.errors import Code
-from licsync_daemon.model import Instance, Run, RunState, Schedule
+from licsync_daemon.model import Decided, Decision, Instance, Run, RunState, Schedule
 from licsync_daemon.readback import next_look
+from licsync_daemon.windows import next_free
 
-RETRY_AFTER = timedelta(hours=1)
+FIRST_RETRY = timedelta(minutes=15)
+RETRY_GROWTH = 1.35  # with the two beside it: 12 attempts within 21 hours, then two a day
+RETRY_CAP = timedelta(hours=12)
+PROBE = timedelta(days=1)  # of what fails for good until somebody changes something
 HONORED = timedelta(days=1)  # of what the far side asks for; counted from the failure, so that it passes
 SETTLE = timedelta(seconds=60)  # after a start, before what was missed is caught up: networks and clocks come up late
 SETTLE_JITTER_S = 300
@@ -27,6 +31,7 @@ CATCH_UP = "catch-up after downtime"
 FIRST = "first sync"
 CONFIRM = "next look for confirmation"
 INTERRUPTED = "carried on after an interruption"
+CHANGED = "tried again after a restart or reload"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,59 +64,127 @@ def slot_after(schedule: Schedule, now: datetime) -> datetime:
     return next(CronSim(schedule.cron, now.astimezone(ZoneInfo(schedule.timezone)))).astimezone(UTC)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What is recorded of an instance, as far as it decides what comes next.
+
+    Attributes:
+        runs: The newest recorded runs, in the order of recording, newest first; enough to hold every run of the current slot.
+        approval: The approval of its held run that is not used up.
+        pause: The newest decision to pause or resume it.
+    """
+
+    runs: Sequence[Run] = ()
+    approval: Decision | None = None
+    pause: Decision | None = None
+
+
 def satisfies(run: Run, slot: datetime, now: datetime) -> bool:
     """Answer whether a run did what `slot` asked for: it was confirmed, and recorded this slot or started between it and now."""
     return run.state is RunState.CONFIRMED and (run.slot == slot or slot <= run.started_at <= now)
 
 
-def next_run(instance: Instance, runs: Sequence[Run], now: datetime, *, up_since: datetime) -> Planned | None:
+def next_run(instance: Instance, recorded: Recorded, now: datetime, *, up_since: datetime, changed_at: datetime) -> Planned | None:
     """Answer what happens next for an instance.
 
     Args:
         instance: With its schedule.
-        runs: Its newest recorded runs, newest first; enough to hold every run of the current slot.
+        recorded: What is known of it.
         now: The time.
         up_since: Since when the daemon is up; a slot before that was missed and is caught up after a settling delay.
+        changed_at: When the configuration was read; what failed for good before is tried again after that.
 
     Returns:
         None for a disabled instance, and while a run is in progress.
     """
     if not instance.enabled:
         return None
-    newest = runs[0] if runs else None
+    newest = next((run for run in recorded.runs if run.state is not RunState.SUPERSEDED), None)
     if newest is not None and newest.state is RunState.RUNNING:
         return None
     if newest is not None and newest.state is RunState.DELIVERED:
         return Planned(next_look(newest.delivered_at or newest.started_at, now), CONFIRM, None, is_look=True)
+    planned = _due(instance, recorded, newest, now, up_since=up_since, changed_at=changed_at)
+    return _allowed(planned, instance, recorded.pause, now)
+
+
+def _due(instance: Instance, recorded: Recorded, newest: Run | None, now: datetime, *, up_since: datetime, changed_at: datetime) -> Planned:
+    """Answer what the schedule and the record ask for, windows and pauses aside."""
     slot = slot_at(instance.schedule, now)
+    following = slot_after(instance.schedule, now)
+    later = Planned(following, _slot_words(instance.schedule), following)
+    approval = recorded.approval
+    if approval is not None and approval.until is not None and approval.until > now:
+        return Planned(max(approval.at, now) if approval.at > now else now, f"approved by {approval.actor}", slot)
+    runs = _believable(recorded.runs, now)
     if any(satisfies(run, slot, now) for run in runs):
-        following = slot_after(instance.schedule, now)
-        return Planned(following, _slot_words(instance.schedule), following)
-    failures = _failures(runs, slot)
-    if failures:
-        last = failures[0]
-        ended = last.ended_at or last.started_at
-        at = ended + RETRY_AFTER
-        if last.retry_not_before is not None:
-            at = max(at, min(last.retry_not_before, ended + HONORED))
-        if ended > now:  # a clock that was once ahead must not silence us
-            at = now
-        return Planned(at, f"retry {len(failures)} after {words(last.code)}", slot)
+        return later
+    if any(run.slot == slot and run.state in STOPPED for run in runs):
+        return later  # a guard held it, and nobody has approved it
+    failed = next((run for run in runs if run.slot == slot and run.state is RunState.FAILED), None)
+    if failed is not None:
+        return _retry(failed, slot, now, settled=up_since + SETTLE + settle_jitter(instance.name), changed_at=changed_at)
     if slot >= up_since:
         return Planned(slot, INTERRUPTED if _interrupted(newest, slot) else _slot_words(instance.schedule), slot)
     settled = up_since + SETTLE + settle_jitter(instance.name)
     return Planned(settled, _missed_reason(newest, slot), slot)
 
 
+STOPPED = frozenset({RunState.HELD, RunState.REJECTED, RunState.EXPIRED})
+
+
+def _believable(runs: Sequence[Run], now: datetime) -> list[Run]:
+    """Leave out runs whose clock was ahead: those that began later than a run that was recorded after them, or than now.
+
+    Without that, a run made while the clock was weeks ahead would satisfy its slot when that comes.
+    """
+    believed, newest_start = [], now
+    for run in runs:
+        if run.started_at <= newest_start:
+            believed.append(run)
+            newest_start = run.started_at
+    return believed
+
+
+def _retry(failed: Run, slot: datetime, now: datetime, *, settled: datetime, changed_at: datetime) -> Planned:
+    """Answer when a failed run is tried again: up the ladder, or after a change where the same would fail again."""
+    ended = failed.ended_at or failed.started_at
+    after = words(failed.code)
+    if failed.permanent:
+        if changed_at > ended:
+            return Planned(max(settled, changed_at) if settled > ended else changed_at, CHANGED, slot)
+        return Planned(ended + PROBE, f"daily probe after {after}", slot)
+    at = ended + retry_wait(max(1, failed.failures), failed.run_id)
+    if failed.retry_not_before is not None:
+        at = max(at, min(failed.retry_not_before, ended + HONORED))
+    return Planned(at, f"retry {max(1, failed.failures)} after {after}", slot)
+
+
+def retry_wait(number: int, key: str) -> timedelta:
+    """Answer how long to wait before the `number`-th retry: 15 minutes, growing by 35 % up to 12 hours, give or take 10 %.
+
+    `key` spreads the retries of a fleet that failed together; the same key gives the same wait.
+    """
+    spread = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") / 2**32
+    grown = FIRST_RETRY * RETRY_GROWTH ** min(number - 1, 100)
+    return min(RETRY_CAP, grown) * (0.9 + 0.2 * spread)
+
+
+def _allowed(planned: Planned, instance: Instance, pause: Decision | None, now: datetime) -> Planned:
+    """Move what is planned out of pauses and blackout windows, and say so."""
+    at, reason = max(planned.at, now) if planned.at < now else planned.at, planned.reason
+    if pause is not None and pause.what is Decided.PAUSED and pause.until is not None and pause.until > at:
+        at, reason = pause.until, f"{reason}, paused until then: {pause.reason}"
+    free = next_free(at, instance.schedule.avoid, instance.schedule.timezone)
+    if free != at:
+        at, reason = free, f"{reason}, after a blackout window"
+    return replace(planned, at=at, reason=reason) if (at, reason) != (planned.at, planned.reason) else planned
+
+
 def _slot_words(schedule: Schedule) -> str:
     _, _, day, month, weekday = schedule.cron.split()
     weekly = (day, month) == ("*", "*") and re.fullmatch(r"\w+", weekday)
     return "weekly slot" if weekly else "planned slot"
-
-
-def _failures(runs: Sequence[Run], slot: datetime) -> list[Run]:
-    """Answer the failed runs of a slot, newest first."""
-    return [run for run in runs if run.slot == slot and run.state is RunState.FAILED]
 
 
 def _interrupted(newest: Run | None, slot: datetime) -> bool:
