@@ -24,16 +24,12 @@ from licsync_daemon.model import (
     Holder,
     Identity,
     Instance,
-    InstanceRecord,
     Run,
     RunState,
-    SeatRecord,
-    SyncStatus,
     Trigger,
-    Upload,
 )
 from licsync_daemon.ports import Adapters, Clock, CloudReader, Collected, Delivery, StateStore
-from licsync_daemon.readback import Confirmed, Refuted, Waiting, baseline_of, entry_of, judge, must_wait_s, server_id_of
+from licsync_daemon.readback import Confirmed, Refuted, baseline_of, judge, must_wait_s, server_id_of
 from licsync_daemon.spool import AccountSpool
 
 log = structlog.get_logger()
@@ -232,6 +228,10 @@ class Runner:
         self.store.save_delivery(record)
         return record
 
+    async def look(self, instances: Iterable[Instance]) -> list[Run]:
+        """Ask the cloud once and settle every delivered run among `instances`, whose locks the caller holds. Answers those runs."""
+        return await look(self, instances)
+
     async def _send(self, journal: Journal, record: DeliveryRecord, document: UsageDocument, delivery: Delivery) -> None:
         try:
             upload_id = await delivery.send(document, record.key)
@@ -242,94 +242,6 @@ class Runner:
             raise
         journal.delivered(record, upload_id)
 
-    async def look(self, instances: Iterable[Instance]) -> list[Run]:
-        """Ask the cloud once and settle every delivered run among `instances`, whose locks the caller holds. Answers those runs.
-
-        A cloud or an endpoint that cannot be read leaves a run `delivered`, until its `confirm_timeout` has passed.
-        """
-        delivered = [
-            (instance, run, record)
-            for instance in instances
-            if (run := self.store.open_run(instance.name)) is not None
-            and run.state is RunState.DELIVERED
-            and (record := self.store.open_delivery(instance.name)) is not None
-        ]
-        if not delivered:
-            return []
-        seen: list[Run] = []
-        journals = [Journal(self.store, self.clock, run, self.observe) for _, run, _ in delivered]
-        async with AsyncExitStack() as stack:
-            status: SyncStatus | RunError
-            try:
-                cloud = await stack.enter_async_context(self.adapters.cloud(journals[0]))
-                status = await cloud.sync_status()
-            except RunError as error:
-                status = error
-            for journal, (instance, _, record) in zip(journals, delivered, strict=True):
-                with structlog.contextvars.bound_contextvars(run_id=journal.run.run_id, instance=instance.name):
-                    await self._look_at(instance, journal, record, status)
-                    seen.append(journal.run)
-            if any(run.state is RunState.CONFIRMED for run in seen) and not isinstance(status, RunError):
-                await self._read_seats(cloud)
-        return seen
-
-    async def _look_at(self, instance: Instance, journal: Journal, record: DeliveryRecord, status: SyncStatus | RunError) -> None:
-        now = self.clock.now()
-        try:
-            if isinstance(status, RunError):
-                raise status
-            async with self.adapters.delivery(instance, journal) as delivery:
-                upload = await delivery.ask(record.upload_id) if record.upload_id else Upload(state=None)
-            verdict = judge(record, upload, status)
-            why = verdict.why if isinstance(verdict, Waiting) else ""
-        except RunError as error:
-            verdict, why = Waiting(error.cause), error.cause
-            log.warning("run.look_failed", code=error.code, cause=error.cause)
-        match verdict:
-            case Confirmed(last_sync=last_sync):
-                assert isinstance(status, SyncStatus)
-                journal.confirmed(record, last_sync, _instance_record(instance, record.identity, status, now))
-            case Refuted(outcome=outcome, code=code, cause=cause, next_step=next_step):
-                journal.failed(RunError(code, cause, next_step), replace(record, closed_at=now, outcome=outcome))
-            case Waiting() if is_overdue(record, instance, now):
-                journal.failed(
-                    RunError(
-                        Code.NOT_CONFIRMED,
-                        f"the upload was accepted, but the cloud did not confirm it in time: {why}",
-                        "look at the enterprise's Licensing page for this server's last sync; the usage is sent anew with the next run",
-                    ),
-                    replace(record, closed_at=now, outcome=DeliveryOutcome.NOT_CONFIRMED),
-                )
-            case Waiting():
-                journal.note_wait(why)
-
-    async def _read_seats(self, cloud: CloudReader) -> None:
-        """Record the account's seat totals; a failure is only told, the runs are confirmed all the same."""
-        try:
-            totals = await cloud.seats()
-            self.store.save_seats(SeatRecord(read_at=self.clock.now(), consumed=totals.consumed, purchased=totals.purchased))
-        except (RunError, StateUnwritableError) as error:
-            log.warning("seats.not_read", cause=str(error))
-
 
 def _unwritable(cause: str) -> RunError:
     return RunError(Code.STATE_UNWRITABLE, cause, "free the disk or mend its rights; it is tried again")
-
-
-def is_overdue(record: DeliveryRecord, instance: Instance, now: datetime) -> bool:
-    """Answer whether an accepted delivery has waited too long; a clock that was set back by more than that counts as well."""
-    return record.accepted_at is not None and abs(now - record.accepted_at) >= instance.delivery.confirm_timeout
-
-
-def _instance_record(
-    instance: Instance, identity: Identity, status: SyncStatus, now: datetime, before: InstanceRecord | None = None
-) -> InstanceRecord:
-    """Answer what to remember of an instance after reading the cloud: its newest *successful* sync."""
-    entry = entry_of(identity, status)
-    date = entry.date if entry is not None and entry.status == "success" and not entry.error else None
-    return InstanceRecord(
-        name=instance.name,
-        identity=identity,
-        last_sync=date or (before.last_sync if before else None),
-        seen_at=now,
-    )

@@ -1,0 +1,131 @@
+"""The look that settles what was delivered: one question to the cloud for all instances, then each upload's own state.
+
+Talks to ports only. The caller holds the locks of the instances.
+"""
+
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import datetime
+from typing import Protocol
+
+import structlog
+
+from licsync_daemon.errors import Code, RunError, StateUnwritableError
+from licsync_daemon.journal import Journal, Observer
+from licsync_daemon.model import (
+    DeliveryOutcome,
+    DeliveryRecord,
+    Identity,
+    Instance,
+    InstanceRecord,
+    Run,
+    RunState,
+    SeatRecord,
+    SyncStatus,
+    Upload,
+)
+from licsync_daemon.ports import Adapters, Clock, CloudReader, StateStore
+from licsync_daemon.readback import Confirmed, Refuted, Waiting, entry_of, judge
+
+log = structlog.get_logger()
+
+
+class Far(Protocol):
+    """What a look works with; a `Runner` is one."""
+
+    store: StateStore
+    adapters: Adapters
+    clock: Clock
+    observe: Observer
+
+
+async def look(far: Far, instances: Iterable[Instance]) -> list[Run]:
+    """Ask the cloud once and settle every delivered run among `instances`, whose locks the caller holds. Answers those runs.
+
+    A cloud or an endpoint that cannot be read leaves a run `delivered`, until its `confirm_timeout` has passed.
+    """
+    delivered = [
+        (instance, run, record)
+        for instance in instances
+        if (run := far.store.open_run(instance.name)) is not None
+        and run.state is RunState.DELIVERED
+        and (record := far.store.open_delivery(instance.name)) is not None
+    ]
+    if not delivered:
+        return []
+    seen: list[Run] = []
+    journals = [Journal(far.store, far.clock, run, far.observe) for _, run, _ in delivered]
+    async with AsyncExitStack() as stack:
+        status: SyncStatus | RunError
+        try:
+            cloud = await stack.enter_async_context(far.adapters.cloud(journals[0]))
+            status = await cloud.sync_status()
+        except RunError as error:
+            status = error
+        for journal, (instance, _, record) in zip(journals, delivered, strict=True):
+            with structlog.contextvars.bound_contextvars(run_id=journal.run.run_id, instance=instance.name):
+                await _look_at(far, instance, journal, record, status)
+                seen.append(journal.run)
+        if any(run.state is RunState.CONFIRMED for run in seen) and not isinstance(status, RunError):
+            await _read_seats(far, cloud)
+    return seen
+
+
+async def _look_at(far: Far, instance: Instance, journal: Journal, record: DeliveryRecord, status: SyncStatus | RunError) -> None:
+    now = far.clock.now()
+    try:
+        if isinstance(status, RunError):
+            raise status
+        async with far.adapters.delivery(instance, journal) as delivery:
+            upload = await delivery.ask(record.upload_id) if record.upload_id else Upload(state=None)
+        verdict = judge(record, upload, status)
+        why = verdict.why if isinstance(verdict, Waiting) else ""
+    except RunError as error:
+        verdict, why = Waiting(error.cause), error.cause
+        log.warning("run.look_failed", code=error.code, cause=error.cause)
+    match verdict:
+        case Confirmed(last_sync=last_sync):
+            assert isinstance(status, SyncStatus)
+            journal.confirmed(record, last_sync, instance_record(instance, record.identity, status, now))
+        case Refuted(outcome=outcome, code=code, cause=cause, next_step=next_step):
+            journal.failed(RunError(code, cause, next_step), replace(record, closed_at=now, outcome=outcome))
+        case Waiting() if is_overdue(record, instance, now):
+            journal.failed(
+                RunError(
+                    Code.NOT_CONFIRMED,
+                    f"the upload was accepted, but the cloud did not confirm it in time: {why}",
+                    "look at the enterprise's Licensing page for this server's last sync; the usage is sent anew with the next run",
+                ),
+                replace(record, closed_at=now, outcome=DeliveryOutcome.NOT_CONFIRMED),
+            )
+        case Waiting():
+            journal.note_wait(why)
+
+
+async def _read_seats(far: Far, cloud: CloudReader) -> None:
+    """Record the account's seat totals; a failure is only told, the runs are confirmed all the same."""
+    try:
+        totals = await cloud.seats()
+        far.store.save_seats(SeatRecord(read_at=far.clock.now(), consumed=totals.consumed, purchased=totals.purchased))
+    except (RunError, StateUnwritableError) as error:
+        log.warning("seats.not_read", cause=str(error))
+
+
+def is_overdue(record: DeliveryRecord, instance: Instance, now: datetime) -> bool:
+    """Answer whether an accepted delivery has waited too long; a clock that was set back by more than that counts as well."""
+    return record.accepted_at is not None and abs(now - record.accepted_at) >= instance.delivery.confirm_timeout
+
+
+def instance_record(
+    instance: Instance, identity: Identity, status: SyncStatus, now: datetime, before: InstanceRecord | None = None
+) -> InstanceRecord:
+    """Answer what to remember of an instance after reading the cloud: its newest *successful* sync."""
+    entry = entry_of(identity, status)
+    date = entry.date if entry is not None and entry.status == "success" and not entry.error else None
+    return InstanceRecord(
+        name=instance.name,
+        identity=identity,
+        last_sync=date or (before.last_sync if before else None),
+        seen_at=now,
+    )
