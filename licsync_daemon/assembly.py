@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 
 from licsync_daemon.adapters import NetworkAdapters
-from licsync_daemon.credentials import Credentials
+from licsync_daemon.credentials import DIGEST_KEY, Credentials
 from licsync_daemon.errors import Code
 from licsync_daemon.fleet import InstanceLocks
 from licsync_daemon.journal import Observer, ignore
@@ -18,7 +18,7 @@ from licsync_daemon.lock import this_process
 from licsync_daemon.model import Config
 from licsync_daemon.ports import Clock, StateStore
 from licsync_daemon.run import Runner
-from licsync_daemon.store.files import open_state, prepare_state_dir
+from licsync_daemon.store.files import open_for_reading, open_state, own_digest_key, prepare_state_dir
 from licsync_daemon.store.memory import MemoryStore
 
 log = structlog.get_logger()
@@ -53,19 +53,44 @@ def recording(config: Config, clock: Clock, environ: Mapping[str, str], observe:
             next_step="nothing is known of earlier runs: every instance is due once",
         )
     try:
-        yield _parts(config, clock, environ, store=opened.store, spool_dir=config.state_dir, observe=observe)
+        credentials = Credentials(config.credentials_dir, environ)
+        key = credentials.optional_line(DIGEST_KEY)
+        runner = Runner(
+            store=opened.store,
+            adapters=NetworkAdapters(config.cloud, credentials, clock),
+            clock=clock,
+            spool_dir=config.state_dir,
+            holder=this_process(clock.now()),
+            digest_key=key.encode() if key is not None else own_digest_key(config.state_dir),
+            fleet=config.instances,
+            observe=observe,
+        )
+        yield Parts(config, opened.store, runner, InstanceLocks(config.state_dir, clock), clock)
     finally:
         opened.store.close()
 
 
-def unrecorded(config: Config, clock: Clock, environ: Mapping[str, str], observe: Observer = ignore) -> Parts:
-    """Answer parts that send and record nothing lasting, for `--dry-run` and `payload`."""
+@contextmanager
+def unrecorded(config: Config, clock: Clock, environ: Mapping[str, str], observe: Observer = ignore) -> Iterator[Parts]:
+    """Yield parts that send and record nothing lasting, for `--dry-run` and `payload`; they compare with what is recorded."""
     writable = config.state_dir.is_dir() and os.access(config.state_dir, os.W_OK)
-    spool_dir = config.state_dir if writable else Path(tempfile.gettempdir())
-    return _parts(config, clock, environ, store=MemoryStore(), spool_dir=spool_dir, observe=observe)
-
-
-def _parts(config: Config, clock: Clock, environ: Mapping[str, str], *, store: StateStore, spool_dir: Path, observe: Observer) -> Parts:
-    adapters = NetworkAdapters(config.cloud, Credentials(config.credentials_dir, environ), clock)
-    runner = Runner(store=store, adapters=adapters, clock=clock, spool_dir=spool_dir, holder=this_process(clock.now()), observe=observe)
-    return Parts(config, store, runner, InstanceLocks(config.state_dir, clock), clock)
+    history = open_for_reading(config.state_dir)
+    try:
+        credentials = Credentials(config.credentials_dir, environ)
+        key = credentials.optional_line(DIGEST_KEY)
+        store = MemoryStore()
+        runner = Runner(
+            store=store,
+            adapters=NetworkAdapters(config.cloud, credentials, clock),
+            clock=clock,
+            spool_dir=config.state_dir if writable else Path(tempfile.gettempdir()),
+            holder=this_process(clock.now()),
+            digest_key=key.encode() if key is not None else own_digest_key(config.state_dir, create=False),
+            fleet=config.instances,
+            observe=observe,
+            history=history,
+        )
+        yield Parts(config, store, runner, InstanceLocks(config.state_dir, clock), clock)
+    finally:
+        if history is not None:
+            history.close()

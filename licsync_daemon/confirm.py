@@ -34,10 +34,14 @@ log = structlog.get_logger()
 class Far(Protocol):
     """What a look works with; a `Runner` is one."""
 
-    store: StateStore
-    adapters: Adapters
-    clock: Clock
-    observe: Observer
+    @property
+    def store(self) -> StateStore: ...
+    @property
+    def adapters(self) -> Adapters: ...
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def observe(self) -> Observer: ...
 
 
 async def look(far: Far, instances: Iterable[Instance]) -> list[Run]:

@@ -16,6 +16,7 @@ from licsync_daemon.errors import Code, Problem, RunError
 from licsync_daemon.model import Config, Destination
 
 MAX_BYTES = 16 * 1024  # twice the longest token that is allowed
+DIGEST_KEY = ("digest_key",)  # keys the digests of accounts; without it a file of the state directory does
 PREFIX = "LICSYNC_"
 SYSTEMD_PREFIX = "licsync_"  # `LoadCredential=licsync:DIR` delivers DIR/NAME as licsync_NAME
 
@@ -184,7 +185,7 @@ def expected_credentials(config: Config) -> tuple[Expected, ...]:
             Expected(names=delivery.token, kind=Kind.DELIVERY_TOKEN, required=instance.enabled),
             *_proxy_auth(delivery),
         ]
-    return tuple(expected)
+    return (*expected, Expected(names=DIGEST_KEY, kind=Kind.LINE, required=False))
 
 
 def _proxy_auth(at: Destination) -> Iterator[Expected]:

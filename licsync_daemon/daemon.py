@@ -18,6 +18,7 @@ from licsync_daemon.fleet import InstanceLocks
 from licsync_daemon.lock import FileLock
 from licsync_daemon.model import Config, Instance, RunState, Trigger
 from licsync_daemon.ports import Clock
+from licsync_daemon.recorded import recorded
 from licsync_daemon.run import Runner
 from licsync_daemon.schedule import LOCKED_AGAIN, Planned, next_run
 from licsync_daemon.systemd import Notifier
@@ -27,7 +28,6 @@ log = structlog.get_logger()
 HEARTBEAT_S = 30.0
 SOONEST = timedelta(seconds=1)  # a date trigger that answers the past hangs APScheduler 3
 DRAIN_S = 5.0
-RUNS_READ = 60  # of an instance, newest first: more than one slot can hold
 
 
 class Daemon:
@@ -40,7 +40,7 @@ class Daemon:
         self._clock = clock
         self._lock = lock
         self._notifier = notifier
-        self._up_since = clock.now()
+        self._up_since = self._changed_at = clock.now()
         self._limit = asyncio.Semaphore(config.max_concurrent_runs)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._scheduler = AsyncIOScheduler(timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1})
@@ -82,8 +82,8 @@ class Daemon:
         return f"next: {first.id} at {first.next_run_time:%Y-%m-%d %H:%M:%S} UTC" if first else "nothing planned"
 
     def _planned(self, instance: Instance) -> Planned | None:
-        runs = self._runner.store.runs(instance.name, limit=RUNS_READ)
-        return next_run(instance, runs, self._clock.now(), up_since=self._up_since)
+        known = recorded(self._runner.store, instance.name)
+        return next_run(instance, known, self._clock.now(), up_since=self._up_since, changed_at=self._changed_at)
 
     def _plan(self, instance: Instance, *, not_before: datetime | None = None) -> None:
         """Set the instance's alarm to its next planned instant. Without one (disabled, or running elsewhere) the heartbeat asks again."""
@@ -123,6 +123,7 @@ class Daemon:
                     return
                 with lock:
                     self._runner.close_stale(instance.name)
+                    self._runner.expire(instance.name)
                     planned = self._planned(instance)  # the alarm may be old: the state says what is due
                     if planned is None or (planned.at > self._clock.now() + SOONEST and not planned.is_look):
                         return

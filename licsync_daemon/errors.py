@@ -81,6 +81,27 @@ class Code(StrEnum):
     INTERNAL = "internal"
 
 
+#: What fails again until somebody changes something: it waits for a restart, a reload, `--run-now`, or one probe a day.
+PERMANENT = frozenset(
+    {
+        Code.CREDENTIAL_MISSING,
+        Code.CREDENTIAL_MALFORMED,
+        Code.TLS_FAILED,
+        Code.REDIRECT_REFUSED,
+        Code.UNAUTHORIZED,
+        Code.FORBIDDEN,
+        Code.NOT_FOUND,
+        Code.API_VERSION_RETIRED,
+        Code.REJECTED,
+        Code.REPORT_HEADER_CHANGED,
+        Code.SERVER_ID_UNKNOWN,
+        Code.SERVER_ID_AMBIGUOUS,
+        Code.UPLOAD_TOO_LARGE,
+        Code.UPLOAD_REFUSED,
+    }
+)
+
+
 class LicsyncError(Exception):
     """Base of everything this program raises on purpose."""
 

@@ -1,14 +1,14 @@
 """The record of one run while it happens: every step goes to the state at once, and every end is logged once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import structlog
 
-from licsync_daemon.errors import RemoteError, RunError, StateUnwritableError
-from licsync_daemon.model import DeliveryOutcome, DeliveryRecord, InstanceRecord, Run, RunState
+from licsync_daemon.errors import PERMANENT, Code, RemoteError, RunError, StateUnwritableError
+from licsync_daemon.model import DeliveryOutcome, DeliveryRecord, InstanceRecord, Run, RunState, Tripped
 from licsync_daemon.ports import Clock, Collected, StateStore
 
 log = structlog.get_logger()
@@ -31,10 +31,17 @@ class Journal:
         self._observe = observe
         self.run = run
 
-    def update(self, *, delivery: DeliveryRecord | None = None, identity: InstanceRecord | None = None, **changes: Any) -> None:
+    def update(
+        self,
+        *,
+        delivery: DeliveryRecord | None = None,
+        identity: InstanceRecord | None = None,
+        instead_of: Run | None = None,
+        **changes: Any,
+    ) -> None:
         """Change fields of the run and store it, together with what else belongs to the same moment."""
         changed = replace(self.run, **changes)
-        self._store.save_run(changed, self._clock.now(), delivery=delivery, identity=identity)
+        self._store.save_run(changed, self._clock.now(), delivery=delivery, identity=identity, instead_of=instead_of)
         self.run = changed
         self._observe(changed)
 
@@ -70,6 +77,23 @@ class Journal:
             unusable=collected.counts.unusable,
             version=collected.version,
         )
+
+    def held(self, tripped: Sequence[Tripped], *, instead_of: Run | None) -> None:
+        """A guard stopped it; nothing left the machine. It takes the place of an earlier held run."""
+        first = tripped[0]
+        more = f" (and {len(tripped) - 1} more)" if len(tripped) > 1 else ""
+        self.update(
+            instead_of=instead_of,
+            state=RunState.HELD,
+            phase="held by a guard",
+            tripped=tuple(tripped),
+            code=first.code,
+            cause=f"{first.text}{more}",
+            next_step=f'if that is right: licsync-daemon approve {self.run.run_id} --reason "…"',
+            waiting_for=None,
+            waiting_until=None,
+        )
+        log.warning("run.held", codes=[one.code for one in tripped], causes=[one.text for one in tripped])
 
     def delivered(self, record: DeliveryRecord, upload_id: str) -> None:
         """The endpoint took it: from here on the run belongs to no process."""
@@ -109,6 +133,8 @@ class Journal:
         failed = replace(
             self.run,
             state=RunState.FAILED,
+            failures=self.run.failures + (error.code is not Code.MAINTENANCE),
+            permanent=error.code in PERMANENT,
             ended_at=now,
             code=error.code,
             cause=error.cause,

@@ -15,12 +15,13 @@ class Exit(IntEnum):
     USAGE = 2
     SOME_FAILED = 3
     ALL_FAILED = 4
+    HELD = 5
     OPEN = 6
     LOCKED = 11
 
 
 def exit_code(results: Iterable[Result], *, named: bool) -> Exit:
-    """Answer the exit code of `--run-now`. With several at once: 11, 4, 3, 6, 0.
+    """Answer the exit code of `--run-now`. With several at once: 11, 4, 3, 5, 6, 0.
 
     Args:
         results: One for each instance that was asked for.
@@ -32,6 +33,8 @@ def exit_code(results: Iterable[Result], *, named: bool) -> Exit:
         return Exit.LOCKED
     if failed:
         return Exit.ALL_FAILED if len(failed) == len(every) else Exit.SOME_FAILED
+    if any(result.run is not None and result.run.state is RunState.HELD for result in every):
+        return Exit.HELD
     if any(result.run is None or result.run.state is not RunState.CONFIRMED for result in every):
         return Exit.OPEN
     return Exit.OK

@@ -15,24 +15,47 @@ from pathlib import Path
 import structlog
 
 from licsync_daemon.check import check_usage
+from licsync_daemon.confirm import instance_record, is_overdue, look
+from licsync_daemon.digests import compare, digest_of, pack, unpack
 from licsync_daemon.document import UsageDocument, write_document
 from licsync_daemon.errors import Code, RemoteError, RunError, StateUnwritableError
+from licsync_daemon.guard import Before, Neighbor, beyond_approval, guard_identity, guard_usage, notices
 from licsync_daemon.journal import Journal, Observer, ignore
 from licsync_daemon.model import (
+    Changes,
+    Decision,
     DeliveryOutcome,
     DeliveryRecord,
     Holder,
     Identity,
     Instance,
+    InstanceRecord,
     Run,
     RunState,
+    SyncStatus,
     Trigger,
+    Tripped,
 )
 from licsync_daemon.ports import Adapters, Clock, CloudReader, Collected, Delivery, StateStore
 from licsync_daemon.readback import Confirmed, Refuted, baseline_of, judge, must_wait_s, server_id_of
 from licsync_daemon.spool import AccountSpool
 
 log = structlog.get_logger()
+
+
+APPROVAL_LASTS = timedelta(days=7)
+RUNS_READ = 60  # newest first; the failures of one slot are among them
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A collection that is ready to be sent, as far as the guards let it."""
+
+    identity: Identity
+    spool: AccountSpool
+    document: UsageDocument
+    status: SyncStatus
+    tripped: tuple[Tripped, ...]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,6 +68,9 @@ class Runner:
         clock: Time.
         spool_dir: Where a run's unlinked files lie.
         holder: Who we are, for the run's row.
+        digest_key: Keys the digests of accounts.
+        fleet: Every configured instance: the guards look for two with one identity.
+        history: Where earlier usage is read from, if not from `store`: a dry run records nothing and still compares.
         observe: Hears of every change of a run, for progress on a terminal.
     """
 
@@ -53,7 +79,15 @@ class Runner:
     clock: Clock
     spool_dir: Path
     holder: Holder
+    digest_key: bytes
+    fleet: tuple[Instance, ...] = ()
     observe: Observer = ignore
+    history: StateStore | None = None
+
+    @property
+    def known(self) -> StateStore:
+        """Where earlier usage is read from."""
+        return self.history if self.history is not None else self.store
 
     async def run(self, instance: Instance, *, trigger: Trigger, reason: str, slot: datetime | None) -> Run:
         """Make one run and answer how it ended: `delivered`, `confirmed` (an earlier delivery turned out to have arrived) or `failed`.
@@ -86,6 +120,8 @@ class Runner:
             return Journal(self.store, self.clock, self._new(instance, trigger, reason, slot), self.observe).failed(_unwritable(cause))
 
     def _new(self, instance: Instance, trigger: Trigger, reason: str, slot: datetime | None) -> Run:
+        runs = self.store.runs(instance.name, limit=RUNS_READ)
+        failed = next((run for run in runs if run.slot == slot and run.state is RunState.FAILED), None)
         return Run(
             run_id=secrets.token_hex(6),
             instance=instance.name,
@@ -94,6 +130,7 @@ class Runner:
             slot=slot,
             started_at=self.clock.now(),
             holder=self.holder,
+            failures=failed.failures if failed is not None else 0,
         )
 
     def close_stale(self, name: str) -> None:
@@ -104,16 +141,19 @@ class Runner:
             self.store.save_run(replace(stale, state=RunState.INTERRUPTED, ended_at=now, waiting_for=None, waiting_until=None), now)
             log.warning("run.interrupted", run_id=stale.run_id, instance=name)
 
-    async def preview(self, instance: Instance, journal: Journal, stack: AsyncExitStack) -> tuple[Collected, UsageDocument]:
-        """Collect, check and build the document without sending or recording anything. `stack` closes the document."""
+    def expire(self, name: str) -> None:
+        """End a held run that nobody decided on within 7 days."""
+        held, now = self.store.held_run(name), self.clock.now()
+        if held is not None and now - held.started_at > APPROVAL_LASTS and self._approval_of(held) is None:
+            self.store.save_run(replace(held, state=RunState.EXPIRED, ended_at=now), now)
+            log.warning("run.expired", run_id=held.run_id, instance=name)
+
+    async def preview(self, instance: Instance, journal: Journal, stack: AsyncExitStack) -> UsageDocument:
+        """Collect, check, compare and guard without sending or recording anything. `stack` closes the document."""
         cloud = await stack.enter_async_context(self.adapters.cloud(journal))
-        source = await stack.enter_async_context(self.adapters.source(instance, journal))
-        identity = await self._identity(instance, cloud)
-        spool = stack.enter_context(AccountSpool(self.spool_dir))
-        collected = await source.collect(spool)
-        journal.collected(collected)
-        check_usage(collected.counts)
-        return collected, stack.enter_context(self._document(identity, collected, spool))
+        prepared = await self._prepare(instance, journal, stack, cloud)
+        journal.update(tripped=prepared.tripped)
+        return prepared.document
 
     async def _steps(self, instance: Instance, journal: Journal) -> None:
         async with AsyncExitStack() as stack:
@@ -126,18 +166,64 @@ class Runner:
                 if journal.run.state.is_final:
                     return
             journal.update(phase="collecting")
-            identity = await self._identity(instance, cloud)
-            spool = stack.enter_context(AccountSpool(self.spool_dir))
-            source = await stack.enter_async_context(self.adapters.source(instance, journal))
-            collected = await source.collect(spool)
-            journal.collected(collected)
-            journal.update(phase="checking")
-            check_usage(collected.counts)
-            document = stack.enter_context(self._document(identity, collected, spool))
-            journal.update(phase="reading the baseline", content_hash=document.content_hash)
-            record = await self._record(instance, journal, record, identity=identity, document=document, cloud=cloud)
+            prepared = await self._prepare(instance, journal, stack, cloud)
+            held = self.store.held_run(instance.name)
+            if not self._may_pass(prepared, held):
+                journal.held(prepared.tripped, instead_of=held)
+                return
+            record = await self._record(instance, journal, record, prepared, held)
             journal.update(phase="delivering")
-            await self._send(journal, record, document, delivery)
+            await self._send(journal, record, prepared.document, delivery)
+
+    async def _prepare(self, instance: Instance, journal: Journal, stack: AsyncExitStack, cloud: CloudReader) -> Prepared:
+        """Collect an instance's usage and say what the guards think of it; nothing is sent. `stack` closes what was opened."""
+        identity = await self._identity(instance, cloud)
+        spool = stack.enter_context(AccountSpool(self.spool_dir))
+        source = await stack.enter_async_context(self.adapters.source(instance, journal))
+        collected = await source.collect(spool)
+        journal.collected(collected)
+        journal.update(phase="checking")
+        check_usage(collected.counts)
+        document = stack.enter_context(self._document(identity, collected, spool))
+        journal.update(phase="comparing", content_hash=document.content_hash, changes=self._changes(instance.name, spool))
+        status = await cloud.sync_status()
+        journal.update(notices=journal.run.notices + notices(collected.counts, collected.newest_activity))
+        tripped = self._tripped(instance, identity, collected, status)
+        return Prepared(identity, spool, document, status, tripped)
+
+    def _changes(self, name: str, spool: AccountSpool) -> Changes | None:
+        before = self.known.confirmed_digests(name)
+        if before is None:
+            return None
+        return compare(unpack(before), (digest_of(account, self.digest_key) for account in spool.everyone()))
+
+    def _tripped(self, instance: Instance, identity: Identity, collected: Collected, status: SyncStatus) -> tuple[Tripped, ...]:
+        confirmed = self.known.last_run(instance.name, confirmed=True)
+        remembered = self.known.instance(instance.name)
+        before = Before(
+            sent=confirmed.counts.sent if confirmed is not None else None, identity=remembered.identity if remembered is not None else None
+        )
+        neighbors = [
+            Neighbor(name=other.name, identity=Identity(hostname=other.hostname, server_id=other.server_id or _server_id(known)))
+            for other in self.fleet
+            if other.name != instance.name
+            for known in (self.known.instance(other.name),)
+        ]
+        on_usage = guard_usage(collected.counts, before, instance.guards, newest_activity=collected.newest_activity, now=self.clock.now())
+        return on_usage + guard_identity(identity, before.identity, neighbors, status)
+
+    def _may_pass(self, prepared: Prepared, held: Run | None) -> bool:
+        """Answer whether nothing tripped, or a person approved exactly this usage or nothing beyond the figures that were approved."""
+        if not prepared.tripped:
+            return True
+        if held is None or self._approval_of(held) is None:
+            return False
+        return prepared.document.content_hash == held.content_hash or not beyond_approval(prepared.tripped, held.tripped)
+
+    def _approval_of(self, held: Run) -> Decision | None:
+        approval = self.store.approval(held.run_id)
+        valid = approval is not None and approval.until is not None and approval.until > self.clock.now()
+        return approval if valid else None
 
     async def _identity(self, instance: Instance, cloud: CloudReader) -> Identity:
         """Answer who the instance is towards the cloud; ask the cloud only where the configuration does not say its server id."""
@@ -177,7 +263,7 @@ class Runner:
                 sender = self.store.run(record.run_id)
                 if sender is not None:  # what is confirmed now is what that run collected
                     journal.update(collected_at=sender.collected_at, counts=sender.counts, notices=sender.notices)
-                journal.confirmed(record, verdict.last_sync, _instance_record(instance, record.identity, status, now))
+                journal.confirmed(record, verdict.last_sync, instance_record(instance, record.identity, status, now))
                 return None
             outcome = verdict.outcome if isinstance(verdict, Refuted) else None
             if outcome is None and is_overdue(record, instance, now):
@@ -189,25 +275,21 @@ class Runner:
         return None
 
     async def _record(
-        self,
-        instance: Instance,
-        journal: Journal,
-        open_record: DeliveryRecord | None,
-        *,
-        identity: Identity,
-        document: UsageDocument,
-        cloud: CloudReader,
+        self, instance: Instance, journal: Journal, open_record: DeliveryRecord | None, prepared: Prepared, held: Run | None
     ) -> DeliveryRecord:
-        """Answer the delivery record to send under: the open one if the usage is still the same, else a new one, stored durably."""
+        """Answer the delivery record to send under: the open one if the usage is still the same, else a new one, stored durably.
+
+        Storing it is also the moment from which a held run is superseded and its approval used up.
+        """
+        identity, document = prepared.identity, prepared.document
         if open_record is not None:
             if (open_record.content_hash, open_record.identity) == (document.content_hash, identity):
                 record = replace(open_record, run_id=journal.run.run_id)
-                self.store.save_delivery(record)
+                journal.update(delivery=record, instead_of=held)
                 return record
             changed = replace(open_record, closed_at=self.clock.now(), outcome=DeliveryOutcome.USAGE_CHANGED)
             self.store.save_delivery(changed)
-        status = await cloud.sync_status()
-        baseline = baseline_of(identity, status)
+        baseline = baseline_of(identity, prepared.status)
         if (pause := must_wait_s(baseline)) > 0:
             journal.waiting(self.clock.now() + timedelta(seconds=pause), "the cloud's clock to pass its newest sync", pause)
             await self.clock.sleep(pause)
@@ -224,8 +306,10 @@ class Runner:
             baseline=baseline,
             opened_at=now,
         )
-        self.store.save_instance(_instance_record(instance, identity, status, now, self.store.instance(instance.name)))
-        self.store.save_delivery(record)
+        digests = (digest_of(account, self.digest_key) for account in prepared.spool.everyone())
+        self.store.stage_digests(instance.name, record.key, pack(digests))
+        known = instance_record(instance, identity, prepared.status, now, self.store.instance(instance.name))
+        journal.update(delivery=record, identity=known, instead_of=held)
         return record
 
     async def look(self, instances: Iterable[Instance]) -> list[Run]:
@@ -245,3 +329,7 @@ class Runner:
 
 def _unwritable(cause: str) -> RunError:
     return RunError(Code.STATE_UNWRITABLE, cause, "free the disk or mend its rights; it is tried again")
+
+
+def _server_id(known: InstanceRecord | None) -> str | None:
+    return known.identity.server_id if known is not None else None

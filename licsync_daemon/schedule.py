@@ -123,7 +123,7 @@ def _due(instance: Instance, recorded: Recorded, newest: Run | None, now: dateti
         return later  # a guard held it, and nobody has approved it
     failed = next((run for run in runs if run.slot == slot and run.state is RunState.FAILED), None)
     if failed is not None:
-        return _retry(failed, slot, now, settled=up_since + SETTLE + settle_jitter(instance.name), changed_at=changed_at)
+        return _retry(failed, slot, settled=up_since + SETTLE + settle_jitter(instance.name), changed_at=changed_at)
     if slot >= up_since:
         return Planned(slot, INTERRUPTED if _interrupted(newest, slot) else _slot_words(instance.schedule), slot)
     settled = up_since + SETTLE + settle_jitter(instance.name)
@@ -146,7 +146,7 @@ def _believable(runs: Sequence[Run], now: datetime) -> list[Run]:
     return believed
 
 
-def _retry(failed: Run, slot: datetime, now: datetime, *, settled: datetime, changed_at: datetime) -> Planned:
+def _retry(failed: Run, slot: datetime, *, settled: datetime, changed_at: datetime) -> Planned:
     """Answer when a failed run is tried again: up the ladder, or after a change where the same would fail again."""
     ended = failed.ended_at or failed.started_at
     after = words(failed.code)

@@ -66,6 +66,11 @@ class AccountSpool:
         there = self._run("SELECT * FROM account WHERE id = ?", (account.id,)).fetchone()
         return Added.DUPLICATE if there == row else Added.CONFLICT
 
+    def everyone(self) -> Iterator[Account]:
+        """Yield every account, suspended ones included, ordered by id. May be called again."""
+        for number, login, email, suspended in self._run("SELECT * FROM account ORDER BY id"):
+            yield Account(id=number, login=login, email=email, suspended=bool(suspended))
+
     def active(self) -> Iterator[Account]:
         """Yield the accounts that are not suspended, ordered by id. May be called again."""
         rows = self._run("SELECT * FROM account WHERE NOT suspended ORDER BY id")

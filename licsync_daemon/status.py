@@ -4,16 +4,16 @@ Four times are kept apart everywhere: when usage was collected, delivered and co
 from which age and overdue are computed.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from licsync_daemon.model import Config, Holder, Instance, Run, RunState, SeatRecord
+from licsync_daemon.model import Config, Decided, Decision, Holder, Instance, Run, RunState, SeatRecord
 from licsync_daemon.ports import StateStore
-from licsync_daemon.schedule import Planned, next_run
+from licsync_daemon.recorded import recorded
+from licsync_daemon.schedule import Planned, Recorded, next_run
 
-RUNS_READ = 60
 ALIVE_FOR = timedelta(seconds=90)  # three heartbeats
 
 
@@ -34,6 +34,8 @@ class InstanceView:
     run: Run | None
     state: RunState | None
     confirmed: Run | None
+    held: Run | None
+    pause: Decision | None
     last_sync: datetime | None
     age: timedelta | None
     overdue: bool
@@ -60,8 +62,8 @@ def fleet_view(
 def _instance_view(
     instance: Instance, store: StateStore | None, now: datetime, up_since: datetime, is_alive: Callable[[Holder], bool]
 ) -> InstanceView:
-    runs: Sequence[Run] = store.runs(instance.name, limit=RUNS_READ) if store else ()
-    newest = runs[0] if runs else None
+    known_runs = recorded(store, instance.name) if store else Recorded()
+    newest = known_runs.runs[0] if known_runs.runs else None
     state = newest.state if newest else None
     if newest is not None and state is RunState.RUNNING and (newest.holder is None or not is_alive(newest.holder)):
         state = RunState.INTERRUPTED
@@ -73,11 +75,18 @@ def _instance_view(
         run=newest,
         state=state,
         confirmed=store.last_run(instance.name, confirmed=True) if store else None,
+        held=store.held_run(instance.name) if store else None,
+        pause=_pause(known_runs.pause, now),
         last_sync=last_sync,
         age=age,
         overdue=instance.enabled and (age is None or age > instance.max_age),
-        planned=next_run(instance, runs, now, up_since=up_since),
+        planned=next_run(instance, known_runs, now, up_since=up_since, changed_at=up_since),
     )
+
+
+def _pause(pause: Decision | None, now: datetime) -> Decision | None:
+    in_force = pause is not None and pause.what is Decided.PAUSED and pause.until is not None and pause.until > now
+    return pause if in_force else None
 
 
 def as_json(view: FleetView) -> dict[str, Any]:
@@ -108,6 +117,8 @@ def _instance_json(view: InstanceView) -> dict[str, Any]:
         "age_s": int(view.age.total_seconds()) if view.age is not None else None,
         "overdue": view.overdue,
         "next": {"at": iso(view.planned.at), "reason": view.planned.reason} if view.planned else None,
+        "held_run": run_json(view.held) if view.held else None,
+        "paused": decision_json(view.pause) if view.pause else None,
         "last_run": run_json(view.run) if view.run else None,
         "last_confirmed_run": run_json(view.confirmed) if view.confirmed else None,
     }
@@ -148,7 +159,25 @@ def run_json(run: Run) -> dict[str, Any]:
         "cause": run.cause,
         "next_step": run.next_step,
         "retry_not_before": iso(run.retry_not_before),
+        "tripped": [asdict(one) for one in run.tripped],
+        "changes": asdict(run.changes) if run.changes else None,
+        "failures": run.failures,
         "notices": [{"code": one.code, "text": one.text} for one in run.notices],
+    }
+
+
+def decision_json(decision: Decision) -> dict[str, Any]:
+    """Answer a person's decision as JSON values."""
+    return {
+        "instance": decision.instance,
+        "run_id": decision.run_id,
+        "what": decision.what,
+        "actor": decision.actor,
+        "at": iso(decision.at),
+        "reason": decision.reason,
+        "ticket": decision.ticket,
+        "until": iso(decision.until),
+        "used_at": iso(decision.used_at),
     }
 
 

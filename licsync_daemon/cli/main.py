@@ -73,6 +73,10 @@ def _command(arguments: argparse.Namespace) -> Command:
             from licsync_daemon.cli.now import payload
 
             return payload
+        case "approve" | "reject" | "acknowledge" | "pause" | "resume":
+            from licsync_daemon.cli.decide import decide
+
+            return decide
         case "config":
             from licsync_daemon.cli.configuration import config
 

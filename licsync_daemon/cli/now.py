@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from licsync_daemon.assembly import Parts, recording, unrecorded
 from licsync_daemon.cli import terminal
 from licsync_daemon.cli.loading import chosen, load
-from licsync_daemon.cli.results import show_remarks, show_results
+from licsync_daemon.cli.results import show_changes, show_remarks, show_results
 from licsync_daemon.clock import SystemClock
 from licsync_daemon.errors import Code, RunError, StateUnwritableError
 from licsync_daemon.fleet import ASKED, Result
@@ -28,7 +28,8 @@ def run_now(arguments: argparse.Namespace) -> int:
     config = load(arguments, quiet=True)
     instances = chosen(config, arguments.run_now)
     if arguments.dry_run:
-        return _dry_run(arguments, unrecorded(config, SystemClock(), os.environ), instances)
+        with unrecorded(config, SystemClock(), os.environ) as parts:
+            return _dry_run(arguments, parts, instances)
     with terminal.progress([instance.name for instance in instances]) as progress:
         try:
             with recording(config, SystemClock(), os.environ, progress) as parts:
@@ -90,15 +91,16 @@ def _dry_run(arguments: argparse.Namespace, parts: Parts, instances: Sequence[In
         terminal.print_table(headers, rows)
         for run in runs:
             show_remarks(run)
+            show_changes(run)
         terminal.say("Nothing was sent and nothing was recorded.")
     failed = [run for run in runs if run.code is not None]
     if failed:
         return Exit.ALL_FAILED if len(failed) == len(runs) else Exit.SOME_FAILED
-    return Exit.OK
+    return Exit.HELD if any(run.tripped for run in runs) else Exit.OK
 
 
 def _word(run: Run) -> str:
-    return "failed" if run.code else "would_send"
+    return "failed" if run.code else "would_hold" if run.tripped else "would_send"
 
 
 def _dry_row(run: Run, size: int | None) -> tuple[str, ...]:
@@ -111,8 +113,7 @@ async def _preview(parts: Parts, instance: Instance) -> tuple[Run, int | None]:
     journal = _unrecorded_journal(parts, instance)
     try:
         async with AsyncExitStack() as stack:
-            _, document = await parts.runner.preview(instance, journal, stack)
-            journal.update(content_hash=document.content_hash)
+            document = await parts.runner.preview(instance, journal, stack)
             return journal.run, document.size_bytes
     except RunError as error:
         return journal.failed(error), None
@@ -140,12 +141,15 @@ def payload(arguments: argparse.Namespace) -> int:
     """Print the usage document of an instance, byte for byte as it would be sent before compression."""
     config = load(arguments, quiet=True)
     (instance,) = chosen(config, [arguments.instance])
-    parts = unrecorded(config, SystemClock(), os.environ)
-    journal = _unrecorded_journal(parts, instance)
 
     async def work() -> int:
         async with AsyncExitStack() as stack:
-            _, document = await parts.runner.preview(instance, journal, stack)
+            parts = stack.enter_context(unrecorded(config, SystemClock(), os.environ))
+            journal = _unrecorded_journal(parts, instance)
+            document = await parts.runner.preview(instance, journal, stack)
+            if arguments.diff:
+                show_changes(journal.run)
+                return Exit.OK
             for piece in document.plain():
                 sys.stdout.buffer.write(piece)
             sys.stdout.buffer.write(b"\n")

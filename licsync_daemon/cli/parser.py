@@ -11,8 +11,9 @@ DEFAULT_CONFIG = "/etc/licsync/config.toml"
 EPILOG = """\
 exit codes:
   0 confirmed, or nothing to do    1 internal error        2 wrong usage or configuration
-  3 some instances failed          4 every one failed      6 delivered, not confirmed yet
-  11 locked by another process     130/143 cut short by Ctrl-C / SIGTERM
+  3 some instances failed          4 every one failed      5 held by a guard
+  6 delivered, not confirmed yet   11 locked by another process
+  130/143 cut short by Ctrl-C / SIGTERM
 
 examples:
   licsync-daemon demo                          try everything on a practice fleet, nothing to configure
@@ -45,6 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
     now.add_argument("--json", action="store_true", help="with --run-now: print the result as JSON")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     _add_status(commands)
+    _add_decisions(commands)
     _add_settings(commands)
     _add_practice(commands)
     _add_completion(commands)
@@ -65,7 +67,32 @@ def _add_status(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
     payload = commands.add_parser("payload", help="print exactly what would leave the machine for an instance; send nothing")
     payload.add_argument("instance", metavar="INSTANCE")
+    payload.add_argument("--diff", action="store_true", help="print what changed since the last confirmed usage instead, as counts")
     _add_config(payload)
+
+
+def _add_decisions(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    for name, words in (
+        ("approve", "let the usage of a held run be sent: once, within 7 days, no further off than what was shown"),
+        ("reject", "end a held run; the next slot collects anew"),
+        ("acknowledge", "note that a person has seen a run's warnings or failure"),
+    ):
+        about_run = commands.add_parser(name, help=words)
+        about_run.add_argument("run", metavar="RUN", help="the run's id, from status or history")
+        _add_reason(about_run)
+    pause = commands.add_parser("pause", help="start nothing for an instance by itself until a moment")
+    pause.add_argument("instance", metavar="INSTANCE")
+    pause.add_argument("--until", required=True, metavar="TIME", help='"3d", or "2026-12-24 18:00" in the schedule\'s zone')
+    _add_reason(pause)
+    resume = commands.add_parser("resume", help="end a pause")
+    resume.add_argument("instance", metavar="INSTANCE")
+    _add_config(resume)
+
+
+def _add_reason(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--reason", required=True, metavar="TEXT", help="why; it goes to the history")
+    parser.add_argument("--ticket", metavar="ID", help="the ticket it belongs to")
+    _add_config(parser)
 
 
 def _add_settings(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -7,7 +7,7 @@ from licsync_daemon.cli import terminal
 from licsync_daemon.cli.terminal import moment, number
 from licsync_daemon.errors import Code
 from licsync_daemon.fleet import Result
-from licsync_daemon.model import Run, UsageCounts
+from licsync_daemon.model import Run, RunState, UsageCounts
 
 HEADERS = ("instance", "accounts", "sent", "suspended", "unusable", "state", "collected", "delivered", "confirmed", "last sync")
 
@@ -25,7 +25,12 @@ def show_results(results: Sequence[Result], now: datetime) -> None:
 
 def show_remarks(run: Run) -> None:
     """Print why a run failed and what to do, and what else a person should know about it."""
-    if run.code is not None:
+    for guard in run.tripped:
+        held = "held" if run.state is RunState.HELD else "would be held"
+        terminal.say(f"{run.instance}: {held}: {guard.code}: {guard.text}", style="yellow")
+    if run.tripped and run.next_step is not None:
+        terminal.say(f"{' ' * len(run.instance)}  next step: {run.next_step}")
+    elif run.code is not None:
         terminal.say(f"{run.instance}: {run.code}: {run.cause}", style="red")
         terminal.say(f"{' ' * len(run.instance)}  next step: {run.next_step}")
     elif run.waiting_for is not None:
@@ -52,3 +57,20 @@ def _totals(counts: Sequence[UsageCounts]) -> tuple[str, ...]:
         sum(one.unusable for one in counts),
     )
     return ("total", *map(number, figures), "", "", "", "", "")
+
+
+def show_changes(run: Run) -> None:
+    """Print what changed since the last confirmed usage, as counts: who it was is nobody's business here."""
+    changes = run.changes
+    if changes is None:
+        terminal.say(f"{run.instance}: no earlier confirmed usage to compare with")
+        return
+    parts = (
+        (changes.added, "added"),
+        (changes.removed, "removed"),
+        (changes.address_changed, "with another address"),
+        (changes.suspended, "suspended"),
+        (changes.unsuspended, "unsuspended"),
+    )
+    said = ", ".join(f"{number(count)} {words}" for count, words in parts if count)
+    terminal.say(f"{run.instance}: since the last confirmed usage: {said or 'nothing changed'}")

@@ -5,12 +5,13 @@ that cannot be read is passed over; a body that is no such reply at all is an er
 Source: GitHub's published OpenAPI of GHEC, `enterprise-admin/get-license-sync-status` and `…/get-consumed-licenses` (23.0.2).
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from licsync_daemon.errors import Code, RemoteError
 from licsync_daemon.model import Person, SeatTotals, SyncEntry, SyncStatus
 from licsync_daemon.redaction import clean
+from licsync_daemon.transport.wire import read_date
 
 
 def decode_sync_status(data: Any, answered_at: datetime | None) -> SyncStatus:
@@ -48,19 +49,6 @@ def _entry(row: dict[str, Any]) -> SyncEntry:
         status=_text(sync.get("status")).strip().lower() or None,
         error=clean(_text(sync.get("error"))) or None,
     )
-
-
-def read_date(value: Any) -> datetime | None:
-    """Read one of GitHub's dates as aware UTC: ISO 8601 with `Z` or an offset, or epoch milliseconds (20). None if it is none."""
-    try:
-        if isinstance(value, int) and not isinstance(value, bool):
-            return datetime.fromtimestamp(value / 1000, UTC)
-        if isinstance(value, str) and value.strip():
-            moment = datetime.fromisoformat(value.strip())
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError, OSError):
-        pass
-    return None
 
 
 def decode_consumed_page(data: Any) -> tuple[SeatTotals, tuple[Person, ...]]:

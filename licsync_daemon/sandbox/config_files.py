@@ -17,6 +17,10 @@ api_url = {cloud_api_url}
 [schedule]
 timezone = "UTC"
 
+# Practice reports may be old: the age of their newest activity says nothing here.
+[guards]
+max_usage_age = "3650d"
+
 [defaults]
 source = {{ kind = "report", username = {username} }}
 delivery = {{ kind = "http", url = {delivery_url} }}

@@ -3,10 +3,11 @@
 import hashlib
 from typing import Any
 
-from licsync_daemon.model import CloudAccount, Config, Destination, HttpDelivery, Instance, ReportSource, Schedule
+from licsync_daemon.model import CloudAccount, Config, Destination, Guards, HttpDelivery, Instance, ReportSource, Schedule
 from licsync_daemon.settings.fields import WEEKDAYS
 from licsync_daemon.settings.layers import first, lay, lay_schedule, table
-from licsync_daemon.settings.models import DeliveryTable, ScheduleTable, Settings, SourceTable
+from licsync_daemon.settings.models import DeliveryTable, GuardsTable, ScheduleTable, Settings, SourceTable
+from licsync_daemon.windows import parse_window
 
 _WEEK_MINUTES = 7 * 24 * 60
 Checked = dict[str, Any]
@@ -49,7 +50,8 @@ def schedule_for(name: str, own: Checked, general: Checked) -> tuple[Schedule, S
         cron = f"{int(minute)} {int(hour)} * * {WEEKDAYS.index(laid.day)}"
     else:
         cron = stable_cron(name)
-    return Schedule(cron=cron, timezone=laid.timezone), laid
+    avoid = tuple(parse_window(text) for text in laid.avoid)
+    return Schedule(cron=cron, timezone=laid.timezone, avoid=avoid), laid
 
 
 def _instance(name: str, one: Checked, checked: Checked) -> Instance:
@@ -64,6 +66,7 @@ def _instance(name: str, one: Checked, checked: Checked) -> Instance:
         enabled=own.get("enabled", True),
         schedule=schedule,
         max_age=laid.max_age,
+        guards=Guards(**{**GuardsTable().model_dump(), **table(checked, "guards"), **table(own, "guards")}),
         source=_source(own.get("url") or f"https://{hostname}", own, defaults, prefix),
         delivery=_delivery(own, defaults, prefix),
     )

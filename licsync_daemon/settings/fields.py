@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonS
 from licsync_daemon.settings.addresses import normal_hostname, normal_proxy, normal_url
 from licsync_daemon.settings.durations import PATTERN, format_duration, parse_duration
 from licsync_daemon.settings.words import Mistake, did_you_mean, listed
+from licsync_daemon.windows import parse_window
 
 WEEKDAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")  # cron counts them from 0
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -122,6 +123,32 @@ def server_id(text: str) -> str:
     return text.strip()
 
 
+def blackout(text: str) -> str:
+    """Accept a blackout window; it stays text here and is parsed again where it is used."""
+    try:
+        parse_window(text)
+    except ValueError as error:
+        raise Mistake("this is not a window", str(error)) from None
+    return text
+
+
+def share(value: float) -> float:
+    """Accept a share of a whole."""
+    if not 0 <= value <= 1:
+        raise Mistake("a share is a number from 0 to 1", "0.2 is a fifth")
+    return value
+
+
+def count(value: int) -> int:
+    """Accept a number of accounts."""
+    if value < 0:
+        raise Mistake("a number of accounts is not negative", "for example 25")
+    return value
+
+
+Blackout = Annotated[str, AfterValidator(blackout)]
+Share = Annotated[float, AfterValidator(share)]
+Count = Annotated[int, AfterValidator(count)]
 Hostname = Annotated[str, AfterValidator(normal_hostname)]
 Url = Annotated[str, AfterValidator(normal_url)]
 Proxy = Annotated[str, AfterValidator(normal_proxy)]

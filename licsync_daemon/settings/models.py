@@ -32,9 +32,24 @@ class ScheduleTable(Table):
     day: f.Weekday | None = Field(default=None, description="Weekday of the weekly run, with `time`.")
     time: f.TimeOfDay | None = Field(default=None, description='Time of day of the weekly run, "HH:MM", with `day`.')
     cron: f.Cron | None = Field(default=None, description="Five-field cron expression, instead of `day` and `time`.")
+    avoid: list[f.Blackout] = Field(
+        default_factory=list, description='Times in which nothing is started by itself, such as "mon-fri 08:00-18:00".'
+    )
     max_age: f.Duration = Field(
         default=timedelta(days=8), description="An instance is overdue when the cloud's last sync is older than this."
     )
+
+
+class GuardsTable(Table):
+    """When a run is held instead of sent. Both a share and a number of accounts must be exceeded."""
+
+    shrink_share: f.Share = Field(default=0.20, description="Held when more than this share of the accounts is gone,")
+    shrink_accounts: f.Count = Field(default=25, description="and more than this many. The same holds against the instance's used seats.")
+    grow_share: f.Share = Field(default=0.50, description="Held when the accounts grew by more than this share,")
+    grow_accounts: f.Count = Field(default=100, description="and by more than this many.")
+    missing_share: f.Share = Field(default=0.01, description="Held when the report lacks more than this share of the instance's users,")
+    missing_accounts: f.Count = Field(default=10, description="and more than this many.")
+    max_usage_age: f.Duration = Field(default=timedelta(days=14), description="Held when the newest activity in the report is older.")
 
 
 class SourceTable(Table):
@@ -93,6 +108,7 @@ class InstanceTable(Table):
     source: SourceTable = Field(default_factory=SourceTable, description="Laid over [defaults] source, key by key.")
     delivery: DeliveryTable = Field(default_factory=DeliveryTable, description="Laid over [defaults] delivery, key by key.")
     schedule: ScheduleTable = Field(default_factory=ScheduleTable, description="Laid over [schedule], key by key.")
+    guards: GuardsTable = Field(default_factory=GuardsTable, description="Laid over [guards], key by key.")
     proxy: f.Proxy | None = Field(default=None, description=f"For this instance. {_PROXY}")
     ca_file: f.AbsolutePath | None = Field(default=None, description=f"For this instance. {_CA_FILE}")
     proxy_auth: SecretStr | None = Field(default=None, description=_PROXY_AUTH)
@@ -111,6 +127,7 @@ class Settings(BaseSettings):
     log_level: f.LogLevel = Field(default="info", description="Least severity that is logged: debug, info, warning or error.")
     cloud: CloudTable = Field(description="The cloud enterprise.")
     schedule: ScheduleTable = Field(default_factory=ScheduleTable, description="When instances are due, unless they say otherwise.")
+    guards: GuardsTable = Field(default_factory=GuardsTable, description="When a run is held, unless an instance says otherwise.")
     defaults: DefaultsTable = Field(default_factory=DefaultsTable, description="Laid under every instance.")
     instances: dict[str, InstanceTable] = Field(default_factory=dict, description="One table per instance: [instances.NAME].")
 

@@ -11,7 +11,7 @@ from licsync_daemon.settings.models import Settings, fields_at
 from licsync_daemon.settings.sources import variable
 from licsync_daemon.settings.words import Finding, Mistake, did_you_mean
 
-_LATER = frozenset({"guards", "counts", "watch_every", "privacy", "notifiers"})  # designed, in no version so far
+_LATER = frozenset({"counts", "watch_every", "privacy", "notifiers"})  # designed, in no version so far
 _WORDS = {
     "missing": ("missing", ""),
     "string_type": ("text in quotes is wanted", ""),

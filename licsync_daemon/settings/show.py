@@ -1,7 +1,8 @@
 """The effective settings as rows for `config show`: path, value, and where the value came from. Secrets are never shown."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from licsync_daemon.model import Config, Destination, Instance
@@ -84,6 +85,7 @@ def _instance(instance: Instance, merged: dict[str, Any], origins: Origins) -> l
         Row(path=_dotted(*here, "enabled"), value=str(instance.enabled).lower(), origin=origins.of((*here, "enabled"))),
         *_destination(source.at, here, [here, defaults], None, origins),
         *_schedule(instance, merged, origins),
+        *_guards(instance, origins),
     ]
     values = {
         "source": {
@@ -109,10 +111,18 @@ def _schedule(instance: Instance, merged: dict[str, Any], origins: Origins) -> l
     laid = lay_schedule(table(merged, *here), table(merged, "schedule"))
     chosen = "cron" if "cron" in laid else "day"
     values = {"timezone": instance.schedule.timezone, chosen: instance.schedule.cron, "max_age": format_duration(instance.max_age)}
+    values["avoid"] = ", ".join(laid.get("avoid", [])) or "(nothing)"
     return [
         Row(path=_dotted(*here, "cron" if key == "day" else key), value=value, origin=origins.of((*here, key), ("schedule", key)))
         for key, value in values.items()
     ]
+
+
+def _guards(instance: Instance, origins: Origins) -> list[Row]:
+    here = ("instances", instance.name, "guards")
+    values = asdict(instance.guards)
+    texts = {key: format_duration(value) if isinstance(value, timedelta) else str(value) for key, value in values.items()}
+    return [Row(path=_dotted(*here, key), value=text, origin=origins.of((*here, key), ("guards", key))) for key, text in texts.items()]
 
 
 def _destination(

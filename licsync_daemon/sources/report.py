@@ -7,6 +7,8 @@
 """
 
 import re
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from licsync_daemon.errors import Code, RemoteError, RunError
@@ -16,6 +18,7 @@ from licsync_daemon.retry import Retrier, poll_until
 from licsync_daemon.sources.users_csv import Unusable, UsersCsvReader
 from licsync_daemon.spool import AccountSpool, Added
 from licsync_daemon.transport.client import REPORT, HttpClient
+from licsync_daemon.transport.wire import read_date
 
 REPORT_PATH = "stafftools/reports/all_users.csv"
 NAMED_ROWS = 5  # unusable rows that are named; the rest is counted
@@ -34,22 +37,16 @@ class ReportUsageSource:
         meta, version = await self._api("meta")
         stats, _ = await self._api("enterprise/stats/users")
         license_, _ = await self._api("enterprise/settings/license")
-        counts, notices = await self._retry.call(
+        counts, notices, activity = await self._retry.call(
             lambda: self._retry.call(lambda: self._report(spool)), policy=poll_until(self._source.report_timeout)
         )
+        final = replace(counts, total_users=count_of(stats.get("total_users")), seats_used=count_of(license_.get("seats_used")))
         return Collected(
             collected_at=self._clock.now(),
             version=_text(meta.get("installed_version")) or version,
             http_only=self._source.at.url.startswith("http:"),
-            counts=UsageCounts(
-                rows=counts.rows,
-                sent=counts.sent,
-                suspended=counts.suspended,
-                unusable=counts.unusable,
-                without_address=counts.without_address,
-                total_users=count_of(stats.get("total_users")),
-                seats_used=count_of(license_.get("seats_used")),
-            ),
+            counts=final,
+            newest_activity=activity,
             notices=notices,
         )
 
@@ -66,7 +63,7 @@ class ReportUsageSource:
 
         return await self._retry.call(ask)
 
-    async def _report(self, spool: AccountSpool) -> tuple[UsageCounts, tuple[Notice, ...]]:
+    async def _report(self, spool: AccountSpool) -> tuple[UsageCounts, tuple[Notice, ...], datetime | None]:
         """Read the report once, from its first byte; an earlier half is forgotten."""
         operation = f"the report all_users.csv of {self._source.at.url}"
         spool.clear()
@@ -82,7 +79,7 @@ class ReportUsageSource:
                 for line, row in reader.feed(piece):
                     tally.count(line, row)
             reader.finish()
-        return tally.result()
+        return *tally.result(), read_date(reader.newest_activity)
 
 
 class _Tally:

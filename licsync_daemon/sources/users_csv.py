@@ -15,6 +15,7 @@ from licsync_daemon.errors import Code, RunError
 from licsync_daemon.model import Account
 from licsync_daemon.spool import MAX_ID
 
+ACTIVITY = "last_active"  # optional: it only tells how old the report is
 NEEDED = ("id", "login", "email", "suspended?")
 MAX_RECORD_BYTES = 1024 * 1024  # one user; a runaway quote would otherwise swallow the rest of the file
 FLAGS = {"true": True, "1": True, "yes": True, "t": True, "false": False, "0": False, "no": False, "f": False}
@@ -40,7 +41,10 @@ class UsersCsvReader:
     _pending: bytes = b""
     _line: int = 1
     _columns: dict[str, int] = field(default_factory=dict)
+    _activity: int | None = None
     _width: int = 0
+    #: The newest `last_active` of anybody, as text: dates of one form sort as text. Whose it was is not kept.
+    newest_activity: str = ""
 
     def feed(self, piece: bytes) -> Iterator[tuple[int, Account | Unusable]]:
         """Yield `(line, row)` for every record that `piece` completes.
@@ -94,6 +98,8 @@ class UsersCsvReader:
                         raise RunError(
                             Code.REPORT_MALFORMED, f"the report's line {line} has {len(record)} cells instead of {self._width}", _AGAIN
                         )
+                    if self._activity is not None and record[self._activity] > self.newest_activity:
+                        self.newest_activity = record[self._activity]
                     yield line, self._row(line, record)
         except csv.Error as error:
             raise RunError(Code.REPORT_MALFORMED, f"the report's line {self._line} is not valid CSV ({error})", _AGAIN) from error
@@ -109,6 +115,7 @@ class UsersCsvReader:
                 "update licsync-daemon; if it is the newest, report the GHES version",
             )
         self._columns = {name: names.index(name) for name in NEEDED}
+        self._activity = names.index(ACTIVITY) if names.count(ACTIVITY) == 1 else None
         self._width = len(names)
 
     def _refuse_other_formats(self, beginning: str) -> None:

@@ -144,6 +144,19 @@ def http_date(text: str) -> datetime | None:
         return None
 
 
+def read_date(value: Any) -> datetime | None:
+    """Read one of GitHub's dates as aware UTC: ISO 8601 with `Z` or an offset, or epoch milliseconds (20). None if it is none."""
+    try:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value / 1000, UTC)
+        if isinstance(value, str) and value.strip():
+            moment = datetime.fromisoformat(value.strip())
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    return None
+
+
 def message_of(body: bytes) -> str:
     """Answer the far side's own words: `message` or `detail` of a JSON body, cleaned and cut; "" where there are none."""
     try:

@@ -1,0 +1,88 @@
+"""`approve`, `reject`, `acknowledge`, `pause`, `resume`: a person's word, recorded with who, when and why."""
+
+import argparse
+import getpass
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from licsync_daemon import decisions
+from licsync_daemon.cli import terminal
+from licsync_daemon.cli.loading import chosen, load
+from licsync_daemon.clock import SystemClock
+from licsync_daemon.decisions import Voice
+from licsync_daemon.errors import ConfigError, Problem
+from licsync_daemon.model import Config, Decision
+from licsync_daemon.outcome import Exit
+from licsync_daemon.ports import StateStore
+from licsync_daemon.settings.durations import parse_duration
+from licsync_daemon.store.files import open_state, prepare_state_dir
+
+AFTERWARDS = {
+    "approve": "the daemon sends it at its next heartbeat; at once with: licsync-daemon --run-now {instance}",
+    "reject": "nothing was sent; the next slot collects anew",
+    "acknowledge": "noted",
+    "pause": "nothing is started for {instance} by itself until {until}",
+    "resume": "{instance} follows its schedule again",
+}
+
+
+def decide(arguments: argparse.Namespace) -> int:
+    """Record a decision and say what follows from it."""
+    config = load(arguments)
+    now = SystemClock().now()
+    voice = Voice(actor=_actor(), at=now, reason=_reason(arguments), ticket=getattr(arguments, "ticket", None))
+    acts: dict[str, Callable[[StateStore], Decision]] = {
+        "approve": lambda store: decisions.approve(store, arguments.run, voice),
+        "reject": lambda store: decisions.reject(store, arguments.run, voice),
+        "acknowledge": lambda store: decisions.acknowledge(store, arguments.run, voice),
+        "pause": lambda store: decisions.pause(store, _known(config, arguments.instance), _until(arguments.until, config, now), voice),
+        "resume": lambda store: decisions.resume(store, _known(config, arguments.instance), voice),
+    }
+    prepare_state_dir(config.state_dir)
+    store = open_state(config.state_dir, now).store
+    try:
+        decision = acts[arguments.command](store)
+    finally:
+        store.close()
+    until = f"{decision.until:%Y-%m-%d %H:%M} UTC" if decision.until else ""
+    terminal.say(f"{decision.what} by {decision.actor}: {AFTERWARDS[arguments.command].format(instance=decision.instance, until=until)}")
+    return Exit.OK
+
+
+def _actor() -> str:
+    """Answer who decides: the person behind sudo, else the login user, else the bare user id (containers have no names)."""
+    if name := os.environ.get("SUDO_USER"):
+        return name
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+def _reason(arguments: argparse.Namespace) -> str:
+    reason = " ".join(getattr(arguments, "reason", "").split())
+    if not reason and arguments.command != "resume":
+        raise ConfigError((Problem("--reason", "a decision needs a reason", 'example: --reason "site closed, accounts suspended"'),))
+    return reason
+
+
+def _known(config: Config, name: str) -> str:
+    if config.instance(name) is None:
+        chosen(config, [name])  # raises, with the names that are configured
+    return name
+
+
+def _until(text: str, config: Config, now: datetime) -> datetime:
+    """Read a moment: a duration from now, or a date and time on the wall clock of the first instance's zone."""
+    try:
+        return now + parse_duration(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError((Problem("--until", f'"{text}" is no moment', 'examples: "3d", "2026-12-24 18:00"'),)) from None
+    zone = ZoneInfo(config.instances[0].schedule.timezone)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
