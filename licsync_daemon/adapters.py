@@ -2,14 +2,15 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from licsync_daemon.cloud.github import GithubCloud
 from licsync_daemon.credentials import Credentials
 from licsync_daemon.deliveries.http import HttpUpload
 from licsync_daemon.model import CloudAccount, Destination, Instance
 from licsync_daemon.ports import Clock, CloudReader, Delivery, UsageSource, WaitReporter
-from licsync_daemon.retry import Retrier
+from licsync_daemon.retry import Gate, Retrier
 from licsync_daemon.sources.report import ReportUsageSource
 from licsync_daemon.transport.client import HttpClient
 from licsync_daemon.transport.wire import Side, basic
@@ -22,6 +23,10 @@ class NetworkAdapters:
     account: CloudAccount
     credentials: Credentials
     clock: Clock
+    gates: dict[str, Gate] = field(default_factory=dict)  # by host, for as long as the process lives
+
+    def _gate(self, at: Destination) -> Gate:
+        return self.gates.setdefault(urlsplit(at.url).netloc, Gate())
 
     @asynccontextmanager
     async def source(self, instance: Instance, waits: WaitReporter) -> AsyncIterator[UsageSource]:
@@ -35,7 +40,7 @@ class NetworkAdapters:
             headers=version,
         )
         async with client:
-            yield ReportUsageSource(source, client, Retrier(self.clock, waits), self.clock)
+            yield ReportUsageSource(source, client, Retrier(self.clock, waits, gate=self._gate(source.at)), self.clock)
 
     @asynccontextmanager
     async def delivery(self, instance: Instance, waits: WaitReporter) -> AsyncIterator[Delivery]:
@@ -47,7 +52,7 @@ class NetworkAdapters:
             proxy_auth=self._proxy_auth(at),
         )
         async with client:
-            yield HttpUpload(client, Retrier(self.clock, waits))
+            yield HttpUpload(client, Retrier(self.clock, waits, gate=self._gate(at)))
 
     @asynccontextmanager
     async def cloud(self, waits: WaitReporter) -> AsyncIterator[CloudReader]:
@@ -60,7 +65,7 @@ class NetworkAdapters:
             headers={"X-GitHub-Api-Version": self.account.api_version},
         )
         async with client:
-            yield GithubCloud(self.account.enterprise, client, Retrier(self.clock, waits))
+            yield GithubCloud(self.account.enterprise, client, Retrier(self.clock, waits, gate=self._gate(at)))
 
     def _proxy_auth(self, at: Destination) -> Callable[[], str]:
         """Answer a reader of the proxy's credential; many proxies want none."""

@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
@@ -94,3 +94,9 @@ def unrecorded(config: Config, clock: Clock, environ: Mapping[str, str], observe
     finally:
         if history is not None:
             history.close()
+
+
+def with_config(runner: Runner, config: Config, environ: Mapping[str, str]) -> Runner:
+    """Answer a runner for another configuration on the same state; the old one goes on with what it has begun."""
+    credentials = Credentials(config.credentials_dir, environ)
+    return replace(runner, adapters=NetworkAdapters(config.cloud, credentials, runner.clock), fleet=config.instances)

@@ -7,6 +7,7 @@ the runs are tasks of ours.
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -17,7 +18,7 @@ from licsync_daemon.errors import StateUnwritableError
 from licsync_daemon.fleet import InstanceLocks
 from licsync_daemon.lock import FileLock
 from licsync_daemon.model import Config, Instance, RunState, Trigger
-from licsync_daemon.ports import Clock
+from licsync_daemon.ports import Clock, StateStore
 from licsync_daemon.recorded import recorded
 from licsync_daemon.run import Runner
 from licsync_daemon.schedule import LOCKED_AGAIN, Planned, next_run
@@ -45,12 +46,30 @@ class Daemon:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._scheduler = AsyncIOScheduler(timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1})
 
+    def reload(self, config: Config, runner: Runner) -> None:
+        """Follow another configuration from now on. Runs in progress end with the one they began with."""
+        gone = {instance.name for instance in self._config.instances} - {instance.name for instance in config.instances}
+        self._config, self._runner = config, runner
+        self._limit = asyncio.Semaphore(config.max_concurrent_runs)
+        self._changed_at = self._clock.now()
+        for name in gone:
+            if self._scheduler.get_job(name) is not None:
+                self._scheduler.remove_job(name)
+        self._plan_all()
+        log.info("daemon.reloaded", instances=len(config.instances), retired=sorted(gone))
+
+    def _plan_all(self) -> None:
+        """Plan every configured instance, and note in the state which ones are no longer configured."""
+        with contextlib.suppress(StateUnwritableError):
+            _note_retired(self._runner.store, self._config, self._clock.now())
+        for instance in self._config.instances:
+            self._plan(instance)
+
     async def serve(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set. Starts nothing before the state could be read, and leaves nothing running."""
         self._scheduler.start()
         try:
-            for instance in self._config.instances:
-                self._plan(instance)
+            self._plan_all()
             self._notifier.send("READY=1")
             log.info("daemon.started", instances=len(self._config.instances), state_dir=str(self._config.state_dir))
             while not stop.is_set():
@@ -101,14 +120,16 @@ class Daemon:
             return
         if planned is not None:
             at = max(planned.at, now + SOONEST, not_before or now)
-            self._scheduler.add_job(self._start, DateTrigger(at, timezone=UTC), args=[instance], id=instance.name, replace_existing=True)
+            self._scheduler.add_job(
+                self._start, DateTrigger(at, timezone=UTC), args=[instance.name], id=instance.name, replace_existing=True
+            )
             log.debug("daemon.planned", instance=instance.name, at=at.isoformat(), reason=planned.reason)
 
-    async def _start(self, instance: Instance) -> None:
+    async def _start(self, name: str) -> None:
         """What a job does: start a task of ours, which no scheduler cancels. A coroutine, so that it runs on the loop's own thread."""
-        if instance.name not in self._tasks:
-            task = asyncio.create_task(self._work(instance), name=f"run {instance.name}")
-            self._tasks[instance.name] = task
+        instance = self._config.instance(name)  # as it is configured now: the alarm may be from before a reload
+        if instance is not None and name not in self._tasks:
+            self._tasks[name] = asyncio.create_task(self._work(instance), name=f"run {name}")
 
     async def _work(self, instance: Instance) -> None:
         """Do what is due for an instance now, then plan what comes next."""
@@ -140,8 +161,10 @@ class Daemon:
         finally:
             self._tasks.pop(instance.name, None)
             if self._scheduler.running:
-                for one in {each.name: each for each in (instance, *looked)}.values():
-                    self._plan(one, not_before=not_before)
+                for name in {each.name for each in (instance, *looked)}:
+                    configured = self._config.instance(name)
+                    if configured is not None:
+                        self._plan(configured, not_before=not_before)
 
     async def _run(self, instance: Instance, planned: Planned) -> datetime | None:
         """Run an instance; answer before when not to do so again, whatever the state says: it may not have been written."""
@@ -169,3 +192,11 @@ class Daemon:
             await asyncio.wait(tasks, timeout=DRAIN_S)
         self._scheduler.shutdown(wait=False)
         log.info("daemon.stopped")
+
+
+def _note_retired(store: StateStore, config: Config, now: datetime) -> None:
+    """An instance that is no longer configured is kept, with the date from which it was missing; one that came back is not retired."""
+    for known in store.instances():
+        retired_at = None if config.instance(known.name) is not None else known.retired_at or now
+        if retired_at != known.retired_at:
+            store.save_instance(replace(known, retired_at=retired_at))

@@ -19,6 +19,7 @@ from licsync_daemon.schedule import slot_at
 
 log = structlog.get_logger()
 
+LOCK_POLL_S = 0.5
 ASKED = "asked with --run-now"
 
 
@@ -61,11 +62,18 @@ class InstanceLocks:
 
 
 async def run_now(
-    instances: Sequence[Instance], *, runner: Runner, locks: InstanceLocks, clock: Clock, max_concurrent_runs: int, wait: timedelta
+    instances: Sequence[Instance],
+    *,
+    runner: Runner,
+    locks: InstanceLocks,
+    clock: Clock,
+    max_concurrent_runs: int,
+    wait: timedelta,
+    wait_lock: bool = False,
 ) -> list[Result]:
     """Run `instances` at once and wait up to `wait` for their confirmation. Answers a result for each, in the same order.
 
-    An instance that is `delivered` already is joined: nothing is sent anew.
+    `wait_lock` waits for an instance that another process has, instead of leaving it alone. An instance that is `delivered` already is joined: nothing is sent anew.
     """
     limit = asyncio.Semaphore(max_concurrent_runs)
 
@@ -74,6 +82,9 @@ async def run_now(
             slot = slot_at(instance.schedule, clock.now())
             try:
                 lock = locks.take(instance.name)
+                while lock is None and wait_lock:
+                    await clock.sleep(LOCK_POLL_S)
+                    lock = locks.take(instance.name)
                 if lock is None:
                     theirs = runner.store.open_run(instance.name)
                     if theirs is not None and theirs.state is RunState.DELIVERED:  # the lock is held for a look only

@@ -74,12 +74,27 @@ def poll_until(limit: timedelta, *, first_s: float = 0.5, cap_s: float = 30.0) -
     return policy
 
 
-class Retrier:
-    """Makes a request again as a policy decides, and tells somebody about every wait."""
+class Gate:
+    """The request budget of one host: when it asks one run to be left alone, every run of this process leaves it alone."""
 
-    def __init__(self, clock: Clock, waits: WaitReporter, *, policy: Policy = decide) -> None:
+    def __init__(self) -> None:
+        self._closed_until_s = float("-inf")  # on the monotonic clock
+
+    def close(self, until_s: float) -> None:
+        self._closed_until_s = max(self._closed_until_s, until_s)
+
+    def pause_s(self, now_s: float) -> float:
+        """Answer how many seconds are left until the host may be asked again."""
+        return max(0.0, self._closed_until_s - now_s)
+
+
+class Retrier:
+    """Makes a request again as a policy decides, within the host's budget, and tells somebody about every wait."""
+
+    def __init__(self, clock: Clock, waits: WaitReporter, *, gate: Gate | None = None, policy: Policy = decide) -> None:
         self._clock = clock
         self._waits = waits
+        self._gate = gate if gate is not None else Gate()
         self._policy = policy
 
     async def call(self, request: Callable[[], Awaitable[T]], *, policy: Policy | None = None) -> T:
@@ -110,7 +125,14 @@ class Retrier:
                 self._waits.waiting(until, error.cause, wait(state))
 
         async def attempt() -> T:  # tenacity awaits coroutine functions only, not whatever answers an awaitable
-            return await request()
+            await self._pass_gate()
+            try:
+                return await request()
+            except RemoteError as error:
+                if error.code is Code.RATE_LIMITED:
+                    stated = error.retry_after.total_seconds() + MARGIN_S if error.retry_after is not None else RATE_LIMIT_MIN_S
+                    self._gate.close(self._clock.monotonic() + stated)
+                raise
 
         retrying = tenacity.AsyncRetrying(
             retry=lambda state: state.outcome is not None and state.outcome.failed and isinstance(decision(state), Wait),
@@ -123,3 +145,18 @@ class Retrier:
         result: T = await retrying(attempt)
         self._waits.resumed()
         return result
+
+    async def _pass_gate(self) -> None:
+        """Wait while the host wants to be left alone; give up at once where that takes longer than a run may wait."""
+        pause = self._gate.pause_s(self._clock.monotonic())
+        if pause <= 0:
+            return
+        if pause > MAX_ELAPSED_S:
+            raise RemoteError(
+                Code.RATE_LIMITED,
+                "the far side asked another run to be left alone for a while",
+                "nothing to do: it is tried again when the limit allows",
+                retry_after=timedelta(seconds=pause),
+            )
+        self._waits.waiting(self._clock.now() + timedelta(seconds=pause), "the far side's rate limit, met by another run", pause)
+        await self._clock.sleep(pause)

@@ -57,6 +57,7 @@ def _sync(parts: Parts, instances: Sequence[Instance], arguments: argparse.Names
                 clock=parts.clock,
                 max_concurrent_runs=parts.config.max_concurrent_runs,
                 wait=arguments.wait,
+                wait_lock=arguments.wait_lock,
             )
         )
         return Exit.OK

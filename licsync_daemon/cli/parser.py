@@ -43,6 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--wait", type=_duration, default=timedelta(minutes=2), metavar="TIME",
         help="with --run-now: how long to wait for the cloud's confirmation (default 2m)",
     )  # fmt: skip
+    now.add_argument("--wait-lock", action="store_true", help="with --run-now: wait for instances that another process is at")
     now.add_argument("--json", action="store_true", help="with --run-now: print the result as JSON")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     _add_status(commands)

@@ -142,10 +142,11 @@ def own_digest_key(directory: Path, *, create: bool = True) -> bytes:
     try:
         if create and not path.exists():
             fresh = path.with_name(f".digest.key-{secrets.token_hex(4)}")
-            with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
+            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
                 file.write(secrets.token_bytes(32))
                 file.flush()
-                os.fsync(file.fileno())
+                os.fsync(descriptor)
             try:
                 os.link(fresh, path)  # unlike a rename, it never replaces the key that another process has just made
             except FileExistsError:
