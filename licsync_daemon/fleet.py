@@ -73,7 +73,8 @@ async def run_now(
 ) -> list[Result]:
     """Run `instances` at once and wait up to `wait` for their confirmation. Answers a result for each, in the same order.
 
-    `wait_lock` waits for an instance that another process has, instead of leaving it alone. An instance that is `delivered` already is joined: nothing is sent anew.
+    `wait_lock` waits for an instance that another process has, instead of leaving it alone. An instance that is `delivered` already is
+    joined: nothing is sent anew.
     """
     limit = asyncio.Semaphore(max_concurrent_runs)
 

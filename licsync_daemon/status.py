@@ -9,11 +9,12 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from licsync_daemon.model import Config, Decided, Decision, Holder, Instance, Run, RunState, SeatRecord
+from licsync_daemon.model import Config, Decided, Decision, Holder, Instance, InstanceRecord, Run, RunState, SeatRecord
 from licsync_daemon.ports import StateStore
 from licsync_daemon.recorded import recorded
 from licsync_daemon.schedule import Planned, Recorded, next_run
 
+RETIRED_SHOWN = timedelta(days=30)
 ALIVE_FOR = timedelta(seconds=90)  # three heartbeats
 
 
@@ -47,6 +48,7 @@ class FleetView:
     at: datetime
     daemon: DaemonView
     instances: tuple[InstanceView, ...]
+    retired: tuple[InstanceRecord, ...]
     seats: SeatRecord | None
 
 
@@ -56,7 +58,13 @@ def fleet_view(
     """Put together what is known of every configured instance; without a store nothing is."""
     up_since = daemon.holder.since_at if daemon.alive and daemon.holder is not None else now
     views = tuple(_instance_view(instance, store, now, up_since, is_alive) for instance in config.instances)
-    return FleetView(at=now, daemon=daemon, instances=views, seats=store.seats() if store else None)
+    return FleetView(at=now, daemon=daemon, instances=views, retired=_retired(store, now), seats=store.seats() if store else None)
+
+
+def _retired(store: StateStore | None, now: datetime) -> tuple[InstanceRecord, ...]:
+    """Answer the instances that were configured not long ago."""
+    known = store.instances() if store else ()
+    return tuple(one for one in known if one.retired_at is not None and now - one.retired_at <= RETIRED_SHOWN)
 
 
 def _instance_view(
@@ -101,6 +109,7 @@ def as_json(view: FleetView) -> dict[str, Any]:
             "heartbeat_at": iso(daemon.heartbeat_at),
         },
         "instances": [_instance_json(one) for one in view.instances],
+        "retired": [{"name": one.name, "hostname": one.identity.hostname, "since": iso(one.retired_at)} for one in view.retired],
         "seats": {"read_at": iso(view.seats.read_at), "consumed": view.seats.consumed, "purchased": view.seats.purchased}
         if view.seats
         else None,

@@ -11,9 +11,9 @@ from licsync_daemon.cli.terminal import moment, number, span
 from licsync_daemon.clock import SystemClock
 from licsync_daemon.errors import ConfigError, Problem
 from licsync_daemon.lock import in_words, is_alive, read_holder
-from licsync_daemon.model import Run, RunState, Transition
+from licsync_daemon.model import Decision, Run, RunState, Transition
 from licsync_daemon.outcome import Exit
-from licsync_daemon.status import ALIVE_FOR, DaemonView, FleetView, InstanceView, as_json, fleet_view, iso, run_json
+from licsync_daemon.status import ALIVE_FOR, DaemonView, FleetView, InstanceView, as_json, decision_json, fleet_view, iso, run_json
 from licsync_daemon.store.files import open_for_reading
 
 
@@ -55,6 +55,9 @@ def _show(view: FleetView) -> None:
     terminal.print_table(("instance", "state", "last sync", "age", "sent", "next", "why"), rows)
     for one in view.instances:
         _show_remarks(one)
+    for known in view.retired:
+        since = f"{known.retired_at:%Y-%m-%d}" if known.retired_at else ""
+        terminal.say(f"{known.name}: retired since {since}: it is not configured any more; its history is kept")
     if view.seats is not None:
         seats = f"{number(view.seats.consumed)} consumed of {number(view.seats.purchased)} purchased"
         terminal.say(f"seats: {seats}, read {span(view.at - view.seats.read_at)} ago")
@@ -68,6 +71,10 @@ def _row(view: InstanceView, now: datetime) -> tuple[str, ...]:
     state = str(view.state) if view.state else "never run"
     if not view.instance.enabled:
         state = "disabled"
+    elif view.held is not None:
+        state = "held"
+    elif view.pause is not None:
+        state = "paused"
     elif view.overdue and view.state is not RunState.RUNNING:
         state = "overdue"
     planned = view.planned
@@ -83,6 +90,12 @@ def _row(view: InstanceView, now: datetime) -> tuple[str, ...]:
 
 
 def _show_remarks(view: InstanceView) -> None:
+    if view.pause is not None:
+        until = f"{view.pause.until:%Y-%m-%d %H:%M}" if view.pause.until else ""
+        ticket = f" ({view.pause.ticket})" if view.pause.ticket else ""
+        terminal.say(f"{view.instance.name}: paused by {view.pause.actor} until {until}: {view.pause.reason}{ticket}", style="yellow")
+    if view.held is not None and (view.run is None or view.held.run_id != view.run.run_id):
+        show_remarks(view.held)
     run = view.run
     if run is None:
         return
@@ -102,9 +115,11 @@ def history(arguments: argparse.Namespace) -> int:
     store = open_for_reading(config.state_dir)
     runs: tuple[Run, ...] = ()
     steps: dict[str, tuple[Transition, ...]] = {}
+    decided: tuple[Decision, ...] = ()
     if store is not None:
         try:
             runs = store.runs(arguments.instance, limit=arguments.limit)
+            decided = store.decisions(arguments.instance, limit=arguments.limit)
             steps = {run.run_id: store.transitions(run.run_id) for run in runs}
         finally:
             store.close()
@@ -119,11 +134,12 @@ def history(arguments: argparse.Namespace) -> int:
                         "transitions": [{"at": iso(step.at), "state": step.state, "code": step.code} for step in steps[run.run_id]],
                     }
                     for run in runs
-                ]
+                ],
+                "decisions": [decision_json(one) for one in decided],
             }
         )
         return Exit.OK
-    if not runs:
+    if not runs and not decided:
         terminal.say("no run is recorded yet")
         return Exit.OK
     rows = [
@@ -140,6 +156,13 @@ def history(arguments: argparse.Namespace) -> int:
         for run in runs
     ]
     terminal.print_table(("started", "instance", "state", "code", "sent", "last sync", "why", "run"), rows)
+    if decided:
+        headers = ("decided", "instance", "what", "by", "run", "ticket", "reason")
+        told = [
+            (moment(one.at, now), one.instance, str(one.what), one.actor, one.run_id or "-", one.ticket or "-", one.reason)
+            for one in decided
+        ]
+        terminal.print_table(headers, told)
     if arguments.instance is not None:
         for run in runs[:1]:
             show_remarks(run)

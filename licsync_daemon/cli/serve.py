@@ -71,14 +71,18 @@ def _reload(path: Path, began_with: Config, parts: Parts, daemon: Daemon, notifi
     """Read the configuration again. One that cannot be used changes nothing, and the log says every mistake."""
     notifier.send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
     try:
-        loaded = load_config(path, os.environ)
-        if loaded.config.state_dir != began_with.state_dir:
-            raise ConfigError((Problem("state_dir", "cannot change while the daemon runs", "restart it instead"),))
-        daemon.reload(loaded.config, with_config(parts.runner, loaded.config, os.environ))
+        config = load_config(path, os.environ).config
+        _same_state(began_with, config)
+        daemon.reload(config, with_config(parts.runner, config, os.environ))
     except ConfigError as error:
         log.error("daemon.reload_refused", problems=[str(problem) for problem in error.problems])  # noqa: TRY400 - sentences, no stack
     finally:
         notifier.send("READY=1")
+
+
+def _same_state(began_with: Config, config: Config) -> None:
+    if config.state_dir != began_with.state_dir:
+        raise ConfigError((Problem("state_dir", "cannot change while the daemon runs", "restart it instead"),))
 
 
 async def _pause(stop: asyncio.Event) -> None:
