@@ -106,7 +106,7 @@ def _unknown(run_id: str) -> ConfigError:
 
 
 def _refused(run_id: str, what: str, hint: str) -> ConfigError:
-    return ConfigError((Problem(f"run {run_id}", what, hint),))
+    return ConfigError((Problem(f"run {run_id}", what, hint),), "refused")
 
 
 def _decision(instance: str, run_id: str | None, what: Decided, voice: Voice, *, until: datetime | None = None) -> Decision:

@@ -119,11 +119,12 @@ class Problem:
 
 
 class ConfigError(LicsyncError):
-    """The configuration cannot be used. `problems` holds every mistake, in the order of the file's tables."""
+    """What a person wrote cannot be used. `problems` holds every mistake; of a configuration in the order of the file's tables."""
 
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
+    def __init__(self, problems: tuple[Problem, ...], headline: str = "the configuration cannot be used") -> None:
         super().__init__("; ".join(map(str, problems)))
         self.problems = problems
+        self.headline = headline
 
 
 class LockedError(LicsyncError):

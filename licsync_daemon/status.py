@@ -36,6 +36,7 @@ class InstanceView:
     state: RunState | None
     confirmed: Run | None
     held: Run | None
+    approval: Decision | None
     pause: Decision | None
     last_sync: datetime | None
     age: timedelta | None
@@ -84,6 +85,7 @@ def _instance_view(
         state=state,
         confirmed=store.last_run(instance.name, confirmed=True) if store else None,
         held=store.held_run(instance.name) if store else None,
+        approval=known_runs.approval,
         pause=_pause(known_runs.pause, now),
         last_sync=last_sync,
         age=age,

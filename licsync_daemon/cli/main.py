@@ -105,7 +105,7 @@ def _config_problems(error: ConfigError, *, as_json: bool) -> int:
         print(json.dumps({"error": "configuration", "problems": problems}, ensure_ascii=False, indent=2))
         return Exit.USAGE
     count = len(error.problems)
-    terminal.complain(f"licsync-daemon: the configuration cannot be used ({count} problem{'s' if count != 1 else ''})")
+    terminal.complain(f"licsync-daemon: {error.headline} ({count} problem{'s' if count != 1 else ''})")
     for problem in error.problems:
         terminal.complain(f"  {problem}")
     return Exit.USAGE

@@ -96,6 +96,10 @@ def _show_remarks(view: InstanceView) -> None:
         terminal.say(f"{view.instance.name}: paused by {view.pause.actor} until {until}: {view.pause.reason}{ticket}", style="yellow")
     if view.held is not None and (view.run is None or view.held.run_id != view.run.run_id):
         show_remarks(view.held)
+    if view.approval is not None and view.approval.until is not None:
+        terminal.say(
+            f"{view.instance.name}: approved by {view.approval.actor} until {view.approval.until:%Y-%m-%d %H:%M}: {view.approval.reason}"
+        )
     run = view.run
     if run is None:
         return
