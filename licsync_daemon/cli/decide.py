@@ -13,18 +13,18 @@ from licsync_daemon.cli.loading import chosen, load
 from licsync_daemon.clock import SystemClock
 from licsync_daemon.decisions import Voice
 from licsync_daemon.errors import ConfigError, Problem
-from licsync_daemon.model import Config, Decision
+from licsync_daemon.model import Config, Decided, Decision
 from licsync_daemon.outcome import Exit
 from licsync_daemon.ports import StateStore
 from licsync_daemon.settings.durations import parse_duration
 from licsync_daemon.store.files import open_state, prepare_state_dir
 
 AFTERWARDS = {
-    "approve": "the daemon sends it at its next heartbeat; at once with: licsync-daemon --run-now {instance}",
-    "reject": "nothing was sent; the next slot collects anew",
-    "acknowledge": "noted",
-    "pause": "nothing is started for {instance} by itself until {until}",
-    "resume": "{instance} follows its schedule again",
+    Decided.APPROVED: "the daemon sends it at its next heartbeat; at once with: licsync-daemon --run-now {instance}",
+    Decided.REJECTED: "nothing was sent; the next slot collects anew",
+    Decided.ACKNOWLEDGED: "noted",
+    Decided.PAUSED: "nothing is started for {instance} by itself until {until}",
+    Decided.RESUMED: "{instance} follows its schedule again",
 }
 
 
@@ -46,9 +46,14 @@ def decide(arguments: argparse.Namespace) -> int:
         decision = acts[arguments.command](store)
     finally:
         store.close()
-    until = f"{decision.until:%Y-%m-%d %H:%M} UTC" if decision.until else ""
-    terminal.say(f"{decision.what} by {decision.actor}: {AFTERWARDS[arguments.command].format(instance=decision.instance, until=until)}")
+    terminal.say(effect_of(decision))
     return Exit.OK
+
+
+def effect_of(decision: Decision) -> str:
+    """Say what was decided and what follows from it."""
+    until = f"{decision.until:%Y-%m-%d %H:%M} UTC" if decision.until else ""
+    return f"{decision.what} by {decision.actor}: {AFTERWARDS[decision.what].format(instance=decision.instance, until=until)}"
 
 
 def _actor() -> str:

@@ -34,7 +34,7 @@ def status(arguments: argparse.Namespace) -> int:
     if getattr(arguments, "json", False):
         terminal.print_json(as_json(view))
     else:
-        _show(view)
+        show_fleet(view)
     return Exit.OK
 
 
@@ -50,7 +50,8 @@ def daemon_view(state_dir: Path, now: datetime) -> DaemonView:
     return DaemonView(alive=fresh and holder is not None and is_alive(holder), holder=holder, heartbeat_at=touched)
 
 
-def _show(view: FleetView) -> None:
+def show_fleet(view: FleetView) -> None:
+    """Print the table of instances, what to know about each, the seats and the daemon."""
     rows = [_row(one, view.at) for one in view.instances]
     terminal.print_table(("instance", "state", "last sync", "age", "sent", "next", "why"), rows)
     for one in view.instances:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from licsync_daemon import __version__
+from licsync_daemon.stories import NAMES
 
 DEFAULT_CONFIG = "/etc/licsync/config.toml"
 EPILOG = """\
@@ -127,6 +128,10 @@ def _add_practice(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
             practice.add_argument("--write-config", type=Path, metavar="DIR", help="write a ready config.toml and credentials into DIR")
             practice.add_argument("--quirks", default="all", metavar="all|off|NAMES", help="deviations from the published schema to play")
         else:
+            practice.add_argument(
+                "--scenario", choices=NAMES, metavar="NAME",
+                help=f"play a story to its end instead, on simulated time: {', '.join(NAMES)}",
+            )  # fmt: skip
             _add_json(practice)
 
 

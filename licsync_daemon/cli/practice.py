@@ -15,6 +15,8 @@ from pathlib import Path
 from licsync_daemon import log
 from licsync_daemon.assembly import Parts, recording
 from licsync_daemon.cli import terminal
+from licsync_daemon.cli.decide import effect_of
+from licsync_daemon.cli.overview import show_fleet
 from licsync_daemon.cli.results import show_results
 from licsync_daemon.cli.terminal import number
 from licsync_daemon.clock import SystemClock
@@ -28,6 +30,8 @@ from licsync_daemon.readback import bare_host
 from licsync_daemon.sandbox import Fleet, FleetError, Sandbox, generate_fleet, load_fleet, serve
 from licsync_daemon.settings import load_config
 from licsync_daemon.status import run_json
+from licsync_daemon.stories.events import Decided, Ended, Event, Happened, Ran, Shown, Told
+from licsync_daemon.stories.playbill import perform
 
 WHAT_IS_REAL = (
     "What of this is real against github.com today: reading the instances and reading back the cloud use interfaces that GitHub documents; "
@@ -61,6 +65,8 @@ def demo(arguments: argparse.Namespace) -> int:
     """Sync a practice fleet twice and show it."""
     as_json = getattr(arguments, "json", False)
     log.set_up("critical")
+    if arguments.scenario is not None:
+        return _story(arguments.scenario, as_json=as_json)
     if not as_json:
         terminal.say(WHAT_IS_REAL)
     try:
@@ -72,6 +78,36 @@ def demo(arguments: argparse.Namespace) -> int:
     if as_json:
         terminal.print_json({"what_is_real": WHAT_IS_REAL, "rounds": [one.as_json() for one in rounds]})
     return code
+
+
+def _story(name: str, *, as_json: bool) -> int:
+    """Play a story and print it while it happens; as JSON, all of it at its end."""
+    events: list[Event] = []
+    code = run_until_signal(perform(name, events.append if as_json else _show_event))
+    if as_json:
+        terminal.print_json({"scenario": name, "events": [event.as_json() for event in events], "exit": code})
+    return code
+
+
+def _show_event(event: Event) -> None:
+    match event:
+        case Told(text=text):
+            terminal.say(f"\n{text}", style="bold")
+        case Happened(at=at, instance=instance, text=text, local=local):
+            terminal.say(f"{at:%Y-%m-%d %H:%M} UTC  {f'{local}  ' if local else ''}{instance}  {text}")
+        case Decided(command=command, decision=decision):
+            terminal.say(f"\n$ {command}")
+            terminal.say(effect_of(decision))
+        case Shown(view=view):
+            terminal.say(f"\n$ licsync-daemon status        # {view.at:%Y-%m-%d %H:%M} UTC")
+            show_fleet(view)
+        case Ran(at=at, command=command, results=results, exit=code):
+            terminal.say(f"\n$ {command}        # {at:%Y-%m-%d %H:%M} UTC")
+            show_results(results, at)
+            terminal.say(f"exit {code}")
+        case Ended(moral=moral, exit=code):
+            terminal.say(f"\n{moral}", style="bold")
+            terminal.say(f"exit {code}")
 
 
 class Round:

@@ -41,6 +41,7 @@ LAYERS = (
     ("run",),
     ("fleet",),
     ("outcome", "assembly", "daemon"),
+    ("stories.*",),
     ("cli.*", "__main__"),
 )
 # Neighbours within a layer that know nothing of each other.
@@ -51,7 +52,7 @@ ONLY_BY = {
     "cloud": ("cloud.*", "adapters"),
     "transport": ("transport.*", "sources.*", "deliveries.*", "cloud.*", "adapters"),
     "store": ("store.*", "assembly", "cli.overview", "cli.serve"),
-    "sandbox": ("sandbox.*", "cli.practice"),
+    "sandbox": ("sandbox.*", "cli.practice", "stories.*"),
 }
 
 

@@ -1,0 +1,30 @@
+"""Every story by its name."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from licsync_daemon.stories import shrink
+from licsync_daemon.stories.events import Ended, Event
+from licsync_daemon.stories.stage import Scene, Stage, on_stage
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A story: where it begins, and what happens."""
+
+    scene: Callable[[], Scene]
+    play: Callable[[Stage], Awaitable[Ended]]
+
+
+STORIES: Mapping[str, Story] = {
+    "shrink": Story(shrink.scene, shrink.play),
+}
+
+
+async def perform(name: str, tell: Callable[[Event], None]) -> int:
+    """Play a story to its end and answer the exit code it deserves."""
+    story = STORIES[name]
+    with on_stage(story.scene(), tell) as stage:
+        ended = await story.play(stage)
+    tell(ended)
+    return ended.exit
