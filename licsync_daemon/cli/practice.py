@@ -91,10 +91,10 @@ def _story(name: str, *, as_json: bool) -> int:
 
 def _show_event(event: Event) -> None:
     match event:
-        case Told(text=text):
-            terminal.say(f"\n{text}", style="bold")
+        case Told(text=text, goes_on=goes_on):
+            terminal.say(text if goes_on else f"\n{text}", style="bold")
         case Happened(at=at, instance=instance, text=text, local=local):
-            terminal.say(f"{at:%Y-%m-%d %H:%M} UTC  {f'{local}  ' if local else ''}{instance}  {text}")
+            terminal.say(f"{at:%Y-%m-%d %H:%M} UTC  {f'{local:<16}' if local else ''}{instance}  {text}")
         case Decided(command=command, decision=decision):
             terminal.say(f"\n$ {command}")
             terminal.say(effect_of(decision))

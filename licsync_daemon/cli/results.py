@@ -25,12 +25,13 @@ def show_results(results: Sequence[Result], now: datetime) -> None:
 
 def show_remarks(run: Run) -> None:
     """Print why a run failed and what to do, and what else a person should know about it."""
+    decidable = run.state in {RunState.HELD, RunState.RUNNING}
+    held = {RunState.HELD: "held", RunState.RUNNING: "would be held"}.get(run.state, f"was held, then {run.state}")
     for guard in run.tripped:
-        held = "held" if run.state is RunState.HELD else "would be held"
         terminal.say(f"{run.instance}: {held}: {guard.code}: {guard.text}", style="yellow")
-    if run.tripped and run.next_step is not None:
+    if run.tripped and run.next_step is not None and decidable:
         terminal.say(f"{' ' * len(run.instance)}  next step: {run.next_step}")
-    elif run.code is not None:
+    elif run.code is not None and not run.tripped:
         terminal.say(f"{run.instance}: {run.code}: {run.cause}", style="red")
         terminal.say(f"{' ' * len(run.instance)}  next step: {run.next_step}")
     elif run.waiting_for is not None:

@@ -13,9 +13,10 @@ from licsync_daemon.status import FleetView, as_json, decision_json, iso, run_js
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What happens around the program, in the storyteller's words."""
+    """What happens around the program, in the storyteller's words. `goes_on`: another line of what was told before."""
 
     text: str
+    goes_on: bool = False
 
     def as_json(self) -> dict[str, Any]:
         return {"event": "told", "text": self.text}

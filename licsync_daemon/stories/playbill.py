@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from licsync_daemon.stories import shrink
+from licsync_daemon.stories import clone, dst, maintenance, outage, ratelimit, rebuilt, shrink
 from licsync_daemon.stories.events import Ended, Event
 from licsync_daemon.stories.stage import Scene, Stage, on_stage
 
@@ -18,6 +18,12 @@ class Story:
 
 STORIES: Mapping[str, Story] = {
     "shrink": Story(shrink.scene, shrink.play),
+    "rebuilt": Story(rebuilt.scene, rebuilt.play),
+    "clone": Story(clone.scene, clone.play),
+    "outage": Story(outage.scene, outage.play),
+    "dst": Story(dst.scene, dst.play),
+    "ratelimit": Story(ratelimit.scene, ratelimit.play),
+    "maintenance": Story(maintenance.scene, maintenance.play),
 }
 
 

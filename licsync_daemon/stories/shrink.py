@@ -36,7 +36,9 @@ async def play(stage: Stage) -> Ended:
     stage.status()
     before = await stage.run_now("emea")
     assert before is Exit.HELD
-    stage.tell("The operator asks around: the site is closed, the figures are right. An approval holds for these figures, once, for 7 days.")
+    stage.tell(
+        "The operator asks around: the site is closed, the figures are right. An approval holds for these figures, once, for 7 days."
+    )
     stage.approve(stage.held("emea"), "site closed, its accounts were deleted", "CHG-1042")
     await stage.play(stage.now + timedelta(minutes=5))
     stage.status()

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from licsync_daemon import decisions
 from licsync_daemon.assembly import Parts, recording, with_config
 from licsync_daemon.decisions import Voice
+from licsync_daemon.errors import Code
 from licsync_daemon.fleet import run_now
 from licsync_daemon.lock import this_process
 from licsync_daemon.model import Config, Decision, Instance, Run, RunState, Trigger
@@ -35,11 +36,18 @@ WAIT = timedelta(minutes=2)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """Where a story begins. `tables` are lines to add to instances of the configuration."""
+    """Where a story begins.
+
+    Attributes:
+        tables: Lines to add to instances of the configuration.
+        prepare: What else to change in its text.
+        zone: The zone of the schedule's wall clock, where a story is about that.
+    """
 
     start: datetime
     fleet: Fleet
     tables: Mapping[str, str] = field(default_factory=dict)
+    prepare: Callable[[str], str] = str
     zone: str = ""
 
 
@@ -57,7 +65,9 @@ class Stage:
         self._holder = replace(this_process(scene.start), host=HOST)
         self._changed_at = scene.start
         self._told: set[tuple[str, object]] = set()
+        self._failing: dict[str, Code | None] = {}
         self.quiet = False  # whether what happens is not told
+        self.show_next_wait = False  # whether `status` is looked at while a run waits
 
     @property
     def now(self) -> datetime:
@@ -65,11 +75,15 @@ class Stage:
 
     def begin(self, parts: Parts) -> None:
         """Take the parts to play with."""
-        self._parts = parts
+        self._parts = replace(parts, runner=replace(parts.runner, holder=self._holder))
 
     def tell(self, text: str) -> None:
         """Say what happens around the program."""
         self._tell(Told(text))
+
+    def tell_more(self, text: str) -> None:
+        """Say one more line of what was said last."""
+        self._tell(Told(text, goes_on=True))
 
     # ---------------------------------------------------------------- what the daemon does
 
@@ -111,31 +125,47 @@ class Stage:
                 runner.expire(instance.name)
                 run = await runner.run(instance, trigger=Trigger.SCHEDULE, reason=planned.reason, slot=planned.slot)
             if run.state is RunState.FAILED:
-                self._tell_next(instance)
+                self._tell_failure(instance, run)
         finally:
             self.clock.one_done()
 
-    def _tell_next(self, instance: Instance) -> None:
+    def _tell_failure(self, instance: Instance, run: Run) -> None:
+        """Tell why a run failed and when it is tried again; the same cause only once."""
+        again = self._failing.get(run.instance) == run.code
+        self._failing[run.instance] = run.code
+        why = "again" if again else f"({run.code}): {run.cause}"
         planned = self._planned(instance)
-        if planned is not None and not self.quiet:
-            wait = planned.at - self.now
-            self._happened(instance.name, f"  next: {planned.reason}, {planned.at:%Y-%m-%d %H:%M} UTC, in {_span(wait)}")
+        assert planned is not None, "what failed is planned again"
+        when = f"next {planned.at:%d %b %H:%M}, in {_span(planned.at - self.now)}: {planned.reason}"
+        self._happened(instance.name, f"{run.reason} → failed {why}" + (f"; {when}" if again else ""))
+        if not again:
+            self._happened(instance.name, when)
 
     def heard(self, run: Run) -> None:
         """Tell of a run when something happens to it that an operator would see."""
         news = (run.run_id, run.waiting_until or run.state)
-        if news in self._told or self.quiet:
+        if news in self._told:
             return
         self._told.add(news)
         if run.waiting_until is not None:
             if run.waiting_until - self.now > TOLD_WAIT:
                 self._happened(run.instance, f"{run.reason}: waiting until {run.waiting_until:%H:%M:%S} for: {run.waiting_for}")
+                if self.show_next_wait and self._everybody_waits():
+                    self.show_next_wait = False
+                    self.status()
         elif run.state is RunState.CONFIRMED:
+            self._failing.pop(run.instance, None)
             self._happened(run.instance, f"{run.reason} → confirmed, {run.counts.sent:,} accounts")
-        elif run.state in {RunState.FAILED, RunState.HELD}:
-            self._happened(run.instance, f"{run.reason} → {run.state} ({run.code}): {run.cause}")
+        elif run.state is RunState.HELD:
+            self._happened(run.instance, f"{run.reason} → held ({run.code}): {run.cause}")
+
+    def _everybody_waits(self) -> bool:
+        runs = [self._parts.store.open_run(one.name) for one in self._config.instances]
+        return all(run is not None and run.waiting_until is not None for run in runs)
 
     def _happened(self, instance: str, text: str) -> None:
+        if self.quiet:
+            return
         now = self.now
         local = f"{now.astimezone(ZoneInfo(self._scene.zone)):%a %H:%M %Z}" if self._scene.zone else ""
         self._tell(Happened(now, instance, text, local))
@@ -197,16 +227,19 @@ class Stage:
 
     def edit(self, change: Callable[[str], str]) -> None:
         """Edit the configuration and reload it, as SIGHUP does."""
-        self._path.write_text(change(self._path.read_text(encoding="utf-8")), encoding="utf-8")
+        self._path.write_text(change(self.text), encoding="utf-8")
         self._config = load_config(self._path, {}).config
         self._changed_at = self.now
-        self._parts = Parts(
-            self._config, self._parts.store, with_config(self._parts.runner, self._config, {}), self._parts.locks, self._parts.clock
-        )
+        self._parts = replace(self._parts, config=self._config, runner=with_config(self._parts.runner, self._config, {}))
 
     @property
     def config(self) -> Config:
         return self._config
+
+    @property
+    def text(self) -> str:
+        """Answer the configuration as it is written."""
+        return self._path.read_text(encoding="utf-8")
 
 
 @contextmanager
@@ -220,7 +253,7 @@ def on_stage(scene: Scene, tell: Callable[[Event], None]) -> Iterator[Stage]:
         text = path.read_text(encoding="utf-8")
         for name, lines in scene.tables.items():
             text = text.replace(f"[instances.{name}]\n", f"[instances.{name}]\n{lines}\n")
-        path.write_text(text, encoding="utf-8")
+        path.write_text(scene.prepare(text), encoding="utf-8")
         stage = Stage(scene, box, path, clock, tell)
         with recording(stage.config, clock, {}, stage.heard) as parts:
             stage.begin(parts)
