@@ -29,6 +29,7 @@ log = structlog.get_logger()
 HEARTBEAT_S = 30.0
 SOONEST = timedelta(seconds=1)  # a date trigger that answers the past hangs APScheduler 3
 DRAIN_S = 5.0
+CLOCK_WAS_SET_S = 5.0  # between two heartbeats, against the monotonic clock; a suspend shows in the same way
 
 
 class Daemon:
@@ -42,6 +43,7 @@ class Daemon:
         self._lock = lock
         self._notifier = notifier
         self._up_since = self._changed_at = clock.now()
+        self._offset_s = self._clock_offset_s()
         self._limit = asyncio.Semaphore(config.max_concurrent_runs)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._scheduler = AsyncIOScheduler(timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1})
@@ -53,17 +55,32 @@ class Daemon:
         self._limit = asyncio.Semaphore(config.max_concurrent_runs)
         self._changed_at = self._clock.now()
         for name in gone:
-            if self._scheduler.get_job(name) is not None:
-                self._scheduler.remove_job(name)
+            self._silence(name)
         self._plan_all()
         log.info("daemon.reloaded", instances=len(config.instances), retired=sorted(gone))
+
+    def _silence(self, name: str) -> None:
+        if self._scheduler.get_job(name) is not None:
+            self._scheduler.remove_job(name)
 
     def _plan_all(self) -> None:
         """Plan every configured instance, and note in the state which ones are no longer configured."""
         with contextlib.suppress(StateUnwritableError):
             _note_retired(self._runner.store, self._config, self._clock.now())
+        self._heed_clock()
         for instance in self._config.instances:
             self._plan(instance)
+
+    def _heed_clock(self) -> None:
+        """Let nothing wait for a moment that only a clock ahead of time knew."""
+        now = self._clock.now()
+        self._up_since, self._changed_at = min(self._up_since, now), min(self._changed_at, now)
+        with contextlib.suppress(StateUnwritableError):
+            for instance in self._config.instances:
+                self._runner.note_clock(instance)
+
+    def _clock_offset_s(self) -> float:
+        return self._clock.now().timestamp() - self._clock.monotonic()
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set. Starts nothing before the state could be read, and leaves nothing running."""
@@ -86,8 +103,13 @@ class Daemon:
         """Once every 30 s: say that we live, notice a clock that was set and a record that another process changed."""
         self._lock.touch()
         self._scheduler.wakeup()
+        before, self._offset_s = self._offset_s, self._clock_offset_s()
+        was_set = abs(self._offset_s - before) > CLOCK_WAS_SET_S
+        if was_set:
+            log.warning("daemon.clock_was_set", by_s=round(self._offset_s - before))
+            self._heed_clock()
         with contextlib.suppress(StateUnwritableError):
-            changed = self._runner.store.changed_elsewhere()
+            changed = self._runner.store.changed_elsewhere() or was_set
             for instance in self._config.instances:
                 if instance.name not in self._tasks and (changed or self._scheduler.get_job(instance.name) is None):
                     self._plan(instance)
@@ -107,6 +129,7 @@ class Daemon:
     def _plan(self, instance: Instance, *, not_before: datetime | None = None) -> None:
         """Set the instance's alarm to its next planned instant. Without one (disabled, or running elsewhere) the heartbeat asks again."""
         if not instance.enabled:
+            self._silence(instance.name)
             return
         now = self._clock.now()
         try:
@@ -127,24 +150,26 @@ class Daemon:
 
     async def _start(self, name: str) -> None:
         """What a job does: start a task of ours, which no scheduler cancels. A coroutine, so that it runs on the loop's own thread."""
-        instance = self._config.instance(name)  # as it is configured now: the alarm may be from before a reload
-        if instance is not None and name not in self._tasks:
-            self._tasks[name] = asyncio.create_task(self._work(instance), name=f"run {name}")
+        if name not in self._tasks:
+            self._tasks[name] = asyncio.create_task(self._work(name), name=f"run {name}")
 
-    async def _work(self, instance: Instance) -> None:
+    async def _work(self, name: str) -> None:
         """Do what is due for an instance now, then plan what comes next."""
         not_before = None
         looked: list[Instance] = []
         try:
             async with self._limit:
-                lock = self._locks.take(instance.name)
+                instance = self._config.instance(name)  # as it is configured now: the alarm may be from before a reload
+                if instance is None:
+                    return
+                lock = self._locks.take(name)
                 if lock is None:
                     not_before = self._clock.now() + LOCKED_AGAIN
-                    log.info("run.skipped", instance=instance.name, cause=f"locked by {self._locks.holder(instance.name)}")
+                    log.info("run.skipped", instance=name, cause=f"locked by {self._locks.holder(name)}")
                     return
                 with lock:
-                    self._runner.close_stale(instance.name)
-                    self._runner.expire(instance.name)
+                    self._runner.close_stale(name)
+                    self._runner.expire(name)
                     planned = self._planned(instance)  # the alarm may be old: the state says what is due
                     if planned is None or (planned.at > self._clock.now() + SOONEST and not planned.is_look):
                         return
@@ -157,12 +182,12 @@ class Daemon:
             log.error("daemon.state_unusable", cause=str(error))  # noqa: TRY400 - the cause is a sentence
         except Exception:
             not_before = self._clock.now() + timedelta(seconds=HEARTBEAT_S)
-            log.critical("daemon.work_crashed", instance=instance.name, exc_info=True)
+            log.critical("daemon.work_crashed", instance=name, exc_info=True)
         finally:
-            self._tasks.pop(instance.name, None)
+            self._tasks.pop(name, None)
             if self._scheduler.running:
-                for name in {each.name for each in (instance, *looked)}:
-                    configured = self._config.instance(name)
+                for each in {name, *(one.name for one in looked)}:
+                    configured = self._config.instance(each)
                     if configured is not None:
                         self._plan(configured, not_before=not_before)
 

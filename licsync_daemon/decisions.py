@@ -10,7 +10,7 @@ from datetime import datetime
 from licsync_daemon.errors import ConfigError, Problem
 from licsync_daemon.model import Decided, Decision, Run, RunState
 from licsync_daemon.ports import StateStore
-from licsync_daemon.run import APPROVAL_LASTS
+from licsync_daemon.schedule import HELD_FOR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,13 +29,13 @@ def approve(store: StateStore, run_id: str, voice: Voice) -> Decision:
     Raises:
         ConfigError: The run is unknown, or is not held (any more), or has an approval that still stands.
     """
-    run = _held(store, run_id, "approved")
+    run = _held(store, run_id, "approved", voice.at)
     standing = store.approval(run_id)
-    if standing is not None and standing.until is not None and standing.until > voice.at:
+    if standing is not None and standing.in_force(voice.at):
         raise _refused(
             run_id, f"it was approved already, by {standing.actor}", "the daemon sends it, or: licsync-daemon --run-now " + run.instance
         )
-    decision = _decision(run.instance, run_id, Decided.APPROVED, voice, until=voice.at + APPROVAL_LASTS)
+    decision = _decision(run.instance, run_id, Decided.APPROVED, voice, until=voice.at + HELD_FOR)
     store.save_decision(decision)
     return decision
 
@@ -46,9 +46,10 @@ def reject(store: StateStore, run_id: str, voice: Voice) -> Decision:
     Raises:
         ConfigError: The run is unknown, or is not held (any more).
     """
-    run = _held(store, run_id, "rejected")
+    run = _held(store, run_id, "rejected", voice.at)
     decision = _decision(run.instance, run_id, Decided.REJECTED, voice)
-    store.save_decision(decision, ends=replace(run, state=RunState.REJECTED, ended_at=voice.at))
+    if not store.save_decision(decision, ends=replace(run, state=RunState.REJECTED, ended_at=voice.at)):
+        _held(store, run_id, "rejected", voice.at)  # it moved on since we looked: says to what
     return decision
 
 
@@ -73,7 +74,8 @@ def pause(store: StateStore, instance: str, until: datetime, voice: Voice) -> De
         ConfigError: `until` is not in the future.
     """
     if until <= voice.at:
-        raise ConfigError((Problem("--until", f"{until:%Y-%m-%d %H:%M} UTC is not in the future", "example: 2026-12-24 18:00, or 3d"),))
+        what = f"{until:%Y-%m-%d %H:%M} UTC is not in the future"
+        raise ConfigError((Problem("--until", what, "examples: 2026-12-24 18:00, or 3d"),), "refused")
     decision = _decision(instance, None, Decided.PAUSED, voice, until=until)
     store.save_decision(decision)
     return decision
@@ -86,7 +88,7 @@ def resume(store: StateStore, instance: str, voice: Voice) -> Decision:
     return decision
 
 
-def _held(store: StateStore, run_id: str, wish: str) -> Run:
+def _held(store: StateStore, run_id: str, wish: str, now: datetime) -> Run:
     run = store.run(run_id)
     if run is None:
         raise _unknown(run_id)
@@ -97,6 +99,11 @@ def _held(store: StateStore, run_id: str, wish: str) -> Run:
     if run.state is not RunState.HELD:
         raise _refused(
             run_id, f"it cannot be {wish}: it is {run.state}", "only a held run waits for a decision; see: licsync-daemon status"
+        )
+    standing = store.approval(run_id)
+    if wish == "approved" and now - run.started_at >= HELD_FOR and standing is None:
+        raise _refused(
+            run_id, f"it cannot be {wish}: nobody decided within 7 days", f"look at it anew: licsync-daemon --run-now {run.instance}"
         )
     return run
 

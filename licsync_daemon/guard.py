@@ -124,7 +124,12 @@ def _covers(given: Tripped, one: Tripped) -> bool:
     if given.after is None or one.after is None:
         return True
     further = one.after > given.after if one.code in {Code.GROWN_USAGE, Code.STALE_USAGE} else one.after < given.after
-    return not further
+    return not further and _distance(one) <= _distance(given)
+
+
+def _distance(one: Tripped) -> int:
+    """How far apart the two figures are: 900 of 5,000 is further off than 900 of 1,000."""
+    return abs(one.after - one.before) if one.after is not None and one.before is not None else 0
 
 
 def notices(counts: UsageCounts, newest_activity: datetime | None) -> tuple[Notice, ...]:

@@ -11,6 +11,9 @@ from pathlib import Path
 from licsync_daemon.errors import Code
 from licsync_daemon.windows import Window
 
+#: Clocks are corrected by seconds all the time; what is dated further ahead than this was written by a clock that was wrong.
+CLOCK_SLACK = timedelta(minutes=5)
+
 # ---------------------------------------------------------------- configuration, as plain values
 
 
@@ -228,7 +231,7 @@ class RunState(StrEnum):
     DELIVERED = "delivered"  # open: accepted by the endpoint, the cloud has not confirmed it yet
     CONFIRMED = "confirmed"  # final: delivered by us and read back from the cloud
     FAILED = "failed"  # final: an error with a code; the previous confirmed state stands
-    SKIPPED = "skipped"  # final: nothing was to be done; never recorded
+    SKIPPED = "skipped"  # final: nothing was to be done; recorded only to mark that the clock was set back
     INTERRUPTED = "interrupted"  # final: the process ended in mid-run; the slot is still due
     SUPERSEDED = "superseded"  # final: a held run, after a newer one took its place
     REJECTED = "rejected"  # final: a held run, after a person said no
@@ -435,3 +438,7 @@ class Decision:
     ticket: str | None = None
     until: datetime | None = None
     used_at: datetime | None = None
+
+    def in_force(self, now: datetime) -> bool:
+        """Answer whether an approval or a pause holds now. One that a clock far ahead has dated does not: it might hold for years."""
+        return self.until is not None and self.at <= now + CLOCK_SLACK and now < self.until and self.used_at is None

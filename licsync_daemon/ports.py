@@ -125,7 +125,8 @@ class StateStore(Protocol):
     ) -> None:
         """Insert or replace a run by its id, with its delivery record and what is known of its instance, all or nothing.
 
-        `instead_of` is the held run of the same instance whose place this one takes: it becomes `superseded`, and its approval is used up.
+        `instead_of` is the held run of the same instance whose place this one takes: it becomes `superseded` if it is still held, and
+        its approval is used up.
         When the delivery record is closed as `confirmed`, the digests staged under its key take the place of the confirmed ones; closed
         in another way, they are dropped.
 
@@ -170,8 +171,11 @@ class StateStore(Protocol):
     def seats(self) -> SeatRecord | None:
         """Answer the newest seat totals."""
 
-    def save_decision(self, decision: Decision, *, ends: Run | None = None) -> None:
-        """Add a person's decision to the history, together with the end of the run it is about."""
+    def save_decision(self, decision: Decision, *, ends: Run | None = None) -> bool:
+        """Add a person's decision to the history, together with the end of the run it is about.
+
+        Answers False, and has written nothing, where that run has ended already.
+        """
 
     def decisions(self, instance: str | None = None, *, limit: int = 100) -> tuple[Decision, ...]:
         """Answer decisions, newest first."""

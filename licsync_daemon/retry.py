@@ -148,15 +148,14 @@ class Retrier:
 
     async def _pass_gate(self) -> None:
         """Wait while the host wants to be left alone; give up at once where that takes longer than a run may wait."""
-        pause = self._gate.pause_s(self._clock.monotonic())
-        if pause <= 0:
-            return
-        if pause > MAX_ELAPSED_S:
-            raise RemoteError(
-                Code.RATE_LIMITED,
-                "the far side asked another run to be left alone for a while",
-                "nothing to do: it is tried again when the limit allows",
-                retry_after=timedelta(seconds=pause),
-            )
-        self._waits.waiting(self._clock.now() + timedelta(seconds=pause), "the far side's rate limit, met by another run", pause)
-        await self._clock.sleep(pause)
+        while (pause := self._gate.pause_s(self._clock.monotonic())) > 0:
+            if pause > MAX_ELAPSED_S:
+                raise RemoteError(
+                    Code.RATE_LIMITED,
+                    "the far side asked another run to be left alone for a while",
+                    "nothing to do: it is tried again when the limit allows",
+                    transient=True,  # nobody was asked: an open delivery stays open
+                    retry_after=timedelta(seconds=pause),
+                )
+            self._waits.waiting(self._clock.now() + timedelta(seconds=pause), "the far side's rate limit, met by another run", pause)
+            await self._clock.sleep(pause)

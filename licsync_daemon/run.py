@@ -22,6 +22,7 @@ from licsync_daemon.errors import Code, RemoteError, RunError, StateUnwritableEr
 from licsync_daemon.guard import Before, Neighbor, beyond_approval, guard_identity, guard_usage, notices
 from licsync_daemon.journal import Journal, Observer, ignore
 from licsync_daemon.model import (
+    CLOCK_SLACK,
     Changes,
     Decision,
     DeliveryOutcome,
@@ -38,12 +39,12 @@ from licsync_daemon.model import (
 )
 from licsync_daemon.ports import Adapters, Clock, CloudReader, Collected, Delivery, StateStore
 from licsync_daemon.readback import Confirmed, Refuted, baseline_of, judge, must_wait_s, server_id_of
+from licsync_daemon.schedule import HELD_FOR
 from licsync_daemon.spool import AccountSpool
 
 log = structlog.get_logger()
 
 
-APPROVAL_LASTS = timedelta(days=7)
 RUNS_READ = 60  # newest first; the failures of one slot are among them
 
 
@@ -90,7 +91,7 @@ class Runner:
         return self.history if self.history is not None else self.store
 
     async def run(self, instance: Instance, *, trigger: Trigger, reason: str, slot: datetime | None) -> Run:
-        """Make one run and answer how it ended: `delivered`, `confirmed` (an earlier delivery turned out to have arrived) or `failed`.
+        """Make one run and answer how it ended: `delivered`, `held`, `failed`, or `confirmed` where an earlier delivery had arrived.
 
         Raises:
             asyncio.CancelledError: The process is stopping; the run is recorded as `interrupted` (a `delivered` one stays so).
@@ -144,9 +145,18 @@ class Runner:
     def expire(self, name: str) -> None:
         """End a held run that nobody decided on within 7 days."""
         held, now = self.store.held_run(name), self.clock.now()
-        if held is not None and now - held.started_at > APPROVAL_LASTS and self._approval_of(held) is None:
+        if held is not None and now - held.started_at >= HELD_FOR and self._approval_of(held) is None:
             self.store.save_run(replace(held, state=RunState.EXPIRED, ended_at=now), now)
             log.warning("run.expired", run_id=held.run_id, instance=name)
+
+    def note_clock(self, instance: Instance) -> None:
+        """Note in the history that the clock was set back, where it is: no run from the time that did not come satisfies a later slot."""
+        now = self.clock.now()
+        newest = next(iter(self.store.runs(instance.name, limit=1)), None)
+        if newest is not None and newest.state.is_final and newest.started_at > now + CLOCK_SLACK:
+            mark = self._new(instance, Trigger.SCHEDULE, "the clock was set back", None)
+            self.store.save_run(replace(mark, state=RunState.SKIPPED, phase="done", ended_at=now), now)
+            log.warning("run.clock_set_back", instance=instance.name, newest=newest.started_at.isoformat())
 
     async def preview(self, instance: Instance, journal: Journal, stack: AsyncExitStack) -> UsageDocument:
         """Collect, check, compare and guard without sending or recording anything. `stack` closes the document."""
@@ -222,8 +232,7 @@ class Runner:
 
     def _approval_of(self, held: Run) -> Decision | None:
         approval = self.store.approval(held.run_id)
-        valid = approval is not None and approval.until is not None and approval.until > self.clock.now()
-        return approval if valid else None
+        return approval if approval is not None and approval.in_force(self.clock.now()) else None
 
     async def _identity(self, instance: Instance, cloud: CloudReader) -> Identity:
         """Answer who the instance is towards the cloud; ask the cloud only where the configuration does not say its server id."""

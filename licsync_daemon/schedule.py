@@ -5,6 +5,7 @@ that does, a time that exists twice runs once. A *slot* is a planned instant, in
 """
 
 import hashlib
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim
 
 from licsync_daemon.errors import Code
-from licsync_daemon.model import Decided, Decision, Instance, Run, RunState, Schedule
+from licsync_daemon.model import CLOCK_SLACK, Decided, Decision, Instance, Run, RunState, Schedule
 from licsync_daemon.readback import next_look
 from licsync_daemon.windows import next_free
 
@@ -26,12 +27,16 @@ HONORED = timedelta(days=1)  # of what the far side asks for; counted from the f
 SETTLE = timedelta(seconds=60)  # after a start, before what was missed is caught up: networks and clocks come up late
 SETTLE_JITTER_S = 300
 LOCKED_AGAIN = timedelta(seconds=60)
+HELD_FOR = timedelta(days=7)  # a held run waits so long for a decision, and an approval holds so long
+SYNCED_WITHIN = timedelta(hours=1)  # of a delivery, by the cloud's clock: then ours was right when it was made
 
 CATCH_UP = "catch-up after downtime"
 FIRST = "first sync"
 CONFIRM = "next look for confirmation"
 INTERRUPTED = "carried on after an interruption"
 CHANGED = "tried again after a restart or reload"
+UNDECIDED = "end of the time to approve the held run"
+STOPPED = frozenset({RunState.HELD, RunState.REJECTED, RunState.EXPIRED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,8 @@ def next_run(instance: Instance, recorded: Recorded, now: datetime, *, up_since:
     """
     if not instance.enabled:
         return None
-    newest = next((run for run in recorded.runs if run.state is not RunState.SUPERSEDED), None)
+    up_since, changed_at = min(up_since, now), min(changed_at, now)  # a clock that was ahead at the start must not delay until then
+    newest = next((run for run in recorded.runs if run.state not in {RunState.SUPERSEDED, RunState.SKIPPED}), None)
     if newest is not None and newest.state is RunState.RUNNING:
         return None
     if newest is not None and newest.state is RunState.DELIVERED:
@@ -113,42 +119,62 @@ def _due(instance: Instance, recorded: Recorded, newest: Run | None, now: dateti
     slot = slot_at(instance.schedule, now)
     following = slot_after(instance.schedule, now)
     later = Planned(following, _slot_words(instance.schedule), following)
-    approval = recorded.approval
-    if approval is not None and approval.until is not None and approval.until > now:
-        return Planned(max(approval.at, now) if approval.at > now else now, f"approved by {approval.actor}", slot)
+    settled = up_since + SETTLE + settle_jitter(instance.name)
     runs = _believable(recorded.runs, now)
+    if recorded.approval is not None and recorded.approval.in_force(now):
+        return _approved(recorded.approval, runs, slot, now, up_since=up_since, settled=settled, changed_at=changed_at)
     if any(satisfies(run, slot, now) for run in runs):
         return later
-    if any(run.slot == slot and run.state in STOPPED for run in runs):
-        return later  # a guard held it, and nobody has approved it
+    stopped = next((run for run in runs if run.slot == slot and run.state in STOPPED), None)
+    if stopped is not None:  # a guard held it, and nobody has approved it
+        end = stopped.started_at + HELD_FOR
+        return Planned(end, UNDECIDED, slot) if stopped.state is RunState.HELD and end < following else later
     failed = next((run for run in runs if run.slot == slot and run.state is RunState.FAILED), None)
     if failed is not None:
-        return _retry(failed, slot, settled=up_since + SETTLE + settle_jitter(instance.name), changed_at=changed_at)
+        return _retry(failed, slot, now, settled=settled, changed_at=changed_at)
     if slot >= up_since:
         return Planned(slot, INTERRUPTED if _interrupted(newest, slot) else _slot_words(instance.schedule), slot)
-    settled = up_since + SETTLE + settle_jitter(instance.name)
     return Planned(settled, _missed_reason(newest, slot), slot)
 
 
-STOPPED = frozenset({RunState.HELD, RunState.REJECTED, RunState.EXPIRED})
+def _approved(
+    approval: Decision, runs: Sequence[Run], slot: datetime, now: datetime, *, up_since: datetime, settled: datetime, changed_at: datetime
+) -> Planned:
+    """Answer when an approved usage is collected anew: at once; where that has failed since, as any failed run is tried again."""
+    since = itertools.takewhile(lambda run: run.state is not RunState.HELD, runs)
+    failed = next((run for run in since if run.state is RunState.FAILED and _ended(run, now) >= approval.at), None)
+    if failed is not None:
+        return _retry(failed, slot, now, settled=settled, changed_at=changed_at)
+    return Planned(min(approval.at, now) if approval.at >= up_since else settled, f"approved by {approval.actor}", slot)
 
 
 def _believable(runs: Sequence[Run], now: datetime) -> list[Run]:
     """Leave out runs whose clock was ahead: those that began later than a run that was recorded after them, or than now.
 
-    Without that, a run made while the clock was weeks ahead would satisfy its slot when that comes.
+    Without that, a run made while the clock was weeks ahead would satisfy its slot when that comes. The other explanation, a clock that
+    was behind for the run recorded after, is believed where the cloud's own date speaks for it.
     """
-    believed, newest_start = [], now
+    believed, latest = [], now + CLOCK_SLACK
     for run in runs:
-        if run.started_at <= newest_start:
+        if run.started_at <= latest or (run.started_at <= now + CLOCK_SLACK and _dated_by_the_cloud(run)):
             believed.append(run)
-            newest_start = run.started_at
+            latest = min(latest, run.started_at + CLOCK_SLACK)
     return believed
 
 
-def _retry(failed: Run, slot: datetime, *, settled: datetime, changed_at: datetime) -> Planned:
+def _dated_by_the_cloud(run: Run) -> bool:
+    """Answer whether the cloud's date of the sync fits the delivery's: then our clock was right."""
+    return run.last_sync is not None and run.delivered_at is not None and run.delivered_at <= run.last_sync + SYNCED_WITHIN
+
+
+def _ended(run: Run, now: datetime) -> datetime:
+    """Answer when a run ended; one that a clock set forward in its midst has ended in the future counts from its start."""
+    return run.ended_at if run.ended_at is not None and run.ended_at <= now else run.started_at
+
+
+def _retry(failed: Run, slot: datetime, now: datetime, *, settled: datetime, changed_at: datetime) -> Planned:
     """Answer when a failed run is tried again: up the ladder, or after a change where the same would fail again."""
-    ended = failed.ended_at or failed.started_at
+    ended = _ended(failed, now)
     after = words(failed.code)
     if failed.permanent:
         if changed_at > ended:
@@ -173,7 +199,7 @@ def retry_wait(number: int, key: str) -> timedelta:
 def _allowed(planned: Planned, instance: Instance, pause: Decision | None, now: datetime) -> Planned:
     """Move what is planned out of pauses and blackout windows, and say so."""
     at, reason = max(planned.at, now) if planned.at < now else planned.at, planned.reason
-    if pause is not None and pause.what is Decided.PAUSED and pause.until is not None and pause.until > at:
+    if pause is not None and pause.what is Decided.PAUSED and pause.in_force(now) and pause.until is not None and pause.until > at:
         at, reason = pause.until, f"{reason}, paused until then: {pause.reason}"
     free = next_free(at, instance.schedule.avoid, instance.schedule.timezone)
     if free != at:

@@ -68,8 +68,9 @@ class AccountSpool:
 
     def everyone(self) -> Iterator[Account]:
         """Yield every account, suspended ones included, ordered by id. May be called again."""
-        for number, login, email, suspended in self._run("SELECT * FROM account ORDER BY id"):
-            yield Account(id=number, login=login, email=email, suspended=bool(suspended))
+        rows = self._run("SELECT * FROM account ORDER BY id")
+        while (row := self._next(rows)) is not None:
+            yield Account(id=row[0], login=row[1], email=row[2], suspended=bool(row[3]))
 
     def active(self) -> Iterator[Account]:
         """Yield the accounts that are not suspended, ordered by id. May be called again."""

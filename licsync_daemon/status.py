@@ -72,7 +72,7 @@ def _instance_view(
     instance: Instance, store: StateStore | None, now: datetime, up_since: datetime, is_alive: Callable[[Holder], bool]
 ) -> InstanceView:
     known_runs = recorded(store, instance.name) if store else Recorded()
-    newest = known_runs.runs[0] if known_runs.runs else None
+    newest = next((run for run in known_runs.runs if run.state is not RunState.SKIPPED), None)
     state = newest.state if newest else None
     if newest is not None and state is RunState.RUNNING and (newest.holder is None or not is_alive(newest.holder)):
         state = RunState.INTERRUPTED
@@ -85,8 +85,8 @@ def _instance_view(
         state=state,
         confirmed=store.last_run(instance.name, confirmed=True) if store else None,
         held=store.held_run(instance.name) if store else None,
-        approval=known_runs.approval,
-        pause=_pause(known_runs.pause, now),
+        approval=_in_force(known_runs.approval, now),
+        pause=_in_force(known_runs.pause, now) if known_runs.pause and known_runs.pause.what is Decided.PAUSED else None,
         last_sync=last_sync,
         age=age,
         overdue=instance.enabled and (age is None or age > instance.max_age),
@@ -94,9 +94,8 @@ def _instance_view(
     )
 
 
-def _pause(pause: Decision | None, now: datetime) -> Decision | None:
-    in_force = pause is not None and pause.what is Decided.PAUSED and pause.until is not None and pause.until > now
-    return pause if in_force else None
+def _in_force(decision: Decision | None, now: datetime) -> Decision | None:
+    return decision if decision is not None and decision.in_force(now) else None
 
 
 def as_json(view: FleetView) -> dict[str, Any]:
@@ -129,6 +128,7 @@ def _instance_json(view: InstanceView) -> dict[str, Any]:
         "overdue": view.overdue,
         "next": {"at": iso(view.planned.at), "reason": view.planned.reason} if view.planned else None,
         "held_run": run_json(view.held) if view.held else None,
+        "approval": decision_json(view.approval) if view.approval else None,
         "paused": decision_json(view.pause) if view.pause else None,
         "last_run": run_json(view.run) if view.run else None,
         "last_confirmed_run": run_json(view.confirmed) if view.confirmed else None,

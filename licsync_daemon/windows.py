@@ -5,7 +5,7 @@ midnight). Dated ones name their ends: "2026-12-24/2026-12-27" (both days whole)
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -82,28 +82,43 @@ def _wall(day: str, clock: str) -> datetime:
 
 
 def next_free(at: datetime, windows: Iterable[Window], timezone: str) -> datetime:
-    """Answer the first instant at or after `at` that no window covers, in UTC; `at` itself where windows cover everything."""
+    """Answer the first instant at or after `at` that no window covers, in UTC; `at` itself where windows cover everything.
+
+    Where a change of the clocks repeats an hour, a window lasts from the first reading of its start to the last of its end; a time that is
+    skipped is the moment of the change.
+    """
     every = tuple(windows)
     zone = ZoneInfo(timezone)
-    free = at
+    free = at.astimezone(UTC)
     for _ in range(MAX_STEPS):
-        ends = [end for window in every if (end := _covering_end(free.astimezone(zone), window, zone)) is not None]
+        ends = [end for window in every for begin, end in _spans(free, window, zone) if begin <= free < end]
         if not ends:
-            return free.astimezone(UTC)
+            return free
         free = max(ends)
     return at
 
 
-def _covering_end(local: datetime, window: Window, zone: ZoneInfo) -> datetime | None:
-    """Answer when a window that covers `local` ends, or None if it does not cover it."""
-    wall = local.replace(tzinfo=None)
+def _spans(at: datetime, window: Window, zone: ZoneInfo) -> Iterator[tuple[datetime, datetime]]:
+    """Yield a window's times in UTC, as far as they can cover `at`."""
     if isinstance(window, Dated):
-        spans = [(window.start, window.end)]
-    else:
-        length = timedelta(minutes=(window.end - window.start) % (24 * 60) or 24 * 60)
-        days = [datetime.combine(wall.date(), time()) - timedelta(days=back) for back in (1, 0)]  # yesterday's may reach over midnight
-        starts = [day + timedelta(minutes=window.start) for day in days if day.weekday() in window.days]
-        spans = [(start, start + length) for start in starts]
-    ends = [end.replace(tzinfo=zone).astimezone(UTC) for start, end in spans if start <= wall < end]
-    later = [end for end in ends if end > local.astimezone(UTC)]
-    return max(later, default=None)
+        yield _in_utc(window.start, zone, fold=0), _in_utc(window.end, zone, fold=1)
+        return
+    length = timedelta(minutes=(window.end - window.start) % (24 * 60) or 24 * 60)
+    midnight = datetime.combine(at.astimezone(zone).date(), time())
+    for back in (1, 0):  # yesterday's may reach over midnight
+        start = midnight - timedelta(days=back) + timedelta(minutes=window.start)
+        if start.weekday() in window.days:
+            yield _in_utc(start, zone, fold=0), _in_utc(start + length, zone, fold=1)
+
+
+def _in_utc(wall: datetime, zone: ZoneInfo, *, fold: int) -> datetime:
+    """Answer when a clock on the wall reads `wall`: of two such moments the first (fold 0) or the second; without one, the change."""
+    found = wall.replace(tzinfo=zone, fold=fold).astimezone(UTC)
+    if found.astimezone(zone).replace(tzinfo=None) == wall:
+        return found
+    before, after = (wall.replace(tzinfo=zone, fold=one).astimezone(UTC) for one in (1, 0))  # in a gap, fold 1 is the earlier one
+    offset = after.astimezone(zone).utcoffset()
+    while after - before > timedelta(minutes=1):
+        middle = before + (after - before) // 2
+        before, after = (before, middle) if middle.astimezone(zone).utcoffset() == offset else (middle, after)
+    return after.replace(second=0, microsecond=0)

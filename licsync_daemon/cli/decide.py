@@ -37,7 +37,7 @@ def decide(arguments: argparse.Namespace) -> int:
         "approve": lambda store: decisions.approve(store, arguments.run, voice),
         "reject": lambda store: decisions.reject(store, arguments.run, voice),
         "acknowledge": lambda store: decisions.acknowledge(store, arguments.run, voice),
-        "pause": lambda store: decisions.pause(store, _known(config, arguments.instance), _until(arguments.until, config, now), voice),
+        "pause": lambda store: decisions.pause(store, _known(config, arguments.instance), _until(arguments, config, now), voice),
         "resume": lambda store: decisions.resume(store, _known(config, arguments.instance), voice),
     }
     prepare_state_dir(config.state_dir)
@@ -69,7 +69,8 @@ def _actor() -> str:
 def _reason(arguments: argparse.Namespace) -> str:
     reason = " ".join(getattr(arguments, "reason", "").split())
     if not reason and arguments.command != "resume":
-        raise ConfigError((Problem("--reason", "a decision needs a reason", 'example: --reason "site closed, accounts suspended"'),))
+        example = 'example: --reason "site closed, accounts suspended"'
+        raise ConfigError((Problem("--reason", "a decision needs a reason", example),), "refused")
     return reason
 
 
@@ -79,15 +80,17 @@ def _known(config: Config, name: str) -> str:
     return name
 
 
-def _until(text: str, config: Config, now: datetime) -> datetime:
-    """Read a moment: a duration from now, or a date and time on the wall clock of the first instance's zone."""
+def _until(arguments: argparse.Namespace, config: Config, now: datetime) -> datetime:
+    """Read a moment: a duration from now, or a date and time on the wall clock of the instance's zone."""
+    text = arguments.until
     try:
         return now + parse_duration(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         pass
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise ConfigError((Problem("--until", f'"{text}" is no moment', 'examples: "3d", "2026-12-24 18:00"'),)) from None
-    zone = ZoneInfo(config.instances[0].schedule.timezone)
+        raise ConfigError((Problem("--until", f'"{text}" is no moment', 'examples: "3d", "2026-12-24 18:00"'),), "refused") from None
+    instance = config.instance(arguments.instance)
+    zone = ZoneInfo(instance.schedule.timezone) if instance is not None else UTC
     return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)

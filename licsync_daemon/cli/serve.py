@@ -5,8 +5,6 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import structlog
@@ -45,16 +43,34 @@ async def _serve(path: Path, config: Config, clock: SystemClock, lock: FileLock)
     loop = asyncio.get_running_loop()
     for number in SIGNALS:
         loop.add_signal_handler(number, stop.set)
-    reload: list[Callable[[], None]] = []  # what SIGHUP does, once there is a daemon
-    loop.add_signal_handler(signal.SIGHUP, lambda: [act() for act in reload])
     notifier = Notifier(os.environ)
+    serving: tuple[Daemon, Parts] | None = None
+
+    def reload() -> None:
+        """Read the configuration again. One that cannot be used changes nothing, and the log says every mistake."""
+        nonlocal config
+        notifier.send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        try:
+            config = _reloaded(path, config)
+            if serving is not None:
+                daemon, parts = serving
+                daemon.reload(config, with_config(parts.runner, config, os.environ))
+        except ConfigError as error:
+            log.error("daemon.reload_refused", problems=[str(problem) for problem in error.problems])  # noqa: TRY400 - sentences
+        finally:
+            notifier.send("READY=1")
+
+    loop.add_signal_handler(signal.SIGHUP, reload)
     try:
         while not stop.is_set():
             try:
                 with recording(config, clock, os.environ) as parts:
                     daemon = Daemon(config, runner=parts.runner, locks=parts.locks, clock=clock, lock=lock, notifier=notifier)
-                    reload[:] = [partial(_reload, path, config, parts, daemon, notifier)]
-                    await daemon.serve(stop)
+                    serving = (daemon, parts)
+                    try:
+                        await daemon.serve(stop)
+                    finally:
+                        serving = None
             except StateNewerError:
                 raise
             except StateUnwritableError as error:
@@ -67,22 +83,13 @@ async def _serve(path: Path, config: Config, clock: SystemClock, lock: FileLock)
     return Exit.OK
 
 
-def _reload(path: Path, began_with: Config, parts: Parts, daemon: Daemon, notifier: Notifier) -> None:
-    """Read the configuration again. One that cannot be used changes nothing, and the log says every mistake."""
-    notifier.send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
-    try:
-        config = load_config(path, os.environ).config
-        _same_state(began_with, config)
-        daemon.reload(config, with_config(parts.runner, config, os.environ))
-    except ConfigError as error:
-        log.error("daemon.reload_refused", problems=[str(problem) for problem in error.problems])  # noqa: TRY400 - sentences, no stack
-    finally:
-        notifier.send("READY=1")
-
-
-def _same_state(began_with: Config, config: Config) -> None:
-    if config.state_dir != began_with.state_dir:
+def _reloaded(path: Path, before: Config) -> Config:
+    loaded = load_config(path, os.environ)
+    if loaded.config.state_dir != before.state_dir:
         raise ConfigError((Problem("state_dir", "cannot change while the daemon runs", "restart it instead"),))
+    for problem in loaded.warnings:
+        log.warning("config.warning", where=problem.where, what=problem.what, hint=problem.hint)
+    return loaded.config
 
 
 async def _pause(stop: asyncio.Event) -> None:

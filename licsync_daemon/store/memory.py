@@ -45,15 +45,18 @@ class MemoryStore:
         there = self._runs.get(run.run_id)
         if there is not None and there.state.is_final and run.state is not there.state:
             return
-        if instead_of is not None:
-            self._end(replace(instead_of, state=RunState.SUPERSEDED, ended_at=at), at)
-            used = [replace(one, used_at=at) if self._is_approval(one, instead_of.run_id) else one for one in self._decisions]
-            self._decisions = used
         other = self.held_run(run.instance) if run.state is RunState.HELD else self.open_run(run.instance)
-        if not run.state.is_final and other is not None and other.run_id != run.run_id:
+        mine = {run.run_id, instead_of.run_id if instead_of is not None else run.run_id}
+        if not run.state.is_final and other is not None and other.run_id not in mine:
             raise StateUnwritableError(f"{run.instance} has another open run, {other.run_id}")
         if delivery is not None:
-            self.save_delivery(delivery)
+            self.save_delivery(delivery)  # raises before anything else has changed
+        if instead_of is not None:
+            held = self._runs.get(instead_of.run_id)
+            if held is not None and held.state is RunState.HELD:
+                self._end(replace(held, state=RunState.SUPERSEDED, ended_at=at), at)
+            used = [replace(one, used_at=at) if self._is_approval(one, instead_of.run_id) else one for one in self._decisions]
+            self._decisions = used
         if identity is not None:
             self.save_instance(identity)
         if there is None or there.state is not run.state:
@@ -120,10 +123,14 @@ class MemoryStore:
     def seats(self) -> SeatRecord | None:
         return self._seats[-1] if self._seats else None
 
-    def save_decision(self, decision: Decision, *, ends: Run | None = None) -> None:
-        self._decisions.append(decision)
+    def save_decision(self, decision: Decision, *, ends: Run | None = None) -> bool:
         if ends is not None:
+            there = self._runs.get(ends.run_id)
+            if there is None or there.state.is_final:
+                return False
             self._end(ends, decision.at)
+        self._decisions.append(decision)
+        return True
 
     def decisions(self, instance: str | None = None, *, limit: int = 100) -> tuple[Decision, ...]:
         return tuple(one for one in reversed(self._decisions) if instance is None or one.instance == instance)[:limit]

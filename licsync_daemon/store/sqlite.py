@@ -40,7 +40,9 @@ class SqliteStore:
             if there is not None and there.is_final and there is not run.state:
                 return
             if instead_of is not None:
-                self._end(replace(instead_of, state=RunState.SUPERSEDED, ended_at=at), at)
+                held = self._one(rows.read_run, "SELECT * FROM run WHERE run_id = ? AND state = 'held'", instead_of.run_id)
+                if held is not None:
+                    self._end(replace(held, state=RunState.SUPERSEDED, ended_at=at), at)
                 self._db.execute(
                     "UPDATE decision SET used_at = ? WHERE run_id = ? AND what = 'approved' AND used_at IS NULL",
                     (rows.instant(at), instead_of.run_id),
@@ -123,13 +125,17 @@ class SqliteStore:
     def seats(self) -> SeatRecord | None:
         return self._one(rows.read_seats, "SELECT * FROM seats ORDER BY seq DESC LIMIT 1")
 
-    def save_decision(self, decision: Decision, *, ends: Run | None = None) -> None:
+    def save_decision(self, decision: Decision, *, ends: Run | None = None) -> bool:
         with self._transaction():
+            if ends is not None:
+                there = self._one(_read_state, "SELECT state FROM run WHERE run_id = ?", ends.run_id)
+                if there is None or there.is_final:
+                    return False
+                self._end(ends, decision.at)
             row = rows.decision_row(decision)
             columns, marks = ", ".join(row), ", ".join(f":{column}" for column in row)
             self._db.execute(f"INSERT INTO decision ({columns}) VALUES ({marks})", row)  # noqa: S608 - our own names
-            if ends is not None:
-                self._end(ends, decision.at)
+        return True
 
     def decisions(self, instance: str | None = None, *, limit: int = 100) -> tuple[Decision, ...]:
         sql = "SELECT * FROM decision WHERE ?1 IS NULL OR instance = ?1 ORDER BY seq DESC LIMIT ?2"

@@ -30,11 +30,12 @@ HOMES = {
 
 # From the bottom up: a module imports modules of lower layers, and of its own where the layer is not listed in APART.
 LAYERS = (
-    ("errors",),
+    ("errors", "windows"),
     ("model", "__init__"),
-    ("redaction", "check", "readback", "schedule", "spool", "document", "clock", "lock", "systemd", "process", "log"),
+    ("redaction", "check", "readback", "schedule", "guard", "digests", "spool", "document", "clock", "lock", "systemd", "process", "log"),
     ("ports",),
-    ("retry", "journal", "status"),
+    ("retry", "journal", "recorded"),
+    ("confirm", "status", "decisions"),
     ("transport.*",),
     ("sources.*", "deliveries.*", "cloud.*", "store.*", "settings.*", "settings", "credentials"),
     ("adapters",),
@@ -51,7 +52,7 @@ ONLY_BY = {
     "deliveries": ("deliveries.*", "adapters"),
     "cloud": ("cloud.*", "adapters"),
     "transport": ("transport.*", "sources.*", "deliveries.*", "cloud.*", "adapters"),
-    "store": ("store.*", "assembly", "cli.overview", "cli.serve"),
+    "store": ("store.*", "assembly", "cli.overview", "cli.serve", "cli.decide"),
     "sandbox": ("sandbox.*", "cli.practice", "stories.*"),
 }
 
