@@ -18,8 +18,9 @@ from licsync_daemon.model import Holder
 class FileLock:
     """A lock that is held until `release`, the end of `with`, or the end of the process."""
 
-    def __init__(self, path: Path, descriptor: int) -> None:
+    def __init__(self, path: Path, descriptor: int, *, exclusive: bool = True) -> None:
         self.path = path
+        self.exclusive = exclusive
         self._descriptor: int | None = descriptor
 
     @classmethod
@@ -41,12 +42,13 @@ class FileLock:
         except BaseException:
             os.close(descriptor)
             raise
-        return cls(path, descriptor)
+        return cls(path, descriptor, exclusive=not shared)
 
     def share(self) -> None:
         """Let others share the lock from now on."""
         assert self._descriptor is not None
         fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+        self.exclusive = False
 
     def touch(self) -> None:
         """Set the file's time to now: the heartbeat that `status --alive` reads."""

@@ -192,7 +192,7 @@ def retry_wait(number: int, key: str) -> timedelta:
     `key` spreads the retries of a fleet that failed together; the same key gives the same wait.
     """
     spread = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") / 2**32
-    grown = FIRST_RETRY * RETRY_GROWTH ** min(number - 1, 100)
+    grown = FIRST_RETRY * RETRY_GROWTH ** min(number - 1, 40)  # long past the cap, and no number is too large
     return min(RETRY_CAP, grown) * (0.9 + 0.2 * spread)
 
 

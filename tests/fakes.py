@@ -19,6 +19,8 @@ from licsync_daemon.model import (
     Baseline,
     CloudAccount,
     Config,
+    Decided,
+    Decision,
     DeliveryRecord,
     Destination,
     Holder,
@@ -344,6 +346,22 @@ def an_ended_run(run_id: str = "run1", state: RunState = RunState.CONFIRMED, **c
     return a_run(run_id, **{"state": state, "ended_at": changes.get("started_at", T0) + timedelta(minutes=1), **changes})
 
 
+def a_decision(**changes: Any) -> Decision:
+    """An approval of the run "held", a moment after T0, for a week."""
+    return Decision(
+        **{
+            "instance": "emea",
+            "run_id": "held",
+            "what": Decided.APPROVED,
+            "actor": "mona",
+            "at": T0,
+            "reason": "site closed",
+            "until": T0 + timedelta(days=7),
+            **changes,
+        }
+    )
+
+
 def a_baseline(**changes: Any) -> Baseline:
     return Baseline(**{"date": None, "answered_at": T0, "entry": "", **changes})
 
@@ -414,6 +432,7 @@ def a_runner(world: FarSides, spool_dir: Path, store: Any = None, **changes: Any
             "clock": world.clock,
             "spool_dir": spool_dir,
             "holder": a_holder(),
+            "digest_key": b"a key of this test",
             **changes,
         }
     )

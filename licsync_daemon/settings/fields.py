@@ -132,6 +132,13 @@ def blackout(text: str) -> str:
     return text
 
 
+def no_bool(value: object) -> object:
+    """Refuse true and false, which would count as 1 and 0."""
+    if isinstance(value, bool):
+        raise Mistake("a number is wanted", "0.2 is a fifth")
+    return value
+
+
 def share(value: float) -> float:
     """Accept a share of a whole."""
     if not 0 <= value <= 1:
@@ -147,7 +154,7 @@ def count(value: int) -> int:
 
 
 Blackout = Annotated[str, AfterValidator(blackout)]
-Share = Annotated[float, AfterValidator(share)]
+Share = Annotated[float, BeforeValidator(no_bool), AfterValidator(share)]
 Count = Annotated[int, AfterValidator(count)]
 Hostname = Annotated[str, AfterValidator(normal_hostname)]
 Url = Annotated[str, AfterValidator(normal_url)]

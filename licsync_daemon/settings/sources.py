@@ -86,6 +86,13 @@ class _EnvironmentSource(EnvSettingsSource):
         self._variables = variables
         super().__init__(Settings)
 
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        """Read a list: JSON, or texts with commas between them."""
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            return [part.strip() for part in str(value).split(",") if part.strip()]
+
     def _load_env_vars(self) -> Mapping[str, str | None]:
         return dict(self._variables)
 

@@ -87,13 +87,10 @@ def open_state(directory: Path, now: datetime, *, sleep: Callable[[float], None]
     path, lock_path = directory / FILE, directory / "state.lock"
     with ExitStack() as on_failure:
         try:
-            lock = FileLock.take(lock_path, shared=True)
-            if lock is not None:
-                on_failure.enter_context(lock)
-                if _condition(path) == "good":
-                    return Opened(_store(path, lock, on_failure), None)
-                lock.release()
-            lock = on_failure.enter_context(_exclusive(lock_path, now, sleep))
+            lock = _lock_for_use(path, lock_path, now, sleep)
+            on_failure.enter_context(lock)
+            if not lock.exclusive:
+                return Opened(_store(path, lock, on_failure), None)
             set_aside = None
             if _condition(path) == "damaged":  # asked again: another process may just have seen to it
                 set_aside = _set_aside(path, now)
@@ -202,7 +199,7 @@ def _condition(path: Path, *, read_only: bool = False) -> str:
             db.close()
     except sqlite3.OperationalError:
         raise  # busy, unreadable, full: not the file's fault
-    except sqlite3.DatabaseError:
+    except (sqlite3.DatabaseError, UnicodeDecodeError):  # the second while SQLite's own complaint quotes what is damaged
         return "damaged"
 
 
@@ -238,10 +235,25 @@ def _set_aside(path: Path, now: datetime) -> Path:
     return target
 
 
-def _exclusive(path: Path, now: datetime, sleep: Callable[[float], None]) -> FileLock:
+def _lock_for_use(path: Path, lock_path: Path, now: datetime, sleep: Callable[[float], None]) -> FileLock:
+    """Take the lock shared where the file is good, else exclusively. Both are tried in turn: another process may just be making it good.
+
+    Raises:
+        LockedError: The file has to be seen to, and others keep it open.
+    """
     for _ in range(int(LOCK_WAIT_S / 0.1)):
-        lock = FileLock.take(path, holder=this_process(now))
+        lock = FileLock.take(lock_path, shared=True)
+        if lock is not None:
+            try:
+                good = _condition(path) == "good"
+            except BaseException:
+                lock.release()
+                raise
+            if good:
+                return lock
+            lock.release()
+        lock = FileLock.take(lock_path, holder=this_process(now))
         if lock is not None:
             return lock
         sleep(0.1)
-    raise LockedError(path, in_words(read_holder(path)))
+    raise LockedError(lock_path, in_words(read_holder(lock_path)))

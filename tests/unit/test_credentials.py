@@ -332,7 +332,11 @@ def test_a_configuration_asks_for_what_its_destinations_name(tmp_path: Path) -> 
         at=Destination(url="https://a", token=("cloud__token",), proxy="http://p", proxy_auth=("cloud__proxy_auth",)), enterprise="octo"
     )
     config = Config(state_dir=tmp_path, credentials_dir=tmp_path, cloud=cloud, instances=(), max_concurrent_runs=1, log_level="info")
-    assert expected_credentials(config) == (CLOUD, Expected(names=("cloud__proxy_auth",), kind=Kind.LINE, required=False))
+    assert expected_credentials(config) == (
+        CLOUD,
+        Expected(names=("cloud__proxy_auth",), kind=Kind.LINE, required=False),
+        Expected(names=("digest_key",), kind=Kind.LINE, required=False),
+    )
 
 
 @given(content=st.binary(max_size=300) | st.text(max_size=300).map(str.encode) | st.just(b"x" * (MAX_BYTES + 1)))

@@ -7,7 +7,9 @@ from licsync_daemon.model import RunState
 from licsync_daemon.outcome import Exit, exit_code
 from tests.fakes import a_run, an_instance
 
-CONFIRMED, DELIVERED, FAILED, INTERRUPTED, RUNNING, LOCKED = "confirmed", "delivered", "failed", "interrupted", "running", "locked"
+CONFIRMED, DELIVERED, FAILED, INTERRUPTED, RUNNING, HELD, LOCKED = (
+    "confirmed", "delivered", "failed", "interrupted", "running", "held", "locked",
+)  # fmt: skip
 
 
 def results(*words: str) -> list[Result]:
@@ -30,6 +32,12 @@ def results(*words: str) -> list[Result]:
         ((FAILED, CONFIRMED), 3, 3),
         ((FAILED, DELIVERED), 3, 3),
         ((INTERRUPTED, DELIVERED, CONFIRMED), 3, 3),
+        ((HELD,), 5, 5),
+        ((HELD, CONFIRMED), 5, 5),
+        ((HELD, DELIVERED), 5, 5),
+        ((HELD, RUNNING), 5, 5),
+        ((HELD, FAILED), 3, 3),
+        ((HELD, LOCKED), 11, 5),
         ((LOCKED,), 11, 6),
         ((LOCKED, CONFIRMED), 11, 6),
         ((LOCKED, DELIVERED), 11, 6),
@@ -39,7 +47,7 @@ def results(*words: str) -> list[Result]:
     ids=lambda value: "+".join(value) or "none" if isinstance(value, tuple) else "",
 )
 def test_exit_codes(words: tuple[str, ...], named: int, unnamed: int) -> None:
-    """With several at once: 11 (only if named), 4, 3, 6, 0."""
+    """With several at once: 11 (only if named), 4, 3, 5, 6, 0."""
     assert exit_code(results(*words), named=True) == named
     assert exit_code(results(*words), named=False) == unnamed
 
@@ -52,6 +60,7 @@ def test_the_numbers_are_the_published_ones() -> None:
         "USAGE": 2,
         "SOME_FAILED": 3,
         "ALL_FAILED": 4,
+        "HELD": 5,
         "OPEN": 6,
         "LOCKED": 11,
     }

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from licsync_daemon.decisions import Voice, approve
 from licsync_daemon.errors import Code, RunError
 from licsync_daemon.model import (
     DeliveryOutcome,
@@ -108,7 +109,16 @@ def test_everybody_hears_of_every_step(stage: Stage) -> None:
     """The observer sees each phase as it is stored."""
     stage.run()
     phases = [run.phase for run in stage.seen]
-    assert phases == ["starting", "collecting", "checking", "reading the baseline", "delivering", "waiting for confirmation"]
+    assert phases == [
+        "starting",
+        "collecting",
+        "checking",
+        "comparing",  # its hash and its changes
+        "comparing",  # its notices
+        "comparing",  # the delivery record, stored before the first byte is sent
+        "delivering",
+        "waiting for confirmation",
+    ]
 
 
 def test_what_the_cloud_knows_of_the_instance_is_remembered(stage: Stage) -> None:
@@ -183,7 +193,7 @@ def test_the_next_second_is_waited_for(stage: Stage) -> None:
 def test_a_long_wait_is_visible_before_it_begins(stage: Stage) -> None:
     """A wait over five seconds is in the stored run while it lasts."""
     stage.world.entries["server-emea"] = SyncEntry(
-        server_id="server-emea", hostname="h", date=T0 + timedelta(seconds=5), status="success", error=None
+        server_id="server-emea", hostname=EMEA.hostname, date=T0 + timedelta(seconds=5), status="success", error=None
     )
     run = stage.run()
     assert stage.clock.slept == [6.0]
@@ -248,11 +258,13 @@ def test_a_failure_before_sending_sends_nothing(stage: Stage, step: str, error: 
     ids=["no rows", "only suspended"],
 )
 def test_suspicious_usage_is_not_sent(stage: Stage, accounts: list[object], code: Code) -> None:
-    """An empty collection ends the run before anything is sent."""
+    """An empty collection is held: the run waits for a person, and nothing is sent."""
     stage.world.accounts["emea"] = accounts  # type: ignore[assignment]
     run = stage.run()
-    assert (run.state, run.code) == (RunState.FAILED, code)
+    assert (run.state, run.code, run.ended_at) == (RunState.HELD, code, None)
+    assert stage.store.held_run("emea") == run
     assert "send" not in stage.world.calls
+    assert stage.store.deliveries("emea") == ()
 
 
 def test_a_stated_wait_is_kept_for_the_next_run(stage: Stage) -> None:
@@ -302,7 +314,7 @@ def test_a_record_that_was_never_accepted_is_sent_again(stage: Stage) -> None:
     run = stage.run()
     assert run.state is RunState.DELIVERED
     assert stage.world.calls.count("send") == 2
-    assert stage.world.calls.count("sync_status") == 1
+    assert stage.record().baseline.date is None  # still the one from before the first attempt
 
 
 def accepted_but_run_failed(stage: Stage) -> DeliveryRecord:
@@ -385,9 +397,12 @@ def test_changed_usage_opens_a_new_record(stage: Stage) -> None:
 
 
 def test_a_changed_identity_opens_a_new_record(stage: Stage) -> None:
-    """A document for another server id is another delivery."""
+    """A document for another server id is another delivery, once a person has approved the change."""
     stage.world.fail["send"] = [transient()]
     stage.run()
+    held = stage.run(an_instance("emea", server_id="server-labs"))
+    assert (held.state, held.code) == (RunState.HELD, Code.SERVER_ID_CHANGED)
+    approve(stage.store, held.run_id, Voice(actor="mona", at=stage.clock.now(), reason="rebuilt on new hardware"))
     stage.run(an_instance("emea", server_id="server-labs"))
     first, second = stage.store.deliveries("emea")
     assert first.outcome is DeliveryOutcome.USAGE_CHANGED

@@ -3,6 +3,7 @@
 import pytest
 
 from licsync_daemon.errors import Problem
+from licsync_daemon.windows import parse_window
 
 from .conftest import CLOUD, DEFAULTS, VALID, Load, Refuse
 
@@ -83,3 +84,20 @@ def test_a_variable_that_names_no_setting_is_a_mistake(refuse: Refuse, name: str
 def test_a_mistake_from_the_environment_names_the_variable(refuse: Refuse) -> None:
     """What stands in the environment cannot be found in the file, so the variable is named."""
     assert (Problem("LICSYNC_MAX_CONCURRENT_RUNS", "a whole number is wanted"),) == refuse(LICSYNC_MAX_CONCURRENT_RUNS="hunter2")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["mon 08:00-18:00, 2026-12-24/2026-12-27", '["mon 08:00-18:00", "2026-12-24/2026-12-27"]'],
+    ids=["texts with commas", "JSON"],
+)
+def test_a_list_may_stand_in_the_environment(load: Load, text: str) -> None:
+    """Blackout windows are written with commas between them, or as JSON."""
+    expected = (parse_window("mon 08:00-18:00"), parse_window("2026-12-24/2026-12-27"))
+    assert load(VALID, LICSYNC_SCHEDULE__AVOID=text).config.instances[0].schedule.avoid == expected
+
+
+def test_a_list_with_a_mistake_names_its_variable(refuse: Refuse) -> None:
+    """What is no window is refused as in the file, not with a stack."""
+    (problem,) = refuse(VALID, LICSYNC_SCHEDULE__AVOID="mon 8-18")
+    assert problem.what == "this is not a window"

@@ -94,8 +94,8 @@ def table_of(example: str, path: tuple[str, ...]) -> str:
     return tables.get(".".join(path), "")
 
 
-# What an instance's own `source`, `delivery` and `schedule` can say is described once, under [defaults] and [schedule].
-DESCRIBED_ELSEWHERE = ("source", "delivery", "schedule")
+# What an instance's own `source`, `delivery`, `schedule` and `guards` can say is described once, under [defaults], [schedule] and [guards].
+DESCRIBED_ELSEWHERE = ("source", "delivery", "schedule", "guards")
 
 
 @pytest.mark.parametrize("path", options(), ids=".".join)
@@ -128,7 +128,7 @@ def test_the_example_is_valid_with_every_line_switched_on(load: Load, tmp_path: 
 
 def test_the_examples_defaults_are_the_real_ones(load: Load) -> None:
     """Where the example shows a default, switching the line on changes nothing."""
-    no_default = r"(proxy|ca_file|url|server_id|day|time|cron|source|delivery|schedule) = "
+    no_default = r"(proxy|ca_file|url|server_id|day|time|cron|avoid|source|delivery|schedule|guards) = "
     text = re.sub(rf"(?m)^# (?=[a-z_]+ = )(?!{no_default})", "", example_text())
     assert text != example_text()
     assert load(example_text()).config == load(text).config
