@@ -29,7 +29,7 @@ PEOPLE = re.compile(rb"person-\d+", re.IGNORECASE)
 
 def environment(**more: str) -> dict[str, str]:
     """Answer an environment with nothing of ours in it but what is given."""
-    kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR"}}
+    kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH"}}
     return {**kept, "TERM": "xterm-256color", **more}
 
 
