@@ -23,6 +23,7 @@ from licsync_daemon.store.sqlite import SqliteStore
 FILE = "state.db"
 VERSION = 2  # of the schema; `PRAGMA user_version`. `schema-N.sql` leads from version N - 1 to N
 LOCK_WAIT_S = 5.0
+READ_WAIT_MS = 100  # `status` waits so long for a commit, which locks the whole file while it reaches the disk, and then says so
 KEEP_DAMAGED = 3
 USER = "licsync"
 
@@ -166,7 +167,7 @@ def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
             db.executescript(
                 "PRAGMA journal_mode=DELETE; PRAGMA synchronous=EXTRA; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=5000;"
                 if not read_only
-                else "PRAGMA busy_timeout=5000;"  # a writer's fsync on a busy disk is no reason for `status` to fail
+                else f"PRAGMA busy_timeout={READ_WAIT_MS};"
             )
         except sqlite3.Error:
             db.close()

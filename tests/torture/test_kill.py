@@ -43,7 +43,7 @@ def test_thirty_of_the_installed_command(site: Site, rounds: Callable[[int], int
         since = datetime.now(UTC)
         uploads, asked = site.uploads("emea"), len(site.asked("cloud", "/licsync/uploads"))
         running = site.start("--run-now", "emea")
-        time.sleep(rng.uniform(0.35, 1.0) * usual_s)
+        time.sleep(rng.uniform(0.4, 0.9) * usual_s)
         running.process.send_signal(signal.SIGKILL)
         running.process.wait()
         with recording(site.settings, clock, {}) as parts:
