@@ -211,15 +211,24 @@ def _is_whole(db: sqlite3.Connection, path: Path) -> bool:
 
 
 def _migrate(path: Path) -> None:
-    """Bring a new or older file to our version, one version a transaction: a crash leaves a version that is whole."""
+    """Bring an older file to our version, one version a transaction: a crash leaves a version that is whole.
+
+    A new file gets every version in one transaction: `status` finds nothing, or all of it.
+    """
     db = _connect(path)
     try:
         found = db.execute("PRAGMA user_version").fetchone()[0]
-        for version in range(found + 1, VERSION + 1):
-            schema = resources.files("licsync_daemon.store").joinpath(f"schema-{version}.sql").read_text(encoding="utf-8")
-            db.executescript(f"BEGIN IMMEDIATE; {schema} PRAGMA user_version = {version}; COMMIT;")
+        steps = [(number, _schema(number)) for number in range(found + 1, VERSION + 1)]
+        if found == 0:
+            steps = [(VERSION, "".join(text for _, text in steps))]
+        for number, text in steps:
+            db.executescript(f"BEGIN IMMEDIATE; {text} PRAGMA user_version = {number}; COMMIT;")
     finally:
         db.close()
+
+
+def _schema(number: int) -> str:
+    return resources.files("licsync_daemon.store").joinpath(f"schema-{number}.sql").read_text(encoding="utf-8")
 
 
 def _set_aside(path: Path, now: datetime) -> Path:

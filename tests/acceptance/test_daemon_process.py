@@ -161,7 +161,7 @@ def _waiting(site: Site) -> object:
         (_report_not_ready, _polled, signal.SIGINT),
         (_fault(Fault("emea", META, "hang")), _phase("collecting"), signal.SIGTERM),
         (_fault(Fault("emea", REPORT, "slow")), _phase("collecting"), signal.SIGTERM),
-        (_fault(Fault("cloud", "/enterprises/", "hang")), _phase("reading the baseline"), signal.SIGTERM),
+        (_fault(Fault("cloud", "/enterprises/", "hang")), _phase("comparing"), signal.SIGTERM),
         (_fault(Fault("cloud", UPLOADS, "hang")), _phase("delivering"), signal.SIGTERM),
         (_fault(Fault("cloud", UPLOADS, "hang")), _phase("delivering"), signal.SIGINT),
         (_fault(Fault("emea", META, "status", status=429, headers={"Retry-After": "600"})), _waiting, signal.SIGTERM),
@@ -208,15 +208,6 @@ def test_a_delivered_run_outlives_the_daemon(site: Site) -> None:
     assert second.end()[0] == 0
     assert site.asked("cloud", UPLOADS).count(202) == 1
     assert [run["state"] for run in json.loads(site.run("history", "emea", "--json").out)["runs"]] == ["confirmed", "failed"]
-
-
-def test_hangup_does_not_end_it(site: Site) -> None:
-    """SIGHUP, which many send to reload, is answered with a warning."""
-    running = started(site)
-    running.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: "daemon.reload_ignored" in running.err)
-
-    assert running.end()[0] == 0
 
 
 @pytest.fixture

@@ -178,4 +178,4 @@ def report(*lines: Sequence[str], header: Sequence[str] = COLUMNS, end: str = "\
     return text.getvalue()
 
 
-OK, SOME_FAILED, ALL_FAILED, OPEN = Exit.OK, Exit.SOME_FAILED, Exit.ALL_FAILED, Exit.OPEN
+OK, SOME_FAILED, ALL_FAILED, HELD, OPEN = Exit.OK, Exit.SOME_FAILED, Exit.ALL_FAILED, Exit.HELD, Exit.OPEN

@@ -106,7 +106,7 @@ def test_a_transient_failure_keeps_the_record_open(practice: Practice) -> None:
     [
         (Fault("emea", META, "hang"), "collecting"),
         (Fault("emea", REPORT, "hang"), "collecting"),
-        (Fault("cloud", "/enterprises/", "hang"), "reading the baseline"),
+        (Fault("cloud", "/enterprises/", "hang"), "comparing"),
         (Fault("cloud", UPLOADS, "hang"), "delivering"),
     ],
     ids=["meta", "report", "sync_status", "upload"],

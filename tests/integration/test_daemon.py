@@ -16,10 +16,9 @@ from licsync_daemon.lock import FileLock
 from licsync_daemon.model import Run, RunState, Trigger
 from licsync_daemon.sandbox import Fault, Processing, Sandbox, generate_fleet
 from licsync_daemon.sandbox.cloud import Mode
+from licsync_daemon.schedule import retry_wait
 from licsync_daemon.systemd import Notifier
 from tests.integration.support import META, SYNC_STATUS, UPLOADS, Practice
-
-HOUR = timedelta(hours=1)
 
 
 class ShiftedClock:
@@ -162,9 +161,14 @@ def test_instances_delivered_together_are_settled_by_one_request(week: Week) -> 
     assert week.looks == 1
 
 
-def test_a_failed_run_is_tried_again_after_an_hour(practice: Practice) -> None:
-    """The alarm of a failed instance stands an hour after its end, with the reason; the other instance is not held up."""
-    practice.box.faults.add(Fault("emea", META, "status", status=401))
+@pytest.mark.parametrize(
+    ("body", "code", "wait"),
+    [("{", "bad_response", lambda run: retry_wait(1, run.run_id)), ("", "unauthorized", lambda _: timedelta(days=1))],
+    ids=["passing", "permanent"],
+)
+def test_a_failed_run_is_tried_again_by_itself(practice: Practice, body: str, code: str, wait: Callable[[Run], timedelta]) -> None:
+    """The alarm of a failed instance stands on the first rung of the ladder, or a day later where the same would fail again."""
+    practice.box.faults.add(Fault("emea", META, "body", body=body) if body else Fault("emea", META, "status", status=401))
 
     async def work() -> None:
         async with serving(practice) as one:
@@ -172,8 +176,9 @@ def test_a_failed_run_is_tried_again_after_an_hour(practice: Practice) -> None:
             failed = one.parts.store.last_run("emea")
             assert failed is not None
             assert failed.ended_at is not None
-            await one.until(lambda: one.alarms.get("emea", failed.started_at) > failed.started_at + HOUR / 2)
-            assert one.alarms["emea"] == failed.ended_at + HOUR
+            assert (failed.code, failed.failures) == (code, 1)
+            await one.until(lambda: one.alarms.get("emea", failed.started_at) > failed.started_at + timedelta(minutes=10))
+            assert one.alarms["emea"] == failed.ended_at + wait(failed)
 
     asyncio.run(work())
 

@@ -9,7 +9,7 @@ import pytest
 
 from licsync_daemon.model import RunState
 from licsync_daemon.sandbox import Fault
-from tests.integration.support import ALL_FAILED, META, OK, REPORT, SOME_FAILED, SYNC_STATUS, UPLOADS, Practice, report, row, rows
+from tests.integration.support import ALL_FAILED, HELD, META, OK, REPORT, SOME_FAILED, SYNC_STATUS, UPLOADS, Practice, report, row, rows
 
 PERMANENT, TRANSIENT = 1, 5  # requests
 
@@ -82,7 +82,6 @@ CASES = [
     Case("cut_in_mid_row", csv_body(report(row(1)) + "2020,2,octo"), "report_truncated", PERMANENT),
     Case("empty_body", csv_body(""), "report_truncated", PERMANENT),
     Case("one_id_with_two_contents", csv_body(TWICE), "report_conflicting_rows", PERMANENT),
-    Case("incomplete", csv_body(report(*rows(20))), "incomplete_usage", PERMANENT),
     Case("upload_401", upload(401, 1), "unauthorized", PERMANENT),
     Case("upload_403", upload(403, 1), "forbidden", PERMANENT),
     Case("upload_404", upload(404, 1), "not_found", PERMANENT),
@@ -92,6 +91,21 @@ CASES = [
     Case("upload_429", upload(429, 5, {"Retry-After": "3"}), "rate_limited", TRANSIENT),
     Case("upload_503", upload(503, 5), "server_error", TRANSIENT),
 ]
+
+
+def test_an_incomplete_report_is_held_and_nothing_of_it_leaves(practice: Practice) -> None:
+    """Far fewer rows than the instance counts users: the run waits for a person, the other instance is confirmed, and the exit code is 5."""
+    practice.box.faults.add(csv_body(report(*rows(20))))
+
+    outcome = practice.run()
+
+    held = outcome["emea"]
+    assert (held.state, held.code) == (RunState.HELD, "below_seats")
+    assert {one.code for one in held.tripped} == {"incomplete_usage", "below_seats"}
+    assert held.run_id in (held.next_step or "")
+    assert outcome["amer"].state is RunState.CONFIRMED
+    assert outcome.exit == HELD
+    assert practice.uploads("emea") == 0
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

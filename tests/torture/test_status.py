@@ -2,7 +2,6 @@
 
 import os
 import select
-import sqlite3
 import statistics
 import subprocess
 import sys
@@ -61,14 +60,11 @@ def look(state_dir: Path) -> FleetView:
 def state_dir(tmp_path: Path) -> Path:
     """A state with the runs of four hundred weeks, and one that is going on."""
     with at_a_desk(tmp_path, QuickClock(NOON)) as desk:
-        db = sqlite3.connect(tmp_path / "state" / "state.db")
-        db.execute("PRAGMA synchronous=OFF")
         store = desk.opened.store
         for number in range(400):
             at = NOON - timedelta(days=number % 390, hours=1)
             store.save_run(an_ended_run(f"run-{number}", started_at=at, ended_at=at), at)
         store.save_run(a_run("now", state=RunState.RUNNING, started_at=NOON), NOON)
-        db.close()
     return tmp_path / "state"
 
 
