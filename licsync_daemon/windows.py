@@ -11,8 +11,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_WEEKLY = re.compile(r"(daily|[a-z]{3})(?:-([a-z]{3}))? +(\d\d:\d\d)-(\d\d:\d\d)")
-_DATED = re.compile(r"(\d{4}-\d\d-\d\d)(?: (\d\d:\d\d))?/(\d{4}-\d\d-\d\d)(?: (\d\d:\d\d))?")
+_WEEKLY = re.compile(r"(daily|[a-z]{3})(?:-([a-z]{3}))? +(\d\d:\d\d)-(\d\d:\d\d)", re.ASCII)
+_DATED = re.compile(r"(20\d\d-\d\d-\d\d)(?: (\d\d:\d\d))?/(20\d\d-\d\d-\d\d)(?: (\d\d:\d\d))?", re.ASCII)
 LAST = "24:00"
 EXAMPLES = '"mon-fri 08:00-18:00", "daily 22:00-04:00" or "2026-12-24/2026-12-27"'
 MAX_STEPS = 500  # windows that touch each other all week long leave no free moment; a year of steps says so
