@@ -184,7 +184,10 @@ class StateStore(Protocol):
         """Answer the approval of a run that is not used up, if there is one; whether it has expired is the caller's question."""
 
     def stage_digests(self, instance: str, key: str, chunks: Iterable[bytes]) -> None:
-        """Keep the digests of a usage under its delivery's key, in the place of what was staged for the instance before."""
+        """Keep the digests of a usage under its delivery's key, in the place of what was staged for the instance before.
+
+        Several transactions, so that readers need not wait: digests count once a delivery record of that key is saved as confirmed.
+        """
 
     def confirmed_digests(self, instance: str) -> Iterator[bytes] | None:
         """Yield the digests of the last confirmed usage, chunk by chunk in order; None where there are none."""

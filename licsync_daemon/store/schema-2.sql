@@ -23,13 +23,17 @@ CREATE TABLE decision (
 ) STRICT;
 CREATE INDEX decision_of_instance ON decision (instance, seq);
 
--- Keyed digests of accounts, ordered, in chunks. `usage` is a delivery's key while it is not confirmed, then 'confirmed'.
+-- Keyed digests of accounts, ordered, in chunks, under the key of their delivery; and which of these usages is the confirmed one.
 CREATE TABLE digest (
     instance TEXT NOT NULL,
     usage    TEXT NOT NULL,
     chunk    INTEGER NOT NULL,
     data     BLOB NOT NULL,
     PRIMARY KEY (instance, usage, chunk)
+) STRICT;
+CREATE TABLE confirmed_usage (
+    instance TEXT PRIMARY KEY,
+    usage    TEXT NOT NULL
 ) STRICT;
 
 -- An instance that is no longer configured is shown for a while.

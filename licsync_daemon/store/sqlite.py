@@ -2,9 +2,10 @@
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import count, islice
 from typing import Any, TypeVar
 
 from licsync_daemon.errors import StateUnwritableError
@@ -15,6 +16,7 @@ from licsync_daemon.store import rows
 T = TypeVar("T")
 
 KEEP = timedelta(days=400)
+CHUNKS_AT_ONCE = 16  # of digests in one transaction: more than SQLite's cache holds would lock out readers before the commit
 
 
 class SqliteStore:
@@ -35,6 +37,7 @@ class SqliteStore:
         identity: InstanceRecord | None = None,
         instead_of: Run | None = None,
     ) -> None:
+        obsolete = None
         with self._transaction():
             there = self._one(_read_state, "SELECT state FROM run WHERE run_id = ?", run.run_id)
             if there is not None and there.is_final and there is not run.state:
@@ -49,8 +52,7 @@ class SqliteStore:
                 )
             if delivery is not None:
                 self._put("delivery", "key", rows.delivery_row(delivery))
-                if delivery.closed_at is not None:
-                    self._promote_digests(delivery)
+                obsolete = self._promote_digests(delivery)
             if identity is not None:
                 self._put("instance", "name", rows.instance_row(identity))
             self._put("run", "run_id", rows.run_row(run))
@@ -60,6 +62,8 @@ class SqliteStore:
             self._db.execute("DELETE FROM run WHERE ended_at < ?", (before,))
             self._db.execute("DELETE FROM delivery WHERE closed_at < ?", (before,))
             self._db.execute("DELETE FROM seats WHERE read_at < ?", (before,))
+        if delivery is not None:
+            self._drop_digests(delivery.instance, obsolete)
 
     def _end(self, run: Run, at: datetime) -> None:
         self._put("run", "run_id", rows.run_row(run))
@@ -68,15 +72,33 @@ class SqliteStore:
     def _transition(self, run: Run, at: datetime) -> None:
         self._db.execute("INSERT INTO transition VALUES (?, ?, ?, ?)", (run.run_id, rows.instant(at), run.state, run.code))
 
-    def _promote_digests(self, delivery: DeliveryRecord) -> None:
-        if delivery.outcome is DeliveryOutcome.CONFIRMED:
-            staged = self._db.execute("SELECT 1 FROM digest WHERE instance = ? AND usage = ? LIMIT 1", (delivery.instance, delivery.key))
-            if staged.fetchone():
-                self._db.execute("DELETE FROM digest WHERE instance = ? AND usage = 'confirmed'", (delivery.instance,))
-                self._db.execute(
-                    "UPDATE digest SET usage = 'confirmed' WHERE instance = ? AND usage = ?", (delivery.instance, delivery.key)
-                )
-        self._db.execute("DELETE FROM digest WHERE instance = ? AND usage = ?", (delivery.instance, delivery.key))
+    def _promote_digests(self, delivery: DeliveryRecord) -> str | None:
+        """Let the digests staged under a confirmed delivery be the confirmed ones; answer the usage that nobody needs any more.
+
+        Only a name changes here, not a million accounts.
+        """
+        if delivery.closed_at is None:
+            return None
+        staged = self._db.execute("SELECT 1 FROM digest WHERE instance = ? AND usage = ? LIMIT 1", (delivery.instance, delivery.key))
+        before = self._confirmed_usage(delivery.instance)
+        if before == delivery.key:
+            return None
+        if delivery.outcome is not DeliveryOutcome.CONFIRMED or staged.fetchone() is None:
+            return delivery.key
+        self._db.execute("INSERT OR REPLACE INTO confirmed_usage VALUES (?, ?)", (delivery.instance, delivery.key))
+        return before
+
+    def _confirmed_usage(self, instance: str) -> str | None:
+        return self._one(lambda row: str(row["usage"]), "SELECT usage FROM confirmed_usage WHERE instance = ?", instance)
+
+    def _drop_digests(self, instance: str, usage: str | None) -> None:
+        """Delete the digests of a usage, a few chunks at a time: `status` must not wait for it. What is left here goes the next time."""
+        with suppress(StateUnwritableError):
+            while usage is not None:
+                with self._transaction():
+                    sql = "DELETE FROM digest WHERE rowid IN (SELECT rowid FROM digest WHERE instance = ? AND usage = ? LIMIT ?)"
+                    if self._db.execute(sql, (instance, usage, CHUNKS_AT_ONCE)).rowcount < CHUNKS_AT_ONCE:
+                        return
 
     def open_run(self, instance: str) -> Run | None:
         return self._one(rows.read_run, "SELECT * FROM run WHERE instance = ? AND state IN ('running', 'delivered')", instance)
@@ -101,8 +123,8 @@ class SqliteStore:
     def save_delivery(self, record: DeliveryRecord) -> None:
         with self._transaction():
             self._put("delivery", "key", rows.delivery_row(record))
-            if record.closed_at is not None:
-                self._promote_digests(record)
+            obsolete = self._promote_digests(record)
+        self._drop_digests(record.instance, obsolete)
 
     def open_delivery(self, instance: str) -> DeliveryRecord | None:
         return self._one(rows.read_delivery, "SELECT * FROM delivery WHERE instance = ? AND closed_at IS NULL", instance)
@@ -146,27 +168,26 @@ class SqliteStore:
         return self._one(rows.read_decision, sql, run_id)
 
     def stage_digests(self, instance: str, key: str, chunks: Iterable[bytes]) -> None:
-        with self._transaction():
-            self._db.execute("DELETE FROM digest WHERE instance = ? AND usage != 'confirmed'", (instance,))
-            numbered = ((instance, key, number, chunk) for number, chunk in enumerate(chunks))
-            self._db.executemany("INSERT INTO digest VALUES (?, ?, ?, ?)", numbered)
+        sql = "SELECT DISTINCT usage FROM digest WHERE instance = ?"
+        for usage in {*self._all(lambda row: str(row["usage"]), sql, instance)} - {self._confirmed_usage(instance)}:
+            self._drop_digests(instance, usage)
+        numbered = ((instance, key, number, chunk) for number, chunk in enumerate(chunks))
+        while some := list(islice(numbered, CHUNKS_AT_ONCE)):
+            with self._transaction():
+                self._db.executemany("INSERT INTO digest VALUES (?, ?, ?, ?)", some)
 
     def confirmed_digests(self, instance: str) -> Iterator[bytes] | None:
-        with _translated():
-            there = self._db.execute("SELECT 1 FROM digest WHERE instance = ? AND usage = 'confirmed' LIMIT 1", (instance,)).fetchone()
-        return self._chunks(instance) if there else None
+        key = self._confirmed_usage(instance)
+        return self._chunks(instance, key) if key is not None else None
 
-    def _chunks(self, instance: str) -> Iterator[bytes]:
+    def _chunks(self, instance: str, key: str) -> Iterator[bytes]:
         """Ask for one chunk at a time: no read transaction stays open between two of them."""
-        number = 0
-        while True:
-            with _translated():
-                sql = "SELECT data FROM digest WHERE instance = ? AND usage = 'confirmed' AND chunk = ?"
-                row = self._db.execute(sql, (instance, number)).fetchone()
-            if row is None:
+        for number in count():
+            sql = "SELECT data FROM digest WHERE instance = ? AND usage = ? AND chunk = ?"
+            chunk = self._one(lambda row: bytes(row["data"]), sql, instance, key, number)
+            if chunk is None:
                 return
-            yield row["data"]
-            number += 1
+            yield chunk
 
     def instances(self) -> tuple[InstanceRecord, ...]:
         return self._all(rows.read_instance, "SELECT * FROM instance ORDER BY name")

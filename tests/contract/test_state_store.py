@@ -10,6 +10,9 @@ import pytest
 
 from licsync_daemon.errors import Code, StateUnwritableError
 from licsync_daemon.model import (
+    Changes,
+    Decided,
+    Decision,
     DeliveryOutcome,
     Identity,
     InstanceRecord,
@@ -19,16 +22,17 @@ from licsync_daemon.model import (
     SeatRecord,
     Transition,
     Trigger,
+    Tripped,
     UsageCounts,
 )
 from licsync_daemon.ports import StateStore
 from licsync_daemon.store.files import open_state, prepare_state_dir
 from licsync_daemon.store.memory import MemoryStore
-from tests.fakes import T0, a_baseline, a_delivery, a_holder, a_run, an_ended_run
+from tests.fakes import T0, a_baseline, a_decision, a_delivery, a_holder, a_run, an_ended_run
 
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
 FINAL = [state for state in RunState if state.is_final]
-OPEN = [state for state in RunState if not state.is_final]
+OPEN = [RunState.RUNNING, RunState.DELIVERED]
 
 Open = Callable[[], StateStore]
 
@@ -84,6 +88,13 @@ FULL = Run(
     next_step="wait",
     retry_not_before=T0 + DAY,
     notices=(Notice(code=Code.COUNT_DRIFT, text="früher"), Notice(code=Code.REPORT_UNUSABLE_ROWS, text="")),
+    tripped=(
+        Tripped(Code.SHRUNK_USAGE, "kürzer", before=1000, after=700),
+        Tripped(Code.SERVER_ID_SHARED, "", subject="apac"),
+    ),
+    changes=Changes(added=1, removed=2, address_changed=3, suspended=4, unsuspended=5),
+    failures=7,
+    permanent=True,
 )
 
 
@@ -116,6 +127,11 @@ def test_nothing_is_there_at_first(store: StateStore) -> None:
     assert store.deliveries("emea") == ()
     assert store.instance("emea") is None
     assert store.seats() is None
+    assert store.held_run("emea") is None
+    assert store.decisions() == ()
+    assert store.approval("run1") is None
+    assert store.confirmed_digests("emea") is None
+    assert store.instances() == ()
 
 
 # ---------------------------------------------------------------- runs
@@ -263,6 +279,214 @@ def test_open_runs_and_records_are_never_dropped(store: StateStore) -> None:
     assert store.open_delivery("emea") is not None
 
 
+# ---------------------------------------------------------------- held runs
+
+HELD = a_run("held", state=RunState.HELD)
+
+
+def test_a_held_run_is_found_and_blocks_no_other(store: StateStore) -> None:
+    """It is not open in the sense of `open_run`: the next run may start, and be delivered, beside it."""
+    store.save_run(HELD, T0)
+    assert (store.held_run("emea"), store.held_run("apac"), store.open_run("emea")) == (HELD, None, None)
+    store.save_run(a_run("run2"), T0)
+    store.save_run(a_run("run2", state=RunState.DELIVERED), T0)
+    assert (store.held_run("emea"), store.open_run("emea")) == (HELD, a_run("run2", state=RunState.DELIVERED))
+
+
+def test_an_instance_has_at_most_one_held_run(store: StateStore) -> None:
+    """A second one is refused with nothing changed; another instance may have its own."""
+    store.save_run(HELD, T0)
+    with pytest.raises(StateUnwritableError):
+        store.save_run(a_run("held2", state=RunState.HELD), T0, delivery=a_delivery(), identity=an_instance_record())
+    assert store.runs() == (HELD,)
+    assert store.open_delivery("emea") is None
+    assert store.instance("emea") is None
+    store.save_run(a_run("held3", instance="apac", state=RunState.HELD), T0)
+
+
+@pytest.mark.parametrize("state", [RunState.HELD, RunState.RUNNING])
+def test_a_run_takes_the_place_of_a_held_one(reopen: Open, state: RunState) -> None:
+    """In one transaction the held run is superseded, with its end and a transition, and its approval is used up."""
+    store = reopen()
+    store.save_run(HELD, T0)
+    store.save_decision(a_decision())
+    new = a_run("run2", state=state)
+    store.save_run(new, T0 + DAY, instead_of=HELD)
+    store = reopen()
+    assert store.run("held") == replace(HELD, state=RunState.SUPERSEDED, ended_at=T0 + DAY)
+    assert [(one.state, one.at) for one in store.transitions("held")] == [(RunState.HELD, T0), (RunState.SUPERSEDED, T0 + DAY)]
+    assert store.run("run2") == new
+    assert store.held_run("emea") == (new if state is RunState.HELD else None)
+    assert store.approval("held") is None
+    assert store.decisions() == (a_decision(used_at=T0 + DAY),)
+
+
+def test_a_refused_successor_leaves_the_held_run_as_it_was(store: StateStore) -> None:
+    """All or nothing: neither superseded nor used up where the new run cannot be stored."""
+    store.save_run(HELD, T0)
+    store.save_decision(a_decision())
+    store.save_delivery(a_delivery("key1"))
+    with pytest.raises(StateUnwritableError):
+        store.save_run(a_run("run2"), T0, delivery=a_delivery("key2"), instead_of=HELD)
+    assert store.held_run("emea") == HELD
+    assert store.approval("held") == a_decision()
+
+
+def test_a_person_who_was_quicker_is_not_overruled(store: StateStore) -> None:
+    """A run that was rejected meanwhile stays rejected; the new run is stored all the same."""
+    store.save_run(HELD, T0)
+    rejected = replace(HELD, state=RunState.REJECTED, ended_at=T0)
+    assert store.save_decision(a_decision(what=Decided.REJECTED, until=None), ends=rejected)
+    store.save_run(a_run("run2"), T0, instead_of=HELD)
+    assert store.run("held") == rejected
+    assert store.open_run("emea") == a_run("run2")
+
+
+# ---------------------------------------------------------------- decisions
+
+
+@pytest.mark.parametrize(
+    "decision",
+    [a_decision(ticket="OPS-1", used_at=T0, reason='"ü"\n'), a_decision(run_id=None, what=Decided.PAUSED), a_decision(until=None, what=Decided.RESUMED)],
+    ids=["every field", "without a run", "without an end"],
+)  # fmt: skip
+def test_a_decision_comes_back_as_it_was_saved(reopen: Open, decision: Decision) -> None:
+    """Every field survives."""
+    assert reopen().save_decision(decision)
+    assert reopen().decisions() == (decision,)
+
+
+def test_decisions_come_newest_first(store: StateStore) -> None:
+    """Of one instance or of all, in the order of recording whatever the clock said, and never more than the limit."""
+    for number in range(4):
+        store.save_decision(a_decision(instance="apac" if number % 2 else "emea", actor=f"person{number}", at=T0 - number * DAY))
+    assert [one.actor for one in store.decisions()] == ["person3", "person2", "person1", "person0"]
+    assert [one.actor for one in store.decisions("emea")] == ["person2", "person0"]
+    assert [one.actor for one in store.decisions(limit=1)] == ["person3"]
+
+
+def test_the_newest_unused_approval_counts(store: StateStore) -> None:
+    """Other decisions and other runs are none, a used one is none, and expiry is the caller's question."""
+    store.save_decision(a_decision(until=T0 - DAY))
+    store.save_decision(a_decision(what=Decided.ACKNOWLEDGED, actor="anne"))
+    store.save_decision(a_decision(run_id="other", actor="anne"))
+    assert store.approval("held") == a_decision(until=T0 - DAY)
+    store.save_decision(a_decision(actor="paul"))
+    assert store.approval("held") == a_decision(actor="paul")
+    store.save_decision(a_decision(run_id="used", used_at=T0))
+    assert store.approval("used") is None
+
+
+def test_a_decision_may_end_its_run(reopen: Open) -> None:
+    """The decision, the end and its transition are stored together."""
+    store = reopen()
+    store.save_run(HELD, T0)
+    rejected = replace(HELD, state=RunState.REJECTED, ended_at=T0 + DAY)
+    assert store.save_decision(a_decision(what=Decided.REJECTED, at=T0 + DAY), ends=rejected)
+    store = reopen()
+    assert store.run("held") == rejected
+    assert store.held_run("emea") is None
+    assert [(one.state, one.at) for one in store.transitions("held")] == [(RunState.HELD, T0), (RunState.REJECTED, T0 + DAY)]
+
+
+@pytest.mark.parametrize("state", FINAL)
+def test_a_decision_about_a_run_that_has_ended_is_not_written(store: StateStore, state: RunState) -> None:
+    """What moved on meanwhile is not ended again, and the history does not say so."""
+    ended = an_ended_run("held", state)
+    store.save_run(ended, T0)
+    assert not store.save_decision(a_decision(what=Decided.REJECTED), ends=replace(HELD, state=RunState.REJECTED, ended_at=T0))
+    assert not store.save_decision(a_decision(what=Decided.REJECTED), ends=a_run("unknown", state=RunState.REJECTED, ended_at=T0))
+    assert store.run("held") == ended
+    assert store.decisions() == ()
+
+
+# ---------------------------------------------------------------- digests
+
+
+def confirmed(store: StateStore, instance: str = "emea") -> list[bytes] | None:
+    chunks = store.confirmed_digests(instance)
+    return list(chunks) if chunks is not None else None
+
+
+CHUNKS = [bytes([number]) * 21 for number in range(40)]  # more than one transaction of them
+
+
+def test_staged_digests_count_once_the_cloud_confirms(reopen: Open) -> None:
+    """Nothing before; from the transaction on that closes their delivery as confirmed, all of them in order."""
+    store = reopen()
+    store.stage_digests("emea", "key1", iter(CHUNKS))
+    store.save_run(a_run(), T0, delivery=a_delivery("key1"))
+    assert confirmed(store) is None
+    closed = a_delivery("key1", closed_at=T0, outcome=DeliveryOutcome.CONFIRMED)
+    store.save_run(an_ended_run(), T0, delivery=closed)
+    store = reopen()
+    assert confirmed(store) == CHUNKS
+    assert confirmed(store, "apac") is None
+
+
+@pytest.mark.parametrize("outcome", [one for one in DeliveryOutcome if one is not DeliveryOutcome.CONFIRMED])
+def test_staged_digests_of_a_delivery_that_failed_are_dropped(store: StateStore, outcome: DeliveryOutcome) -> None:
+    """The confirmed ones stay; the dropped ones never come back."""
+    _confirm(store, "key1", [b"a" * 21])
+    store.stage_digests("emea", "key2", [b"b" * 21])
+    store.save_delivery(a_delivery("key2"))
+    store.save_delivery(a_delivery("key2", closed_at=T0, outcome=outcome))
+    assert confirmed(store) == [b"a" * 21]
+    store.save_delivery(a_delivery("key2", closed_at=T0, outcome=DeliveryOutcome.CONFIRMED))
+    assert confirmed(store) == [b"a" * 21]
+
+
+def _confirm(store: StateStore, key: str, chunks: list[bytes], instance: str = "emea") -> None:
+    store.stage_digests(instance, key, chunks)
+    store.save_delivery(a_delivery(key, instance=instance, closed_at=T0, outcome=DeliveryOutcome.CONFIRMED))
+
+
+def test_newly_confirmed_digests_take_the_place_of_the_old_ones(store: StateStore) -> None:
+    """Also fewer for more, and those of another instance are not touched."""
+    _confirm(store, "key1", CHUNKS)
+    _confirm(store, "other", [b"o" * 21], "apac")
+    _confirm(store, "key2", [b"x" * 21])
+    assert confirmed(store) == [b"x" * 21]
+    assert confirmed(store, "apac") == [b"o" * 21]
+
+
+def test_staging_replaces_what_was_staged_before(store: StateStore) -> None:
+    """A run that never came to its delivery record leaves digests that the next run's take the place of."""
+    store.stage_digests("emea", "key1", CHUNKS)
+    store.stage_digests("emea", "key2", [b"x" * 21])
+    store.save_delivery(a_delivery("key1", closed_at=T0, outcome=DeliveryOutcome.CONFIRMED))
+    assert confirmed(store) is None
+    store.save_delivery(a_delivery("key2", closed_at=T0, outcome=DeliveryOutcome.CONFIRMED))
+    assert confirmed(store) == [b"x" * 21]
+
+
+def test_a_confirmed_delivery_without_digests_keeps_the_old_ones(store: StateStore) -> None:
+    """What was confirmed before digests existed is compared with what there is."""
+    _confirm(store, "key1", [b"a" * 21])
+    store.save_delivery(a_delivery("key2", closed_at=T0, outcome=DeliveryOutcome.CONFIRMED))
+    assert confirmed(store) == [b"a" * 21]
+
+
+def test_digests_that_nobody_needs_take_no_room(tmp_path: Path) -> None:
+    """After a confirmation only the confirmed ones are in the file, also after a crash in mid-staging."""
+    prepare_state_dir(tmp_path / "state")
+    store = open_state(tmp_path / "state", T0).store
+
+    def dies_on_the_way() -> Iterator[bytes]:
+        yield from CHUNKS
+        raise KeyboardInterrupt
+
+    _confirm(store, "key1", CHUNKS)
+    with pytest.raises(KeyboardInterrupt):
+        store.stage_digests("emea", "key2", dies_on_the_way())
+    assert confirmed(store) == CHUNKS
+    _confirm(store, "key3", CHUNKS[:3])
+    with sqlite3.connect(tmp_path / "state" / "state.db") as db:
+        assert db.execute("SELECT usage, count(*) FROM digest GROUP BY usage").fetchall() == [("key3", 3)]
+    db.close()
+    store.close()
+
+
 # ---------------------------------------------------------------- deliveries, instances, seats
 
 
@@ -319,6 +543,15 @@ def test_what_is_known_of_an_instance_is_replaced(reopen: Open) -> None:
     changed = an_instance_record(last_sync=None, identity=Identity(hostname="h", server_id=None), seen_at=None)
     store.save_instance(changed)
     assert reopen().instance("emea") == changed
+
+
+def test_every_known_instance_is_answered_by_name(reopen: Open) -> None:
+    """Retired ones included, with the date since when."""
+    store = reopen()
+    known = [an_instance_record(name="labs", retired_at=T0), an_instance_record(name="apac")]
+    for one in known:
+        store.save_instance(one)
+    assert reopen().instances() == (known[1], known[0])
 
 
 def test_the_newest_seats_are_the_last_saved(reopen: Open) -> None:

@@ -150,11 +150,14 @@ class Service(RuleBasedStateMachine):
     def _live(self, until: datetime) -> None:
         """Be the daemon until a moment; a process that dies is started again a minute later."""
         starts, looks, began = dict.fromkeys(NAMES, 0), 0, self.clock.now()
-        while (due := self._next()) is not None and due[0] < until:
-            at, name, planned = due
-            self.clock.advance(max(0.0, (at - self.clock.now()).total_seconds()))
-            runner = self._runner()
+        while True:
             try:
+                due = self._next()
+                if due is None or due[0] >= until:
+                    break
+                at, name, planned = due
+                self.clock.advance(max(0.0, (at - self.clock.now()).total_seconds()))
+                runner = self._runner()
                 runner.close_stale(name)
                 runner.expire(name)
                 if planned.is_look:
