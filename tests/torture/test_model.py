@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from licsync_daemon import decisions
 from licsync_daemon.decisions import Voice
-from licsync_daemon.model import Decided, DeliveryOutcome, Guards, Instance, Run, RunState, Schedule, Trigger
+from licsync_daemon.model import Decided, DeliveryOutcome, Guards, Instance, Run, RunState, Schedule, Trigger, UploadState
 from licsync_daemon.recorded import recorded
 from licsync_daemon.run import Runner
 from licsync_daemon.schedule import Planned, next_run, satisfies, slot_at
@@ -53,14 +53,15 @@ class MortalStore:
         found = getattr(self._store, name)
         return self._mortal(found) if name.startswith(("save_", "stage_")) else found
 
-    def _mortal(self, write: Callable[..., None]) -> Callable[..., None]:
-        def wrapped(*args: Any, **kwargs: Any) -> None:
+    def _mortal(self, write: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
             self.writes += 1
             if self.writes == self.dies_at and not self.after:
                 raise Died
-            write(*args, **kwargs)
+            answer = write(*args, **kwargs)
             if self.writes == self.dies_at and self.after:
                 raise Died
+            return answer
 
         return wrapped
 
@@ -327,12 +328,16 @@ class Service(RuleBasedStateMachine):
     @invariant()
     def confirmed_means_that_the_cloud_took_exactly_this(self) -> None:
         for run in self.store.runs(limit=100_000):
-            if run.state is RunState.CONFIRMED:
+            if run.state is not RunState.CONFIRMED:
+                continue
+            if run.run_id not in self.confirmed:
+                record = next(one for one in self.store.deliveries(run.instance) if one.run_id == run.run_id)
+                assert (record.outcome, record.content_hash) == (DeliveryOutcome.CONFIRMED, run.content_hash)
                 assert run.last_sync is not None
-                server_id = f"server-{run.instance}"
                 # Where the endpoint cannot be asked, a sync of somebody else's is taken for ours: the cloud does not say whose it was.
-                assert (server_id, run.content_hash) in self.world.processed or (server_id, run.last_sync) in self.foreign
-                assert self.confirmed.setdefault(run.run_id, run) == run, "a final run was changed"
+                ours = self.world.uploads[record.key].state is UploadState.SUCCESS
+                assert ours or (f"server-{run.instance}", run.last_sync) in self.foreign
+            assert self.confirmed.setdefault(run.run_id, run) == run, "a final run was changed"
 
     @invariant()
     def a_key_is_used_for_one_content_only(self) -> None:

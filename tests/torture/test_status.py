@@ -30,6 +30,15 @@ db.execute("UPDATE run SET phase = 'half written'")
 print("held", flush=True)
 sys.stdin.read()
 """
+KEEP = """
+import sys, time
+from datetime import UTC, datetime
+from pathlib import Path
+from licsync_daemon.lock import FileLock, this_process
+lock = FileLock.take(Path(sys.argv[1]), holder=this_process(datetime.now(UTC)))
+print("held", flush=True)
+time.sleep(60)
+"""
 
 
 @contextmanager
@@ -101,17 +110,8 @@ def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
     """SIGKILL frees the instance and the state at once, in the middle of a transaction as well."""
     with at_a_desk(tmp_path, QuickClock(NOON)) as desk:
         reading, writing = os.pipe()
-        child = subprocess.Popen(
-            [
-                sys.executable, "-c",
-                "import sys, time; from datetime import datetime, UTC; from pathlib import Path\n"
-                "from licsync_daemon.lock import FileLock, this_process\n"
-                "lock = FileLock.take(Path(sys.argv[1]), holder=this_process(datetime.now(UTC)))\n"
-                "print('held', flush=True); time.sleep(60)",
-                str(tmp_path / "state" / "locks" / "emea.lock"),
-            ],
-            stdout=writing,
-        )  # fmt: skip
+        lock = str(tmp_path / "state" / "locks" / "emea.lock")
+        child = subprocess.Popen([sys.executable, "-c", KEEP, lock], stdout=writing)
         os.close(writing)
         assert os.read(reading, 4) == b"held"
         assert desk.locks.take("emea") is None
@@ -121,6 +121,6 @@ def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
         child.wait()
         os.close(reading)
 
-        lock = desk.locks.take("emea")
-        assert lock is not None
-        lock.release()
+        taken = desk.locks.take("emea")
+        assert taken is not None
+        taken.release()
