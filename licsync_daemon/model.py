@@ -211,12 +211,15 @@ class RunState(StrEnum):
     DELIVERED = "delivered"  # open: accepted by the endpoint, the cloud has not confirmed it yet
     CONFIRMED = "confirmed"  # final: delivered by us and read back from the cloud
     FAILED = "failed"  # final: an error with a code; the previous confirmed state stands
-    SKIPPED = "skipped"  # final: nothing was to be done; never recorded
     INTERRUPTED = "interrupted"  # final: the process ended in mid-run; the slot is still due
 
     @property
     def is_final(self) -> bool:
         return self not in {RunState.RUNNING, RunState.DELIVERED}
+
+
+#: How long runs, closed delivery records and seat totals are kept.
+KEEP = timedelta(days=400)
 
 
 class Trigger(StrEnum):

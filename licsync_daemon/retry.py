@@ -110,6 +110,7 @@ class Retrier:
                 self._waits.waiting(until, error.cause, wait(state))
 
         async def attempt() -> T:  # tenacity awaits coroutine functions only, not whatever answers an awaitable
+            self._waits.resumed()
             return await request()
 
         retrying = tenacity.AsyncRetrying(
@@ -121,5 +122,4 @@ class Retrier:
             reraise=True,
         )
         result: T = await retrying(attempt)
-        self._waits.resumed()
         return result

@@ -33,7 +33,7 @@ from licsync_daemon.model import (
     Upload,
 )
 from licsync_daemon.ports import Adapters, Clock, CloudReader, Collected, Delivery, StateStore
-from licsync_daemon.readback import Confirmed, Refuted, Waiting, baseline_of, entry_of, judge, must_wait_s, server_id_of
+from licsync_daemon.readback import Confirmed, Refuted, Verdict, Waiting, baseline_of, entry_of, judge, must_wait_s, server_id_of
 from licsync_daemon.spool import AccountSpool
 
 log = structlog.get_logger()
@@ -65,31 +65,37 @@ class Runner:
         Raises:
             asyncio.CancelledError: The process is stopping; the run is recorded as `interrupted` (a `delivered` one stays so).
         """
-        run = self._new(instance, trigger, reason, slot)
+        run = self.new_run(instance, trigger, reason, slot)
         journal = Journal(self.store, self.clock, run, self.observe)
         with structlog.contextvars.bound_contextvars(run_id=run.run_id, instance=instance.name, slot=slot and slot.isoformat()):
             try:
-                journal.update()
-                log.info("run.started", reason=reason)
-                await self._steps(instance, journal)
-            except RunError as error:
-                return journal.failed(error)
-            except StateUnwritableError as error:
-                return journal.failed(_unwritable(str(error)))
+                return await self._recorded(instance, journal)
             except asyncio.CancelledError:
                 journal.interrupted()
                 raise
-            except Exception:
+            except Exception:  # whatever it is, it stays with this instance
                 log.critical("run.crashed", exc_info=True)
                 return journal.failed(RunError(Code.INTERNAL, "an error in licsync-daemon itself", "report it with the log of this run"))
-            return journal.run
+
+    async def _recorded(self, instance: Instance, journal: Journal) -> Run:
+        """Go through the steps; what they raise on purpose becomes the run's end."""
+        try:
+            journal.update()
+            log.info("run.started", reason=journal.run.reason)
+            await self._steps(instance, journal)
+        except RunError as error:
+            return journal.failed(error)
+        except StateUnwritableError as error:
+            return journal.failed(_unwritable(str(error)))
+        return journal.run
 
     def not_started(self, instance: Instance, *, trigger: Trigger, reason: str, slot: datetime | None, cause: str) -> Run:
         """Answer a failed run of an instance whose lock or stale run could not be written; nobody was asked anything."""
         with structlog.contextvars.bound_contextvars(instance=instance.name):
-            return Journal(self.store, self.clock, self._new(instance, trigger, reason, slot), self.observe).failed(_unwritable(cause))
+            return Journal(self.store, self.clock, self.new_run(instance, trigger, reason, slot), self.observe).failed(_unwritable(cause))
 
-    def _new(self, instance: Instance, trigger: Trigger, reason: str, slot: datetime | None) -> Run:
+    def new_run(self, instance: Instance, trigger: Trigger, reason: str, slot: datetime | None) -> Run:
+        """Answer a run that begins now, not recorded yet."""
         return Run(
             run_id=secrets.token_hex(6),
             instance=instance.name,
@@ -267,31 +273,42 @@ class Runner:
                 status = error
             for journal, (instance, _, record) in zip(journals, delivered, strict=True):
                 with structlog.contextvars.bound_contextvars(run_id=journal.run.run_id, instance=instance.name):
-                    await self._look_at(instance, journal, record, status)
+                    verdict = await self._ask(instance, journal, record, status)
+                    self._settle_delivered(instance, journal, record, status, verdict)
                     seen.append(journal.run)
             if any(run.state is RunState.CONFIRMED for run in seen) and not isinstance(status, RunError):
                 await self._read_seats(cloud)
         return seen
 
-    async def _look_at(self, instance: Instance, journal: Journal, record: DeliveryRecord, status: SyncStatus | RunError) -> None:
-        now = self.clock.now()
+    async def _ask(self, instance: Instance, journal: Journal, record: DeliveryRecord, status: SyncStatus | RunError) -> Verdict:
+        """Answer what is known of a delivery now. Whatever goes wrong only keeps this one waiting, until its time is over."""
+        if isinstance(status, RunError):
+            log.warning("run.look_failed", code=status.code, cause=status.cause)
+            return Waiting(status.cause)
         try:
-            if isinstance(status, RunError):
-                raise status
             async with self.adapters.delivery(instance, journal) as delivery:
                 upload = await delivery.ask(record.upload_id) if record.upload_id else Upload(state=None)
-            verdict = judge(record, upload, status)
-            why = verdict.why if isinstance(verdict, Waiting) else ""
+            return judge(record, upload, status)
         except RunError as error:
-            verdict, why = Waiting(error.cause), error.cause
             log.warning("run.look_failed", code=error.code, cause=error.cause)
+            return Waiting(error.cause)
+        except StateUnwritableError:
+            raise
+        except Exception:
+            log.critical("run.look_crashed", exc_info=True)
+            return Waiting("an error in licsync-daemon itself; its log says more")
+
+    def _settle_delivered(
+        self, instance: Instance, journal: Journal, record: DeliveryRecord, status: SyncStatus | RunError, verdict: Verdict
+    ) -> None:
+        now = self.clock.now()
         match verdict:
             case Confirmed(last_sync=last_sync):
                 assert isinstance(status, SyncStatus)
                 journal.confirmed(record, last_sync, _instance_record(instance, record.identity, status, now))
             case Refuted(outcome=outcome, code=code, cause=cause, next_step=next_step):
                 journal.failed(RunError(code, cause, next_step), replace(record, closed_at=now, outcome=outcome))
-            case Waiting() if is_overdue(record, instance, now):
+            case Waiting(why=why) if is_overdue(record, instance, now):
                 journal.failed(
                     RunError(
                         Code.NOT_CONFIRMED,
@@ -300,7 +317,7 @@ class Runner:
                     ),
                     replace(record, closed_at=now, outcome=DeliveryOutcome.NOT_CONFIRMED),
                 )
-            case Waiting():
+            case Waiting(why=why):
                 journal.note_wait(why)
 
     async def _read_seats(self, cloud: CloudReader) -> None:

@@ -68,8 +68,8 @@ def _row(view: InstanceView, now: datetime) -> tuple[str, ...]:
     state = str(view.state) if view.state else "never run"
     if not view.instance.enabled:
         state = "disabled"
-    elif view.overdue and view.state is not RunState.RUNNING:
-        state = "overdue"
+    elif view.overdue and view.state not in {None, RunState.RUNNING}:
+        state = f"{state}, overdue"
     planned = view.planned
     return (
         view.instance.name,

@@ -21,7 +21,7 @@ def decode_sync_status(data: Any, answered_at: datetime | None) -> SyncStatus:
     """
     servers = data.get("server_instances") if isinstance(data, dict) else None
     if servers is None and _is_schema(data):
-        # A JSON *schema* of the reply was once published as its example and modelled by a well-known client (ref 3.2).
+        # A JSON *schema* of the reply was once published as its example and modeled by a well-known client (ref 3.2).
         raise RemoteError(
             Code.BAD_RESPONSE, "license-sync-status answered a JSON schema instead of data", "report this: no real server is known to do so"
         )
@@ -51,12 +51,16 @@ def _entry(row: dict[str, Any]) -> SyncEntry:
 
 
 def read_date(value: Any) -> datetime | None:
-    """Read one of GitHub's dates as aware UTC: ISO 8601 with `Z` or an offset, or epoch milliseconds (20). None if it is none."""
+    """Read one of GitHub's dates as aware UTC (20): ISO 8601 with `Z` or an offset, epoch milliseconds, or `2016/02/06 12:41:52 -0600`.
+
+    None if it is none of them.
+    """
     try:
         if isinstance(value, int) and not isinstance(value, bool):
             return datetime.fromtimestamp(value / 1000, UTC)
         if isinstance(value, str) and value.strip():
-            moment = datetime.fromisoformat(value.strip())
+            text = value.strip()
+            moment = datetime.strptime(text, "%Y/%m/%d %H:%M:%S %z") if "/" in text else datetime.fromisoformat(text)
             return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         pass

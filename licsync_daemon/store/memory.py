@@ -1,11 +1,9 @@
 """The state in memory: for dry runs, which record nothing, and for tests. Keeps the contract of the durable one."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from licsync_daemon.errors import StateUnwritableError
-from licsync_daemon.model import DeliveryRecord, InstanceRecord, Run, RunState, SeatRecord, Transition
-
-KEEP = timedelta(days=400)
+from licsync_daemon.model import KEEP, DeliveryRecord, InstanceRecord, Run, RunState, SeatRecord, Transition
 
 
 class MemoryStore:
@@ -39,6 +37,7 @@ class MemoryStore:
         self._runs = {key: run for key, run in self._runs.items() if key not in gone}
         self._transitions = [one for one in self._transitions if one.run_id not in gone]
         self._deliveries = {key: one for key, one in self._deliveries.items() if one.closed_at is None or one.closed_at >= before}
+        self._seats = [one for one in self._seats if one.read_at >= before]
 
     def open_run(self, instance: str) -> Run | None:
         return next((run for run in self._runs.values() if run.instance == instance and not run.state.is_final), None)

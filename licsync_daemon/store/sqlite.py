@@ -3,17 +3,15 @@
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeVar
 
 from licsync_daemon.errors import StateUnwritableError
 from licsync_daemon.lock import FileLock
-from licsync_daemon.model import DeliveryRecord, InstanceRecord, Run, RunState, SeatRecord, Transition
+from licsync_daemon.model import KEEP, DeliveryRecord, InstanceRecord, Run, RunState, SeatRecord, Transition
 from licsync_daemon.store import rows
 
 T = TypeVar("T")
-
-KEEP = timedelta(days=400)
 
 
 class SqliteStore:

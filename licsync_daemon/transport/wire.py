@@ -16,6 +16,8 @@ from urllib.parse import urljoin, urlsplit
 from licsync_daemon.errors import Code, RemoteError
 from licsync_daemon.redaction import clean
 
+LONGEST_WAIT = timedelta(days=30)  # what a far side asks for beyond that is taken for a mistake
+
 
 class Side(StrEnum):
     """Whom we talk to; it decides what a refusal means and what to do about it."""
@@ -121,17 +123,22 @@ def stated_wait(headers: Headers) -> timedelta | None:
     """Answer how long the far side asks to be left alone, or None.
 
     `Retry-After` in seconds or as an HTTP date; else `x-ratelimit-reset` (epoch seconds) when nothing remains. Dates are compared with the
-    response's own `Date`, so that a wrong clock here does not matter. Never negative; nonsense counts as not stated.
+    response's own `Date`, so that a wrong clock here does not matter. Never negative, never over 30 days; nonsense counts as not stated.
     """
+    wait = _stated(headers)
+    return None if wait is None else min(max(timedelta(0), wait), LONGEST_WAIT)
+
+
+def _stated(headers: Headers) -> timedelta | None:
     now = http_date(headers.get("date", "")) or datetime.now(UTC)
     retry_after = headers.get("retry-after", "").strip()
     if re.fullmatch(r"[0-9]{1,9}", retry_after):
         return timedelta(seconds=int(retry_after))
     if (moment := http_date(retry_after)) is not None:
-        return max(timedelta(0), moment - now)
+        return moment - now
     reset = headers.get("x-ratelimit-reset", "").strip()
     if headers.get("x-ratelimit-remaining", "").strip() == "0" and re.fullmatch(r"[0-9]{1,11}", reset):
-        return max(timedelta(0), datetime.fromtimestamp(int(reset), UTC) - now)
+        return datetime.fromtimestamp(int(reset), UTC) - now
     return None
 
 
