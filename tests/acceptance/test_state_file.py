@@ -227,7 +227,7 @@ def test_a_daemon_on_a_full_disk_goes_on(site: Site) -> None:
 
 def test_a_daemon_that_cannot_even_lock_goes_on(used: Site) -> None:
     """Not a byte of room at the start is no reason to end for good: the daemon stays, and is there when the room is."""
-    running = used.start(before=full_disk(1))
+    running = used.start(before=full_disk(0))
     wait_for(lambda: "daemon.state_unusable" in running.err)
     assert running.process.poll() is None
 
