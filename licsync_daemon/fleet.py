@@ -21,6 +21,7 @@ from licsync_daemon.schedule import slot_at
 log = structlog.get_logger()
 
 LOOK_LIMIT_S = 30.0
+BRIEF_TRIES, BRIEFLY_S = 5, 0.1
 ASKED = "asked with --run-now"
 
 
@@ -76,10 +77,15 @@ async def run_now(
             slot = slot_at(instance.schedule, clock.now())
             try:
                 lock = locks.take(instance.name)
-                if lock is None:
+                for _ in range(BRIEF_TRIES):
                     theirs = runner.store.open_run(instance.name)
-                    if theirs is not None and theirs.state is RunState.DELIVERED:  # the lock is held for a look only
+                    if lock is not None or (theirs is not None and theirs.state is RunState.RUNNING):
+                        break
+                    if theirs is not None:  # delivered: the lock is held for a look only
                         return Result(instance, theirs)
+                    await clock.sleep(BRIEFLY_S)  # no run is in progress: a look that has just settled it, or a run about to begin
+                    lock = locks.take(instance.name)
+                if lock is None:
                     return Result(instance, None, locks.holder(instance.name))
                 with lock:
                     runner.close_stale(instance.name)
