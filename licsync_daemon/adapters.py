@@ -18,7 +18,7 @@ from licsync_daemon.transport.wire import Side, basic
 
 @dataclass(frozen=True, slots=True)
 class NetworkAdapters:
-    """Opens real connections (the `Adapters` port). Credentials are read when a connection is opened, so a rotated one is found."""
+    """Opens real connections (the `Adapters` port). Credentials are read for every request, so a rotated one is found."""
 
     account: CloudAccount
     credentials: Credentials

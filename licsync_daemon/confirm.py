@@ -26,7 +26,7 @@ from licsync_daemon.model import (
     Upload,
 )
 from licsync_daemon.ports import Adapters, Clock, CloudReader, StateStore
-from licsync_daemon.readback import Confirmed, Refuted, Waiting, entry_of, judge
+from licsync_daemon.readback import Confirmed, Refuted, Verdict, Waiting, entry_of, judge
 
 log = structlog.get_logger()
 
@@ -69,32 +69,44 @@ async def look(far: Far, instances: Iterable[Instance]) -> list[Run]:
             status = error
         for journal, (instance, _, record) in zip(journals, delivered, strict=True):
             with structlog.contextvars.bound_contextvars(run_id=journal.run.run_id, instance=instance.name):
-                await _look_at(far, instance, journal, record, status)
+                verdict = await _ask(far, instance, journal, record, status)
+                _settle(far, instance, journal, record, status=status, verdict=verdict)
                 seen.append(journal.run)
         if any(run.state is RunState.CONFIRMED for run in seen) and not isinstance(status, RunError):
             await _read_seats(far, cloud)
     return seen
 
 
-async def _look_at(far: Far, instance: Instance, journal: Journal, record: DeliveryRecord, status: SyncStatus | RunError) -> None:
-    now = far.clock.now()
+async def _ask(far: Far, instance: Instance, journal: Journal, record: DeliveryRecord, status: SyncStatus | RunError) -> Verdict:
+    """Answer what is known of a delivery now. Whatever goes wrong only keeps this one waiting, until its time is over."""
+    if isinstance(status, RunError):
+        log.warning("run.look_failed", code=status.code, cause=status.cause)
+        return Waiting(status.cause)
     try:
-        if isinstance(status, RunError):
-            raise status
         async with far.adapters.delivery(instance, journal) as delivery:
             upload = await delivery.ask(record.upload_id) if record.upload_id else Upload(state=None)
-        verdict = judge(record, upload, status)
-        why = verdict.why if isinstance(verdict, Waiting) else ""
+        return judge(record, upload, status)
     except RunError as error:
-        verdict, why = Waiting(error.cause), error.cause
         log.warning("run.look_failed", code=error.code, cause=error.cause)
+        return Waiting(error.cause)
+    except StateUnwritableError:
+        raise
+    except Exception:
+        log.critical("run.look_crashed", exc_info=True)
+        return Waiting("an error in licsync-daemon itself; its log says more")
+
+
+def _settle(
+    far: Far, instance: Instance, journal: Journal, record: DeliveryRecord, *, status: SyncStatus | RunError, verdict: Verdict
+) -> None:
+    now = far.clock.now()
     match verdict:
         case Confirmed(last_sync=last_sync):
             assert isinstance(status, SyncStatus)
             journal.confirmed(record, last_sync, instance_record(instance, record.identity, status, now))
         case Refuted(outcome=outcome, code=code, cause=cause, next_step=next_step):
             journal.failed(RunError(code, cause, next_step), replace(record, closed_at=now, outcome=outcome))
-        case Waiting() if is_overdue(record, instance, now):
+        case Waiting(why=why) if is_overdue(record, instance, now):
             journal.failed(
                 RunError(
                     Code.NOT_CONFIRMED,
@@ -103,7 +115,7 @@ async def _look_at(far: Far, instance: Instance, journal: Journal, record: Deliv
                 ),
                 replace(record, closed_at=now, outcome=DeliveryOutcome.NOT_CONFIRMED),
             )
-        case Waiting():
+        case Waiting(why=why):
             journal.note_wait(why)
 
 

@@ -101,7 +101,8 @@ class Daemon:
 
     def _beat(self) -> None:
         """Once every 30 s: say that we live, notice a clock that was set and a record that another process changed."""
-        self._lock.touch()
+        with contextlib.suppress(OSError):  # read-only by now: the daemon goes on, and `status --alive` tells of it
+            self._lock.touch()
         self._scheduler.wakeup()
         before, self._offset_s = self._offset_s, self._clock_offset_s()
         was_set = abs(self._offset_s - before) > CLOCK_WAS_SET_S

@@ -1,6 +1,7 @@
 """Several instances at once, for a person who asked: run them, then wait for the cloud's word on all of them together."""
 
 import asyncio
+import contextlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from licsync_daemon.schedule import slot_at
 log = structlog.get_logger()
 
 LOCK_POLL_S = 0.5
+LOOK_LIMIT_S = 30.0
+BRIEF_TRIES, BRIEFLY_S = 5, 0.1
 ASKED = "asked with --run-now"
 
 
@@ -86,10 +89,15 @@ async def run_now(
                 while lock is None and wait_lock:
                     await clock.sleep(LOCK_POLL_S)
                     lock = locks.take(instance.name)
-                if lock is None:
+                for _ in range(BRIEF_TRIES):
                     theirs = runner.store.open_run(instance.name)
-                    if theirs is not None and theirs.state is RunState.DELIVERED:  # the lock is held for a look only
+                    if lock is not None or (theirs is not None and theirs.state is RunState.RUNNING):
+                        break
+                    if theirs is not None:  # delivered: the lock is held for a look only
                         return Result(instance, theirs)
+                    await clock.sleep(BRIEFLY_S)  # no run is in progress: a look that has just settled it, or a run about to begin
+                    lock = locks.take(instance.name)
+                if lock is None:
                     return Result(instance, None, locks.holder(instance.name))
                 with lock:
                     runner.close_stale(instance.name)
@@ -100,34 +108,67 @@ async def run_now(
             except (StateUnwritableError, OSError) as error:  # before anything was asked; the others go on
                 return Result(instance, runner.not_started(instance, trigger=Trigger.PERSON, reason=ASKED, slot=slot, cause=str(error)))
 
+    results: dict[str, Result] = {}
+
+    async def told(instance: Instance) -> None:
+        results[instance.name] = await one(instance)
+
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(instance), name=f"run {instance.name}") for instance in instances]
-    results = [task.result() for task in tasks]
-    return await _wait_for_confirmation(results, runner=runner, locks=locks, clock=clock, wait=wait)
+        runs = [group.create_task(told(instance), name=f"run {instance.name}") for instance in instances]
+        await _look_meanwhile(runs, results, runner=runner, locks=locks, clock=clock, wait=wait)
+    return [results[instance.name] for instance in instances]
 
 
-async def _wait_for_confirmation(
-    results: list[Result], *, runner: Runner, locks: InstanceLocks, clock: Clock, wait: timedelta
-) -> list[Result]:
-    began = clock.monotonic()
-    looks_since = clock.now()
-    while waiting := [result.instance for result in results if result.run is not None and result.run.state is RunState.DELIVERED]:
+async def _look_meanwhile(
+    runs: Sequence[asyncio.Task[None]],
+    results: dict[str, Result],
+    *,
+    runner: Runner,
+    locks: InstanceLocks,
+    clock: Clock,
+    wait: timedelta,
+) -> None:
+    """Look at what is delivered while others still run, and then for up to `wait`; keep `results` up to date."""
+    all_ended_s: float | None = None
+    waiting: list[Instance] = []
+    since = clock.now()
+    while True:
+        running = {task for task in runs if not task.done()}
+        if not running and all_ended_s is None:
+            all_ended_s = clock.monotonic()
+        left = wait.total_seconds() - (clock.monotonic() - all_ended_s) if all_ended_s is not None else LOOK_LIMIT_S
+        before, waiting = waiting, [one.instance for one in results.values() if one.run is not None and one.run.state is RunState.DELIVERED]
+        if not running and (not waiting or left <= 0):
+            return
+        if not waiting:
+            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            continue
+        if len(waiting) > len(before):  # something new was delivered: look soon again
+            since = clock.now()
         now = clock.now()
-        pause = (next_look(looks_since, now, eager=True) - now).total_seconds()
-        left = wait.total_seconds() - (clock.monotonic() - began)
-        if left <= 0:
-            break
-        await clock.sleep(max(0.0, min(pause, left)))
-        try:
-            with locks.those_free(waiting) as free:
+        pause = min((next_look(since, now, eager=True) - now).total_seconds(), left)
+        nap = asyncio.ensure_future(clock.sleep(max(0.0, pause)))
+        await asyncio.wait({nap, *running}, return_when=asyncio.FIRST_COMPLETED)
+        if not nap.done():
+            nap.cancel()
+            continue
+        if not await _look(waiting, results, runner=runner, locks=locks, limit_s=max(1.0, min(left, LOOK_LIMIT_S))):
+            waiting = []
+            await asyncio.gather(*running)
+            return
+
+
+async def _look(waiting: Sequence[Instance], results: dict[str, Result], *, runner: Runner, locks: InstanceLocks, limit_s: float) -> bool:
+    """Look once; answer whether looking again makes sense."""
+    try:
+        with contextlib.suppress(TimeoutError), locks.those_free(waiting) as free:
+            async with asyncio.timeout(limit_s):  # a far side that wants to be left alone must not outlast the person who waits
                 await runner.look(free)
-        except (StateUnwritableError, OSError) as error:  # what was delivered stays so; whoever looks next settles it
-            log.error("state.unwritable", cause=str(error))  # noqa: TRY400 - the cause is a sentence
-            break
-        results = [
-            Result(result.instance, runner.store.run(result.run.run_id) or result.run)
-            if result.instance in waiting and result.run
-            else result
-            for result in results
-        ]
-    return results
+        for instance in waiting:
+            run = results[instance.name].run
+            assert run is not None
+            results[instance.name] = Result(instance, runner.store.run(run.run_id) or run)
+    except (StateUnwritableError, OSError) as error:  # what was delivered stays so; whoever looks next settles it
+        log.error("state.unwritable", cause=str(error))  # noqa: TRY400 - the cause is a sentence
+        return False
+    return True

@@ -46,7 +46,7 @@ class Journal:
         self._observe(changed)
 
     def waiting(self, until: datetime, why: str, seconds: float) -> None:
-        if seconds > SHOWN_WAIT_S:
+        if seconds > SHOWN_WAIT_S and not self.run.state.is_final:
             self.update(waiting_for=why, waiting_until=until)
             log.info("run.waiting", until=until.isoformat(timespec="seconds"), why=why)
 

@@ -90,7 +90,9 @@ def read_holder(path: Path) -> Holder | None:
 
 def is_alive(holder: Holder) -> bool:
     """Answer whether a holder's process still exists. A process id that was given to another process does not count."""
-    if holder.host != socket.gethostname() or holder.boot_id != _boot_id():
+    here = _boot_id()
+    # A confined service (`ProcSubset=pid`) cannot read the boot's id; then the start time alone tells two processes apart.
+    if holder.host != socket.gethostname() or (None not in {here, holder.boot_id} and here != holder.boot_id):
         return False
     if holder.start_ticks is None:  # no /proc: believe the process id alone
         try:

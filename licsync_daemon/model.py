@@ -242,6 +242,10 @@ class RunState(StrEnum):
         return self not in {RunState.RUNNING, RunState.DELIVERED, RunState.HELD}
 
 
+#: How long runs, closed delivery records and seat totals are kept.
+KEEP = timedelta(days=400)
+
+
 class Trigger(StrEnum):
     """Who asked for a run."""
 

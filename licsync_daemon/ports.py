@@ -35,7 +35,7 @@ class Clock(Protocol):
         """Answer seconds since some fixed moment; never goes back."""
 
     async def sleep(self, seconds: float) -> None:
-        """Wait; a cancelled task wakes at once."""
+        """Wait; a canceled task wakes at once."""
 
 
 class WaitReporter(Protocol):
@@ -131,7 +131,7 @@ class StateStore(Protocol):
         in another way, they are dropped.
 
         A new run, or one whose state changed, adds a transition dated `at`. A final run is never changed back: then nothing is written.
-        Runs that ended more than 400 days before `at` are dropped.
+        Runs, closed delivery records and seat totals from more than 400 days before `at` are dropped.
         """
 
     def open_run(self, instance: str) -> Run | None:

@@ -24,7 +24,7 @@ def run_until_signal(work: Coroutine[Any, Any, int]) -> int:
     """Run a command to its end and answer its exit code.
 
     Raises:
-        Stopped: SIGTERM or SIGINT came first; the work was cancelled and has cleaned up.
+        Stopped: SIGTERM or SIGINT came first; the work was canceled and has cleaned up.
     """
     received: list[int] = []
 

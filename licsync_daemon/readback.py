@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from licsync_daemon.errors import Code, RunError
-from licsync_daemon.model import Baseline, DeliveryOutcome, DeliveryRecord, Identity, SyncEntry, SyncStatus, Upload, UploadState
+from licsync_daemon.model import Baseline, DeliveryOutcome, DeliveryRecord, Identity, Notice, SyncEntry, SyncStatus, Upload, UploadState
 
 SUCCESS = "success"  # the only status GitHub shows; no list of values is published
 FAILURES = frozenset({"failure", "failed", "error"})  # assumed, from GraphQL's FAILURE; anything else keeps the question open
@@ -135,7 +135,8 @@ def judge(record: DeliveryRecord, upload: Upload, status: SyncStatus) -> Verdict
     if entry is None or entry.date is None:
         return Waiting("the cloud lists no sync of this instance yet")
     comparable = is_comparable(record.baseline)
-    newer = entry.date > (record.baseline.date or entry.date - timedelta(1)) if comparable else _signature(entry) != record.baseline.entry
+    later = record.baseline.date is None or entry.date > record.baseline.date  # no sync at all is earlier than any date
+    newer = later if comparable else _signature(entry) != record.baseline.entry
     if not newer:
         return Waiting("the cloud's newest sync is the one from before")
     if entry.status in FAILURES:
@@ -153,6 +154,11 @@ def judge(record: DeliveryRecord, upload: Upload, status: SyncStatus) -> Verdict
     if not comparable and upload.state is not UploadState.SUCCESS:
         return Waiting("the cloud's dates cannot be compared and the upload's own state is unknown")
     return Confirmed(entry.date)
+
+
+def drift(sent: int, held: int) -> Notice | None:
+    """Warn where the cloud has fewer accounts of an instance than were sent. Whether uploads replace or merge is not published."""
+    return Notice(code=Code.COUNT_DRIFT, text=f"the cloud has {held:,} of {sent:,} accounts that were sent") if held < sent else None
 
 
 def next_look(delivered_at: datetime, now: datetime, *, eager: bool = False) -> datetime:

@@ -5,6 +5,7 @@ import re
 SECRET_KEYS = re.compile(r"token|secret|password|authorization|proxy_auth", re.IGNORECASE)
 PATTERNS = (
     (re.compile(r"\b(?:gh[pousr]_|github_pat_)[A-Za-z0-9_]{10,}"), "[token]"),
+    (re.compile(r"\b[0-9a-f]{40}\b"), "[token]"),  # the form of GitHub's tokens before they had prefixes
     (re.compile(r"\b(Bearer|Basic|token)\s+[A-Za-z0-9+/=._~-]{8,}"), r"\1 [token]"),
     (re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+@"), "[credentials]@"),
     (re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(?:\.[\w-]+)+"), "[address]"),

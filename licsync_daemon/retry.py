@@ -126,6 +126,7 @@ class Retrier:
 
         async def attempt() -> T:  # tenacity awaits coroutine functions only, not whatever answers an awaitable
             await self._pass_gate()
+            self._waits.resumed()
             try:
                 return await request()
             except RemoteError as error:
@@ -143,7 +144,6 @@ class Retrier:
             reraise=True,
         )
         result: T = await retrying(attempt)
-        self._waits.resumed()
         return result
 
     async def _pass_gate(self) -> None:

@@ -96,31 +96,37 @@ class Runner:
         Raises:
             asyncio.CancelledError: The process is stopping; the run is recorded as `interrupted` (a `delivered` one stays so).
         """
-        run = self._new(instance, trigger, reason, slot)
+        run = self.new_run(instance, trigger, reason, slot)
         journal = Journal(self.store, self.clock, run, self.observe)
         with structlog.contextvars.bound_contextvars(run_id=run.run_id, instance=instance.name, slot=slot and slot.isoformat()):
             try:
-                journal.update()
-                log.info("run.started", reason=reason)
-                await self._steps(instance, journal)
-            except RunError as error:
-                return journal.failed(error)
-            except StateUnwritableError as error:
-                return journal.failed(_unwritable(str(error)))
+                return await self._recorded(instance, journal)
             except asyncio.CancelledError:
                 journal.interrupted()
                 raise
-            except Exception:
+            except Exception:  # whatever it is, it stays with this instance
                 log.critical("run.crashed", exc_info=True)
                 return journal.failed(RunError(Code.INTERNAL, "an error in licsync-daemon itself", "report it with the log of this run"))
-            return journal.run
+
+    async def _recorded(self, instance: Instance, journal: Journal) -> Run:
+        """Go through the steps; what they raise on purpose becomes the run's end."""
+        try:
+            journal.update()
+            log.info("run.started", reason=journal.run.reason)
+            await self._steps(instance, journal)
+        except RunError as error:
+            return journal.failed(error)
+        except StateUnwritableError as error:
+            return journal.failed(_unwritable(str(error)))
+        return journal.run
 
     def not_started(self, instance: Instance, *, trigger: Trigger, reason: str, slot: datetime | None, cause: str) -> Run:
         """Answer a failed run of an instance whose lock or stale run could not be written; nobody was asked anything."""
         with structlog.contextvars.bound_contextvars(instance=instance.name):
-            return Journal(self.store, self.clock, self._new(instance, trigger, reason, slot), self.observe).failed(_unwritable(cause))
+            return Journal(self.store, self.clock, self.new_run(instance, trigger, reason, slot), self.observe).failed(_unwritable(cause))
 
-    def _new(self, instance: Instance, trigger: Trigger, reason: str, slot: datetime | None) -> Run:
+    def new_run(self, instance: Instance, trigger: Trigger, reason: str, slot: datetime | None) -> Run:
+        """Answer a run that begins now, not recorded yet."""
         runs = self.store.runs(instance.name, limit=RUNS_READ)
         failed = next((run for run in runs if run.slot == slot and run.state is RunState.FAILED), None)
         return Run(
@@ -154,7 +160,7 @@ class Runner:
         now = self.clock.now()
         newest = next(iter(self.store.runs(instance.name, limit=1)), None)
         if newest is not None and newest.state.is_final and newest.started_at > now + CLOCK_SLACK:
-            mark = self._new(instance, Trigger.SCHEDULE, "the clock was set back", None)
+            mark = self.new_run(instance, Trigger.SCHEDULE, "the clock was set back", None)
             self.store.save_run(replace(mark, state=RunState.SKIPPED, phase="done", ended_at=now), now)
             log.warning("run.clock_set_back", instance=instance.name, newest=newest.started_at.isoformat())
 

@@ -54,6 +54,8 @@ class AccountSpool:
 
     def clear(self) -> None:
         """Forget every account, for another try at reading them."""
+        if self._db is not None and self._db.in_transaction:
+            self._run("COMMIT")
         self._run("DROP TABLE IF EXISTS account")
         self._run("CREATE TABLE account (id INTEGER PRIMARY KEY, login TEXT, email TEXT, suspended INTEGER) STRICT")
         self._run("BEGIN")
@@ -88,8 +90,6 @@ class AccountSpool:
     def _run(self, sql: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
         assert self._db is not None, "use `with`"
         try:
-            if sql.startswith("DROP") and self._db.in_transaction:
-                self._db.execute("COMMIT")
             return self._db.execute(sql, values)
         except sqlite3.Error as error:
             raise self._lost(error) from error

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from licsync_daemon.cli import terminal
 from licsync_daemon.cli.parser import build_parser
-from licsync_daemon.errors import ConfigError, LockedError, StateError, StateNewerError
+from licsync_daemon.errors import ConfigError, LockedError, StateError, StateNewerError, StateUnwritableError
 from licsync_daemon.outcome import Exit
 from licsync_daemon.process import Stopped
 
@@ -43,8 +43,10 @@ def _main(argv: Sequence[str]) -> int:
         return _failure(str(error), Exit.USAGE)
     except LockedError as error:
         return _failure(f"{error}; only one at a time can work on a state directory", Exit.LOCKED)
-    except StateError as error:
+    except StateUnwritableError as error:
         return _failure(f"{error}; free the disk or mend its rights", Exit.INTERNAL)
+    except StateError as error:
+        return _failure(str(error), Exit.INTERNAL)
     except Stopped as error:
         terminal.complain(f"licsync-daemon: stopped by {error}")
         return error.exit_code

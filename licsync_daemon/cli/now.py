@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import secrets
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -16,7 +15,7 @@ from licsync_daemon.errors import Code, RunError, StateUnwritableError
 from licsync_daemon.fleet import ASKED, Result
 from licsync_daemon.fleet import run_now as run_fleet
 from licsync_daemon.journal import Journal
-from licsync_daemon.model import Instance, Run, RunState, Trigger
+from licsync_daemon.model import Instance, Run, Trigger
 from licsync_daemon.outcome import Exit, exit_code
 from licsync_daemon.process import run_until_signal
 from licsync_daemon.schedule import slot_at
@@ -35,14 +34,22 @@ def run_now(arguments: argparse.Namespace) -> int:
             with recording(config, SystemClock(), os.environ, progress) as parts:
                 results = _sync(parts, instances, arguments)
         except StateUnwritableError as error:
-            terminal.complain(f"licsync-daemon: {Code.STATE_UNWRITABLE}: {error}")
-            terminal.complain("  next step: free the disk or mend its rights; nothing was read or sent")
-            return Exit.ALL_FAILED
+            return _no_state(error, as_json=arguments.json)
     if arguments.json:
         terminal.print_json({"instances": [_result_json(result) for result in results]})
     else:
         show_results(results, parts.clock.now())
     return exit_code(results, named=bool(arguments.run_now))
+
+
+def _no_state(error: StateUnwritableError, *, as_json: bool) -> int:
+    next_step = "free the disk or mend its rights; nothing was read or sent"
+    if as_json:
+        terminal.print_json({"error": Code.STATE_UNWRITABLE, "cause": str(error), "next_step": next_step})
+    else:
+        terminal.complain(f"licsync-daemon: {Code.STATE_UNWRITABLE}: {error}")
+        terminal.complain(f"  next step: {next_step}")
+    return Exit.ALL_FAILED
 
 
 def _sync(parts: Parts, instances: Sequence[Instance], arguments: argparse.Namespace) -> list[Result]:
@@ -123,16 +130,7 @@ async def _preview(parts: Parts, instance: Instance) -> tuple[Run, int | None]:
 
 
 def _unrecorded_journal(parts: Parts, instance: Instance) -> Journal:
-    now = parts.clock.now()
-    run = Run(
-        run_id=secrets.token_hex(6),
-        instance=instance.name,
-        trigger=Trigger.PERSON,
-        reason=ASKED,
-        slot=slot_at(instance.schedule, now),
-        started_at=now,
-        state=RunState.RUNNING,
-    )
+    run = parts.runner.new_run(instance, Trigger.PERSON, ASKED, slot_at(instance.schedule, parts.clock.now()))
     journal = Journal(parts.store, parts.clock, run, parts.runner.observe)
     journal.update()
     return journal

@@ -76,8 +76,8 @@ def _row(view: InstanceView, now: datetime) -> tuple[str, ...]:
         state = "held"
     elif view.pause is not None:
         state = "paused"
-    elif view.overdue and view.state is not RunState.RUNNING:
-        state = "overdue"
+    elif view.overdue and view.state not in {None, RunState.RUNNING}:
+        state = f"{state}, overdue"
     planned = view.planned
     return (
         view.instance.name,

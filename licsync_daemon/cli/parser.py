@@ -9,6 +9,7 @@ from licsync_daemon import __version__
 from licsync_daemon.stories import NAMES
 
 DEFAULT_CONFIG = "/etc/licsync/config.toml"
+MOST = 10_000_000  # of instances, people or runs that a person can mean
 EPILOG = """\
 exit codes:
   0 confirmed, or nothing to do    1 internal error        2 wrong usage or configuration
@@ -145,8 +146,8 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
+    if not (text.isascii() and text.isdigit()) or not 1 <= int(text[:10]) <= MOST or len(text) > 10:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {MOST:,}")
     return int(text)
 
 

@@ -20,13 +20,13 @@ from licsync_daemon.cli.overview import show_fleet
 from licsync_daemon.cli.results import show_results
 from licsync_daemon.cli.terminal import number
 from licsync_daemon.clock import SystemClock
-from licsync_daemon.errors import Code, ConfigError, Problem
+from licsync_daemon.errors import ConfigError, Problem
 from licsync_daemon.fleet import Result, run_now
 from licsync_daemon.journal import Journal
-from licsync_daemon.model import Notice, Run, SeatTotals
+from licsync_daemon.model import Run, SeatTotals
 from licsync_daemon.outcome import Exit, exit_code
 from licsync_daemon.process import run_until_signal
-from licsync_daemon.readback import bare_host
+from licsync_daemon.readback import bare_host, drift
 from licsync_daemon.sandbox import Fleet, FleetError, Sandbox, generate_fleet, load_fleet, serve
 from licsync_daemon.settings import load_config
 from licsync_daemon.status import run_json
@@ -59,6 +59,8 @@ def sandbox(arguments: argparse.Namespace) -> int:
         raise ConfigError((Problem("--fleet", str(error)),)) from error
     except ValueError as error:
         raise ConfigError((Problem("--quirks", str(error)),)) from error
+    except OSError as error:
+        raise ConfigError((Problem("--write-config", f"{error.filename or arguments.write_config}: {error.strerror}"),)) from error
 
 
 def demo(arguments: argparse.Namespace) -> int:
@@ -154,12 +156,24 @@ async def _rounds(fleet: Fleet, rounds: list[Round], *, as_json: bool) -> int:
                 terminal.say(f"\n{title} (times are UTC)")
                 show_results(one.results, parts.clock.now())
                 _show_seats(one)
-            code = code or exit_code(one.results, named=False) or (Exit.OK if one.is_right else Exit.SOME_FAILED)
+            code = code or exit_code(one.results, named=False) or _complain_about(one)
         first, second = rounds
+        if (first.people, first.seats) != (second.people, second.seats):
+            terminal.complain("the second sync changed people or seats, though nothing had changed")
+            code = code or Exit.SOME_FAILED
         if not as_json and code == Exit.OK:
-            same = "the same" if (first.people, first.seats) == (second.people, second.seats) else "different"
-            terminal.say(f"\nBoth syncs were confirmed by reading them back; people and seats are {same} after the second.")
+            terminal.say("\nBoth syncs were confirmed by reading them back; people and seats are the same after the second.")
         return code
+
+
+def _complain_about(one: Round) -> int:
+    """Say what the cloud has that was not sent, or the other way round."""
+    for run in (result.run for result in one.results):
+        if run is not None and run.accounts_in_cloud != run.counts.sent:
+            terminal.complain(f"{run.instance}: the cloud has {run.accounts_in_cloud} accounts, and {run.counts.sent} were sent")
+    if one.people != one.seats.consumed:
+        terminal.complain(f"the cloud lists {one.people} people and counts {one.seats.consumed} seats")
+    return Exit.OK if one.is_right else Exit.SOME_FAILED
 
 
 async def _round(parts: Parts) -> Round:
@@ -192,11 +206,9 @@ def _counted(parts: Parts, result: Result, per_host: Counter[str]) -> Run | None
     if run is None or run.confirmed_at is None:
         return run
     held = per_host[bare_host(result.instance.hostname)]
-    notices = run.notices
-    if held < run.counts.sent:
-        notices += (Notice(code=Code.COUNT_DRIFT, text=f"the cloud has {held:,} of {run.counts.sent:,} accounts that were sent"),)
+    warning = drift(run.counts.sent, held)
     journal = _journal(parts, run)
-    journal.update(accounts_in_cloud=held, notices=notices)
+    journal.update(accounts_in_cloud=held, notices=run.notices + ((warning,) if warning else ()))
     return journal.run
 
 

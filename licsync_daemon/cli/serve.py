@@ -13,7 +13,7 @@ from licsync_daemon.assembly import Parts, recording, with_config
 from licsync_daemon.cli.loading import load
 from licsync_daemon.clock import SystemClock
 from licsync_daemon.daemon import HEARTBEAT_S, Daemon
-from licsync_daemon.errors import ConfigError, LockedError, Problem, StateNewerError, StateUnwritableError
+from licsync_daemon.errors import ConfigError, LockedError, Problem, StateUnwritableError
 from licsync_daemon.lock import FileLock, in_words, read_holder, this_process
 from licsync_daemon.model import Config
 from licsync_daemon.outcome import Exit
@@ -26,19 +26,13 @@ log = structlog.get_logger()
 
 
 def serve(arguments: argparse.Namespace) -> int:
-    """Be the daemon. A state that cannot be opened for want of space or rights is tried again at every heartbeat."""
+    """Be the daemon. A state directory that lacks space or rights is tried again at every heartbeat: neither is a reason to end."""
     config = load(arguments)
-    clock = SystemClock()
     prepare_state_dir(config.state_dir)
-    path = config.state_dir / "daemon.lock"
-    lock = FileLock.take(path, holder=this_process(clock.now()))
-    if lock is None:
-        raise LockedError(path, in_words(read_holder(path)))
-    with lock:
-        return asyncio.run(_serve(arguments.config, config, clock, lock))
+    return asyncio.run(_serve(arguments.config, config, SystemClock()))
 
 
-async def _serve(path: Path, config: Config, clock: SystemClock, lock: FileLock) -> int:
+async def _serve(path: Path, config: Config, clock: SystemClock) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in SIGNALS:
@@ -64,18 +58,15 @@ async def _serve(path: Path, config: Config, clock: SystemClock, lock: FileLock)
     try:
         while not stop.is_set():
             try:
-                with recording(config, clock, os.environ) as parts:
+                with _daemon_lock(config, clock) as lock, recording(config, clock, os.environ) as parts:
                     daemon = Daemon(config, runner=parts.runner, locks=parts.locks, clock=clock, lock=lock, notifier=notifier)
                     serving = (daemon, parts)
                     try:
                         await daemon.serve(stop)
                     finally:
                         serving = None
-            except StateNewerError:
-                raise
-            except StateUnwritableError as error:
+            except (StateUnwritableError, OSError) as error:
                 log.error("daemon.state_unusable", cause=str(error))  # noqa: TRY400 - the cause is a sentence
-                lock.touch()
                 notifier.send("READY=1", "WATCHDOG=1", f"STATUS={error}")
                 await _pause(stop)
     finally:
@@ -90,6 +81,14 @@ def _reloaded(path: Path, before: Config) -> Config:
     for problem in loaded.warnings:
         log.warning("config.warning", where=problem.where, what=problem.what, hint=problem.hint)
     return loaded.config
+
+
+def _daemon_lock(config: Config, clock: SystemClock) -> FileLock:
+    path = config.state_dir / "daemon.lock"
+    lock = FileLock.take(path, holder=this_process(clock.now()))
+    if lock is None:
+        raise LockedError(path, in_words(read_holder(path)))
+    return lock
 
 
 async def _pause(stop: asyncio.Event) -> None:

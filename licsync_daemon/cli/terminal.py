@@ -74,7 +74,7 @@ def _rich_table(headers: Sequence[str], rows: Sequence[Sequence[str]], totals: S
             overflow="fold",
         )
     for row in rows:
-        table.add_row(*(Text(cell, style=STATE_STYLE.get(cell, "")) for cell in row))
+        table.add_row(*(Text(cell, style=STATE_STYLE.get(cell.rpartition(", ")[2], "")) for cell in row))
     Console().print(table)
 
 

@@ -22,7 +22,7 @@ def decode_sync_status(data: Any, answered_at: datetime | None) -> SyncStatus:
     """
     servers = data.get("server_instances") if isinstance(data, dict) else None
     if servers is None and _is_schema(data):
-        # A JSON *schema* of the reply was once published as its example and modelled by a well-known client (ref 3.2).
+        # A JSON *schema* of the reply was once published as its example and modeled by a well-known client (ref 3.2).
         raise RemoteError(
             Code.BAD_RESPONSE, "license-sync-status answered a JSON schema instead of data", "report this: no real server is known to do so"
         )

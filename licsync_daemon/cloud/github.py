@@ -1,7 +1,7 @@
 """The read-back: ask the cloud account what it has (the `CloudReader` port)."""
 
 from collections.abc import AsyncIterator
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from licsync_daemon.cloud.decode import decode_consumed_page, decode_sync_status
 from licsync_daemon.errors import Code, RemoteError
@@ -38,14 +38,21 @@ class GithubCloud:
     async def people(self) -> AsyncIterator[Person]:
         """Walk every page by its `Link`; never build a page's address.
 
-        Paging is by offset, so a person who is added or removed meanwhile shifts the rest (34): one who appears on two neighbouring pages
+        Paging is by offset, so a person who is added or removed meanwhile shifts the rest (34): one who appears on two neighboring pages
         is yielded once. One who is skipped cannot be seen; the caller compares with the totals.
         """
         address: str | None = f"{self._path}/consumed-licenses?per_page=100"
         before: frozenset[object] = frozenset()
+        visited: set[tuple[str, str]] = set()
         for _ in range(MAX_PAGES):
             if address is None:
                 return
+            page = urlsplit(address).path.lstrip("/"), urlsplit(address).query
+            if page in visited:
+                raise RemoteError(
+                    Code.BAD_RESPONSE, f"consumed-licenses of {self._enterprise} links in a circle", "report this with the run's id"
+                )
+            visited.add(page)
             _, people, address = await self._page(address)
             for person in people:
                 if person.key not in before:

@@ -12,6 +12,8 @@ from licsync_daemon.redaction import clean
 from licsync_daemon.retry import Retrier
 from licsync_daemon.transport.client import HttpClient
 
+MAX_UPLOAD_ID = 128  # characters, as the contract says
+
 
 class HttpUpload:
     """Sends to one endpoint (the `Delivery` port)."""
@@ -33,9 +35,12 @@ class HttpUpload:
         async def send() -> str:
             answer = await self._http.post(operation=operation, headers=headers, body=document.pieces)
             upload_id = answer.get("upload_id") if isinstance(answer, dict) else None
-            if not isinstance(upload_id, str) or not upload_id:
+            if not isinstance(upload_id, str) or not 0 < len(upload_id) <= MAX_UPLOAD_ID:
                 raise RemoteError(
-                    Code.BAD_RESPONSE, f"{operation} was accepted without an `upload_id`", "tell who runs the endpoint", transient=True
+                    Code.BAD_RESPONSE,
+                    f"{operation} was accepted without a usable `upload_id`",
+                    "tell who runs the endpoint",
+                    transient=True,
                 )
             return upload_id
 

@@ -34,7 +34,7 @@ def one_of(known: tuple[str, ...], noun: str) -> Callable[[str], str]:
 
 
 def built_kind(built: str, known: tuple[str, ...], noun: str) -> Callable[[str], str]:
-    """Return a check that accepts the one kind that is built, and tells a planned one from a misspelt one."""
+    """Return a check that accepts the one kind that is built, and tells a planned one from a misspelled one."""
 
     def check(text: str) -> str:
         word = text.strip().lower()

@@ -1,4 +1,4 @@
-"""How mistakes are said: one shape for every check, and the suggestion that goes with a misspelt word."""
+"""How mistakes are said: one shape for every check, and the suggestion that goes with a misspelled word."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches

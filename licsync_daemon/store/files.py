@@ -16,7 +16,7 @@ from datetime import datetime
 from importlib import resources
 from pathlib import Path
 
-from licsync_daemon.errors import ConfigError, LockedError, Problem, StateNewerError, StateUnwritableError
+from licsync_daemon.errors import ConfigError, LockedError, Problem, StateError, StateNewerError, StateUnwritableError
 from licsync_daemon.lock import FileLock, in_words, read_holder, this_process
 from licsync_daemon.store.sqlite import SqliteStore
 
@@ -114,7 +114,8 @@ def open_for_reading(directory: Path) -> SqliteStore | None:
 
     Raises:
         StateNewerError: As above.
-        StateUnwritableError: It is damaged or cannot be read; `status` reports it and leaves it alone.
+        StateError: It is damaged, or a process died while writing; `status` reports it and leaves it alone.
+        StateUnwritableError: It cannot be read.
     """
     path = directory / FILE
     try:
@@ -124,9 +125,13 @@ def open_for_reading(directory: Path) -> SqliteStore | None:
         if condition == "older":
             raise StateUnwritableError(f"the state file {path} is of an earlier version; it is migrated when the daemon starts")
         if condition != "good":
-            raise StateUnwritableError(f"the state file {path} is damaged; the daemon sets it aside when it starts")
+            raise StateError(f"the state file {path} is damaged; the daemon sets it aside when it starts")
         return SqliteStore(_connect(path, read_only=True))
     except (OSError, sqlite3.Error) as error:
+        if path.with_name(f"{FILE}-journal").exists():  # a reader may not undo what a writer left half done
+            raise StateError(
+                f"a process died while it wrote to {path}; the next daemon or --run-now puts that right, and nothing is lost"
+            ) from error
         raise StateUnwritableError(f"the state file {path} cannot be read: {error}") from error
 
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from licsync_daemon.errors import StateUnwritableError
 from licsync_daemon.model import (
+    KEEP,
     Decided,
     Decision,
     DeliveryOutcome,
@@ -17,7 +18,6 @@ from licsync_daemon.model import (
     Transition,
 )
 
-KEEP = timedelta(days=400)
 CONFIRMED = "confirmed"  # the usage that a delivery's staged digests become
 
 
@@ -73,6 +73,7 @@ class MemoryStore:
         self._runs = {key: run for key, run in self._runs.items() if key not in gone}
         self._transitions = [one for one in self._transitions if one.run_id not in gone]
         self._deliveries = {key: one for key, one in self._deliveries.items() if one.closed_at is None or one.closed_at >= before}
+        self._seats = [one for one in self._seats if one.read_at >= before]
 
     def open_run(self, instance: str) -> Run | None:
         in_progress = (RunState.RUNNING, RunState.DELIVERED)

@@ -4,18 +4,17 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import count, islice
 from typing import Any, TypeVar
 
 from licsync_daemon.errors import StateUnwritableError
 from licsync_daemon.lock import FileLock
-from licsync_daemon.model import Decision, DeliveryOutcome, DeliveryRecord, InstanceRecord, Run, RunState, SeatRecord, Transition
+from licsync_daemon.model import KEEP, Decision, DeliveryOutcome, DeliveryRecord, InstanceRecord, Run, RunState, SeatRecord, Transition
 from licsync_daemon.store import rows
 
 T = TypeVar("T")
 
-KEEP = timedelta(days=400)
 CHUNKS_AT_ONCE = 16  # of digests in one transaction: more than SQLite's cache holds would lock out readers before the commit
 
 

@@ -108,14 +108,16 @@ def _inflated(inflate: Any, raw: bytes, broken: Callable[[str], RemoteError]) ->
         yield raw
         return
     while raw:
+        if inflate.eof:
+            raise broken("goes on after the end of its gzip body")
         try:
             piece = inflate.decompress(raw, CHUNK_BYTES)
         except zlib.error as error:
             raise broken("is not valid gzip") from error
         if piece:
             yield piece
-        if inflate.eof:
-            return
+        if inflate.eof and inflate.unused_data:
+            raise broken("goes on after the end of its gzip body")
         raw = inflate.unconsumed_tail
 
 
@@ -183,7 +185,10 @@ class HttpClient:
             self._exchange("POST", self.to.url, operation, UPLOAD, headers=headers, body=body) as response,
         ):
             await self._want(response, (202,), operation)
-            return await response.json()
+            try:
+                return await response.json()
+            except RemoteError as error:  # it was accepted: the same delivery may be sent again, and must not be given up
+                raise RemoteError(error.code, error.cause, error.next_step, transient=True, status=202) from error
 
     @asynccontextmanager
     async def _exchange(

@@ -16,6 +16,8 @@ from urllib.parse import urljoin, urlsplit
 from licsync_daemon.errors import Code, RemoteError
 from licsync_daemon.redaction import clean
 
+LONGEST_WAIT = timedelta(days=30)  # what a far side asks for beyond that is taken for a mistake
+
 
 class Side(StrEnum):
     """Whom we talk to; it decides what a refusal means and what to do about it."""
@@ -121,17 +123,22 @@ def stated_wait(headers: Headers) -> timedelta | None:
     """Answer how long the far side asks to be left alone, or None.
 
     `Retry-After` in seconds or as an HTTP date; else `x-ratelimit-reset` (epoch seconds) when nothing remains. Dates are compared with the
-    response's own `Date`, so that a wrong clock here does not matter. Never negative; nonsense counts as not stated.
+    response's own `Date`, so that a wrong clock here does not matter. Never negative, never over 30 days; nonsense counts as not stated.
     """
+    wait = _stated(headers)
+    return None if wait is None else min(max(timedelta(0), wait), LONGEST_WAIT)
+
+
+def _stated(headers: Headers) -> timedelta | None:
     now = http_date(headers.get("date", "")) or datetime.now(UTC)
     retry_after = headers.get("retry-after", "").strip()
     if re.fullmatch(r"[0-9]{1,9}", retry_after):
         return timedelta(seconds=int(retry_after))
     if (moment := http_date(retry_after)) is not None:
-        return max(timedelta(0), moment - now)
+        return moment - now
     reset = headers.get("x-ratelimit-reset", "").strip()
     if headers.get("x-ratelimit-remaining", "").strip() == "0" and re.fullmatch(r"[0-9]{1,11}", reset):
-        return max(timedelta(0), datetime.fromtimestamp(int(reset), UTC) - now)
+        return datetime.fromtimestamp(int(reset), UTC) - now
     return None
 
 
@@ -145,12 +152,16 @@ def http_date(text: str) -> datetime | None:
 
 
 def read_date(value: Any) -> datetime | None:
-    """Read one of GitHub's dates as aware UTC: ISO 8601 with `Z` or an offset, or epoch milliseconds (20). None if it is none."""
+    """Read one of GitHub's dates as aware UTC (20): ISO 8601 with `Z` or an offset, epoch milliseconds, or `2016/02/06 12:41:52 -0600`.
+
+    None if it is none of them.
+    """
     try:
         if isinstance(value, int) and not isinstance(value, bool):
             return datetime.fromtimestamp(value / 1000, UTC)
         if isinstance(value, str) and value.strip():
-            moment = datetime.fromisoformat(value.strip())
+            text = value.strip()
+            moment = datetime.strptime(text, "%Y/%m/%d %H:%M:%S %z") if "/" in text else datetime.fromisoformat(text)
             return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         pass

@@ -223,3 +223,46 @@ def test_a_daemon_on_a_full_disk_goes_on(site: Site) -> None:
     assert seconds < 10
     assert "Traceback" not in running.err
     assert list(site.box.requests) == []
+
+
+def test_a_daemon_that_cannot_even_lock_goes_on(used: Site) -> None:
+    """Not a byte of room at the start is no reason to end for good: the daemon stays, and is there when the room is."""
+    running = used.start(before=full_disk(0))
+    wait_for(lambda: "daemon.state_unusable" in running.err)
+    assert running.process.poll() is None
+
+    code, seconds = running.end()
+
+    assert (code, seconds < 10) == (0, True), running.err
+    assert "Traceback" not in running.err
+
+
+def test_a_daemon_on_a_read_only_file_system_goes_on(used: Site, read_only: list[str]) -> None:
+    """A state directory that has become read-only is told, not died of."""
+    running = used.start(before=read_only)
+    wait_for(lambda: "daemon.state_unusable" in running.err)
+    assert running.process.poll() is None
+
+    code, _ = running.end()
+
+    assert code == 0, running.err
+    assert "Traceback" not in running.err
+
+
+def test_a_process_that_died_while_writing_is_told_as_what_it_is(used: Site) -> None:
+    """A reader may not undo what a writer left half done: `status` says so, and the next `--run-now` puts it right."""
+    state = used.state_dir / "state.db"
+    script = (
+        "import os, sqlite3, sys; db = sqlite3.connect(sys.argv[1], isolation_level=None); db.execute('PRAGMA cache_size=1'); "
+        "db.execute('BEGIN IMMEDIATE'); db.execute('CREATE TABLE filler (x)'); "
+        "db.executemany('INSERT INTO filler VALUES (?)', [('x' * 900,)] * 2000); os._exit(9)"
+    )
+    assert subprocess.run([sys.executable, "-c", script, state], check=False).returncode == 9
+    assert state.with_name("state.db-journal").exists()
+
+    looking = used.run("status")
+
+    assert looking.code == 1
+    assert "died while it wrote" in looking.err
+    assert used.run("--run-now").code == 0
+    assert "confirmed" in used.run("status").out

@@ -11,6 +11,7 @@ from tests.acceptance.support import REPORT, UPLOADS, Site, wait_for
 def test_a_second_run_now_leaves_alone_what_the_first_is_at(site: Site) -> None:
     """While one process is at an instance, the other reports it as locked, by whom, and settles the rest; both confirm the same uploads."""
     site.box.instances["emea"].report_ready_after = float("inf")
+    site.box.cloud.processing = Processing(delay_s=4.0)  # amer stays delivered while the second begins
     first = site.start("--run-now", "--json")
     wait_for(lambda: (run := site.last("emea")) and run.phase == "collecting" and site.state("amer") == "delivered")
 

@@ -113,7 +113,7 @@ def test_an_empty_page_is_the_last() -> None:
 
 
 def test_row_34_a_person_who_moved_between_two_pages_comes_once() -> None:
-    """People shift while pages are read: the same row on two neighbouring pages is one person."""
+    """People shift while pages are read: the same row on two neighboring pages is one person."""
 
     def script(server: Server) -> None:
         server.on(LICENSES, page("a", "b", next_page=f"{LICENSES}?page=2"), page("b", "c", next_page=f"{LICENSES}?page=3"), page("c", "d"))
@@ -127,20 +127,6 @@ def test_a_link_that_may_not_be_followed_ends_in_an_error(target: str) -> None:
     found, _ = asked(everybody, lambda server: server.on(LICENSES, page("a", next_page=target)))
     assert isinstance(found, RemoteError)
     assert found.code is Code.BAD_RESPONSE
-
-
-def test_pages_that_go_round_in_a_circle_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is a last page we are willing to read."""
-    monkeypatch.setattr(github, "MAX_PAGES", 6)
-
-    def script(server: Server) -> None:
-        server.on(LICENSES, page("a", next_page=f"{LICENSES}?page=2"))
-        server.on(f"{LICENSES}?page=2", page("b", next_page=f"{LICENSES}?page=1"))
-
-    found, targets = asked(everybody, script)
-    assert isinstance(found, RemoteError)
-    assert found.code is Code.TOO_LARGE
-    assert len(targets) == 6
 
 
 @pytest.mark.parametrize(
@@ -175,3 +161,57 @@ def test_a_page_that_fails_once_is_read_again() -> None:
         server.on(LICENSES, page("a", next_page=f"{LICENSES}?page=2"), answer(502), page("b"))
 
     assert logins(asked(everybody, script)[0]) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("refused", "code"),
+    [
+        (answer(404, b'{"message": "Not Found"}'), Code.NOT_FOUND),
+        (answer(403, b'{"message": "You have exceeded a secondary rate limit"}'), Code.RATE_LIMITED),
+        (answer(403, b'{"message": "Must be an enterprise owner"}'), Code.FORBIDDEN),
+    ],
+    ids=["404 means no owner", "403 means rate limit", "403 means 403"],
+)
+def test_row_33_refusals_mean_what_github_means(refused: bytes, code: Code) -> None:
+    """404 says nothing of existence, and a 403 with a rate limit's words is one: it is waited for, the others are not."""
+    found, targets = asked(lambda cloud: cloud.sync_status(), lambda server: server.on(STATUS, *[refused] * 5))
+    assert (found.code, found.transient) == (code, code is Code.RATE_LIMITED)
+    assert len(targets) == (4 if found.transient else 1)  # after 1, 2 and 4 minutes; 8 more would be too long for one run
+
+
+def test_row_10_an_account_of_two_people_is_told_as_the_cloud_tells_it() -> None:
+    """Where the cloud attributes one server account to two rows, both are yielded: nobody is guessed away."""
+    rows = [{"github_com_login": login, "enterprise_server_user_ids": ["ghes.example.com:7"]} for login in ("mona", "lisa")]
+    body = json.dumps({"users": rows}).encode()
+    found, _ = asked(everybody, lambda server: server.on(f"{LICENSES}?per_page=100", answer(body=body)))
+    assert [(person.login, person.server_accounts) for person in found] == [
+        ("mona", (("ghes.example.com", "7"),)),
+        ("lisa", (("ghes.example.com", "7"),)),
+    ]
+
+
+def test_there_is_a_last_page_we_are_willing_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A walk that does not end is ended."""
+    monkeypatch.setattr(github, "MAX_PAGES", 3)
+
+    def script(server: Server) -> None:
+        server.on(f"{LICENSES}?per_page=100", page("p0", next_page=f"{LICENSES}?page=1"))
+        for number in range(1, 5):
+            server.on(f"{LICENSES}?page={number}", page(f"p{number}", next_page=f"{LICENSES}?page={number + 1}"))
+
+    found, targets = asked(everybody, script)
+    assert found.code is Code.TOO_LARGE
+    assert len(targets) == 3
+
+
+def test_pages_that_link_in_a_circle_end_at_once() -> None:
+    """A walk never comes back to a page it has seen."""
+    first, second = f"{LICENSES}?per_page=100", f"{LICENSES}?page=2"
+
+    def script(server: Server) -> None:
+        server.on(first, page("mona", next_page=second))
+        server.on(second, page("lisa", next_page=first))
+
+    found, targets = asked(everybody, script)
+    assert found.code is Code.BAD_RESPONSE
+    assert targets == [first, second]

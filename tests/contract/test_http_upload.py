@@ -119,3 +119,16 @@ def test_other_refusals_are_errors(status: int, code: Code) -> None:
     found, _ = done(lambda delivery: delivery.ask("u-1"), lambda server: server.on("/uploads/u-1", answer(status)))
     assert isinstance(found, RemoteError)
     assert found.code is code
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"<html>accepted</html>", b"{}", b'{"upload_id": ""}', b'{"upload_id": 7}', b'{"upload_id": "' + b"x" * 129 + b'"}'],
+    ids=["a page", "no id", "an empty id", "a number", "too long"],
+)
+def test_an_accepted_upload_is_never_taken_for_refused(tmp_path: Path, body: bytes) -> None:
+    """A 202 says that it was taken, however odd its body: the delivery stays open to be sent again under its key."""
+    found, seen, _ = send(tmp_path, answer(202, body))
+    assert isinstance(found, RemoteError)
+    assert (found.code, found.transient) == (Code.BAD_RESPONSE, True)
+    assert len({request.headers["idempotency-key"] for request in seen}) == 1

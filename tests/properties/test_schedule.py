@@ -68,7 +68,7 @@ def near_transitions(draw: st.DrawFn) -> tuple[Schedule, datetime]:
 
 @given(st.tuples(schedules, moments) | near_transitions())
 def test_slots_forward_and_backward_agree(case: tuple[Schedule, datetime]) -> None:
-    """The slot before and the slot after a moment are neighbours, seen from either side."""
+    """The slot before and the slot after a moment are neighbors, seen from either side."""
     schedule, now = case
     newest, following = slot_at(schedule, now), slot_after(schedule, now)
     assert newest <= now < following

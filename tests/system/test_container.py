@@ -1,12 +1,28 @@
 """The container image builds, and its program works in it."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
+# What an operator does: `--run-now`, then the daemon, its health check, and its end; against a practice fleet in the same container.
+PLAY = """
+set -e
+cd /tmp
+licsync-daemon sandbox --write-config practice >ready & sandbox=$!
+until [ -s ready ]; do sleep 0.1; done
+licsync-daemon --config practice/config.toml --run-now
+licsync-daemon --config practice/config.toml & daemon=$!
+tries=0
+until licsync-daemon --config practice/config.toml status --alive; do tries=$((tries + 1)); [ $tries -lt 50 ]; sleep 0.2; done
+kill -TERM $daemon
+wait $daemon; echo "ended $?"
+kill -TERM $sandbox
+wait $sandbox
+"""
 PASSED_ON = ("PIP_CERT", "PIP_INDEX_URL", "PIP_DEFAULT_TIMEOUT")
 
 
@@ -43,12 +59,16 @@ def test_the_image_builds_and_runs_a_sync(tmp_path: Path, tool) -> None:
     try:
         inside = [buildah, "run", "--isolation", "chroot", container, "--"]
         identity = subprocess.run([*inside, "id", "-u"], capture_output=True, text=True, check=True).stdout.strip()
-        demo = subprocess.run([*inside, "/opt/licsync/bin/licsync-daemon", "demo"], capture_output=True, text=True, check=False)
-        alive = subprocess.run([*inside, "/opt/licsync/bin/licsync-daemon", "--run-now"], capture_output=True, text=True, check=False)
+        played = subprocess.run([*inside, "sh", "-c", PLAY], capture_output=True, text=True, check=False)
+        unconfigured = subprocess.run(
+            [*inside, "/opt/licsync/bin/licsync-daemon", "--run-now"], capture_output=True, text=True, check=False
+        )
     finally:
         subprocess.run([buildah, "rm", container], capture_output=True, check=False)
 
     assert identity == "65532"
-    assert (demo.returncode, demo.stdout.count("confirmed  ") >= 8) == (0, True), demo.stdout + demo.stderr
-    assert alive.returncode == 2, alive.stderr
-    assert "/etc/licsync/config.toml" in alive.stderr
+    assert played.returncode == 0, played.stdout + played.stderr
+    assert len(re.findall(r"^(emea|amer|apac|labs) .* confirmed +\d\d:", played.stdout, re.MULTILINE)) == 4
+    assert "alive\nended 0\n" in played.stdout
+    assert unconfigured.returncode == 2, unconfigured.stderr
+    assert "/etc/licsync/config.toml" in unconfigured.stderr

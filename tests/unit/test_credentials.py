@@ -298,7 +298,7 @@ def test_every_problem_is_found_at_once(places: Places) -> None:
 
 
 def test_stray_files_are_named_with_the_likely_name(places: Places) -> None:
-    """A misspelt file name is a warning with a suggestion; what belongs to others, or is hidden, is left alone."""
+    """A misspelled file name is a warning with a suggestion; what belongs to others, or is hidden, is left alone."""
     places.with_systemd()
     (places.folder / "cloud__tokn").touch()
     (places.folder / "README").touch()

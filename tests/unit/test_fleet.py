@@ -237,3 +237,25 @@ def test_a_run_ended_earlier_is_not_waited_for(stage: Stage) -> None:
     stage.world.fail["collect"] = [permanent(Code.NOT_FOUND)]
     assert words(stage.now((EMEA,))) == [("emea", "failed")]
     assert stage.clock.slept == []
+
+
+def test_what_is_delivered_is_confirmed_while_others_still_run(stage: Stage) -> None:
+    """One slow report keeps nobody else waiting for the cloud's word."""
+    confirmed_early: list[bool] = []
+
+    async def slow() -> None:
+        for _ in range(400):
+            await asyncio.sleep(0)
+        run = stage.store.last_run("emea")
+        confirmed_early.append(run is not None and run.state is RunState.CONFIRMED)
+
+    collect = stage.world.at
+
+    async def at(step: str) -> None:
+        await collect(step)
+        if step == "collect" and stage.world.calls.count("collect") == 2:
+            await slow()
+
+    stage.world.at = at  # type: ignore[method-assign]
+    assert words(stage.now(FLEET[:2], at_once=1)) == [("emea", "confirmed"), ("apac", "confirmed")]
+    assert confirmed_early == [True]

@@ -45,7 +45,7 @@ LAYERS = (
     ("stories.*",),
     ("cli.*", "__main__"),
 )
-# Neighbours within a layer that know nothing of each other.
+# Neighbors within a layer that know nothing of each other.
 APART = ("sources", "deliveries", "cloud", "store", "settings", "credentials")
 ONLY_BY = {
     "sources": ("sources.*", "adapters"),
@@ -150,7 +150,7 @@ def test_imports_point_down() -> None:
     assert not wrong, "\n" + "\n".join(wrong)
 
 
-def test_neighbours_do_not_know_each_other() -> None:
+def test_neighbors_do_not_know_each_other() -> None:
     """Sources, deliveries, cloud, store, settings and credentials do not import one another."""
     wrong = []
     for one in IMPORTS:

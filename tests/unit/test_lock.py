@@ -162,13 +162,26 @@ US = this_process(T0)
         (US, True),
         (replace(US, start_ticks=(US.start_ticks or 0) + 1), False),
         (replace(US, boot_id="another boot"), False),
+        (replace(US, boot_id=None), True),
+        (replace(US, boot_id=None, start_ticks=(US.start_ticks or 0) + 1), False),
         (replace(US, host="another host"), False),
         (replace(US, pid=2**22 + 1), False),
         (replace(US, start_ticks=None), True),
         (replace(US, start_ticks=None, pid=2**22 + 1), False),
         (replace(US, start_ticks=None, pid=1), True),
     ],
-    ids=["we", "pid used again", "another boot", "another host", "gone", "no /proc", "no /proc, gone", "no /proc, not ours"],
+    ids=[
+        "we",
+        "pid used again",
+        "another boot",
+        "a confined service",
+        "confined, pid used again",
+        "another host",
+        "gone",
+        "no /proc",
+        "no /proc, gone",
+        "no /proc, not ours",
+    ],
 )
 def test_who_is_alive(holder: object, alive: bool) -> None:
     """A process id alone proves nothing where more is known: its start, its boot and its host go with it."""

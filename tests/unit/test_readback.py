@@ -1,6 +1,6 @@
 """What the cloud's word means: which entry is whose, what the baseline is, and when a delivery is confirmed."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -12,6 +12,7 @@ from licsync_daemon.readback import (
     Waiting,
     bare_host,
     baseline_of,
+    drift,
     entry_of,
     is_comparable,
     judge,
@@ -303,3 +304,19 @@ def test_the_next_look(passed_s: float, next_s: float) -> None:
 def test_a_clock_that_was_set_back_delays_no_look() -> None:
     """A delivery in the future is looked at within seconds."""
     assert next_look(T0 + timedelta(days=300), T0) == T0 + seconds(5)
+
+
+def test_the_earliest_date_there_is_confirms_where_nothing_was_before() -> None:
+    """No sync at all is earlier than any date, the year 1 included."""
+    date = datetime(1, 1, 1, tzinfo=UTC)
+    record = a_delivery(baseline=a_baseline(date=None, entry=""), upload_id="u")
+    verdict = judge(record, Upload(state=UploadState.SUCCESS), a_status(an_entry(date=date)))
+    assert verdict == Confirmed(date)
+
+
+@pytest.mark.parametrize(("sent", "held", "warned"), [(10, 10, False), (10, 11, False), (10, 9, True), (0, 0, False)])
+def test_drift(sent: int, held: int, warned: bool) -> None:
+    """Fewer accounts in the cloud than were sent is a warning; more is not."""
+    notice = drift(sent, held)
+    assert (notice is not None) is warned
+    assert notice is None or notice.code is Code.COUNT_DRIFT

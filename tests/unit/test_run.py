@@ -608,6 +608,38 @@ def test_one_endpoint_that_cannot_be_asked_does_not_stop_the_others(stage: Stage
     assert [run.state for run in stage.look(EMEA, APAC)] == [RunState.DELIVERED, RunState.CONFIRMED]
 
 
+def test_an_error_of_our_own_in_one_look_does_not_stop_the_others(stage: Stage) -> None:
+    """What nobody thought of keeps its own instance waiting, and ends with its time; the others are settled."""
+    stage.run(EMEA)
+    stage.run(APAC)
+    stage.clock.advance(5)
+    stage.world.fail["ask"] = [ValueError("boom")]
+    assert [run.state for run in stage.look(EMEA, APAC)] == [RunState.DELIVERED, RunState.CONFIRMED]
+    stage.clock.advance(3600)
+    stage.world.fail["ask"] = [ValueError("boom")]
+    (run,) = stage.look(EMEA)
+    assert (run.state, run.code) == (RunState.FAILED, Code.NOT_CONFIRMED)
+
+
+def test_no_error_leaves_a_run(stage: Stage) -> None:
+    """Even an error while a failure is being recorded ends as a failed run of this instance."""
+    stage.world.fail["collect"] = [transient(retry_after=timedelta.max)]
+    run = stage.run()
+    assert (run.state, run.code) == (RunState.FAILED, Code.INTERNAL)
+    assert stage.store.open_run("emea") is None
+
+
+def test_seats_read_late_do_not_touch_a_confirmed_run(stage: Stage) -> None:
+    """A wait for the seat totals is nobody's wait: the confirmed run stays as it was."""
+    from licsync_daemon.journal import Journal, ignore
+
+    stage.run()
+    stage.clock.advance(5)
+    (run,) = stage.look()
+    Journal(stage.store, stage.clock, run, ignore).waiting(stage.clock.now() + timedelta(minutes=1), "rate limited", 60.0)
+    assert stage.store.run(run.run_id) == run
+
+
 @pytest.mark.parametrize(
     ("what", "code", "outcome"),
     [("sync", Code.SYNC_FAILED, DeliveryOutcome.SYNC_FAILED), ("upload", Code.UPLOAD_FAILED, DeliveryOutcome.UPLOAD_FAILED)],

@@ -133,7 +133,7 @@ def document_of():
             "format": "licsync/1",
             "collected_at": "2026-11-24T02:00:00Z",
             "instance": {"server_id": instance.server_id, "host_name": instance.hostname, "version": instance.version, "http_only": False},
-            "totals": {"accounts": len(instance.accounts), "seats_used": len(users)},
+            "totals": {"accounts": len(users), "seats_used": len(users)},
             "users": users,
         }
 

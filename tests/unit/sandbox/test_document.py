@@ -11,7 +11,7 @@ GOOD = {
     "format": "licsync/1",
     "collected_at": "2026-11-24T02:00:00Z",
     "instance": {"server_id": "s-1", "host_name": "ghes.example.com", "version": "3.19.2", "http_only": False},
-    "totals": {"accounts": 3, "seats_used": 2},
+    "totals": {"accounts": 2, "seats_used": 2},
     "users": [{"id": 1, "emails": []}, {"id": 2**63, "emails": [{"email": "jörg@bücher.example", "primary": True}]}],
 }
 

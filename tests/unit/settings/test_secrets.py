@@ -46,8 +46,8 @@ def test_the_folder_named_is_the_configured_one(refuse: Refuse) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        pytest.param(f'tokn = "{VALUE}"\n{VALID}', id="misspelt"),
-        pytest.param(f'[cloud]\ntokn = "{VALUE}"\n', id="misspelt beside a missing key"),
+        pytest.param(f'tokn = "{VALUE}"\n{VALID}', id="misspelled"),
+        pytest.param(f'[cloud]\ntokn = "{VALUE}"\n', id="misspelled beside a missing key"),
         pytest.param(f'{VALID}proxy = "http://mona:{VALUE}@proxy.example.com"', id="password of a proxy"),
         pytest.param(f'{VALID}url = "https://{VALUE}@ghes.example.com"', id="user name in a URL"),
         pytest.param(f'{VALID}url = "https://ghes.example.com/?token={VALUE}"', id="query"),

@@ -217,7 +217,7 @@ def test_the_newest_three_damaged_files_are_kept(directory: Path) -> None:
 def test_a_status_reports_damage_and_leaves_it_alone(directory: Path) -> None:
     """Reading never sets anything aside."""
     (directory / files.FILE).write_bytes(b"damage" * 100)
-    with pytest.raises(StateUnwritableError, match="is damaged; the daemon sets it aside"):
+    with pytest.raises(StateError, match="is damaged; the daemon sets it aside"):
         open_for_reading(directory)
     assert sorted(path.name for path in directory.iterdir()) == ["locks", "state.db"]
 
