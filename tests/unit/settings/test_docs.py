@@ -8,7 +8,16 @@ from licsync_daemon.settings.models import fields_at, is_secret
 from .conftest import Load, Refuse
 
 TEXT = (Path(__file__).parents[3] / "docs" / "configuration.md").read_text(encoding="utf-8")
-TABLES = [(), ("cloud",), ("schedule",), ("defaults",), ("instances", "x"), ("instances", "x", "source"), ("instances", "x", "delivery")]
+TABLES = [
+    (),
+    ("cloud",),
+    ("schedule",),
+    ("guards",),
+    ("defaults",),
+    ("instances", "x"),
+    ("instances", "x", "source"),
+    ("instances", "x", "delivery"),
+]
 WITH_MISTAKES = """
 [cloud]
 enterprise = "octo-enterprise"
@@ -36,7 +45,7 @@ def test_every_option_is_in_its_table() -> None:
         (path, key)
         for path, rows in zip(TABLES, tables, strict=True)
         for key, field in (fields_at(path) or {}).items()
-        if not is_secret(field) and (path or key not in {"cloud", "schedule", "defaults", "instances"})
+        if not is_secret(field) and (path or key not in {"cloud", "schedule", "guards", "defaults", "instances"})
         if not re.search(rf"(?m)^\|[^|]*`{key}`", rows)
     ]
     assert missing == []
