@@ -128,7 +128,8 @@ def open_for_reading(directory: Path) -> SqliteStore | None:
             raise StateError(f"the state file {path} is damaged; the daemon sets it aside when it starts")
         return SqliteStore(_connect(path, read_only=True))
     except (OSError, sqlite3.Error) as error:
-        if path.with_name(f"{FILE}-journal").exists():  # a reader may not undo what a writer left half done
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_READONLY:  # a reader may not undo what a writer left half done
             raise StateError(
                 f"a process died while it wrote to {path}; the next daemon or --run-now puts that right, and nothing is lost"
             ) from error
