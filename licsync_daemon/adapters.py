@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from licsync_daemon.cloud.github import GithubCloud
+from licsync_daemon.configured import CloudAccount, Destination, HttpDelivery, Instance, ReportSource
 from licsync_daemon.credentials import Credentials
 from licsync_daemon.deliveries.http import HttpUpload
-from licsync_daemon.model import CloudAccount, Destination, Instance
 from licsync_daemon.ports import Clock, CloudReader, Delivery, UsageSource, WaitReporter
 from licsync_daemon.retry import Gate, Retrier
 from licsync_daemon.sources.report import ReportUsageSource
@@ -30,7 +30,15 @@ class NetworkAdapters:
 
     @asynccontextmanager
     async def source(self, instance: Instance, waits: WaitReporter) -> AsyncIterator[UsageSource]:
-        source = instance.source
+        match instance.source:
+            case ReportSource():
+                async with self._report(instance.source, waits) as report:
+                    yield report
+            case source:
+                raise NotImplementedError(source.kind)
+
+    @asynccontextmanager
+    async def _report(self, source: ReportSource, waits: WaitReporter) -> AsyncIterator[UsageSource]:
         version = {"X-GitHub-Api-Version": source.api_version} if source.api_version else {}
         client = HttpClient(
             to=source.at,
@@ -44,7 +52,15 @@ class NetworkAdapters:
 
     @asynccontextmanager
     async def delivery(self, instance: Instance, waits: WaitReporter) -> AsyncIterator[Delivery]:
-        at = instance.delivery.at
+        match instance.delivery:
+            case HttpDelivery():
+                async with self._http_upload(instance.delivery.at, waits) as upload:
+                    yield upload
+            case delivery:
+                raise NotImplementedError(delivery.kind)
+
+    @asynccontextmanager
+    async def _http_upload(self, at: Destination, waits: WaitReporter) -> AsyncIterator[Delivery]:
         client = HttpClient(
             to=at,
             side=Side.DELIVERY,
@@ -65,7 +81,7 @@ class NetworkAdapters:
             headers={"X-GitHub-Api-Version": self.account.api_version},
         )
         async with client:
-            yield GithubCloud(self.account.enterprise, client, Retrier(self.clock, waits, gate=self._gate(at)))
+            yield GithubCloud(self.account.enterprise or "", client, Retrier(self.clock, waits, gate=self._gate(at)))
 
     def _proxy_auth(self, at: Destination) -> Callable[[], str]:
         """Answer a reader of the proxy's credential; many proxies want none."""

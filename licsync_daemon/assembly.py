@@ -10,12 +10,12 @@ from pathlib import Path
 import structlog
 
 from licsync_daemon.adapters import NetworkAdapters
+from licsync_daemon.configured import Config
 from licsync_daemon.credentials import DIGEST_KEY, Credentials
 from licsync_daemon.errors import Code
 from licsync_daemon.fleet import InstanceLocks
 from licsync_daemon.journal import Observer, ignore
 from licsync_daemon.lock import this_process
-from licsync_daemon.model import Config
 from licsync_daemon.ports import Clock, StateStore
 from licsync_daemon.run import Runner
 from licsync_daemon.store.files import open_for_reading, open_state, own_digest_key, prepare_state_dir

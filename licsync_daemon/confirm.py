@@ -11,20 +11,10 @@ from typing import Protocol
 
 import structlog
 
+from licsync_daemon.configured import HttpDelivery, Instance
 from licsync_daemon.errors import Code, RunError, StateUnwritableError
 from licsync_daemon.journal import Journal, Observer
-from licsync_daemon.model import (
-    DeliveryOutcome,
-    DeliveryRecord,
-    Identity,
-    Instance,
-    InstanceRecord,
-    Run,
-    RunState,
-    SeatRecord,
-    SyncStatus,
-    Upload,
-)
+from licsync_daemon.model import DeliveryOutcome, DeliveryRecord, Identity, InstanceRecord, Run, RunState, SeatRecord, SyncStatus, Upload
 from licsync_daemon.ports import Adapters, Clock, CloudReader, StateStore
 from licsync_daemon.readback import Confirmed, Refuted, Verdict, Waiting, entry_of, judge
 
@@ -130,7 +120,8 @@ async def _read_seats(far: Far, cloud: CloudReader) -> None:
 
 def is_overdue(record: DeliveryRecord, instance: Instance, now: datetime) -> bool:
     """Answer whether an accepted delivery has waited too long; a clock that was set back by more than that counts as well."""
-    return record.accepted_at is not None and abs(now - record.accepted_at) >= instance.delivery.confirm_timeout
+    patience = instance.delivery.confirm_timeout if isinstance(instance.delivery, HttpDelivery) else instance.max_age
+    return record.accepted_at is not None and abs(now - record.accepted_at) >= patience
 
 
 def instance_record(

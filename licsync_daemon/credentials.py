@@ -12,8 +12,8 @@ from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 
+from licsync_daemon.configured import Config, Destination, HttpDelivery, ReportSource
 from licsync_daemon.errors import Code, Problem, RunError
-from licsync_daemon.model import Config, Destination
 
 MAX_BYTES = 16 * 1024  # twice the longest token that is allowed
 DIGEST_KEY = ("digest_key",)  # keys the digests of accounts; without it a file of the state directory does
@@ -178,6 +178,8 @@ def expected_credentials(config: Config) -> tuple[Expected, ...]:
     token = Expected(names=config.cloud.at.token, kind=Kind.GITHUB_TOKEN)
     expected = [token, *_proxy_auth(config.cloud.at)]
     for instance in config.instances:
+        assert isinstance(instance.source, ReportSource)
+        assert isinstance(instance.delivery, HttpDelivery)
         source, delivery = instance.source.at, instance.delivery.at
         expected += [
             Expected(names=source.token, kind=Kind.GITHUB_TOKEN, required=instance.enabled),

@@ -14,10 +14,11 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
 
+from licsync_daemon.configured import Config, Instance
 from licsync_daemon.errors import StateUnwritableError
 from licsync_daemon.fleet import InstanceLocks
 from licsync_daemon.lock import FileLock
-from licsync_daemon.model import Config, Instance, RunState, Trigger
+from licsync_daemon.model import RunState, Trigger
 from licsync_daemon.ports import Clock, StateStore
 from licsync_daemon.recorded import recorded
 from licsync_daemon.run import Runner

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import structlog
 
+from licsync_daemon.configured import Instance
 from licsync_daemon.errors import StateUnwritableError
 from licsync_daemon.lock import FileLock, in_words, read_holder, this_process
-from licsync_daemon.model import Instance, Run, RunState, Trigger
+from licsync_daemon.model import Run, RunState, Trigger
 from licsync_daemon.ports import Clock
 from licsync_daemon.readback import next_look
 from licsync_daemon.run import Runner

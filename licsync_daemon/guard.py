@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from licsync_daemon.configured import Guards
 from licsync_daemon.errors import Code
-from licsync_daemon.model import Guards, Identity, Notice, SyncStatus, Tripped, UsageCounts
+from licsync_daemon.model import Identity, Notice, SyncStatus, Tripped, UsageCounts
 from licsync_daemon.readback import bare_host
 
 

@@ -6,121 +6,11 @@ Standard library only. Instants are aware UTC and end in `_at`; durations are `t
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from pathlib import Path
 
 from licsync_daemon.errors import Code
-from licsync_daemon.windows import Window
 
 #: Clocks are corrected by seconds all the time; what is dated further ahead than this was written by a clock that was wrong.
 CLOCK_SLACK = timedelta(minutes=5)
-
-# ---------------------------------------------------------------- configuration, as plain values
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Destination:
-    """One place requests go to, and how to get there.
-
-    Attributes:
-        url: Base address without a trailing slash.
-        proxy: Address of an HTTP proxy, `"env"` to obey the environment's proxy variables, or None for a direct connection.
-        proxy_auth: Names under which a `USER:PASSWORD` line for the proxy is sought, most specific first.
-        ca_file: PEM file with the authorities to trust instead of the system's.
-        token: Names under which the token is sought, most specific first.
-    """
-
-    url: str
-    proxy: str | None = None
-    proxy_auth: tuple[str, ...] = ()
-    ca_file: Path | None = None
-    token: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportSource:
-    """Read an instance through its site-admin report `all_users.csv`.
-
-    Attributes:
-        at: The instance itself.
-        username: The site administrator whose classic token (`site_admin`) is used; basic authentication wants both.
-        report_timeout: How long the instance may answer 202 while it builds the report.
-        api_version: Sent as `X-GitHub-Api-Version`; None sends no such header (before GHES 3.9).
-    """
-
-    at: Destination
-    username: str
-    report_timeout: timedelta = timedelta(minutes=30)
-    api_version: str | None = "2022-11-28"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpDelivery:
-    """Send the usage document to an HTTPS endpoint that keeps the contract in `docs/delivery-openapi.yaml`."""
-
-    at: Destination
-    confirm_timeout: timedelta = timedelta(hours=1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CloudAccount:
-    """The one cloud enterprise that every instance maps to."""
-
-    at: Destination
-    enterprise: str
-    api_version: str = "2022-11-28"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Schedule:
-    """When an instance is due: a five-field cron expression read on the wall clock of one IANA zone."""
-
-    cron: str
-    timezone: str
-    avoid: tuple[Window, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guards:
-    """The thresholds of the guards. A share and a number of accounts must both be exceeded."""
-
-    shrink_share: float = 0.20
-    shrink_accounts: int = 25
-    grow_share: float = 0.50
-    grow_accounts: int = 100
-    missing_share: float = 0.01
-    missing_accounts: int = 10
-    max_usage_age: timedelta = timedelta(days=14)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Instance:
-    """One GitHub Enterprise Server instance as configured."""
-
-    name: str
-    hostname: str
-    server_id: str | None
-    enabled: bool
-    schedule: Schedule
-    max_age: timedelta
-    guards: Guards = field(default_factory=Guards)
-    source: ReportSource
-    delivery: HttpDelivery
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
-    """Everything the program was told, checked and with defaults laid under it."""
-
-    state_dir: Path
-    credentials_dir: Path
-    cloud: CloudAccount
-    instances: tuple[Instance, ...]
-    max_concurrent_runs: int
-    log_level: str
-
-    def instance(self, name: str) -> Instance | None:
-        return next((one for one in self.instances if one.name == name), None)
-
 
 # ---------------------------------------------------------------- usage
 
@@ -137,7 +27,11 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageCounts:
-    """What a collection found. `rows == sent + suspended + unusable`."""
+    """What a collection found. `rows == sent + suspended + unusable`.
+
+    Attributes:
+        counted: False: the export is opaque and nothing else counts; the other numbers say nothing then.
+    """
 
     rows: int = 0
     sent: int = 0
@@ -146,6 +40,7 @@ class UsageCounts:
     without_address: int = 0  # of those sent
     total_users: int | None = None  # the instance's own count of its users
     seats_used: int | None = None  # the instance's own count of its seats
+    counted: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +63,23 @@ class SyncEntry:
     date: datetime | None  # the cloud's own clock, whole seconds
     status: str | None
     error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """One server as GraphQL's `enterpriseServerInstallations` shows it, those known only from uploads included.
+
+    Attributes:
+        accounts: How many accounts the cloud has of it.
+        upload_state: The state of its newest upload of user accounts.
+        uploaded_at: When that was made, by the cloud's clock.
+    """
+
+    hostname: str
+    is_connected: bool
+    accounts: int | None = None
+    upload_state: "UploadState | None" = None
+    uploaded_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +116,14 @@ class Person:
         return (self.login, self.server_accounts, self.server_emails)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """The servers that the cloud listed when it was asked last, and when that was by our clock."""
+
+    entries: tuple[SyncEntry, ...]
+    read_at: datetime
+
+
 class UploadState(StrEnum):
     """What a delivery endpoint says of an upload."""
 
@@ -227,6 +147,10 @@ class RunState(StrEnum):
     """Where a run is. Open states move on later, by themselves; final ones never change."""
 
     RUNNING = "running"  # a process is at it now
+    CURRENT = "current"  # final, with GitHub Connect: nothing was sent; the newest sync is successful and young enough
+    ACCEPTED = "accepted"  # final, organizations: taken by the endpoint; cannot be confirmed there
+    AWAITING_UPLOAD = "awaiting_upload"  # open: a person has to upload what lies in the outbox
+    AWAITING_EXPORT = "awaiting_export"  # open: a person has to export the usage and upload it
     HELD = "held"  # open: a guard stopped it; nothing left the machine
     DELIVERED = "delivered"  # open: accepted by the endpoint, the cloud has not confirmed it yet
     CONFIRMED = "confirmed"  # final: delivered by us and read back from the cloud
@@ -239,7 +163,18 @@ class RunState(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        return self not in {RunState.RUNNING, RunState.DELIVERED, RunState.HELD}
+        return self not in {RunState.RUNNING, RunState.HELD} | WATCHED
+
+    @property
+    def is_good(self) -> bool:
+        """Answer whether everything asked for was reached."""
+        return self in {RunState.CONFIRMED, RunState.CURRENT, RunState.ACCEPTED}
+
+
+#: A person has to act before the cloud can have it.
+AWAITING = frozenset({RunState.AWAITING_UPLOAD, RunState.AWAITING_EXPORT})
+#: Open states that belong to no process: the cloud is asked until it has it, or time is over.
+WATCHED = frozenset({RunState.DELIVERED}) | AWAITING
 
 
 #: How long runs, closed delivery records and seat totals are kept.
@@ -368,7 +303,7 @@ class DeliveryRecord:
     slot: datetime | None
     content_hash: str
     identity: Identity
-    sent: int  # accounts in the document
+    sent: int | None  # accounts in the document; None where the export is opaque
     baseline: Baseline
     opened_at: datetime
     upload_id: str | None = None
@@ -446,3 +381,30 @@ class Decision:
     def in_force(self, now: datetime) -> bool:
         """Answer whether an approval or a pause holds now. One that a clock far ahead has dated does not: it might hold for years."""
         return self.until is not None and self.at <= now + CLOCK_SLACK and now < self.until and self.used_at is None
+
+
+class Severity(StrEnum):
+    """How much an alert matters."""
+
+    WARNING = "warning"  # somebody should look at it some day
+    ALERT = "alert"  # a sync is missing, or soon will be
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """Something that a person has to know of: opened once, changed, closed on recovery.
+
+    Attributes:
+        instance: Whose; "" for the whole fleet. Of each instance and code at most one is open.
+        told_at: When the notifiers were told last; None: not yet.
+    """
+
+    instance: str
+    code: Code
+    severity: Severity
+    text: str
+    next_step: str
+    opened_at: datetime
+    changed_at: datetime
+    told_at: datetime | None = None
+    closed_at: datetime | None = None

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from licsync_daemon.configured import Instance
 from licsync_daemon.document import UsageDocument
 from licsync_daemon.model import (
+    Alert,
     Decision,
     DeliveryRecord,
-    Instance,
+    Installation,
     InstanceRecord,
+    Listing,
     Notice,
     Person,
     Run,
@@ -49,6 +52,25 @@ class WaitReporter(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """GitHub's own export of an instance's usage, passed on unchanged.
+
+    Attributes:
+        content: From the `{` to the end of the one JSON object, byte for byte.
+        server_id, hostname, version: What it says about its instance.
+        is_clear: Whether its users are a readable list; else they are one encrypted text.
+        is_empty: Whether it holds no user, or no text.
+    """
+
+    content: bytes
+    server_id: str | None
+    hostname: str | None
+    version: str | None
+    is_clear: bool
+    is_empty: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
     """What a source found out about an instance besides its accounts."""
 
@@ -58,13 +80,14 @@ class Collected:
     counts: UsageCounts
     newest_activity: datetime | None = None  # of anybody; None where the source does not show it
     notices: tuple[Notice, ...] = ()
+    export: Export | None = None  # where the source gives one; what is delivered is then this
 
 
 class UsageSource(Protocol):
     """Reads the license usage of one instance."""
 
     async def collect(self, spool: AccountSpool) -> Collected:
-        """Fill `spool` with every usable account and answer the counts.
+        """Fill `spool` with every usable account and answer the counts; an opaque export fills nothing.
 
         Nothing is kept between calls. Raises `RunError` with the cause; the spool's content is then meaningless.
         """
@@ -74,7 +97,7 @@ class Delivery(Protocol):
     """Hands a usage document to the cloud side. Safe to repeat with the same key and content hash."""
 
     async def send(self, document: UsageDocument, key: str) -> str:
-        """Send `document` under the idempotency `key` and answer the upload's id.
+        """Send `document` under the idempotency `key` and answer the upload's id, at most 128 characters.
 
         Raises `RemoteError`: not `transient` where the endpoint refused for good; `transient` where it may not even have seen it.
         """
@@ -91,6 +114,9 @@ class CloudReader(Protocol):
 
     async def seats(self) -> SeatTotals:
         """Answer the account's seat totals from one page."""
+
+    async def installations(self) -> tuple[Installation, ...] | None:
+        """Answer the servers as GraphQL shows them; None where the token may not ask that."""
 
     def people(self) -> AsyncIterator[Person]:
         """Yield everybody who consumes a license, page by page, a person who moved between two pages once."""
@@ -111,7 +137,7 @@ class StateStore(Protocol):
 
     Every writing method raises `StateUnwritableError` and then has changed nothing.
     An instance has at most one run that is `running` or `delivered`, at most one that is `held`, and at most one delivery record that is
-    not closed.
+    not closed. At most one waits for a person (`AWAITING`); a newer run may be in progress beside it.
     """
 
     def save_run(
@@ -125,8 +151,8 @@ class StateStore(Protocol):
     ) -> None:
         """Insert or replace a run by its id, with its delivery record and what is known of its instance, all or nothing.
 
-        `instead_of` is the held run of the same instance whose place this one takes: it becomes `superseded` if it is still held, and
-        its approval is used up.
+        `instead_of` is the held run of the same instance whose place this one takes, or the one that waits for a person: it becomes
+        `superseded` if it is not final, and its approval is used up.
         When the delivery record is closed as `confirmed`, the digests staged under its key take the place of the confirmed ones; closed
         in another way, they are dropped.
 
@@ -139,6 +165,9 @@ class StateStore(Protocol):
 
     def held_run(self, instance: str) -> Run | None:
         """Answer the run of `instance` that a guard holds."""
+
+    def awaiting_run(self, instance: str) -> Run | None:
+        """Answer the run of `instance` that waits for a person."""
 
     def run(self, run_id: str) -> Run | None: ...
 
@@ -160,10 +189,24 @@ class StateStore(Protocol):
     def deliveries(self, instance: str) -> tuple[DeliveryRecord, ...]:
         """Answer every record kept for `instance`, oldest first."""
 
+    def delivery_of(self, run_id: str) -> DeliveryRecord | None:
+        """Answer the newest record that a run opened or took up, closed or not."""
+
     def save_instance(self, record: InstanceRecord) -> None:
         """Insert or replace what is known of an instance."""
 
     def instance(self, name: str) -> InstanceRecord | None: ...
+
+    def save_listing(self, listing: Listing) -> None:
+        """Replace what the cloud listed."""
+
+    def listing(self) -> Listing | None: ...
+
+    def save_alert(self, alert: Alert) -> None:
+        """Insert an alert, or replace the open one of the same instance and code. Closed ones are dropped after 400 days."""
+
+    def open_alerts(self) -> tuple[Alert, ...]:
+        """Answer the alerts that are not closed, by instance and code."""
 
     def save_seats(self, record: SeatRecord) -> None:
         """Add seat totals to the history."""

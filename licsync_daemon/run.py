@@ -15,6 +15,7 @@ from pathlib import Path
 import structlog
 
 from licsync_daemon.check import check_usage
+from licsync_daemon.configured import Instance
 from licsync_daemon.confirm import instance_record, is_overdue, look
 from licsync_daemon.digests import compare, digest_of, pack, unpack
 from licsync_daemon.document import UsageDocument, write_document
@@ -29,7 +30,6 @@ from licsync_daemon.model import (
     DeliveryRecord,
     Holder,
     Identity,
-    Instance,
     InstanceRecord,
     Run,
     RunState,

@@ -14,8 +14,9 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 
+from licsync_daemon.configured import Instance, Schedule
 from licsync_daemon.errors import Code
-from licsync_daemon.model import CLOCK_SLACK, Decided, Decision, Instance, Run, RunState, Schedule
+from licsync_daemon.model import CLOCK_SLACK, Decided, Decision, Run, RunState
 from licsync_daemon.readback import next_look
 from licsync_daemon.windows import next_free
 

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from licsync_daemon.model import Config, Decided, Decision, Holder, Instance, InstanceRecord, Run, RunState, SeatRecord
+from licsync_daemon.configured import Config, Instance
+from licsync_daemon.model import Decided, Decision, Holder, InstanceRecord, Run, RunState, SeatRecord
 from licsync_daemon.ports import StateStore
 from licsync_daemon.recorded import recorded
 from licsync_daemon.schedule import Planned, Recorded, next_run

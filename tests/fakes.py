@@ -12,26 +12,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from licsync_daemon.configured import CloudAccount, Config, Destination, HttpDelivery, Instance, ReportSource, Schedule
 from licsync_daemon.document import UsageDocument, write_document
 from licsync_daemon.errors import Code, RemoteError, StateUnwritableError
 from licsync_daemon.model import (
     Account,
     Baseline,
-    CloudAccount,
-    Config,
     Decided,
     Decision,
     DeliveryRecord,
-    Destination,
     Holder,
-    HttpDelivery,
     Identity,
-    Instance,
     Person,
-    ReportSource,
     Run,
     RunState,
-    Schedule,
     SeatTotals,
     SyncEntry,
     SyncStatus,

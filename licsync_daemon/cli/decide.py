@@ -11,9 +11,10 @@ from licsync_daemon import decisions
 from licsync_daemon.cli import terminal
 from licsync_daemon.cli.loading import chosen, load
 from licsync_daemon.clock import SystemClock
+from licsync_daemon.configured import Config
 from licsync_daemon.decisions import Voice
 from licsync_daemon.errors import ConfigError, Problem
-from licsync_daemon.model import Config, Decided, Decision
+from licsync_daemon.model import Decided, Decision
 from licsync_daemon.outcome import Exit
 from licsync_daemon.ports import StateStore
 from licsync_daemon.settings.durations import parse_duration

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import structlog
 
 from licsync_daemon import log
+from licsync_daemon.configured import Config, Instance
 from licsync_daemon.errors import ConfigError, Problem
-from licsync_daemon.model import Config, Instance
 from licsync_daemon.settings import load_config
 
 logger = structlog.get_logger()

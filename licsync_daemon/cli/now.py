@@ -11,11 +11,12 @@ from licsync_daemon.cli import terminal
 from licsync_daemon.cli.loading import chosen, load
 from licsync_daemon.cli.results import show_changes, show_remarks, show_results
 from licsync_daemon.clock import SystemClock
+from licsync_daemon.configured import Instance
 from licsync_daemon.errors import Code, RunError, StateUnwritableError
 from licsync_daemon.fleet import ASKED, Result
 from licsync_daemon.fleet import run_now as run_fleet
 from licsync_daemon.journal import Journal
-from licsync_daemon.model import Instance, Run, Trigger
+from licsync_daemon.model import Run, Trigger
 from licsync_daemon.outcome import Exit, exit_code
 from licsync_daemon.process import run_until_signal
 from licsync_daemon.schedule import slot_at

@@ -12,10 +12,10 @@ import structlog
 from licsync_daemon.assembly import Parts, recording, with_config
 from licsync_daemon.cli.loading import load
 from licsync_daemon.clock import SystemClock
+from licsync_daemon.configured import Config
 from licsync_daemon.daemon import HEARTBEAT_S, Daemon
 from licsync_daemon.errors import ConfigError, LockedError, Problem, StateUnwritableError
 from licsync_daemon.lock import FileLock, in_words, read_holder, this_process
-from licsync_daemon.model import Config
 from licsync_daemon.outcome import Exit
 from licsync_daemon.process import SIGNALS, leave_threads_behind
 from licsync_daemon.settings import load_config

@@ -5,7 +5,7 @@ from urllib.parse import quote, urlsplit
 
 from licsync_daemon.cloud.decode import decode_consumed_page, decode_sync_status
 from licsync_daemon.errors import Code, RemoteError
-from licsync_daemon.model import Person, SeatTotals, SyncStatus
+from licsync_daemon.model import Installation, Person, SeatTotals, SyncStatus
 from licsync_daemon.retry import Retrier
 from licsync_daemon.transport.client import HttpClient
 from licsync_daemon.transport.wire import http_date, next_link
@@ -59,6 +59,9 @@ class GithubCloud:
                     yield person
             before = frozenset(person.key for person in people)
         raise RemoteError(Code.TOO_LARGE, f"consumed-licenses of {self._enterprise} does not end", "report this with the run's id")
+
+    async def installations(self) -> tuple[Installation, ...] | None:
+        return None
 
     async def _page(self, address: str) -> tuple[SeatTotals, tuple[Person, ...], str | None]:
         operation = f"consumed-licenses of {self._enterprise}"

@@ -3,7 +3,7 @@
 import hashlib
 from typing import Any
 
-from licsync_daemon.model import CloudAccount, Config, Destination, Guards, HttpDelivery, Instance, ReportSource, Schedule
+from licsync_daemon.configured import CloudAccount, Config, Destination, Guards, HttpDelivery, Instance, ReportSource, Schedule
 from licsync_daemon.settings.fields import WEEKDAYS
 from licsync_daemon.settings.layers import first, lay, lay_schedule, table
 from licsync_daemon.settings.models import DeliveryTable, GuardsTable, ScheduleTable, Settings, SourceTable

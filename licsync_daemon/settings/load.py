@@ -8,8 +8,8 @@ from pathlib import Path, PurePath
 
 from pydantic import ValidationError
 
+from licsync_daemon.configured import Config
 from licsync_daemon.errors import ConfigError, Problem
-from licsync_daemon.model import Config
 from licsync_daemon.settings.checks import check_all
 from licsync_daemon.settings.convert import to_config
 from licsync_daemon.settings.durations import format_duration

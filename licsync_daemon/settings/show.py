@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from licsync_daemon.model import Config, Destination, Instance
+from licsync_daemon.configured import Config, Destination, HttpDelivery, Instance, ReportSource
 from licsync_daemon.settings.durations import format_duration
 from licsync_daemon.settings.layers import lay, lay_schedule, table
 
@@ -67,7 +67,7 @@ def rows_for(config: Config, merged: dict[str, Any], origins: Origins) -> tuple[
         )
     ]
     cloud = config.cloud
-    plain = (("enterprise", cloud.enterprise), ("api_url", cloud.at.url), ("api_version", cloud.api_version))
+    plain = (("enterprise", cloud.enterprise or ""), ("api_url", cloud.at.url), ("api_version", cloud.api_version))
     rows += [Row(path=f"cloud.{key}", value=value, origin=origins.of(("cloud", key))) for key, value in plain]
     rows += _destination(cloud.at, ("cloud",), [("cloud",)], ("cloud", "token"), origins)
     for instance in config.instances:
@@ -78,6 +78,8 @@ def rows_for(config: Config, merged: dict[str, Any], origins: Origins) -> tuple[
 def _instance(instance: Instance, merged: dict[str, Any], origins: Origins) -> list[Row]:
     here, defaults = ("instances", instance.name), ("defaults",)
     source, delivery = instance.source, instance.delivery
+    assert isinstance(source, ReportSource)
+    assert isinstance(delivery, HttpDelivery)
     rows = [
         Row(path=_dotted(*here, "hostname"), value=instance.hostname, origin=origins.of((*here, "hostname"))),
         Row(path=_dotted(*here, "url"), value=source.at.url, origin=origins.of((*here, "url"))),

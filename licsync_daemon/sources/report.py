@@ -11,8 +11,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from licsync_daemon.configured import ReportSource
 from licsync_daemon.errors import Code, RemoteError, RunError
-from licsync_daemon.model import Account, Notice, ReportSource, UsageCounts
+from licsync_daemon.model import Account, Notice, UsageCounts
 from licsync_daemon.ports import Clock, Collected
 from licsync_daemon.retry import Retrier, poll_until
 from licsync_daemon.sources.users_csv import Unusable, UsersCsvReader

@@ -21,7 +21,7 @@ from licsync_daemon.lock import FileLock, in_words, read_holder, this_process
 from licsync_daemon.store.sqlite import SqliteStore
 
 FILE = "state.db"
-VERSION = 2  # of the schema; `PRAGMA user_version`. `schema-N.sql` leads from version N - 1 to N
+VERSION = 3  # of the schema; `PRAGMA user_version`. `schema-N.sql` leads from version N - 1 to N
 LOCK_WAIT_S = 5.0
 READ_WAIT_MS = 100  # `status` waits so long for a commit, which locks the whole file while it reaches the disk, and then says so
 KEEP_DAMAGED = 3

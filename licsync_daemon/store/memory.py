@@ -6,12 +6,15 @@ from datetime import datetime
 
 from licsync_daemon.errors import StateUnwritableError
 from licsync_daemon.model import (
+    AWAITING,
     KEEP,
+    Alert,
     Decided,
     Decision,
     DeliveryOutcome,
     DeliveryRecord,
     InstanceRecord,
+    Listing,
     Run,
     RunState,
     SeatRecord,
@@ -31,6 +34,8 @@ class MemoryStore:
         self._instances: dict[str, InstanceRecord] = {}
         self._seats: list[SeatRecord] = []
         self._decisions: list[Decision] = []
+        self._listing: Listing | None = None
+        self._alerts: list[Alert] = []
         self._digests: dict[tuple[str, str], list[bytes]] = {}  # by instance and usage
 
     def save_run(
@@ -45,7 +50,7 @@ class MemoryStore:
         there = self._runs.get(run.run_id)
         if there is not None and there.state.is_final and run.state is not there.state:
             return
-        other = self.held_run(run.instance) if run.state is RunState.HELD else self.open_run(run.instance)
+        other = self._in_the_way(run)
         mine = {run.run_id, instead_of.run_id if instead_of is not None else run.run_id}
         if not run.state.is_final and other is not None and other.run_id not in mine:
             raise StateUnwritableError(f"{run.instance} has another open run, {other.run_id}")
@@ -53,7 +58,7 @@ class MemoryStore:
             self.save_delivery(delivery)  # raises before anything else has changed
         if instead_of is not None:
             held = self._runs.get(instead_of.run_id)
-            if held is not None and held.state is RunState.HELD:
+            if held is not None and held.state in {RunState.HELD} | AWAITING:
                 self._end(replace(held, state=RunState.SUPERSEDED, ended_at=at), at)
             used = [replace(one, used_at=at) if self._is_approval(one, instead_of.run_id) else one for one in self._decisions]
             self._decisions = used
@@ -64,6 +69,12 @@ class MemoryStore:
         self._runs[run.run_id] = run
         self._forget(at - KEEP)
 
+    def _in_the_way(self, run: Run) -> Run | None:
+        """Answer the run beside which this one cannot be open."""
+        if run.state is RunState.HELD:
+            return self.held_run(run.instance)
+        return self.awaiting_run(run.instance) if run.state in AWAITING else self.open_run(run.instance)
+
     def _end(self, run: Run, at: datetime) -> None:
         self._runs[run.run_id] = run
         self._transitions.append(Transition(run_id=run.run_id, at=at, state=run.state, code=run.code))
@@ -73,6 +84,7 @@ class MemoryStore:
         self._runs = {key: run for key, run in self._runs.items() if key not in gone}
         self._transitions = [one for one in self._transitions if one.run_id not in gone]
         self._deliveries = {key: one for key, one in self._deliveries.items() if one.closed_at is None or one.closed_at >= before}
+        self._alerts = [one for one in self._alerts if one.closed_at is None or one.closed_at >= before]
         self._seats = [one for one in self._seats if one.read_at >= before]
 
     def open_run(self, instance: str) -> Run | None:
@@ -81,6 +93,9 @@ class MemoryStore:
 
     def held_run(self, instance: str) -> Run | None:
         return next((run for run in self._runs.values() if run.instance == instance and run.state is RunState.HELD), None)
+
+    def awaiting_run(self, instance: str) -> Run | None:
+        return next((run for run in self._runs.values() if run.instance == instance and run.state in AWAITING), None)
 
     def run(self, run_id: str) -> Run | None:
         return self._runs.get(run_id)
@@ -112,11 +127,27 @@ class MemoryStore:
     def deliveries(self, instance: str) -> tuple[DeliveryRecord, ...]:
         return tuple(one for one in self._deliveries.values() if one.instance == instance)
 
+    def delivery_of(self, run_id: str) -> DeliveryRecord | None:
+        return next((one for one in reversed(self._deliveries.values()) if one.run_id == run_id), None)
+
     def save_instance(self, record: InstanceRecord) -> None:
         self._instances[record.name] = record
 
     def instance(self, name: str) -> InstanceRecord | None:
         return self._instances.get(name)
+
+    def save_listing(self, listing: Listing) -> None:
+        self._listing = listing
+
+    def listing(self) -> Listing | None:
+        return self._listing
+
+    def save_alert(self, alert: Alert) -> None:
+        others = [one for one in self._alerts if one.closed_at is not None or (one.instance, one.code) != (alert.instance, alert.code)]
+        self._alerts = [*others, alert]
+
+    def open_alerts(self) -> tuple[Alert, ...]:
+        return tuple(sorted((one for one in self._alerts if one.closed_at is None), key=lambda one: (one.instance, one.code)))
 
     def save_seats(self, record: SeatRecord) -> None:
         self._seats.append(record)

@@ -1,6 +1,7 @@
 """Turn our flat values into rows of text and numbers, and back. One field is one column."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from licsync_daemon.errors import Code
 from licsync_daemon.lock import holder_from_json, holder_to_json
 from licsync_daemon.model import (
+    Alert,
     Baseline,
     Changes,
     Decided,
@@ -16,10 +18,13 @@ from licsync_daemon.model import (
     DeliveryRecord,
     Identity,
     InstanceRecord,
+    Listing,
     Notice,
     Run,
     RunState,
     SeatRecord,
+    Severity,
+    SyncEntry,
     Transition,
     Trigger,
     Tripped,
@@ -43,7 +48,7 @@ def _instant(text: str) -> datetime:
 
 
 def run_row(run: Run) -> Row:
-    counts = {f.name: getattr(run.counts, f.name) for f in fields(UsageCounts)}
+    counts = {f.name: getattr(run.counts, f.name) for f in fields(UsageCounts)} | {"counted": int(run.counts.counted)}
     holder = run.holder
     return {
         "run_id": run.run_id,
@@ -95,7 +100,7 @@ def read_run(row: Row) -> Run:
         delivered_at=read_instant(row["delivered_at"]),
         confirmed_at=read_instant(row["confirmed_at"]),
         last_sync=read_instant(row["last_sync"]),
-        counts=UsageCounts(**{f.name: row[f.name] for f in fields(UsageCounts)}),
+        counts=UsageCounts(**{f.name: row[f.name] for f in fields(UsageCounts)} | {"counted": bool(row["counted"])}),
         content_hash=row["content_hash"],
         accounts_in_cloud=row["accounts_in_cloud"],
         code=Code(row["code"]) if row["code"] else None,
@@ -214,4 +219,62 @@ def read_decision(row: Row) -> Decision:
         ticket=row["ticket"],
         until=read_instant(row["until"]),
         used_at=read_instant(row["used_at"]),
+    )
+
+
+def listed_rows(listing: Listing) -> list[Row]:
+    return [
+        {
+            "read_at": instant(listing.read_at),
+            "server_id": one.server_id,
+            "hostname": one.hostname,
+            "date": instant(one.date),
+            "status": one.status,
+            "error": one.error,
+        }
+        for one in listing.entries
+    ]
+
+
+def read_listing(found: Sequence[Row]) -> Listing | None:
+    """Put the listed servers together; a row that names no server only says when an empty list was read."""
+    entries = tuple(
+        SyncEntry(
+            server_id=row["server_id"],
+            hostname=row["hostname"],
+            date=read_instant(row["date"]),
+            status=row["status"],
+            error=row["error"],
+        )
+        for row in found
+        if row["server_id"] is not None or row["hostname"] is not None
+    )
+    return Listing(entries=entries, read_at=_instant(found[0]["read_at"])) if found else None
+
+
+def alert_row(alert: Alert) -> Row:
+    return {
+        "instance": alert.instance,
+        "code": alert.code,
+        "severity": alert.severity,
+        "text": alert.text,
+        "next_step": alert.next_step,
+        "opened_at": instant(alert.opened_at),
+        "changed_at": instant(alert.changed_at),
+        "told_at": instant(alert.told_at),
+        "closed_at": instant(alert.closed_at),
+    }
+
+
+def read_alert(row: Row) -> Alert:
+    return Alert(
+        instance=row["instance"],
+        code=Code(row["code"]),
+        severity=Severity(row["severity"]),
+        text=row["text"],
+        next_step=row["next_step"],
+        opened_at=_instant(row["opened_at"]),
+        changed_at=_instant(row["changed_at"]),
+        told_at=read_instant(row["told_at"]),
+        closed_at=read_instant(row["closed_at"]),
     )

@@ -10,7 +10,20 @@ from typing import Any, TypeVar
 
 from licsync_daemon.errors import StateUnwritableError
 from licsync_daemon.lock import FileLock
-from licsync_daemon.model import KEEP, Decision, DeliveryOutcome, DeliveryRecord, InstanceRecord, Run, RunState, SeatRecord, Transition
+from licsync_daemon.model import (
+    AWAITING,
+    KEEP,
+    Alert,
+    Decision,
+    DeliveryOutcome,
+    DeliveryRecord,
+    InstanceRecord,
+    Listing,
+    Run,
+    RunState,
+    SeatRecord,
+    Transition,
+)
 from licsync_daemon.store import rows
 
 T = TypeVar("T")
@@ -42,9 +55,9 @@ class SqliteStore:
             if there is not None and there.is_final and there is not run.state:
                 return
             if instead_of is not None:
-                held = self._one(rows.read_run, "SELECT * FROM run WHERE run_id = ? AND state = 'held'", instead_of.run_id)
-                if held is not None:
-                    self._end(replace(held, state=RunState.SUPERSEDED, ended_at=at), at)
+                other = self._one(rows.read_run, "SELECT * FROM run WHERE run_id = ?", instead_of.run_id)
+                if other is not None and other.state in {RunState.HELD} | AWAITING:
+                    self._end(replace(other, state=RunState.SUPERSEDED, ended_at=at), at)
                 self._db.execute(
                     "UPDATE decision SET used_at = ? WHERE run_id = ? AND what = 'approved' AND used_at IS NULL",
                     (rows.instant(at), instead_of.run_id),
@@ -61,6 +74,7 @@ class SqliteStore:
             self._db.execute("DELETE FROM run WHERE ended_at < ?", (before,))
             self._db.execute("DELETE FROM delivery WHERE closed_at < ?", (before,))
             self._db.execute("DELETE FROM seats WHERE read_at < ?", (before,))
+            self._db.execute("DELETE FROM alert WHERE closed_at < ?", (before,))
         if delivery is not None:
             self._drop_digests(delivery.instance, obsolete)
 
@@ -119,6 +133,10 @@ class SqliteStore:
     def held_run(self, instance: str) -> Run | None:
         return self._one(rows.read_run, "SELECT * FROM run WHERE instance = ? AND state = 'held'", instance)
 
+    def awaiting_run(self, instance: str) -> Run | None:
+        sql = "SELECT * FROM run WHERE instance = ? AND state IN ('awaiting_upload', 'awaiting_export')"
+        return self._one(rows.read_run, sql, instance)
+
     def save_delivery(self, record: DeliveryRecord) -> None:
         with self._transaction():
             self._put("delivery", "key", rows.delivery_row(record))
@@ -131,12 +149,38 @@ class SqliteStore:
     def deliveries(self, instance: str) -> tuple[DeliveryRecord, ...]:
         return self._all(rows.read_delivery, "SELECT * FROM delivery WHERE instance = ? ORDER BY rowid", instance)
 
+    def delivery_of(self, run_id: str) -> DeliveryRecord | None:
+        return self._one(rows.read_delivery, "SELECT * FROM delivery WHERE run_id = ? ORDER BY rowid DESC LIMIT 1", run_id)
+
     def save_instance(self, record: InstanceRecord) -> None:
         with self._transaction():
             self._put("instance", "name", rows.instance_row(record))
 
     def instance(self, name: str) -> InstanceRecord | None:
         return self._one(rows.read_instance, "SELECT * FROM instance WHERE name = ?", name)
+
+    def save_listing(self, listing: Listing) -> None:
+        with self._transaction():
+            self._db.execute("DELETE FROM listed")
+            columns = "read_at, server_id, hostname, date, status, error"
+            marks = ":read_at, :server_id, :hostname, :date, :status, :error"
+            # An empty list is known as well: one row of nothing says when it was read.
+            listed = rows.listed_rows(listing) or [dict.fromkeys(columns.split(", ")) | {"read_at": rows.instant(listing.read_at)}]
+            self._db.executemany(f"INSERT INTO listed ({columns}) VALUES ({marks})", listed)  # noqa: S608 - our own names
+
+    def listing(self) -> Listing | None:
+        return rows.read_listing(self._all(dict, "SELECT * FROM listed ORDER BY number"))
+
+    def save_alert(self, alert: Alert) -> None:
+        with self._transaction():
+            row = rows.alert_row(alert)
+            columns, marks = ", ".join(row), ", ".join(f":{column}" for column in row)
+            sql = "DELETE FROM alert WHERE instance = :instance AND code = :code AND closed_at IS NULL"
+            self._db.execute(sql, row)
+            self._db.execute(f"INSERT INTO alert ({columns}) VALUES ({marks})", row)  # noqa: S608 - our own names
+
+    def open_alerts(self) -> tuple[Alert, ...]:
+        return self._all(rows.read_alert, "SELECT * FROM alert WHERE closed_at IS NULL ORDER BY instance, code")
 
     def save_seats(self, record: SeatRecord) -> None:
         with self._transaction():

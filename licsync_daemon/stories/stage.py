@@ -14,11 +14,12 @@ from zoneinfo import ZoneInfo
 
 from licsync_daemon import decisions
 from licsync_daemon.assembly import Parts, recording, with_config
+from licsync_daemon.configured import Config, Instance
 from licsync_daemon.decisions import Voice
 from licsync_daemon.errors import Code
 from licsync_daemon.fleet import run_now
 from licsync_daemon.lock import this_process
-from licsync_daemon.model import Config, Decision, Instance, Run, RunState, Trigger
+from licsync_daemon.model import Decision, Run, RunState, Trigger
 from licsync_daemon.outcome import Exit, exit_code
 from licsync_daemon.recorded import recorded
 from licsync_daemon.sandbox import Fleet, Sandbox

@@ -19,8 +19,8 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 
 from licsync_daemon import __version__
+from licsync_daemon.configured import Destination
 from licsync_daemon.errors import Code, RemoteError
-from licsync_daemon.model import Destination
 from licsync_daemon.transport.wire import Side, decode_json, joined, refusal, same_origin
 
 MIB = 1024 * 1024

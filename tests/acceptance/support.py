@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from licsync_daemon.configured import Config
 from licsync_daemon.errors import Code
-from licsync_daemon.model import Config, Run, RunState, Trigger
+from licsync_daemon.model import Run, RunState, Trigger
 from licsync_daemon.sandbox import Sandbox
 from licsync_daemon.schedule import slot_at
 from licsync_daemon.settings import load_config

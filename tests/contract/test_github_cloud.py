@@ -11,8 +11,9 @@ import pytest
 
 from licsync_daemon.cloud import github
 from licsync_daemon.cloud.github import GithubCloud
+from licsync_daemon.configured import Destination
 from licsync_daemon.errors import Code, RemoteError
-from licsync_daemon.model import Destination, Person, SeatTotals
+from licsync_daemon.model import Person, SeatTotals
 from licsync_daemon.retry import Retrier
 from licsync_daemon.transport.client import HttpClient
 from licsync_daemon.transport.wire import Side

@@ -16,8 +16,8 @@ import pytest
 import trustme
 
 from licsync_daemon import __version__
+from licsync_daemon.configured import Destination
 from licsync_daemon.errors import Code, RemoteError
-from licsync_daemon.model import Destination
 from licsync_daemon.transport.client import HttpClient, Limits
 from licsync_daemon.transport.wire import Side
 from tests.contract.loopback import Respond, Seen, Server, answer, packed, serving

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from licsync_daemon.configured import Destination
 from licsync_daemon.deliveries.http import HttpUpload
 from licsync_daemon.errors import Code, RemoteError
-from licsync_daemon.model import Destination, Upload, UploadState
+from licsync_daemon.model import Upload, UploadState
 from licsync_daemon.retry import Retrier
 from licsync_daemon.transport.client import HttpClient
 from licsync_daemon.transport.wire import Side

@@ -9,10 +9,11 @@ import freezegun
 import pytest
 
 from licsync_daemon.clock import SystemClock
+from licsync_daemon.configured import Schedule
 from licsync_daemon.daemon import Daemon
 from licsync_daemon.fleet import InstanceLocks
 from licsync_daemon.lock import FileLock
-from licsync_daemon.model import RunState, Schedule
+from licsync_daemon.model import RunState
 from licsync_daemon.store.memory import MemoryStore
 from licsync_daemon.systemd import Notifier
 from tests.fakes import FarSides, a_config, a_runner, an_instance

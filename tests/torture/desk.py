@@ -7,9 +7,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from licsync_daemon.configured import Instance
 from licsync_daemon.fleet import InstanceLocks, Result, run_now
 from licsync_daemon.lock import this_process
-from licsync_daemon.model import Instance
 from licsync_daemon.run import Runner
 from licsync_daemon.store import rows
 from licsync_daemon.store.files import Opened, open_state, own_digest_key, prepare_state_dir

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from licsync_daemon.configured import Instance
 from licsync_daemon.document import UsageDocument
-from licsync_daemon.model import Account, Instance, Person, SeatTotals, SyncEntry, SyncStatus, Upload, UploadState
+from licsync_daemon.model import Account, Person, SeatTotals, SyncEntry, SyncStatus, Upload, UploadState
 from licsync_daemon.ports import Collected, WaitReporter
 from licsync_daemon.spool import AccountSpool
 from tests.fakes import an_account, counts_of

@@ -27,8 +27,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from licsync_daemon import decisions
+from licsync_daemon.configured import Guards, Instance, Schedule
 from licsync_daemon.decisions import Voice
-from licsync_daemon.model import Decided, DeliveryOutcome, Guards, Instance, Run, RunState, Schedule, Trigger, UploadState
+from licsync_daemon.model import Decided, DeliveryOutcome, Run, RunState, Trigger, UploadState
 from licsync_daemon.recorded import recorded
 from licsync_daemon.run import Runner
 from licsync_daemon.schedule import Planned, next_run, satisfies, slot_at

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from licsync_daemon.configured import CloudAccount, Config, Destination
 from licsync_daemon.credentials import MAX_BYTES, Credentials, Expected, Kind, expected_credentials
 from licsync_daemon.errors import Code, Problem, RunError
-from licsync_daemon.model import CloudAccount, Config, Destination
 
 TOKEN = "ghp_0123456789abcdefghij"
 NAMES = ("instances__emea__source__token", "defaults__source__token")

@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from licsync_daemon.configured import Guards
 from licsync_daemon.errors import Code
 from licsync_daemon.guard import Before, Neighbor, beyond_approval, guard_identity, guard_usage, notices
-from licsync_daemon.model import Guards, Identity, Tripped, UsageCounts
+from licsync_daemon.model import Identity, Tripped, UsageCounts
 from tests.fakes import T0, a_status, an_entry
 
 SECOND = timedelta(seconds=1)

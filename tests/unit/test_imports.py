@@ -31,7 +31,7 @@ HOMES = {
 # From the bottom up: a module imports modules of lower layers, and of its own where the layer is not listed in APART.
 LAYERS = (
     ("errors", "windows"),
-    ("model", "__init__"),
+    ("model", "configured", "__init__"),
     ("redaction", "check", "readback", "schedule", "guard", "digests", "spool", "document", "clock", "lock", "systemd", "process", "log"),
     ("ports",),
     ("retry", "journal", "recorded"),

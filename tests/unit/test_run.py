@@ -8,20 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from licsync_daemon.configured import Instance
 from licsync_daemon.decisions import Voice, approve
 from licsync_daemon.errors import Code, RunError
-from licsync_daemon.model import (
-    DeliveryOutcome,
-    DeliveryRecord,
-    Instance,
-    InstanceRecord,
-    Run,
-    RunState,
-    SeatRecord,
-    SyncEntry,
-    Trigger,
-    UploadState,
-)
+from licsync_daemon.model import DeliveryOutcome, DeliveryRecord, InstanceRecord, Run, RunState, SeatRecord, SyncEntry, Trigger, UploadState
 from licsync_daemon.run import is_overdue
 from tests.fakes import (
     T0,

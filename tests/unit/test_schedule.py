@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from licsync_daemon.configured import Instance, Schedule
 from licsync_daemon.errors import Code
-from licsync_daemon.model import CLOCK_SLACK, Decided, Decision, Instance, Run, RunState, Schedule
+from licsync_daemon.model import CLOCK_SLACK, Decided, Decision, Run, RunState
 from licsync_daemon.schedule import (
     CATCH_UP,
     CHANGED,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from licsync_daemon.model import CloudAccount, Config, Destination, HttpDelivery, Instance, ReportSource, Schedule
+from licsync_daemon.configured import CloudAccount, Config, Destination, HttpDelivery, Instance, ReportSource, Schedule
 from licsync_daemon.settings.convert import stable_cron
 
 from .conftest import CLOUD, DEFAULTS, EMEA, VALID, Load
