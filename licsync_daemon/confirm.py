@@ -3,68 +3,83 @@
 Talks to ports only. The caller holds the locks of the instances.
 """
 
+import contextlib
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from datetime import datetime
-from typing import Protocol
+from datetime import datetime, timedelta
 
 import structlog
 
 from licsync_daemon.configured import HttpDelivery, Instance
 from licsync_daemon.errors import Code, RunError, StateUnwritableError
-from licsync_daemon.journal import Journal, Observer
-from licsync_daemon.model import DeliveryOutcome, DeliveryRecord, Identity, InstanceRecord, Run, RunState, SeatRecord, SyncStatus, Upload
-from licsync_daemon.ports import Adapters, Clock, CloudReader, StateStore
-from licsync_daemon.readback import Confirmed, Refuted, Verdict, Waiting, entry_of, judge
+from licsync_daemon.journal import Far, Journal
+from licsync_daemon.model import (
+    AWAITING,
+    WATCHED,
+    DeliveryOutcome,
+    DeliveryRecord,
+    Identity,
+    InstanceRecord,
+    Listing,
+    Run,
+    SeatRecord,
+    SyncStatus,
+    Upload,
+)
+from licsync_daemon.ports import CloudReader
+from licsync_daemon.readback import Accepted, Confirmed, Refuted, Verdict, Waiting, entry_of, judge
 
 log = structlog.get_logger()
 
 
-class Far(Protocol):
-    """What a look works with; a `Runner` is one."""
-
-    @property
-    def store(self) -> StateStore: ...
-    @property
-    def adapters(self) -> Adapters: ...
-    @property
-    def clock(self) -> Clock: ...
-    @property
-    def observe(self) -> Observer: ...
+LISTING_FRESH = timedelta(minutes=10)  # an unchanged list is written again only after this
 
 
 async def look(far: Far, instances: Iterable[Instance]) -> list[Run]:
-    """Ask the cloud once and settle every delivered run among `instances`, whose locks the caller holds. Answers those runs.
+    """Ask the cloud once and settle every run among `instances` that waits for its word. The caller holds their locks. Answers those runs.
 
-    A cloud or an endpoint that cannot be read leaves a run `delivered`, until its `confirm_timeout` has passed.
+    A cloud or an endpoint that cannot be read leaves a run as it is, until its time has passed.
     """
-    delivered = [
+    watched = [
         (instance, run, record)
         for instance in instances
-        if (run := far.store.open_run(instance.name)) is not None
-        and run.state is RunState.DELIVERED
-        and (record := far.store.open_delivery(instance.name)) is not None
+        for run in (far.store.open_run(instance.name), far.store.awaiting_run(instance.name))
+        if run is not None and run.state in WATCHED and (record := far.store.delivery_of(run.run_id)) is not None
     ]
-    if not delivered:
+    if not watched:
         return []
     seen: list[Run] = []
-    journals = [Journal(far.store, far.clock, run, far.observe) for _, run, _ in delivered]
+    journals = [Journal(far.store, far.clock, run, far.observe) for _, run, _ in watched]
     async with AsyncExitStack() as stack:
         status: SyncStatus | RunError
         try:
             cloud = await stack.enter_async_context(far.adapters.cloud(journals[0]))
-            status = await cloud.sync_status()
+            status = await read_status(far, cloud)
         except RunError as error:
             status = error
-        for journal, (instance, _, record) in zip(journals, delivered, strict=True):
+        for journal, (instance, _, record) in zip(journals, watched, strict=True):
             with structlog.contextvars.bound_contextvars(run_id=journal.run.run_id, instance=instance.name):
                 verdict = await _ask(far, instance, journal, record, status)
+                was = journal.run.state
                 _settle(far, instance, journal, record, status=status, verdict=verdict)
                 seen.append(journal.run)
-        if any(run.state is RunState.CONFIRMED for run in seen) and not isinstance(status, RunError):
-            await _read_seats(far, cloud)
+                if was in AWAITING and journal.run.state.is_final:
+                    async with far.adapters.delivery(instance, journal) as delivery:
+                        await delivery.forget(record.key)
+        if any(run.state.is_good for run in seen) and not isinstance(status, RunError):
+            await read_seats(far, cloud)
     return seen
+
+
+async def read_status(far: Far, cloud: CloudReader) -> SyncStatus:
+    """Ask the cloud for every server's newest sync, and keep what it lists for `status`."""
+    status = await cloud.sync_status()
+    before, now = far.store.listing(), far.clock.now()
+    if status.exists and (before is None or before.entries != status.entries or abs(now - before.read_at) > LISTING_FRESH):
+        with contextlib.suppress(StateUnwritableError):
+            far.store.save_listing(Listing(entries=status.entries, read_at=now))
+    return status
 
 
 async def _ask(far: Far, instance: Instance, journal: Journal, record: DeliveryRecord, status: SyncStatus | RunError) -> Verdict:
@@ -94,8 +109,19 @@ def _settle(
         case Confirmed(last_sync=last_sync):
             assert isinstance(status, SyncStatus)
             journal.confirmed(record, last_sync, instance_record(instance, record.identity, status, now))
+        case Accepted():
+            journal.accepted(record)
         case Refuted(outcome=outcome, code=code, cause=cause, next_step=next_step):
             journal.failed(RunError(code, cause, next_step), replace(record, closed_at=now, outcome=outcome))
+        case Waiting() if is_overdue(record, instance, now) and journal.run.state in AWAITING:
+            journal.failed(
+                RunError(
+                    Code.NOT_UPLOADED,
+                    f"nobody has uploaded the usage since {record.opened_at:%Y-%m-%d}, or the upload has not arrived",
+                    "the next run prepares it anew; see who looks after the uploads: licsync-daemon outbox",
+                ),
+                replace(record, closed_at=now, outcome=DeliveryOutcome.NOT_CONFIRMED),
+            )
         case Waiting(why=why) if is_overdue(record, instance, now):
             journal.failed(
                 RunError(
@@ -105,11 +131,11 @@ def _settle(
                 ),
                 replace(record, closed_at=now, outcome=DeliveryOutcome.NOT_CONFIRMED),
             )
-        case Waiting(why=why):
+        case Waiting(why=why) if journal.run.state not in AWAITING:
             journal.note_wait(why)
 
 
-async def _read_seats(far: Far, cloud: CloudReader) -> None:
+async def read_seats(far: Far, cloud: CloudReader) -> None:
     """Record the account's seat totals; a failure is only told, the runs are confirmed all the same."""
     try:
         totals = await cloud.seats()

@@ -23,6 +23,7 @@ from licsync_daemon.spool import AccountSpool
 
 FORMAT = "licsync/1"
 CONTENT_TYPE = "application/json"
+EXPORT_TYPE = "application/vnd.licsync.export+json"
 PIECE_BYTES = 64 * 1024
 BATCH = 500  # users encoded at once
 
@@ -31,8 +32,11 @@ BATCH = 500  # users encoded at once
 class UsageDocument:
     """A finished document in an unlinked, gzip-compressed file. `close` (or leaving `with`) gives the space back."""
 
+    identity: Identity
+    collected_at: datetime
+    content_type: str
     content_hash: str  # "sha256:" and 64 hexadecimal digits
-    sent: int
+    sent: int | None  # accounts in it; None where nobody can tell
     size_bytes: int  # compressed
     _file: IO[bytes]
 
@@ -109,7 +113,28 @@ def write_document(
             on_failure.pop_all()  # from here on it lives as long as the document
     except OSError as error:
         raise StateUnwritableError(f"no room for the usage document in {directory}: {error}") from error
-    return UsageDocument(f"sha256:{digest.hexdigest()}", sent, size, cast("IO[bytes]", file))
+    return UsageDocument(identity, collected_at, CONTENT_TYPE, f"sha256:{digest.hexdigest()}", sent, size, cast("IO[bytes]", file))
+
+
+def wrap_export(content: bytes, *, directory: Path, identity: Identity, collected_at: datetime, counts: UsageCounts) -> UsageDocument:
+    """Put GitHub's own export into a document, unchanged and hashed whole. Equal usage need not have an equal hash: encryption may differ.
+
+    Raises:
+        StateUnwritableError: The disk is full or read-only.
+    """
+    try:
+        with ExitStack() as on_failure:
+            file = on_failure.enter_context(tempfile.TemporaryFile(dir=directory))
+            with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=6, mtime=0) as packed:
+                packed.write(content)
+            file.flush()
+            size = os.fstat(file.fileno()).st_size
+            on_failure.pop_all()
+    except OSError as error:
+        raise StateUnwritableError(f"no room for the export in {directory}: {error}") from error
+    digest = hashlib.sha256(content).hexdigest()
+    sent = counts.sent if counts.counted else None
+    return UsageDocument(identity, collected_at, EXPORT_TYPE, f"sha256:{digest}", sent, size, cast("IO[bytes]", file))
 
 
 def _user(account: Account) -> dict[str, Any]:

@@ -62,6 +62,7 @@ class Code(StrEnum):
     SERVER_ID_SHARED = "server_id_shared"
     HOSTNAME_CHANGED = "hostname_changed"
     ABOVE_SEATS = "above_seats"
+    COUNTS_UNKNOWN = "counts_unknown"
     AGE_UNKNOWN = "age_unknown"
     # identity
     SERVER_ID_UNKNOWN = "server_id_unknown"
@@ -74,6 +75,12 @@ class Code(StrEnum):
     SYNC_FAILED = "sync_failed"
     NOT_CONFIRMED = "not_confirmed"
     COUNT_DRIFT = "count_drift"
+    # what others deliver
+    NEVER_SYNCED = "never_synced"
+    LATE = "late"
+    NOT_CONNECTED = "not_connected"
+    NOT_UPLOADED = "not_uploaded"
+    OUTBOX_UNWRITABLE = "outbox_unwritable"
     # ourselves
     STATE_UNWRITABLE = "state_unwritable"
     STATE_DAMAGED = "state_damaged"

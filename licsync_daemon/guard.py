@@ -13,13 +13,7 @@ from licsync_daemon.errors import Code
 from licsync_daemon.model import Identity, Notice, SyncStatus, Tripped, UsageCounts
 from licsync_daemon.readback import bare_host
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Before:
-    """What was known of an instance before this collection; None where nothing was."""
-
-    sent: int | None
-    identity: Identity | None
+ON_IDENTITY = frozenset({Code.SERVER_ID_CHANGED, Code.SERVER_ID_SHARED, Code.HOSTNAME_CHANGED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,14 +25,16 @@ class Neighbor:
 
 
 def guard_usage(
-    counts: UsageCounts, before: Before, guards: Guards, *, newest_activity: datetime | None, now: datetime
+    counts: UsageCounts, before: int | None, guards: Guards, *, newest_activity: datetime | None, now: datetime
 ) -> tuple[Tripped, ...]:
-    """Answer every guard on the usage itself that trips."""
+    """Answer every guard on the usage itself that trips. `before`: the accounts of the last confirmed usage; None where none is known."""
     tripped: list[Tripped] = []
-    if counts.sent == 0:
-        tripped.append(Tripped(Code.EMPTY_USAGE, "there is not one account to send", before=before.sent, after=0))
+    if not counts.counted:
+        pass  # an opaque export: nobody can tell
+    elif counts.sent == 0:
+        tripped.append(Tripped(Code.EMPTY_USAGE, "there is not one account to send", before=before, after=0))
     else:
-        tripped += _compared(counts.sent, before.sent, guards)
+        tripped += _compared(counts.sent, before, guards)
         tripped += _below_seats(counts, guards)
     tripped += _incomplete(counts, guards)
     if newest_activity is not None and now - newest_activity > guards.max_usage_age:
@@ -63,7 +59,7 @@ def _compared(sent: int, before: int | None, guards: Guards) -> list[Tripped]:
 
 def _below_seats(counts: UsageCounts, guards: Guards) -> list[Tripped]:
     """Fewer accounts than seats the instance itself counts: the read is not whole. More is normal: some never signed in."""
-    if counts.seats_used is None:
+    if counts.seats_used is None or not counts.counted:
         return []
     missing = counts.seats_used - counts.sent
     if missing > counts.seats_used * guards.shrink_share and missing > guards.shrink_accounts:
@@ -73,7 +69,7 @@ def _below_seats(counts: UsageCounts, guards: Guards) -> list[Tripped]:
 
 
 def _incomplete(counts: UsageCounts, guards: Guards) -> list[Tripped]:
-    if counts.total_users is None:
+    if counts.total_users is None or not counts.counted:
         return []
     missing = counts.total_users - counts.rows
     if missing > counts.total_users * guards.missing_share and missing > guards.missing_accounts:
@@ -136,7 +132,10 @@ def _distance(one: Tripped) -> int:
 def notices(counts: UsageCounts, newest_activity: datetime | None) -> tuple[Notice, ...]:
     """Answer what a person should know though it stops nothing."""
     found = []
-    if counts.seats_used is not None and counts.sent > counts.seats_used:
+    if not counts.counted:
+        text = "the export is opaque, so only its identity and that it is not empty were checked; `counts` lets the guards count"
+        found.append(Notice(code=Code.COUNTS_UNKNOWN, text=text))
+    if counts.counted and counts.seats_used is not None and counts.sent > counts.seats_used:
         more = counts.sent - counts.seats_used
         text = f"{more:,} more accounts than used seats: accounts that never signed in are listed and consume no license"
         found.append(Notice(code=Code.ABOVE_SEATS, text=text))

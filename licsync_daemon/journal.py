@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
 from licsync_daemon.errors import PERMANENT, Code, RemoteError, RunError, StateUnwritableError
-from licsync_daemon.model import DeliveryOutcome, DeliveryRecord, InstanceRecord, Run, RunState, Tripped
-from licsync_daemon.ports import Clock, Collected, StateStore
+from licsync_daemon.model import DeliveryOutcome, DeliveryRecord, InstanceRecord, Notice, Run, RunState, Tripped
+from licsync_daemon.ports import Adapters, Clock, Collected, StateStore
 
 log = structlog.get_logger()
 
@@ -18,8 +18,28 @@ Observer = Callable[[Run], None]
 SHOWN_WAIT_S = 5.0  # a wait longer than this is written down before it begins, for `status`
 
 
+OPEN_PHASE = {
+    RunState.DELIVERED: "waiting for confirmation",
+    RunState.AWAITING_UPLOAD: "waiting for a person to upload the export",
+    RunState.AWAITING_EXPORT: "waiting for a person to export and upload the usage",
+}
+
+
 def ignore(run: Run) -> None:
     """The observer where nobody watches."""
+
+
+class Far(Protocol):
+    """What a look at the far sides works with; a `Runner` is one."""
+
+    @property
+    def store(self) -> StateStore: ...
+    @property
+    def adapters(self) -> Adapters: ...
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def observe(self) -> Observer: ...
 
 
 class Journal:
@@ -95,18 +115,21 @@ class Journal:
         )
         log.warning("run.held", codes=[one.code for one in tripped], causes=[one.text for one in tripped])
 
-    def delivered(self, record: DeliveryRecord, upload_id: str) -> None:
-        """The endpoint took it: from here on the run belongs to no process."""
+    def delivered(
+        self, record: DeliveryRecord, upload_id: str, *, state: RunState = RunState.DELIVERED, instead_of: Run | None = None
+    ) -> None:
+        """The endpoint took it, or a person has to: from here on the run belongs to no process."""
         now = self._clock.now()
         self.update(
             delivery=replace(record, upload_id=upload_id, accepted_at=now),
-            state=RunState.DELIVERED,
-            phase="waiting for confirmation",
+            instead_of=instead_of,
+            state=state,
+            phase=OPEN_PHASE[state],
             delivered_at=now,
             waiting_for=None,
             waiting_until=None,
         )
-        log.info("run.delivered", upload_id=upload_id, sent=record.sent)
+        log.info("run.delivered" if state is RunState.DELIVERED else "run.handed_over", upload_id=upload_id, sent=record.sent)
 
     def confirmed(self, record: DeliveryRecord, last_sync: datetime | None, identity: InstanceRecord) -> None:
         """The cloud has it."""
@@ -125,6 +148,35 @@ class Journal:
             waiting_until=None,
         )
         log.info("run.confirmed", last_sync=last_sync and last_sync.isoformat())
+
+    def accepted(self, record: DeliveryRecord) -> None:
+        """An organization's endpoint has it; nobody can confirm it."""
+        now = self._clock.now()
+        self.update(
+            delivery=replace(record, closed_at=now, outcome=DeliveryOutcome.ACCEPTED),
+            state=RunState.ACCEPTED,
+            phase="done",
+            ended_at=now,
+            content_hash=record.content_hash,
+            delivered_at=record.accepted_at,
+            waiting_for=None,
+            waiting_until=None,
+        )
+        log.info("run.accepted")
+
+    def current(self, last_sync: datetime | None, notices: Sequence[Notice], identity: InstanceRecord) -> None:
+        """Nothing was sent: GitHub Connect's own sync is successful and young enough."""
+        self.update(
+            identity=identity,
+            state=RunState.CURRENT,
+            phase="done",
+            ended_at=self._clock.now(),
+            last_sync=last_sync,
+            notices=(*self.run.notices, *notices),
+            waiting_for=None,
+            waiting_until=None,
+        )
+        log.info("run.current", last_sync=last_sync and last_sync.isoformat(), warnings=[one.code for one in notices])
 
     def failed(self, error: RunError, record: DeliveryRecord | None = None) -> Run:
         """Record and log a failure, once. Where even that cannot be written, the answer still says what happened."""

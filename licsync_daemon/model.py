@@ -84,10 +84,14 @@ class Installation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncStatus:
-    """One reply of `license-sync-status`: every server the cloud knows, and the cloud's own time of answering."""
+    """One reply of `license-sync-status`: every server the cloud knows, and the cloud's own time of answering.
+
+    `exists` is False for an organization: there is no sync status, so nothing can be confirmed by it.
+    """
 
     entries: tuple[SyncEntry, ...]
     answered_at: datetime | None
+    exists: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,6 +289,7 @@ class DeliveryOutcome(StrEnum):
     """Why a delivery record is closed."""
 
     CONFIRMED = "confirmed"
+    ACCEPTED = "accepted"  # by the endpoint of an organization, which nothing can confirm
     REFUSED = "refused"  # the endpoint said no for good
     UPLOAD_FAILED = "upload_failed"
     SYNC_FAILED = "sync_failed"

@@ -94,16 +94,21 @@ class UsageSource(Protocol):
 
 
 class Delivery(Protocol):
-    """Hands a usage document to the cloud side. Safe to repeat with the same key and content hash."""
+    """Hands a usage document to the cloud side, or to a person who does. Safe to repeat with the same key and content hash."""
 
-    async def send(self, document: UsageDocument, key: str) -> str:
+    async def send(self, document: UsageDocument | None, key: str) -> str:
         """Send `document` under the idempotency `key` and answer the upload's id, at most 128 characters.
+
+        None: nothing was collected, and a person exports the usage (with the delivery `manual` only).
 
         Raises `RemoteError`: not `transient` where the endpoint refused for good; `transient` where it may not even have seen it.
         """
 
     async def ask(self, upload_id: str) -> Upload:
         """Answer what became of an upload; `state` None where the endpoint does not know or cannot be asked."""
+
+    async def forget(self, upload_id: str) -> None:
+        """Hear that nobody waits for an upload any more: what lies ready for a person is taken away. Raises nothing."""
 
 
 class CloudReader(Protocol):
@@ -174,8 +179,8 @@ class StateStore(Protocol):
     def runs(self, instance: str | None = None, *, limit: int = 20) -> tuple[Run, ...]:
         """Answer runs in the order they were recorded first, newest first; clocks jump, that order does not."""
 
-    def last_run(self, instance: str, *, confirmed: bool = False) -> Run | None:
-        """Answer the run that was recorded last; with `confirmed` the last confirmed one."""
+    def last_run(self, instance: str, *, good: bool = False, counted: bool = False) -> Run | None:
+        """Answer the run that was recorded last; with `good` the last that ended well, with `counted` one whose accounts were counted."""
 
     def transitions(self, run_id: str) -> tuple[Transition, ...]:
         """Answer the states a run went through, oldest first."""

@@ -44,7 +44,12 @@ class Waiting:
     why: str
 
 
-Verdict = Confirmed | Refuted | Waiting
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The endpoint has it, and there is nobody who could confirm it."""
+
+
+Verdict = Confirmed | Accepted | Refuted | Waiting
 
 
 def entry_of(identity: Identity, status: SyncStatus) -> SyncEntry | None:
@@ -131,6 +136,8 @@ def judge(record: DeliveryRecord, upload: Upload, status: SyncStatus) -> Verdict
             f"the endpoint could not process the upload{why}",
             "look at the quoted error; the usage is sent anew with the next run",
         )
+    if not status.exists:  # an organization
+        return Waiting("the upload is still being processed") if upload.state is UploadState.PENDING else Accepted()
     entry = entry_of(record.identity, status)
     if entry is None or entry.date is None:
         return Waiting("the cloud lists no sync of this instance yet")
@@ -174,6 +181,12 @@ def next_look(delivered_at: datetime, now: datetime, *, eager: bool = False) -> 
     while after <= passed:
         after += min(after, LOOK_CAP_S)
     return delivered_at + timedelta(seconds=after)
+
+
+def next_watch(since: datetime, now: datetime, every: timedelta) -> datetime:
+    """Answer when to ask again about what a person has to do: every `every` after `since`, so that nothing need be stored."""
+    since = min(since, now)
+    return since + ((now - since) // every + 1) * every
 
 
 def _signature(entry: SyncEntry | None) -> str:

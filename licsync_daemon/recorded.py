@@ -12,7 +12,7 @@ def recorded(store: StateStore, name: str) -> Recorded:
     """Answer the record of an instance as `next_run` wants it."""
     held = store.held_run(name)
     runs = store.runs(name, limit=RUNS_READ)
-    confirmed = store.last_run(name, confirmed=True)
+    confirmed = store.last_run(name, good=True)
     if confirmed is not None and confirmed not in runs:  # pushed out by very many runs by hand
         runs = (*runs, confirmed)
     pauses = (Decided.PAUSED, Decided.RESUMED)

@@ -6,7 +6,7 @@ happens. The caller holds the instance's lock and has closed a stale run. A fail
 
 import asyncio
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,15 +15,17 @@ from pathlib import Path
 import structlog
 
 from licsync_daemon.check import check_usage
-from licsync_daemon.configured import Instance
-from licsync_daemon.confirm import instance_record, is_overdue, look
+from licsync_daemon.configured import ConnectDelivery, HttpDelivery, Instance, ManualDelivery, NoSource, ReportSource
+from licsync_daemon.confirm import instance_record, is_overdue, look, read_status
 from licsync_daemon.digests import compare, digest_of, pack, unpack
-from licsync_daemon.document import UsageDocument, write_document
+from licsync_daemon.document import UsageDocument, wrap_export, write_document
 from licsync_daemon.errors import Code, RemoteError, RunError, StateUnwritableError
-from licsync_daemon.guard import Before, Neighbor, beyond_approval, guard_identity, guard_usage, notices
+from licsync_daemon.guard import ON_IDENTITY, Neighbor, beyond_approval, guard_identity, guard_usage, notices
 from licsync_daemon.journal import Journal, Observer, ignore
+from licsync_daemon.kept import keep, kept, sweep
 from licsync_daemon.model import (
     CLOCK_SLACK,
+    Baseline,
     Changes,
     Decision,
     DeliveryOutcome,
@@ -31,16 +33,18 @@ from licsync_daemon.model import (
     Holder,
     Identity,
     InstanceRecord,
+    Notice,
     Run,
     RunState,
     SyncStatus,
     Trigger,
     Tripped,
 )
-from licsync_daemon.ports import Adapters, Clock, CloudReader, Collected, Delivery, StateStore
-from licsync_daemon.readback import Confirmed, Refuted, baseline_of, judge, must_wait_s, server_id_of
+from licsync_daemon.ports import Adapters, Clock, CloudReader, Collected, Delivery, Export, StateStore
+from licsync_daemon.readback import Accepted, Confirmed, Refuted, baseline_of, judge, must_wait_s, server_id_of
 from licsync_daemon.schedule import HELD_FOR
 from licsync_daemon.spool import AccountSpool
+from licsync_daemon.supervise import conclude, installations_of, watch
 
 log = structlog.get_logger()
 
@@ -50,13 +54,19 @@ RUNS_READ = 60  # newest first; the failures of one slot are among them
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A collection that is ready to be sent, as far as the guards let it."""
+    """A collection that is ready to be sent, as far as the guards let it.
+
+    Attributes:
+        spool: Its accounts; empty where only an opaque export is known.
+        export: The export that the document holds, where it is one; a held one is kept.
+    """
 
     identity: Identity
     spool: AccountSpool
     document: UsageDocument
     status: SyncStatus
     tripped: tuple[Tripped, ...]
+    export: Export | None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -127,7 +137,7 @@ class Runner:
 
     def new_run(self, instance: Instance, trigger: Trigger, reason: str, slot: datetime | None) -> Run:
         """Answer a run that begins now, not recorded yet."""
-        runs = self.store.runs(instance.name, limit=RUNS_READ)
+        runs = self.store.runs(instance.name, limit=RUNS_READ if slot is not None else 1)
         failed = next((run for run in runs if run.slot == slot and run.state is RunState.FAILED), None)
         return Run(
             run_id=secrets.token_hex(6),
@@ -172,8 +182,14 @@ class Runner:
         return prepared.document
 
     async def _steps(self, instance: Instance, journal: Journal) -> None:
+        sweep(self.spool_dir, instance.name, self.store.held_run(instance.name))
         async with AsyncExitStack() as stack:
             cloud = await stack.enter_async_context(self.adapters.cloud(journal))
+            if isinstance(instance.delivery, ConnectDelivery):
+                await self._supervise(instance, journal, stack, cloud)
+                return
+            if self.store.awaiting_run(instance.name) is not None:
+                await look(self, (instance,))  # what a person uploaded meanwhile was the earlier hand-over
             delivery = await stack.enter_async_context(self.adapters.delivery(instance, journal))
             record = self.store.open_delivery(instance.name)
             if record is not None:
@@ -181,31 +197,83 @@ class Runner:
                 record = await self._settle(instance, journal, record, cloud, delivery)
                 if journal.run.state.is_final:
                     return
-            journal.update(phase="collecting")
-            prepared = await self._prepare(instance, journal, stack, cloud)
+            if isinstance(instance.source, NoSource):
+                await self._ask_person(instance, journal, record, cloud, delivery)
+                return
             held = self.store.held_run(instance.name)
+            journal.update(phase="collecting")
+            prepared = await self._prepare_kept(instance, journal, stack, cloud, held) or await self._prepare(
+                instance, journal, stack, cloud
+            )
             if not self._may_pass(prepared, held):
+                if prepared.export is not None:
+                    keep(self.spool_dir, journal.run, prepared.export)
                 journal.held(prepared.tripped, instead_of=held)
                 return
             record = await self._record(instance, journal, record, prepared, held)
             journal.update(phase="delivering")
-            await self._send(journal, record, prepared.document, delivery)
+            await self._send(instance, journal, record, prepared.document, delivery)
+
+    async def _supervise(self, instance: Instance, journal: Journal, stack: AsyncExitStack, cloud: CloudReader) -> None:
+        """Read an instance that GitHub Connect syncs: what the guards say is a warning, for nothing here can hold it."""
+        journal.update(phase="collecting")
+        prepared = await self._prepare(instance, journal, stack, cloud)
+        told = [Notice(code=one.code, text=f"{one.text}; GitHub Connect sends this by itself") for one in prepared.tripped]
+        journal.update(phase="looking at GitHub Connect's syncs", notices=(*journal.run.notices, *told))
+        conclude(self, instance, journal, prepared.status, await installations_of(cloud))
+
+    async def _ask_person(
+        self, instance: Instance, journal: Journal, record: DeliveryRecord | None, cloud: CloudReader, delivery: Delivery
+    ) -> None:
+        """Ask a person for everything: to export the usage on the instance and to upload it."""
+        if record is None:
+            known, now = self.store.instance(instance.name), self.clock.now()
+            identity = Identity(hostname=instance.hostname, server_id=instance.server_id or _server_id(known))
+            status = await read_status(self, cloud)
+            record = self._new_record(instance, journal, identity, baseline_of(identity, status), content_hash="", sent=None)
+            journal.update(delivery=record, identity=instance_record(instance, identity, status, now, known))
+        journal.update(phase="delivering")
+        await self._send(instance, journal, record, None, delivery)
 
     async def _prepare(self, instance: Instance, journal: Journal, stack: AsyncExitStack, cloud: CloudReader) -> Prepared:
         """Collect an instance's usage and say what the guards think of it; nothing is sent. `stack` closes what was opened."""
-        identity = await self._identity(instance, cloud)
+        # A report cannot say whose it is: without an answer to that it need not be read.
+        identity = await self._identity(instance, cloud) if isinstance(instance.source, ReportSource) else None
         spool = stack.enter_context(AccountSpool(self.spool_dir))
         source = await stack.enter_async_context(self.adapters.source(instance, journal))
         collected = await source.collect(spool)
         journal.collected(collected)
         journal.update(phase="checking")
         check_usage(collected.counts)
+        if identity is None:
+            identity = self._stated(instance, collected.export) if collected.export else await self._identity(instance, cloud)
         document = stack.enter_context(self._document(identity, collected, spool))
-        journal.update(phase="comparing", content_hash=document.content_hash, changes=self._changes(instance.name, spool))
-        status = await cloud.sync_status()
+        changes = self._changes(instance.name, spool) if collected.counts.counted else None
+        journal.update(phase="comparing", content_hash=document.content_hash, changes=changes)
+        status = await read_status(self, cloud)
         journal.update(notices=journal.run.notices + notices(collected.counts, collected.newest_activity))
         tripped = self._tripped(instance, identity, collected, status)
-        return Prepared(identity, spool, document, status, tripped)
+        return Prepared(identity, spool, document, status, tripped, collected.export)
+
+    async def _prepare_kept(
+        self, instance: Instance, journal: Journal, stack: AsyncExitStack, cloud: CloudReader, held: Run | None
+    ) -> Prepared | None:
+        """Take the export of an approved run instead of collecting anew, if it is still whole and whose it is has not changed."""
+        if held is None or self._approval_of(held) is None or (export := kept(self.spool_dir, held)) is None:
+            return None
+        identity = self._stated(instance, export)
+        collected_at = held.collected_at or held.started_at
+        collected = Collected(
+            collected_at=collected_at, version=export.version, http_only=False, counts=held.counts, notices=held.notices, export=export
+        )
+        journal.collected(collected)
+        spool = stack.enter_context(AccountSpool(self.spool_dir))
+        document = stack.enter_context(self._document(identity, collected, spool))
+        journal.update(content_hash=document.content_hash, changes=held.changes)
+        status = await read_status(self, cloud)
+        on_identity = self._tripped_by_identity(instance, identity, status, stated=True)
+        tripped = (*(one for one in held.tripped if one.code not in ON_IDENTITY), *on_identity)
+        return Prepared(identity, spool, document, status, tripped, export)
 
     def _changes(self, name: str, spool: AccountSpool) -> Changes | None:
         before = self.known.confirmed_digests(name)
@@ -214,19 +282,33 @@ class Runner:
         return compare(unpack(before), (digest_of(account, self.digest_key) for account in spool.everyone()))
 
     def _tripped(self, instance: Instance, identity: Identity, collected: Collected, status: SyncStatus) -> tuple[Tripped, ...]:
-        confirmed = self.known.last_run(instance.name, confirmed=True)
-        remembered = self.known.instance(instance.name)
-        before = Before(
-            sent=confirmed.counts.sent if confirmed is not None else None, identity=remembered.identity if remembered is not None else None
+        before = self.known.last_run(instance.name, good=True, counted=True)
+        counts, export = collected.counts, collected.export
+        if export is not None and export.is_empty:
+            counts = replace(counts, sent=0, counted=True)
+        on_usage = guard_usage(
+            counts,
+            before.counts.sent if before is not None else None,
+            instance.guards,
+            newest_activity=collected.newest_activity,
+            now=self.clock.now(),
         )
+        return on_usage + self._tripped_by_identity(instance, identity, status, stated=export is not None)
+
+    def _tripped_by_identity(self, instance: Instance, identity: Identity, status: SyncStatus, *, stated: bool) -> tuple[Tripped, ...]:
+        """Compare who an instance is with who it was. `stated`: the export says it, so that the configuration can be wrong as well."""
+        remembered = self.known.instance(instance.name)
+        before = remembered.identity if remembered is not None else None
+        if stated:
+            server_id = instance.server_id or _server_id(remembered)
+            before = Identity(hostname=instance.hostname, server_id=server_id)
         neighbors = [
             Neighbor(name=other.name, identity=Identity(hostname=other.hostname, server_id=other.server_id or _server_id(known)))
             for other in self.fleet
             if other.name != instance.name
             for known in (self.known.instance(other.name),)
         ]
-        on_usage = guard_usage(collected.counts, before, instance.guards, newest_activity=collected.newest_activity, now=self.clock.now())
-        return on_usage + guard_identity(identity, before.identity, neighbors, status)
+        return guard_identity(identity, before, neighbors, status)
 
     def _may_pass(self, prepared: Prepared, held: Run | None) -> bool:
         """Answer whether nothing tripped, or a person approved exactly this usage or nothing beyond the figures that were approved."""
@@ -243,11 +325,31 @@ class Runner:
     async def _identity(self, instance: Instance, cloud: CloudReader) -> Identity:
         """Answer who the instance is towards the cloud; ask the cloud only where the configuration does not say its server id."""
         identity = Identity(hostname=instance.hostname, server_id=instance.server_id)
-        if identity.server_id is None:
-            identity = replace(identity, server_id=server_id_of(identity, await cloud.sync_status()))
+        if identity.server_id is None and isinstance(instance.delivery, HttpDelivery):
+            status = await read_status(self, cloud)
+            try:
+                return replace(identity, server_id=server_id_of(identity, status))
+            except RunError as error:
+                remembered = _server_id(self.known.instance(instance.name))
+                if remembered is None or error.code is not Code.SERVER_ID_UNKNOWN:
+                    raise
+                return replace(identity, server_id=remembered)
         return identity
 
+    def _stated(self, instance: Instance, export: Export) -> Identity:
+        """Answer who an export says it is of; what it does not say is what was configured or known before."""
+        known = instance.server_id or _server_id(self.known.instance(instance.name))
+        return Identity(hostname=export.hostname or instance.hostname, server_id=export.server_id or known)
+
     def _document(self, identity: Identity, collected: Collected, spool: AccountSpool) -> UsageDocument:
+        if collected.export is not None:
+            return wrap_export(
+                collected.export.content,
+                directory=self.spool_dir,
+                identity=identity,
+                collected_at=collected.collected_at,
+                counts=collected.counts,
+            )
         return write_document(
             spool,
             directory=self.spool_dir,
@@ -272,13 +374,16 @@ class Runner:
         elif record.upload_id is None:
             outcome = None
         else:
-            status = await cloud.sync_status()
+            status = await read_status(self, cloud)
             verdict = judge(record, await delivery.ask(record.upload_id), status)
-            if isinstance(verdict, Confirmed):
+            if isinstance(verdict, Confirmed | Accepted):
                 sender = self.store.run(record.run_id)
                 if sender is not None:  # what is confirmed now is what that run collected
                     journal.update(collected_at=sender.collected_at, counts=sender.counts, notices=sender.notices)
-                journal.confirmed(record, verdict.last_sync, instance_record(instance, record.identity, status, now))
+                if isinstance(verdict, Confirmed):
+                    journal.confirmed(record, verdict.last_sync, instance_record(instance, record.identity, status, now))
+                else:
+                    journal.accepted(record)
                 return None
             outcome = verdict.outcome if isinstance(verdict, Refuted) else None
             if outcome is None and is_overdue(record, instance, now):
@@ -310,28 +415,41 @@ class Runner:
             await self.clock.sleep(pause)
             journal.resumed()
         now = self.clock.now()
-        record = DeliveryRecord(
+        record = self._new_record(instance, journal, identity, baseline, content_hash=document.content_hash, sent=document.sent)
+        if document.sent is not None:
+            digests = (digest_of(account, self.digest_key) for account in prepared.spool.everyone())
+            self.store.stage_digests(instance.name, record.key, pack(digests))
+        known = instance_record(instance, identity, prepared.status, now, self.store.instance(instance.name))
+        journal.update(delivery=record, identity=known, instead_of=held)
+        return record
+
+    def _new_record(
+        self, instance: Instance, journal: Journal, identity: Identity, baseline: Baseline, *, content_hash: str, sent: int | None
+    ) -> DeliveryRecord:
+        return DeliveryRecord(
             key=secrets.token_hex(16),
             instance=instance.name,
             run_id=journal.run.run_id,
             slot=journal.run.slot,
-            content_hash=document.content_hash,
+            content_hash=content_hash,
             identity=identity,
-            sent=document.sent,
+            sent=sent,
             baseline=baseline,
-            opened_at=now,
+            opened_at=self.clock.now(),
         )
-        digests = (digest_of(account, self.digest_key) for account in prepared.spool.everyone())
-        self.store.stage_digests(instance.name, record.key, pack(digests))
-        known = instance_record(instance, identity, prepared.status, now, self.store.instance(instance.name))
-        journal.update(delivery=record, identity=known, instead_of=held)
-        return record
 
     async def look(self, instances: Iterable[Instance]) -> list[Run]:
         """Ask the cloud once and settle every delivered run among `instances`, whose locks the caller holds. Answers those runs."""
         return await look(self, instances)
 
-    async def _send(self, journal: Journal, record: DeliveryRecord, document: UsageDocument, delivery: Delivery) -> None:
+    async def watch(self, instances: Sequence[Instance], *, trigger: Trigger, reason: str) -> list[Run]:
+        """Ask the cloud once how GitHub Connect is doing for `instances`, whose locks the caller holds. Answers their runs, in order."""
+        begun = [(instance, self.new_run(instance, trigger, reason, None)) for instance in instances]
+        return await watch(self, begun) if begun else []
+
+    async def _send(
+        self, instance: Instance, journal: Journal, record: DeliveryRecord, document: UsageDocument | None, delivery: Delivery
+    ) -> None:
         try:
             upload_id = await delivery.send(document, record.key)
         except RemoteError as error:
@@ -339,7 +457,11 @@ class Runner:
                 closed = replace(record, closed_at=self.clock.now(), outcome=DeliveryOutcome.REFUSED)
                 self.store.save_delivery(closed)
             raise
-        journal.delivered(record, upload_id)
+        if isinstance(instance.delivery, ManualDelivery):
+            state = RunState.AWAITING_EXPORT if document is None else RunState.AWAITING_UPLOAD
+            journal.delivered(record, upload_id, state=state, instead_of=self.store.awaiting_run(instance.name))
+        else:
+            journal.delivered(record, upload_id)
 
 
 def _unwritable(cause: str) -> RunError:

@@ -14,15 +14,16 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 
-from licsync_daemon.configured import Instance, Schedule
+from licsync_daemon.configured import ConnectDelivery, Instance, Schedule
 from licsync_daemon.errors import Code
-from licsync_daemon.model import CLOCK_SLACK, Decided, Decision, Run, RunState
-from licsync_daemon.readback import next_look
+from licsync_daemon.model import AWAITING, CLOCK_SLACK, Decided, Decision, Run, RunState
+from licsync_daemon.readback import next_look, next_watch
 from licsync_daemon.windows import next_free
 
 FIRST_RETRY = timedelta(minutes=15)
 RETRY_GROWTH = 1.35  # with the two beside it: 12 attempts within 21 hours, then two a day
 RETRY_CAP = timedelta(hours=12)
+WEEK = timedelta(days=7)
 PROBE = timedelta(days=1)  # of what fails for good until somebody changes something
 HONORED = timedelta(days=1)  # of what the far side asks for; counted from the failure, so that it passes
 SETTLE = timedelta(seconds=60)  # after a start, before what was missed is caught up: networks and clocks come up late
@@ -36,18 +37,26 @@ FIRST = "first sync"
 CONFIRM = "next look for confirmation"
 INTERRUPTED = "carried on after an interruption"
 CHANGED = "tried again after a restart or reload"
+FIRST_WATCH = "first look at GitHub Connect's syncs"
+WATCH = "look at GitHub Connect's syncs"
+#: What a watch found out, rather than why it could not.
+SEEN = frozenset({Code.NEVER_SYNCED, Code.LATE, Code.NOT_CONNECTED, Code.SYNC_FAILED, Code.BAD_RESPONSE})
 UNDECIDED = "end of the time to approve the held run"
 STOPPED = frozenset({RunState.HELD, RunState.REJECTED, RunState.EXPIRED})
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """The next thing to happen for an instance. `slot` is the one a run then satisfies; None for a look."""
+    """The next thing to happen for an instance. `slot` is the one a run then satisfies; None for a look.
+
+    A look settles what was delivered or handed over; a watch sees how GitHub Connect is doing.
+    """
 
     at: datetime
     reason: str
     slot: datetime | None
     is_look: bool = False
+    is_watch: bool = False
 
 
 def slot_at(schedule: Schedule, now: datetime) -> datetime:
@@ -57,17 +66,24 @@ def slot_at(schedule: Schedule, now: datetime) -> datetime:
     zone = ZoneInfo(schedule.timezone)
     backward = CronSim(schedule.cron, now.astimezone(zone), reverse=True)
     start = next(backward)
-    start = next(backward, start) - timedelta(hours=3)
+    start = next(backward, start) - timedelta(hours=3) - (schedule.every_weeks - 1) * WEEK
     forward = CronSim(schedule.cron, start.astimezone(zone))
     newest = next(forward).astimezone(UTC)
     while (candidate := next(forward).astimezone(UTC)) <= now:
-        newest = candidate
+        newest = candidate if _is_kept(schedule, candidate) or not _is_kept(schedule, newest) else newest
     return newest
 
 
 def slot_after(schedule: Schedule, now: datetime) -> datetime:
     """Answer the first planned instant after `now`, in UTC."""
-    return next(CronSim(schedule.cron, now.astimezone(ZoneInfo(schedule.timezone)))).astimezone(UTC)
+    planned = CronSim(schedule.cron, now.astimezone(ZoneInfo(schedule.timezone)))
+    return next(at for at in (one.astimezone(UTC) for one in planned) if _is_kept(schedule, at))
+
+
+def _is_kept(schedule: Schedule, planned: datetime) -> bool:
+    """Answer whether a planned instant falls into one of the weeks that count; weeks begin on Monday, and are counted from the year 1."""
+    week = (planned.astimezone(ZoneInfo(schedule.timezone)).toordinal() - 1) // 7
+    return week % schedule.every_weeks == 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +102,13 @@ class Recorded:
 
 
 def satisfies(run: Run, slot: datetime, now: datetime) -> bool:
-    """Answer whether a run did what `slot` asked for: it was confirmed, and recorded this slot or started between it and now."""
-    return run.state is RunState.CONFIRMED and (run.slot == slot or slot <= run.started_at <= now)
+    """Answer whether a run did what `slot` asked for: it ended well, and recorded this slot or started between it and now.
+
+    What was only watched (`current` without a slot) did nothing that a slot asks for.
+    """
+    if not run.state.is_good or (run.state is RunState.CURRENT and run.slot is None):
+        return False
+    return run.slot == slot or slot <= run.started_at <= now
 
 
 def next_run(instance: Instance, recorded: Recorded, now: datetime, *, up_since: datetime, changed_at: datetime) -> Planned | None:
@@ -101,9 +122,9 @@ def next_run(instance: Instance, recorded: Recorded, now: datetime, *, up_since:
         changed_at: When the configuration was read; what failed for good before is tried again after that.
 
     Returns:
-        None for a disabled instance, and while a run is in progress.
+        None for an instance that is disabled or not synced, and while a run is in progress.
     """
-    if not instance.enabled:
+    if not instance.is_active:
         return None
     up_since, changed_at = min(up_since, now), min(changed_at, now)  # a clock that was ahead at the start must not delay until then
     newest = next((run for run in recorded.runs if run.state not in {RunState.SUPERSEDED, RunState.SKIPPED}), None)
@@ -111,8 +132,33 @@ def next_run(instance: Instance, recorded: Recorded, now: datetime, *, up_since:
         return None
     if newest is not None and newest.state is RunState.DELIVERED:
         return Planned(next_look(newest.delivered_at or newest.started_at, now), CONFIRM, None, is_look=True)
-    planned = _due(instance, recorded, newest, now, up_since=up_since, changed_at=changed_at)
-    return _allowed(planned, instance, recorded.pause, now)
+    every: list[Planned] = []
+    if isinstance(instance.delivery, ConnectDelivery):
+        watched = _watch(instance, recorded.runs, now, up_since=up_since)
+        every.append(_after_pause(watched, recorded.pause, now))
+    if instance.has_slots:
+        awaiting = next((run for run in recorded.runs if run.state in AWAITING), None)
+        approved = recorded.approval is not None and recorded.approval.in_force(now)
+        if awaiting is not None:
+            at = next_watch(awaiting.delivered_at or awaiting.started_at, now, instance.watch_every)
+            every.append(Planned(at, CONFIRM, None, is_look=True))
+        if awaiting is None or approved or awaiting.slot != slot_at(instance.schedule, now):
+            planned = _due(instance, recorded, newest, now, up_since=up_since, changed_at=changed_at)
+            every.append(_allowed(planned, instance, recorded.pause, now))
+    return min(every, key=lambda one: one.at)
+
+
+def _watch(instance: Instance, runs: Sequence[Run], now: datetime, *, up_since: datetime) -> Planned:
+    """Answer when the cloud is asked again how GitHub Connect is doing for an instance."""
+    newest = next((run for run in runs if run.state is not RunState.SKIPPED and run.started_at <= now + CLOCK_SLACK), None)
+    settled = up_since + SETTLE
+    if newest is None:
+        return Planned(settled, FIRST_WATCH, None, is_watch=True)
+    at, reason = newest.started_at + instance.watch_every, WATCH
+    if newest.state is RunState.FAILED and newest.code not in SEEN and not newest.permanent:  # the cloud could not be read
+        again = _ended(newest, now) + retry_wait(max(1, newest.failures), newest.run_id)
+        at, reason = min((at, reason), (again, f"retry {max(1, newest.failures)} after {words(newest.code)}"))
+    return Planned(max(at, settled) if at < up_since else at, reason, None, is_watch=True)
 
 
 def _due(instance: Instance, recorded: Recorded, newest: Run | None, now: datetime, *, up_since: datetime, changed_at: datetime) -> Planned:
@@ -200,12 +246,18 @@ def retry_wait(number: int, key: str) -> timedelta:
 def _allowed(planned: Planned, instance: Instance, pause: Decision | None, now: datetime) -> Planned:
     """Move what is planned out of pauses and blackout windows, and say so."""
     at, reason = max(planned.at, now) if planned.at < now else planned.at, planned.reason
-    if pause is not None and pause.what is Decided.PAUSED and pause.in_force(now) and pause.until is not None and pause.until > at:
-        at, reason = pause.until, f"{reason}, paused until then: {pause.reason}"
+    paused = _after_pause(replace(planned, at=at), pause, now)
+    at, reason = paused.at, paused.reason
     free = next_free(at, instance.schedule.avoid, instance.schedule.timezone)
     if free != at:
         at, reason = free, f"{reason}, after a blackout window"
     return replace(planned, at=at, reason=reason) if (at, reason) != (planned.at, planned.reason) else planned
+
+
+def _after_pause(planned: Planned, pause: Decision | None, now: datetime) -> Planned:
+    if pause is not None and pause.what is Decided.PAUSED and pause.in_force(now) and pause.until is not None and pause.until > planned.at:
+        return replace(planned, at=pause.until, reason=f"{planned.reason}, paused until then: {pause.reason}")
+    return planned
 
 
 def _slot_words(schedule: Schedule) -> str:

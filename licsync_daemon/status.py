@@ -84,7 +84,7 @@ def _instance_view(
         instance=instance,
         run=newest,
         state=state,
-        confirmed=store.last_run(instance.name, confirmed=True) if store else None,
+        confirmed=store.last_run(instance.name, good=True) if store else None,
         held=store.held_run(instance.name) if store else None,
         approval=_in_force(known_runs.approval, now),
         pause=_in_force(known_runs.pause, now) if known_runs.pause and known_runs.pause.what is Decided.PAUSED else None,

@@ -5,7 +5,7 @@ GitHub publishes no such endpoint; it is a relay of the operator's own, the bund
 
 from urllib.parse import quote
 
-from licsync_daemon.document import CONTENT_TYPE, UsageDocument
+from licsync_daemon.document import UsageDocument
 from licsync_daemon.errors import Code, RemoteError
 from licsync_daemon.model import Upload, UploadState
 from licsync_daemon.redaction import clean
@@ -22,10 +22,11 @@ class HttpUpload:
         self._http = http
         self._retry = retry
 
-    async def send(self, document: UsageDocument, key: str) -> str:
+    async def send(self, document: UsageDocument | None, key: str) -> str:
+        assert document is not None, "a person exports only with the delivery `manual`"
         operation = f"the upload to {self._http.to.url}"
         headers = {
-            "Content-Type": CONTENT_TYPE,
+            "Content-Type": document.content_type,
             "Content-Encoding": "gzip",
             "Content-Length": str(document.size_bytes),
             "Idempotency-Key": key,
@@ -64,3 +65,6 @@ class HttpUpload:
             if error.status == 404:  # an endpoint that keeps no states: the read-back alone decides
                 return Upload(state=None)
             raise
+
+    async def forget(self, upload_id: str) -> None:
+        pass

@@ -104,9 +104,10 @@ class MemoryStore:
         newest_first = reversed(self._runs.values())
         return tuple(run for run in newest_first if instance is None or run.instance == instance)[:limit]
 
-    def last_run(self, instance: str, *, confirmed: bool = False) -> Run | None:
+    def last_run(self, instance: str, *, good: bool = False, counted: bool = False) -> Run | None:
         runs = self.runs(instance, limit=len(self._runs))
-        return next((run for run in runs if not confirmed or run.state is RunState.CONFIRMED), None)
+        fits = (run for run in runs if not good or run.state.is_good)
+        return next((run for run in fits if not counted or (run.counts.counted and run.collected_at is not None)), None)
 
     def transitions(self, run_id: str) -> tuple[Transition, ...]:
         return tuple(one for one in self._transitions if one.run_id == run_id)

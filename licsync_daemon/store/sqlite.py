@@ -123,9 +123,12 @@ class SqliteStore:
         sql = "SELECT * FROM run WHERE ?1 IS NULL OR instance = ?1 ORDER BY seq DESC LIMIT ?2"
         return self._all(rows.read_run, sql, instance, limit)
 
-    def last_run(self, instance: str, *, confirmed: bool = False) -> Run | None:
-        sql = "SELECT * FROM run WHERE instance = ? AND (NOT ? OR state = 'confirmed') ORDER BY seq DESC LIMIT 1"
-        return self._one(rows.read_run, sql, instance, confirmed)
+    def last_run(self, instance: str, *, good: bool = False, counted: bool = False) -> Run | None:
+        sql = (
+            "SELECT * FROM run WHERE instance = ? AND (NOT ? OR state IN ('confirmed', 'current', 'accepted'))"
+            " AND (NOT ? OR (counted AND collected_at IS NOT NULL)) ORDER BY seq DESC LIMIT 1"
+        )
+        return self._one(rows.read_run, sql, instance, good, counted)
 
     def transitions(self, run_id: str) -> tuple[Transition, ...]:
         return self._all(rows.read_transition, "SELECT * FROM transition WHERE run_id = ? ORDER BY rowid", run_id)

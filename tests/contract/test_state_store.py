@@ -253,11 +253,11 @@ def test_the_last_run_and_the_last_confirmed_one(store: StateStore) -> None:
     store.save_run(an_ended_run("run2", started_at=T0 - DAY), T0)
     store.save_run(an_ended_run("run3", RunState.FAILED), T0)
     store.save_run(an_ended_run("other", instance="apac"), T0)
-    last, confirmed = store.last_run("emea"), store.last_run("emea", confirmed=True)
+    last, confirmed = store.last_run("emea"), store.last_run("emea", good=True)
     assert last is not None
     assert confirmed is not None
     assert (last.run_id, confirmed.run_id) == ("run3", "run2")
-    assert store.last_run("labs", confirmed=True) is None
+    assert store.last_run("labs", good=True) is None
 
 
 @pytest.mark.parametrize(("ago", "kept"), [(400 * DAY - SECOND, True), (400 * DAY, True), (400 * DAY + SECOND, False)])

@@ -124,7 +124,7 @@ class Service(RuleBasedStateMachine):
     def _nothing_suspicious_leaves_unseen(self) -> None:
         """What is so much smaller than what was confirmed before is sent only where a person's approval was used for it."""
         for name in NAMES:
-            run, record, before = self.store.open_run(name), self.store.open_delivery(name), self.store.last_run(name, confirmed=True)
+            run, record, before = self.store.open_run(name), self.store.open_delivery(name), self.store.last_run(name, good=True)
             if run is None or run.phase != "delivering" or before is None:
                 continue
             lost, guards = before.counts.sent - record.sent, self.instances[name].guards

@@ -7,7 +7,7 @@ import pytest
 
 from licsync_daemon.configured import Guards
 from licsync_daemon.errors import Code
-from licsync_daemon.guard import Before, Neighbor, beyond_approval, guard_identity, guard_usage, notices
+from licsync_daemon.guard import Neighbor, beyond_approval, guard_identity, guard_usage, notices
 from licsync_daemon.model import Identity, Tripped, UsageCounts
 from tests.fakes import T0, a_status, an_entry
 
@@ -28,7 +28,7 @@ def trip(
     """Answer the figures before and after of every guard that trips."""
     found = guard_usage(
         UsageCounts(rows=sent + suspended, sent=sent, suspended=suspended, **counts),  # type: ignore[arg-type]
-        Before(sent=before, identity=None),
+        before,
         guards or Guards(),
         newest_activity=newest_activity,
         now=T0,

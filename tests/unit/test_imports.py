@@ -32,10 +32,10 @@ HOMES = {
 LAYERS = (
     ("errors", "windows"),
     ("model", "configured", "__init__"),
-    ("redaction", "check", "readback", "schedule", "guard", "digests", "spool", "document", "clock", "lock", "systemd", "process", "log"),
+    ("redaction", "check", "readback", "watch", "schedule", "guard", "digests", "spool", "document", "clock", "lock", "systemd", "process", "log"),
     ("ports",),
-    ("retry", "journal", "recorded"),
-    ("confirm", "status", "decisions"),
+    ("retry", "journal", "recorded", "kept"),
+    ("confirm", "supervise", "status", "decisions"),
     ("transport.*",),
     ("sources.*", "deliveries.*", "cloud.*", "store.*", "settings.*", "settings", "credentials"),
     ("adapters",),

@@ -1,0 +1,187 @@
+"""The delivery `manual`: lay the export ready for a person who uploads it in the browser, with a note of what to do.
+
+GitHub documents two ways for usage into a cloud account: GitHub Connect, and a person who presses *Add server usage*. This is the second.
+Source: docs.github.com, "Syncing license usage", "Manually uploading license usage" (checked 2026-11-24).
+"""
+
+import json
+import os
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any, Protocol
+from urllib.parse import urlsplit
+
+import structlog
+
+from licsync_daemon.configured import Instance, ManualDelivery
+from licsync_daemon.document import UsageDocument
+from licsync_daemon.errors import Code, RunError
+from licsync_daemon.model import Upload
+
+log = structlog.get_logger()
+
+README, MANIFEST = "README.txt", "manifest.json"
+FILE_MODE, FOLDER_MODE = 0o640, 0o750
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What lies in the outbox for one instance. `file` is None where the person has to export it."""
+
+    instance: str
+    folder: Path
+    file: str | None
+    since: datetime
+    expires: datetime
+
+
+class Outbox:
+    """One instance's folder (the `Delivery` port). Without an outbox there is none: `status` and the notifiers tell the steps."""
+
+    def __init__(self, instance: Instance, to: ManualDelivery, *, upload_page: str, now: datetime) -> None:
+        self._instance = instance
+        self._to = to
+        self._upload_page = upload_page
+        self._now = now
+
+    @property
+    def _folder(self) -> Path | None:
+        return self._to.outbox / self._instance.name if self._to.outbox is not None else None
+
+    async def send(self, document: UsageDocument | None, key: str) -> str:
+        """Lay everything ready; what an earlier hand-over left there is taken away.
+
+        Raises:
+            RunError: `OUTBOX_UNWRITABLE`.
+        """
+        folder = self._folder
+        name = f"usage-{self._instance.name}-{document.collected_at:%Y%m%dT%H%M%SZ}.json" if document is not None else None
+        if folder is None:
+            return key
+        manifest = self._manifest(document, key, name)
+        try:
+            self._make(folder)
+            if document is not None and name is not None:
+                self._write(folder / name, lambda file: file.writelines(document.plain()))
+            text = steps(self._instance, name, upload_page=self._upload_page)
+            self._write(folder / README, lambda file: file.write(f"{text}\n".encode()))
+            self._write(folder / MANIFEST, lambda file: file.write(json.dumps(manifest, indent=2).encode() + b"\n"))
+            for old in folder.glob("usage-*.json"):
+                if old.name != name:
+                    old.unlink()
+        except (OSError, LookupError) as error:
+            cause = f"{folder} cannot be written: {getattr(error, 'strerror', None) or error}"
+            raise RunError(Code.OUTBOX_UNWRITABLE, cause, self._next_step(folder)) from error
+        return key
+
+    async def ask(self, upload_id: str) -> Upload:  # noqa: ARG002 - the port's signature
+        """Nobody keeps the state of a person's upload: the read-back alone decides."""
+        return Upload(state=None)
+
+    async def forget(self, upload_id: str) -> None:
+        """Take away what was laid ready under this key, unless something newer lies there."""
+        folder = self._folder
+        if folder is None:
+            return
+        try:
+            found = json.loads((folder / MANIFEST).read_bytes())
+            if found.get("key") != upload_id:
+                return
+            for path in (*folder.glob("usage-*.json"), folder / README, folder / MANIFEST):
+                path.unlink(missing_ok=True)
+            folder.rmdir()
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError, AttributeError) as error:
+            log.warning("outbox.not_cleaned", instance=self._instance.name, folder=str(folder), cause=str(error))
+
+    def _manifest(self, document: UsageDocument | None, key: str, name: str | None) -> dict[str, Any]:
+        since = self._now if document is None else document.collected_at
+        return {
+            "format": "licsync-outbox/1",
+            "instance": self._instance.name,
+            "key": key,
+            "file": name,
+            "host_name": self._instance.hostname,
+            "server_id": document.identity.server_id if document is not None else self._instance.server_id,
+            "content_hash": document.content_hash if document is not None else None,
+            "accounts": document.sent if document is not None else None,
+            "since": _iso(since),
+            "expires": _iso(since + self._instance.max_age),
+        }
+
+    def _make(self, folder: Path) -> None:
+        folder.mkdir(mode=FOLDER_MODE, parents=False, exist_ok=True)
+        folder.chmod(FOLDER_MODE)
+        self._give(folder)
+
+    def _write(self, path: Path, write: "Writer") -> None:
+        """Let a file appear whole or not at all, with its mode and group from the start."""
+        temporary = path.with_name(f".{path.name}.part")
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            self._give(temporary)
+            os.fchmod(file.fileno(), FILE_MODE)
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+
+    def _give(self, path: Path) -> None:
+        if self._to.group is not None:
+            shutil.chown(path, group=self._to.group)
+
+    def _next_step(self, folder: Path) -> str:
+        group = f" -g {self._to.group}" if self._to.group is not None else ""
+        return f"as root: install -d -m 2770 -o licsync{group} {folder.parent}; and let the user licsync be a member of the group"
+
+
+class Writer(Protocol):
+    """What writes one file's content."""
+
+    def __call__(self, file: IO[bytes]) -> object: ...
+
+
+def steps(instance: Instance, name: str | None, *, upload_page: str) -> str:
+    """Say what a person has to do, in GitHub's own labels."""
+    export = (
+        f"1. Take the file {name} from this folder. Do not open or change it: it is GitHub's own export, and its users are encrypted."
+        if name is not None
+        else f"1. On https://{instance.hostname}/ click your picture, then Enterprise settings > Settings > License, and press\n"
+        "   *Export license usage*. Keep the JSON file that is downloaded; do not open or change it."
+    )
+    return f"""\
+License usage of {instance.hostname} ({instance.name}): to be uploaded by an owner of the enterprise
+
+{export}
+2. Open {upload_page} , go to Licensing (in older layouts: Settings > Enterprise licensing), and find
+   "Enterprise Server Instances".
+3. Press *Add server usage*, and choose the file.
+
+licsync-daemon sees by itself that the upload has arrived; look with: licsync-daemon status"""
+
+
+def upload_page(api_url: str, enterprise: str) -> str:
+    """Answer the address of the enterprise in the browser: on github.com, or on the host that belongs to `api_url`."""
+    host = urlsplit(api_url).hostname or ""
+    return f"https://{'github.com' if host == 'api.github.com' else host.removeprefix('api.')}/enterprises/{enterprise}"
+
+
+def waiting_in(outbox: Path) -> tuple[Waiting, ...]:
+    """Answer what lies in an outbox, the oldest first; a folder that cannot be read as ours is left out."""
+    found = []
+    for path in sorted(outbox.glob(f"*/{MANIFEST}")):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            manifest = json.loads(path.read_bytes())
+            since, expires = (datetime.fromisoformat(manifest[key]) for key in ("since", "expires"))
+            found.append(Waiting(str(manifest["instance"]), path.parent, manifest["file"], since, expires))
+    return tuple(sorted(found, key=lambda one: one.since))
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

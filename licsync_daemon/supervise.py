@@ -1,0 +1,81 @@
+"""Watch what GitHub Connect carries: one question to the cloud for the whole fleet, a verdict for each instance. Nothing is ever sent.
+
+Talks to ports only. The caller holds the locks of the instances.
+"""
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+import structlog
+
+from licsync_daemon.configured import Instance
+from licsync_daemon.confirm import instance_record, read_seats, read_status
+from licsync_daemon.errors import RunError
+from licsync_daemon.journal import Far, Journal
+from licsync_daemon.model import Identity, Installation, Run, SyncStatus
+from licsync_daemon.ports import CloudReader
+from licsync_daemon.readback import bare_host, drift
+from licsync_daemon.watch import sighting
+
+log = structlog.get_logger()
+
+DATES_READ = 300  # runs of an instance from which its weekly instant is learned: ten weeks of looks
+
+
+async def watch(far: Far, begun: Sequence[tuple[Instance, Run]]) -> list[Run]:
+    """Ask the cloud once how the instances' syncs are, and end the runs that were begun for that. Answers them in the same order."""
+    journals = [Journal(far.store, far.clock, run, far.observe) for _, run in begun]
+    for journal in journals:
+        journal.update(phase="looking at GitHub Connect's syncs")
+    async with AsyncExitStack() as stack:
+        try:
+            cloud = await stack.enter_async_context(far.adapters.cloud(journals[0]))
+            status = await read_status(far, cloud)
+        except RunError as error:
+            return [journal.failed(error) for journal in journals]
+        installations = await installations_of(cloud)
+        for journal, (instance, _) in zip(journals, begun, strict=True):
+            with structlog.contextvars.bound_contextvars(run_id=journal.run.run_id, instance=instance.name):
+                conclude(far, instance, journal, status, installations)
+        await read_seats(far, cloud)
+    return [journal.run for journal in journals]
+
+
+async def installations_of(cloud: CloudReader) -> tuple[Installation, ...] | None:
+    """Ask what only GraphQL shows; without it the dates alone decide."""
+    try:
+        return await cloud.installations()
+    except RunError as error:
+        log.warning("installations.not_read", code=error.code, cause=error.cause)
+        return None
+
+
+def conclude(far: Far, instance: Instance, journal: Journal, status: SyncStatus, installations: Sequence[Installation] | None) -> None:
+    """End a run with what was seen of its instance."""
+    known, now = far.store.instance(instance.name), far.clock.now()
+    server_id = instance.server_id or (known.identity.server_id if known is not None else None)
+    identity = Identity(hostname=instance.hostname, server_id=server_id)
+    before = known.last_sync if known is not None else None
+    earlier = far.store.runs(instance.name, limit=DATES_READ)
+    seen = sighting(
+        instance,
+        identity,
+        status,
+        installations=installations,
+        dates=sorted({run.last_sync for run in earlier if run.last_sync is not None}),
+        before=before,
+        now=now,
+    )
+    there = next((one for one in installations or () if bare_host(one.hostname) == bare_host(instance.hostname)), None)
+    notices = list(seen.notices)
+    if there is not None and there.accounts is not None:
+        journal.update(accounts_in_cloud=there.accounts)
+        counts = journal.run.counts
+        drifted = drift(counts.sent, there.accounts) if journal.run.collected_at is not None and counts.counted else None
+        notices += [drifted] if drifted is not None else []
+    record = instance_record(instance, identity, status, now, known)
+    if seen.code is None:
+        journal.current(seen.last_sync, notices, record)
+        return
+    journal.update(identity=record, last_sync=seen.last_sync, notices=(*journal.run.notices, *notices))
+    journal.failed(RunError(seen.code, seen.cause, seen.next_step))
