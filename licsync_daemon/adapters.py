@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from licsync_daemon.cloud.github import GithubCloud
-from licsync_daemon.configured import CloudAccount, Destination, HttpDelivery, Instance, ReportSource
+from licsync_daemon.configured import CloudAccount, ConnectDelivery, Destination, HttpDelivery, Instance, ManualDelivery, ReportSource
 from licsync_daemon.credentials import Credentials
 from licsync_daemon.deliveries.http import HttpUpload
+from licsync_daemon.deliveries.outbox import Outbox, upload_page
 from licsync_daemon.ports import Clock, CloudReader, Delivery, UsageSource, WaitReporter
 from licsync_daemon.retry import Gate, Retrier
 from licsync_daemon.sources.report import ReportUsageSource
@@ -56,8 +57,11 @@ class NetworkAdapters:
             case HttpDelivery():
                 async with self._http_upload(instance.delivery.at, waits) as upload:
                     yield upload
-            case delivery:
-                raise NotImplementedError(delivery.kind)
+            case ManualDelivery():
+                page = upload_page(self.account.at.url, self.account.enterprise or "")
+                yield Outbox(instance, instance.delivery, upload_page=page, now=self.clock.now())
+            case ConnectDelivery():
+                raise AssertionError("GitHub Connect carries the usage of this instance; nothing is ever sent for it")
 
     @asynccontextmanager
     async def _http_upload(self, at: Destination, waits: WaitReporter) -> AsyncIterator[Delivery]:

@@ -14,11 +14,11 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
 
-from licsync_daemon.configured import Config, Instance
+from licsync_daemon.configured import Config, ConnectDelivery, Instance
 from licsync_daemon.errors import StateUnwritableError
 from licsync_daemon.fleet import InstanceLocks
 from licsync_daemon.lock import FileLock
-from licsync_daemon.model import RunState, Trigger
+from licsync_daemon.model import Decided, RunState, Trigger
 from licsync_daemon.ports import Clock, StateStore
 from licsync_daemon.recorded import recorded
 from licsync_daemon.run import Runner
@@ -46,6 +46,7 @@ class Daemon:
         self._up_since = self._changed_at = clock.now()
         self._offset_s = self._clock_offset_s()
         self._limit = asyncio.Semaphore(config.max_concurrent_runs)
+        self._watching = asyncio.Lock()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._scheduler = AsyncIOScheduler(timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1})
 
@@ -130,7 +131,7 @@ class Daemon:
 
     def _plan(self, instance: Instance, *, not_before: datetime | None = None) -> None:
         """Set the instance's alarm to its next planned instant. Without one (disabled, or running elsewhere) the heartbeat asks again."""
-        if not instance.enabled:
+        if not instance.is_active:
             self._silence(instance.name)
             return
         now = self._clock.now()
@@ -175,10 +176,11 @@ class Daemon:
                     planned = self._planned(instance)  # the alarm may be old: the state says what is due
                     if planned is None or (planned.at > self._clock.now() + SOONEST and not planned.is_look):
                         return
-                    if not planned.is_look:  # of a look only the next moment is planned; this alarm was for the one before it
+                    if not (planned.is_look or planned.is_watch):
                         not_before = await self._run(instance, planned)
                         return
-            looked = await self._look()
+            # Of a look only the next moment is planned; this alarm was for the one before it.
+            looked = await self._watch(instance) if planned.is_watch else await self._look()
         except (StateUnwritableError, OSError) as error:
             not_before = self._clock.now() + timedelta(seconds=HEARTBEAT_S)
             log.error("daemon.state_unusable", cause=str(error))  # noqa: TRY400 - the cause is a sentence
@@ -200,10 +202,25 @@ class Daemon:
 
     async def _look(self) -> list[Instance]:
         """One question to the cloud settles every delivered instance that nobody else is at."""
-        idle = [one for one in self._config.instances if one.enabled and (one.name not in self._tasks or self._is_mine(one))]
+        idle = [one for one in self._config.instances if one.is_active and (one.name not in self._tasks or self._is_mine(one))]
         with self._locks.those_free(idle) as free:
             await self._runner.look(free)
         return free
+
+    async def _watch(self, instance: Instance) -> list[Instance]:
+        """One question to the cloud tells how GitHub Connect is doing for every instance that nobody is at; `instance` is due."""
+        async with self._watching:  # the alarms of a fleet ring together: the first answers for all
+            planned = self._planned(instance)
+            if planned is None or not planned.is_watch or planned.at > self._clock.now() + SOONEST:
+                return []
+            watched = [one for one in self._config.instances if isinstance(one.delivery, ConnectDelivery) and one.is_active]
+            with self._locks.those_free([one for one in watched if not self._is_paused(one)]) as free:
+                await self._runner.watch(free, trigger=Trigger.SCHEDULE, reason=planned.reason)
+            return free
+
+    def _is_paused(self, instance: Instance) -> bool:
+        pause = recorded(self._runner.store, instance.name).pause
+        return pause is not None and pause.what is Decided.PAUSED and pause.in_force(self._clock.now())
 
     def _is_mine(self, instance: Instance) -> bool:
         return self._tasks.get(instance.name) is asyncio.current_task()

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
@@ -13,8 +13,8 @@ import structlog
 from licsync_daemon.configured import Instance
 from licsync_daemon.errors import StateUnwritableError
 from licsync_daemon.lock import FileLock, in_words, read_holder, this_process
-from licsync_daemon.model import Run, RunState, Trigger
-from licsync_daemon.ports import Clock
+from licsync_daemon.model import AWAITING, WATCHED, Run, RunState, Trigger
+from licsync_daemon.ports import Clock, StateStore
 from licsync_daemon.readback import next_look
 from licsync_daemon.run import Runner
 from licsync_daemon.schedule import slot_at
@@ -22,6 +22,7 @@ from licsync_daemon.schedule import slot_at
 log = structlog.get_logger()
 
 LOCK_POLL_S = 0.5
+WATCH_AGAIN_S = 30.0
 LOOK_LIMIT_S = 30.0
 BRIEF_TRIES, BRIEFLY_S = 5, 0.1
 ASKED = "asked with --run-now"
@@ -74,12 +75,64 @@ async def run_now(
     max_concurrent_runs: int,
     wait: timedelta,
     wait_lock: bool = False,
+    wait_sync: timedelta = timedelta(0),
 ) -> list[Result]:
     """Run `instances` at once and wait up to `wait` for their confirmation. Answers a result for each, in the same order.
 
+    What GitHub Connect carries is looked at with one question for all, and again for up to `wait_sync` until a newer sync appears.
+
     `wait_lock` waits for an instance that another process has, instead of leaving it alone. An instance that is `delivered` already is
-    joined: nothing is sent anew.
+    joined: nothing is sent anew; so is one that waits for a person in the current slot.
     """
+    watched = [instance for instance in instances if not instance.has_slots]
+    others = [instance for instance in instances if instance.has_slots]
+    results = {result.instance.name: result for result in await _watch(watched, runner=runner, locks=locks, clock=clock, wait=wait_sync)}
+    more = await _run_all(
+        others, runner=runner, locks=locks, clock=clock, max_concurrent_runs=max_concurrent_runs, wait=wait, wait_lock=wait_lock
+    )
+    results |= {result.instance.name: result for result in more}
+    return [results[instance.name] for instance in instances]
+
+
+async def _watch(instances: Sequence[Instance], *, runner: Runner, locks: InstanceLocks, clock: Clock, wait: timedelta) -> list[Result]:
+    """Look at what GitHub Connect carries; with time to wait, until every instance has a newer sync than it had at first."""
+    end_s = clock.monotonic() + wait.total_seconds()
+    results: dict[str, Result] = {}
+    waiting = list(instances)
+    first: dict[str, datetime | None] = {}
+    while True:
+        with locks.those_free(waiting) as free:
+            for instance in free:
+                runner.close_stale(instance.name)
+            runs = await runner.watch(free, trigger=Trigger.PERSON, reason=ASKED)
+        results |= {run.instance: Result(instance, run) for instance, run in zip(free, runs, strict=True)}
+        results |= {one.name: Result(one, None, locks.holder(one.name)) for one in waiting if one.name not in results}
+        for run in runs:
+            first.setdefault(run.instance, run.last_sync)
+        waiting = [one for one, run in zip(free, runs, strict=True) if run.last_sync == first[one.name] or not run.state.is_good]
+        left = end_s - clock.monotonic()
+        if not waiting or left <= 0:
+            return list(results.values())
+        await clock.sleep(min(WATCH_AGAIN_S, left))
+
+
+def _awaited(instance: Instance, store: StateStore, slot: datetime) -> Run | None:
+    """Answer the run that waits for a person to do what this slot asks for, unless an approval says that something else is to go."""
+    awaiting, held = store.awaiting_run(instance.name), store.held_run(instance.name)
+    approved = held is not None and store.approval(held.run_id) is not None
+    return awaiting if awaiting is not None and awaiting.slot == slot and not approved else None
+
+
+async def _run_all(
+    instances: Sequence[Instance],
+    *,
+    runner: Runner,
+    locks: InstanceLocks,
+    clock: Clock,
+    max_concurrent_runs: int,
+    wait: timedelta,
+    wait_lock: bool,
+) -> list[Result]:
     limit = asyncio.Semaphore(max_concurrent_runs)
 
     async def one(instance: Instance) -> Result:
@@ -102,7 +155,7 @@ async def run_now(
                     return Result(instance, None, locks.holder(instance.name))
                 with lock:
                     runner.close_stale(instance.name)
-                    joined = runner.store.open_run(instance.name)
+                    joined = runner.store.open_run(instance.name) or _awaited(instance, runner.store, slot)
                     if joined is not None:
                         return Result(instance, joined)
                     return Result(instance, await runner.run(instance, trigger=Trigger.PERSON, reason=ASKED, slot=slot))
@@ -130,6 +183,7 @@ async def _look_meanwhile(
     wait: timedelta,
 ) -> None:
     """Look at what is delivered while others still run, and then for up to `wait`; keep `results` up to date."""
+    asked: set[str] = set()  # runs that wait for a person, who is not done within minutes: one look tells whether it has happened
     all_ended_s: float | None = None
     waiting: list[Instance] = []
     since = clock.now()
@@ -138,7 +192,10 @@ async def _look_meanwhile(
         if not running and all_ended_s is None:
             all_ended_s = clock.monotonic()
         left = wait.total_seconds() - (clock.monotonic() - all_ended_s) if all_ended_s is not None else LOOK_LIMIT_S
-        before, waiting = waiting, [one.instance for one in results.values() if one.run is not None and one.run.state is RunState.DELIVERED]
+        before, waiting = (
+            waiting,
+            [one.instance for one in results.values() if one.run is not None and one.run.state in WATCHED and one.run.run_id not in asked],
+        )
         if not running and (not waiting or left <= 0):
             return
         if not waiting:
@@ -157,6 +214,7 @@ async def _look_meanwhile(
             waiting = []
             await asyncio.gather(*running)
             return
+        asked |= {one.run.run_id for one in results.values() if one.run is not None and one.run.state in AWAITING}
 
 
 async def _look(waiting: Sequence[Instance], results: dict[str, Result], *, runner: Runner, locks: InstanceLocks, limit_s: float) -> bool:

@@ -35,6 +35,6 @@ def exit_code(results: Iterable[Result], *, named: bool) -> Exit:
         return Exit.ALL_FAILED if len(failed) == len(every) else Exit.SOME_FAILED
     if any(result.run is not None and result.run.state is RunState.HELD for result in every):
         return Exit.HELD
-    if any(result.run is None or result.run.state is not RunState.CONFIRMED for result in every):
+    if any(result.run is None or not result.run.state.is_good for result in every):
         return Exit.OPEN
     return Exit.OK

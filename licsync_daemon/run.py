@@ -311,12 +311,18 @@ class Runner:
         return guard_identity(identity, before, neighbors, status)
 
     def _may_pass(self, prepared: Prepared, held: Run | None) -> bool:
-        """Answer whether nothing tripped, or a person approved exactly this usage or nothing beyond the figures that were approved."""
+        """Answer whether nothing tripped, or a person approved exactly this usage or nothing beyond the figures that were approved.
+
+        Whose it is must be as approved in either case: another instance may have turned up under its server id since.
+        """
         if not prepared.tripped:
             return True
         if held is None or self._approval_of(held) is None:
             return False
-        return prepared.document.content_hash == held.content_hash or not beyond_approval(prepared.tripped, held.tripped)
+        beyond = beyond_approval(prepared.tripped, held.tripped)
+        if prepared.document.content_hash == held.content_hash:
+            beyond = tuple(one for one in beyond if one.code in ON_IDENTITY)
+        return not beyond
 
     def _approval_of(self, held: Run) -> Decision | None:
         approval = self.store.approval(held.run_id)

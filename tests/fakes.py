@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from licsync_daemon.configured import CloudAccount, Config, Destination, HttpDelivery, Instance, ReportSource, Schedule
+from licsync_daemon.configured import CloudAccount, Config, Destination, HttpDelivery, Instance, ManualDelivery, ReportSource, Schedule
+from licsync_daemon.deliveries.outbox import Outbox
 from licsync_daemon.document import UsageDocument, write_document
 from licsync_daemon.errors import Code, RemoteError, StateUnwritableError
 from licsync_daemon.model import (
@@ -23,6 +24,7 @@ from licsync_daemon.model import (
     DeliveryRecord,
     Holder,
     Identity,
+    Installation,
     Person,
     Run,
     RunState,
@@ -34,7 +36,7 @@ from licsync_daemon.model import (
     UploadState,
     UsageCounts,
 )
-from licsync_daemon.ports import Collected, WaitReporter
+from licsync_daemon.ports import Collected, Export, WaitReporter
 from licsync_daemon.run import Runner
 from licsync_daemon.spool import AccountSpool
 from licsync_daemon.store.memory import MemoryStore
@@ -132,6 +134,9 @@ class FarSides:
     holds: dict[str, str] = field(default_factory=dict)  # content hash by server id: what the cloud has
     processed: list[tuple[str, str]] = field(default_factory=list)  # (server id, content hash), in order
     calls: list[str] = field(default_factory=list)
+    exports: dict[str, Export] = field(default_factory=dict)  # by instance name; the others have a report
+    installs: tuple[Installation, ...] | None = None  # what GraphQL shows
+    organization: bool = False
     seat_totals: SeatTotals = field(default_factory=lambda: SeatTotals(consumed=10, purchased=20))
 
     async def at(self, step: str) -> None:
@@ -176,7 +181,10 @@ class FarSides:
     @asynccontextmanager
     async def delivery(self, instance: Instance, waits: WaitReporter) -> AsyncIterator["_Delivery"]:
         await self.at("open delivery")
-        yield _Delivery(self)
+        if isinstance(instance.delivery, ManualDelivery):
+            yield Outbox(instance, instance.delivery, upload_page="https://github.com/enterprises/octo", now=self.clock.now())
+        else:
+            yield _Delivery(self)
 
     @asynccontextmanager
     async def cloud(self, waits: WaitReporter) -> AsyncIterator["_Cloud"]:
@@ -191,6 +199,9 @@ class _Source:
 
     async def collect(self, spool: AccountSpool) -> Collected:
         await self.world.at("collect")
+        if (export := self.world.exports.get(self.instance.name)) is not None:
+            counts = UsageCounts(counted=False)
+            return Collected(collected_at=self.world.clock.now(), version=None, http_only=False, counts=counts, export=export)
         accounts = self.world.accounts.get(self.instance.name, self.world.default_accounts)
         for account in accounts:
             spool.add(account)
@@ -203,7 +214,8 @@ class _Source:
 class _Delivery:
     world: FarSides
 
-    async def send(self, document: UsageDocument, key: str) -> str:
+    async def send(self, document: UsageDocument | None, key: str) -> str:
+        assert document is not None
         await self.world.at("send")
         known = self.world.uploads.get(key)
         if known is None:
@@ -225,6 +237,9 @@ class _Delivery:
             return Upload(state=None)
         return Upload(state=found.state, error=found.error)
 
+    async def forget(self, upload_id: str) -> None:
+        await self.world.at("forget")
+
 
 @dataclass
 class _Cloud:
@@ -232,7 +247,14 @@ class _Cloud:
 
     async def sync_status(self) -> SyncStatus:
         await self.world.at("sync_status")
-        return SyncStatus(entries=tuple(self.world.entries.values()), answered_at=self.world.clock.now().replace(microsecond=0))
+        answered_at = self.world.clock.now().replace(microsecond=0)
+        if self.world.organization:
+            return SyncStatus(entries=(), answered_at=answered_at, exists=False)
+        return SyncStatus(entries=tuple(self.world.entries.values()), answered_at=answered_at)
+
+    async def installations(self) -> tuple[Installation, ...] | None:
+        await self.world.at("installations")
+        return self.world.installs
 
     async def seats(self) -> SeatTotals:
         await self.world.at("seats")

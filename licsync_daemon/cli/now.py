@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from datetime import timedelta
 
 from licsync_daemon.assembly import Parts, recording, unrecorded
 from licsync_daemon.cli import terminal
@@ -21,6 +22,8 @@ from licsync_daemon.outcome import Exit, exit_code
 from licsync_daemon.process import run_until_signal
 from licsync_daemon.schedule import slot_at
 from licsync_daemon.status import run_json
+
+WAIT = timedelta(minutes=2)
 
 
 def run_now(arguments: argparse.Namespace) -> int:
@@ -64,7 +67,8 @@ def _sync(parts: Parts, instances: Sequence[Instance], arguments: argparse.Names
                 locks=parts.locks,
                 clock=parts.clock,
                 max_concurrent_runs=parts.config.max_concurrent_runs,
-                wait=arguments.wait,
+                wait=arguments.wait if arguments.wait is not None else WAIT,
+                wait_sync=arguments.wait or timedelta(0),
                 wait_lock=arguments.wait_lock,
             )
         )

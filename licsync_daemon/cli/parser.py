@@ -42,8 +42,8 @@ def build_parser() -> argparse.ArgumentParser:
     now.add_argument("--run-now", nargs="*", metavar="INSTANCE", help="sync now: every enabled instance, or those named")
     now.add_argument("--dry-run", action="store_true", help="with --run-now: collect and check, show what would leave; send nothing")
     now.add_argument(
-        "--wait", type=_duration, default=timedelta(minutes=2), metavar="TIME",
-        help="with --run-now: how long to wait for the cloud's confirmation (default 2m)",
+        "--wait", type=_duration, metavar="TIME",
+        help="with --run-now: how long to wait for the cloud's confirmation (default 2m); with GitHub Connect, for a newer sync",
     )  # fmt: skip
     now.add_argument("--wait-lock", action="store_true", help="with --run-now: wait for instances that another process is at")
     now.add_argument("--json", action="store_true", help="with --run-now: print the result as JSON")

@@ -1,0 +1,170 @@
+"""What GitHub Connect carries: watched for the whole fleet with one question, and never sent."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from licsync_daemon.configured import ConnectDelivery, NoSource
+from licsync_daemon.errors import Code
+from licsync_daemon.fleet import InstanceLocks, Result, run_now
+from licsync_daemon.model import Installation, Run, RunState, Trigger
+from licsync_daemon.recorded import recorded
+from licsync_daemon.schedule import next_run
+from licsync_daemon.store.files import prepare_state_dir
+from tests.fakes import T0, FakeClock, FarSides, FlakyStore, a_runner, an_account, an_instance, transient
+
+HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
+LABS, EMEA, APAC = (an_instance(name, source=NoSource(), delivery=ConnectDelivery(), server_id=None) for name in ("labs", "emea", "apac"))
+READ = an_instance("labs", delivery=ConnectDelivery())
+
+
+class Stage:
+    def __init__(self, directory: Path) -> None:
+        prepare_state_dir(directory)
+        self.clock = FakeClock()
+        self.world = FarSides(self.clock)
+        self.store = FlakyStore()
+        self.locks = InstanceLocks(directory, self.clock)
+        self.runner = a_runner(self.world, directory, self.store)
+
+    def watch(self, *instances: object) -> list[Run]:
+        return asyncio.run(self.runner.watch(instances or (LABS,), trigger=Trigger.SCHEDULE, reason="look"))  # type: ignore[arg-type]
+
+    def now(self, *instances: object, wait_sync: timedelta = timedelta(0)) -> list[Result]:
+        return asyncio.run(
+            run_now(
+                instances,  # type: ignore[arg-type]
+                runner=self.runner, locks=self.locks, clock=self.clock, max_concurrent_runs=4, wait=2 * HOUR, wait_sync=wait_sync,
+            )
+        )  # fmt: skip
+
+    def planned(self, instance: object = LABS) -> object:
+        return next_run(instance, recorded(self.store, "labs"), self.clock.now(), up_since=T0, changed_at=T0)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    return Stage(tmp_path / "state")
+
+
+def test_one_question_tells_of_every_instance(stage: Stage) -> None:
+    """Three instances, three verdicts, one reply; each run is recorded before it, and nothing is opened but the cloud."""
+    stage.world.sync("server-labs")
+    stage.world.sync("server-emea", status="failure", error="quota")
+    stage.clock.advance(3600)
+    labs, emea, apac = stage.watch(LABS, EMEA, APAC)
+    assert (labs.state, labs.last_sync, labs.slot) == (RunState.CURRENT, T0, None)
+    assert (emea.state, emea.code, apac.code) == (RunState.FAILED, Code.SYNC_FAILED, Code.NEVER_SYNCED)
+    assert stage.world.calls == ["open cloud", "sync_status", "installations", "seats"]
+    assert [one.state for one in stage.store.transitions(labs.run_id)] == [RunState.RUNNING, RunState.CURRENT]
+    known = stage.store.instance("labs")
+    assert known is not None
+    assert known.last_sync == T0
+    listing = stage.store.listing()
+    assert listing is not None
+    assert {one.server_id for one in listing.entries} == {"server-labs", "server-emea"}
+
+
+def test_a_cloud_that_cannot_be_read_fails_them_all_and_is_tried_again_soon(stage: Stage) -> None:
+    """That says nothing about the syncs: the known date stays, and the next look comes up the ladder, not after six hours."""
+    stage.world.sync("server-labs")
+    stage.watch()
+    stage.clock.advance(6 * 3600)
+    stage.world.fail["sync_status"] = [transient(Code.UNREACHABLE)]
+    (run,) = stage.watch()
+    assert (run.state, run.code) == (RunState.FAILED, Code.UNREACHABLE)
+    planned = stage.planned()
+    assert planned is not None
+    assert (planned.at - stage.clock.now() < timedelta(minutes=17), planned.reason) == (True, "retry 1 after unreachable")  # type: ignore[attr-defined]
+    assert stage.store.instance("labs").last_sync == T0  # type: ignore[union-attr]
+
+
+def test_looks_follow_each_other_every_six_hours(stage: Stage) -> None:
+    """A verdict, good or bad, is not retried: the next look comes when it is planned. Without a source there are no slots."""
+    first = stage.planned()
+    assert (first.reason, first.is_watch, first.slot) == ("first look at GitHub Connect's syncs", True, None)  # type: ignore[attr-defined]
+    for sync in (False, True):
+        if sync:
+            stage.world.sync("server-labs")
+        stage.watch()
+        planned = stage.planned()
+        assert (planned.at, planned.is_watch) == (stage.clock.now() + 6 * HOUR, True)  # type: ignore[attr-defined]
+
+
+def test_graphql_tells_who_is_disconnected_and_how_many_accounts_arrived(stage: Stage) -> None:
+    """Where the token may ask; the number is kept with the run."""
+    stage.world.sync("server-labs")
+    stage.world.installs = (Installation(hostname="ghes-labs.example.com", is_connected=False, accounts=41),)
+    (run,) = stage.watch()
+    assert (run.state, run.accounts_in_cloud, [one.code for one in run.notices]) == (RunState.CURRENT, 41, [Code.NOT_CONNECTED])
+    stage.world.fail["installations"] = [transient()]
+    (run,) = stage.watch()
+    assert (run.state, run.notices) == (RunState.CURRENT, ())
+
+
+def test_with_a_source_the_guards_warn_and_drift_is_seen(stage: Stage) -> None:
+    """Nothing can be held that GitHub Connect sends by itself: it is said, and the slot is satisfied by the look."""
+    stage.world.sync("server-labs")
+    stage.world.accounts["labs"] = [an_account(number) for number in range(1, 101)]
+    first = asyncio.run(stage.runner.run(READ, trigger=Trigger.SCHEDULE, reason="weekly slot", slot=T0))
+    assert (first.state, first.counts.sent, first.notices[0].code) == (RunState.CURRENT, 100, Code.AGE_UNKNOWN)
+    stage.clock.advance(WEEK.total_seconds())
+    stage.world.sync("server-labs")
+    stage.world.installs = (Installation(hostname="ghes-labs.example.com", is_connected=True, accounts=9),)
+    stage.world.accounts["labs"] = stage.world.accounts["labs"][:10]
+    second = asyncio.run(stage.runner.run(READ, trigger=Trigger.SCHEDULE, reason="weekly slot", slot=T0 + WEEK))
+    told = {one.code: one.text for one in second.notices}
+    assert second.state is RunState.CURRENT
+    assert "GitHub Connect sends this by itself" in told[Code.SHRUNK_USAGE]
+    assert "9 of 10 accounts" in told[Code.COUNT_DRIFT]
+    assert "send" not in stage.world.calls
+    planned = stage.planned(READ)
+    assert planned.is_watch  # type: ignore[attr-defined]
+
+
+def test_a_watch_does_not_satisfy_a_slot(stage: Stage) -> None:
+    """Where the instance is also read, a look at the cloud alone is not what the slot asks for."""
+    stage.world.sync("server-labs")
+    stage.watch(READ)
+    planned = stage.planned(READ)
+    assert (planned.slot, planned.is_watch) == (T0, False)  # type: ignore[attr-defined]
+
+
+def test_run_now_says_how_it_stands(stage: Stage) -> None:
+    """One look, no waiting, and in the order that was asked for."""
+    stage.world.sync("server-labs")
+    results = stage.now(APAC, LABS)
+    assert [(one.instance.name, one.run.state) for one in results if one.run] == [("apac", RunState.FAILED), ("labs", RunState.CURRENT)]
+    assert stage.world.calls.count("sync_status") == 1
+    assert stage.clock.slept == []
+
+
+def test_run_now_with_wait_watches_until_a_newer_sync_appears(stage: Stage) -> None:
+    """Somebody presses *Sync now* meanwhile; without that it ends when the time is over."""
+    stage.world.sync("server-labs")
+    stage.clock.advance(60)
+
+    def press(step: str, number: int) -> None:
+        if step == "sync_status" and stage.world.calls.count("sync_status") == 3:
+            stage.world.sync("server-labs")
+
+    stage.world.interfere = press
+    (result,) = stage.now(LABS, wait_sync=HOUR)
+    assert result.run is not None
+    assert result.run.last_sync is not None
+    assert result.run.last_sync > T0
+    assert stage.world.calls.count("sync_status") == 3
+    (result,) = stage.now(LABS, wait_sync=timedelta(minutes=2))
+    assert stage.world.calls.count("sync_status") == 3 + 5
+
+
+def test_one_that_another_process_is_at_is_left_alone(stage: Stage) -> None:
+    """Its answer names the holder; the others are looked at."""
+    lock = stage.locks.take("labs")
+    assert lock is not None
+    with lock:
+        labs, emea = stage.now(LABS, EMEA)
+    assert (labs.run, emea.run is not None) == (None, True)
+    assert labs.locked_by is not None
