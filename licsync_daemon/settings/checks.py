@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from licsync_daemon.settings.addresses import is_loopback, normal_hostname, without_port
+from licsync_daemon.settings.fields import unix_name
 from licsync_daemon.settings.kinds import check_kinds
 from licsync_daemon.settings.layers import WEEKLY, Raw, is_off, lay_schedule, table
 from licsync_daemon.settings.words import Finding, Mistake
@@ -159,7 +160,7 @@ def _files(raw: Raw, path: tuple[str, ...]) -> Iterator[Finding]:
             fault = _unreadable(Path(value), is_secret=key in _SECRET)
             if fault is not None:
                 yield Finding(here, f"this file cannot be read: {fault}", _READABLE[key])
-        elif here[-2:] == ("outbox", "group") and isinstance(value, str) and not _is_group(value.strip()):
+        elif here[-2:] == ("outbox", "group") and isinstance(value, str) and not _is_group(value):
             yield Finding(here, "this machine has no such group", "create it with: groupadd --system NAME")
 
 
@@ -173,8 +174,10 @@ def _unreadable(path: Path, *, is_secret: bool) -> str | None:
         return (getattr(error, "strerror", None) or "not a valid path").lower()
 
 
-def _is_group(name: str) -> bool:
+def _is_group(text: str) -> bool:
     try:
-        return bool(grp.getgrnam(name))
-    except (KeyError, ValueError):
+        return bool(grp.getgrnam(unix_name(text)))
+    except Mistake:
+        return True  # what is no name at all is said elsewhere
+    except KeyError:
         return False

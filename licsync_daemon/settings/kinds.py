@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from licsync_daemon.settings.layers import OPAQUE, Raw, is_off, kind_of, lay, lay_counts, lay_source, table
@@ -21,7 +22,7 @@ _EXAMPLES = {
     ("delivery", "outbox", "path"): 'outbox = { path = "/srv/licsync/outbox" }',
 }
 _NEEDED = {"report": ("username",), "file": ("path",), "command": ("command",), "http": ("url",)}  # beside the kind itself
-Path = tuple[str, ...]
+Keys = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class _Laid:
         kind = kind_of(self.parts[part])
         return kind if kind in KEYS[part] else None
 
-    def place(self, *choices: tuple[str, str]) -> Path:
+    def place(self, *choices: tuple[str, str]) -> Keys:
         """Return the first of several keys that the instance itself says, or else the first one of the defaults."""
         for part, key in choices:
             if key in table(self.own, part):
@@ -131,6 +132,9 @@ def _together(one: _Laid) -> Iterator[Finding]:
             else "write it as the `source`, or set one that has the export"
         )
         yield Finding(("instances", one.name, "counts"), what, hint)
+    if source == counts == "file" and one.parts["source"].get("path") == one.parts["counts"].get("path"):
+        what = "the export and the report need paths of their own: of a folder the newest file is read"
+        yield Finding(one.place(("counts", "path")), what, "name the file, or another folder")
     if not is_off(one.own.get("reachable")):
         return
     for part, kind in (("source", source), ("counts", counts)):
@@ -141,11 +145,13 @@ def _together(one: _Laid) -> Iterator[Finding]:
 
 def _command(one: _Laid) -> Iterator[Finding]:
     words = one.parts["source"].get("command")
-    program = words[0] if isinstance(words, list) and words and isinstance(words[0], str) else "/"
+    program = words[0] if isinstance(words, list) and words and isinstance(words[0], str) else "/bin/sh"
     place = one.place(("source", "command"))
     if one.kind("source") == "command" and not program.startswith("/"):
         yield Finding(place, "the program must be named by its absolute path", 'for example ["/usr/local/bin/print-export", "--quiet"]')
-    if one.kind("source") == "ssh" and len(program.split()) > 1:
+    elif one.kind("source") == "command" and not Path(program).is_file():
+        yield Finding(place, "this machine has no such program", "the first word is the program's absolute path, its arguments follow")
+    if one.kind("source") == "ssh" and " " in program.strip():
         yield Finding(place, "the first word is the program alone", 'for example ["ghe-license", "usage"]')
 
 

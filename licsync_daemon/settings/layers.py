@@ -44,9 +44,11 @@ def lay_source(own: Raw, defaults: Raw) -> dict[str, Any]:
 
 
 def lay_counts(own: Raw, defaults: Raw) -> dict[str, Any]:
-    """Return where the numbers of an instance come from; those of the defaults are for opaque sources only."""
-    opaque = kind_of(lay_source(own, defaults)) in OPAQUE
-    return lay(table(own, "counts"), table(defaults, "counts") if opaque else {})
+    """Return where the numbers of an instance come from. Those of the defaults stand beside opaque sources, and contact whom they may."""
+    general = table(defaults, "counts")
+    contacts = kind_of(general) == "report"
+    fits = kind_of(lay_source(own, defaults)) in OPAQUE and not (contacts and is_off(own.get("reachable")))
+    return lay(table(own, "counts"), general if fits else {})
 
 
 def lay_schedule(over: Raw, under: Raw) -> dict[str, Any]:

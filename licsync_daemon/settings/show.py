@@ -191,9 +191,10 @@ def _schedule(instance: Instance, merged: dict[str, Any], origins: Origins) -> l
     here = ("instances", instance.name, "schedule")
     laid = lay_schedule(table(merged, *here), table(merged, "schedule"))
     chosen = "cron" if "cron" in laid else "day"
-    values = {"timezone": instance.schedule.timezone, chosen: instance.schedule.cron, "max_age": format_duration(instance.max_age)}
+    values = {"timezone": instance.schedule.timezone, chosen: instance.schedule.cron}
     if chosen == "day":
         values["every"] = format_duration(instance.schedule.every_weeks * WEEK)
+    values["max_age"] = format_duration(instance.max_age)
     values["avoid"] = ", ".join(laid.get("avoid", [])) or "(nothing)"
     return [
         Row(path=_dotted(*here, "cron" if key == "day" else key), value=value, origin=origins.of((*here, key), ("schedule", key)))
