@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from licsync_daemon.settings.layers import OPAQUE, Raw, is_off, kind_of, lay, lay_counts, lay_source, table
-from licsync_daemon.settings.models import KEYS, fields_at, is_secret
+from licsync_daemon.settings.models import KEYS, fields_at
 from licsync_daemon.settings.words import Finding, listed
 
 _EXAMPLES = {
@@ -109,7 +109,7 @@ def _foreign(part: str, kind: str | None, laid: Raw, place: Any) -> Iterator[Fin
         return
     fields = fields_at(("defaults", part)) or {}
     for key in laid:
-        if key == "kind" or key in KEYS[part][kind] or key not in fields or is_secret(fields[key]):
+        if key == "kind" or key in KEYS[part][kind] or key not in fields:
             continue
         homes = [f"`{one}`" for one, keys in KEYS[part].items() if key in keys]
         yield Finding(place(key), f'a {part} of the kind "{kind}" has no such key', f"it belongs to {listed(homes)}")

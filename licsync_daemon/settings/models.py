@@ -1,7 +1,8 @@
 """Every option there is, each with its description and built-in default. Nothing is read here; `sources.py` reads.
 
 A table that an instance may leave out is filled from another one in `layers.py`, so a key that some layer must give is optional here.
-Secrets are fields so that the environment may set them; the file may not (`secret_keys.py`), and their values are never used from here.
+Secrets are fields so that their names are known; they never have a value here: the file may not hold one (`secret_keys.py`), and of the
+environment `credentials.py` reads them.
 """
 
 from datetime import timedelta
