@@ -8,6 +8,7 @@ from typing import ClassVar
 from licsync_daemon.windows import Window
 
 MAX_EXPORT_BYTES = 64 * 1024 * 1024
+LICENSE_USAGE = ("ghe-license", "usage")  # prints the export on an instance; `ghe-license-usage` up to GHES 3.12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,7 @@ class SshSource:
 
     Attributes:
         host: The instance.
-        command: The words that print the export; never a shell string. `ghe-license-usage` up to GHES 3.12.
+        command: The words that print the export; never a shell string.
         identity: File of the private key; None where it is a credential.
         identity_credential: Names under which the key file is sought otherwise, most specific first.
         known_hosts: The host keys we accept, in OpenSSH's format; several for one name are allowed.
@@ -73,7 +74,7 @@ class SshSource:
     host: str
     port: int = 122
     user: str = "admin"
-    command: tuple[str, ...] = ("ghe-license", "usage")
+    command: tuple[str, ...] = LICENSE_USAGE
     identity: Path | None = None
     identity_credential: tuple[str, ...] = ()
     known_hosts: Path

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 
-from licsync_daemon.configured import Config, Destination, HttpDelivery, ReportSource
+from licsync_daemon.configured import Config, Destination, HttpDelivery, MailNotifier, ReportSource, SshSource, WebhookNotifier
 from licsync_daemon.errors import Code, Problem, RunError
 
 MAX_BYTES = 16 * 1024  # twice the longest token that is allowed
@@ -27,6 +27,7 @@ class Kind(StrEnum):
     GITHUB_TOKEN = "a GitHub token"  # noqa: S105 - words for a message
     DELIVERY_TOKEN = "a delivery token"  # noqa: S105
     LINE = "a line of text"
+    KEY_FILE = "a private key"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,7 @@ class Expected:
 class _Found:
     value: bytes
     place: str
+    file: Path | None = None
 
 
 class Credentials:
@@ -87,7 +89,24 @@ class Credentials:
             RunError: One exists and cannot be read or used.
         """
         found, _ = self._find(names)
-        return _checked(found, Kind.LINE) if found else None
+        return _text(found, Kind.LINE) if found else None
+
+    def optional_delivery_token(self, names: Sequence[str]) -> str | None:
+        """Return a token of 1 to 8192 printable ASCII characters, or None where no such credential exists anywhere.
+
+        Raises:
+            RunError: One exists and cannot be read or used.
+        """
+        found, _ = self._find(names)
+        return _text(found, Kind.DELIVERY_TOKEN) if found else None
+
+    def file(self, names: Sequence[str]) -> Path:
+        """Return where the file of a private key is; a variable cannot hold one. Its content is another program's to judge.
+
+        Raises:
+            RunError: `credential_missing`, naming the file that is wanted; `credential_malformed` where it is empty.
+        """
+        return self._key_file(Expected(names=tuple(names), kind=Kind.KEY_FILE))
 
     def place(self, names: Sequence[str]) -> str | None:
         """Return in words where a credential is found; None where it is not, or cannot be read. Its form is not checked."""
@@ -105,7 +124,10 @@ class Credentials:
             problems.append(Problem(str(self._credentials_dir), *fault))
         for one in expected:
             try:
-                self._value(one, trust_folder=True)
+                if one.kind is Kind.KEY_FILE:
+                    self._key_file(one, trust_folder=True)
+                else:
+                    self._value(one, trust_folder=True)
             except RunError as error:
                 if one.required or error.code is not Code.CREDENTIAL_MISSING or self._exists(one.names):
                     problems.append(Problem(one.names[0], error.cause, error.next_step))
@@ -126,13 +148,20 @@ class Credentials:
         found, hindered = self._find(wanted.names, trust_folder=trust_folder)
         if found is None:
             raise self._missing(wanted, hindered)
-        return _checked(found, wanted.kind)
+        return _text(found, wanted.kind)
 
-    def _find(self, names: Sequence[str], *, trust_folder: bool = False) -> tuple[_Found | None, list[str]]:
+    def _key_file(self, wanted: Expected, *, trust_folder: bool = False) -> Path:
+        found, hindered = self._find(wanted.names, trust_folder=trust_folder, files_only=True)
+        if found is None or found.file is None:
+            raise self._missing(wanted, hindered)
+        _checked(found, wanted.kind)
+        return found.file
+
+    def _find(self, names: Sequence[str], *, trust_folder: bool = False, files_only: bool = False) -> tuple[_Found | None, list[str]]:
         hindered: list[str] = []
         for name in names:
             variable = PREFIX + name.upper()
-            if variable in self._environ:
+            if variable in self._environ and not files_only:
                 return _Found(self._environ[variable].encode("utf-8", "surrogateescape"), f"the environment variable {variable}"), hindered
             for folder in self._folders():
                 for path in self._paths(folder, name):
@@ -142,7 +171,7 @@ class Credentials:
                     fault = None if trust_folder or folder != self._credentials_dir else _unsafe(folder)
                     if fault is not None:
                         raise RunError(Code.CREDENTIAL_MALFORMED, f"{path} is not used: {fault[0]}", fault[1])
-                    return _Found(value, str(path)), hindered
+                    return _Found(value, str(path), path), hindered
         return None, hindered
 
     def _exists(self, names: Sequence[str]) -> bool:
@@ -165,7 +194,7 @@ class Credentials:
 
     def _missing(self, wanted: Expected, hindered: list[str]) -> RunError:
         names = " or ".join(wanted.names)
-        places = ", ".join(["the environment", *map(str, self._folders())])
+        places = ", ".join([*(("the environment",) if wanted.kind is not Kind.KEY_FILE else ()), *map(str, self._folders())])
         cause = f"no credential {names} in {places}"
         if hindered:
             cause += f" ({'; '.join(dict.fromkeys(hindered))})"
@@ -174,23 +203,27 @@ class Credentials:
 
 
 def expected_credentials(config: Config) -> tuple[Expected, ...]:
-    """Return what a configuration asks for. Credentials of disabled instances are known, not required."""
-    token = Expected(names=config.cloud.at.token, kind=Kind.GITHUB_TOKEN)
-    expected = [token, *_proxy_auth(config.cloud.at)]
+    """Return what a configuration asks for. Credentials of instances for which nothing is done are known, not required."""
+    expected = [*_of(config.cloud.at, Kind.GITHUB_TOKEN)]
     for instance in config.instances:
-        assert isinstance(instance.source, ReportSource)
-        assert isinstance(instance.delivery, HttpDelivery)
-        source, delivery = instance.source.at, instance.delivery.at
-        expected += [
-            Expected(names=source.token, kind=Kind.GITHUB_TOKEN, required=instance.enabled),
-            *_proxy_auth(source),
-            Expected(names=delivery.token, kind=Kind.DELIVERY_TOKEN, required=instance.enabled),
-            *_proxy_auth(delivery),
-        ]
+        required = instance.is_active
+        for source in (instance.source, instance.counts):
+            if isinstance(source, ReportSource):
+                expected += _of(source.at, Kind.GITHUB_TOKEN, required=required)
+            if isinstance(source, SshSource) and source.identity is None:
+                expected.append(Expected(names=source.identity_credential, kind=Kind.KEY_FILE, required=required))
+        if isinstance(instance.delivery, HttpDelivery):
+            expected += _of(instance.delivery.at, Kind.DELIVERY_TOKEN, required=required)
+    for notifier in config.notify:
+        if isinstance(notifier, WebhookNotifier):
+            expected += _of(notifier.at, Kind.DELIVERY_TOKEN, required=False)
+        if isinstance(notifier, MailNotifier) and notifier.password:
+            expected.append(Expected(names=notifier.password, kind=Kind.LINE))
     return (*expected, Expected(names=DIGEST_KEY, kind=Kind.LINE, required=False))
 
 
-def _proxy_auth(at: Destination) -> Iterator[Expected]:
+def _of(at: Destination, kind: Kind, *, required: bool = True) -> Iterator[Expected]:
+    yield Expected(names=at.token, kind=kind, required=required)
     if at.proxy_auth:
         yield Expected(names=at.proxy_auth, kind=Kind.LINE, required=False)
 
@@ -232,20 +265,26 @@ def _unreadable(path: Path, reason: str | None) -> RunError:
     return RunError(Code.CREDENTIAL_MISSING, cause, f"let the daemon's user read it: chgrp licsync {path} && chmod 0640 {path}")
 
 
-def _checked(found: _Found, kind: Kind) -> str:
+def _checked(found: _Found, kind: Kind) -> _Found:
     fault = _fault(found.value, kind)
     if fault is not None:
         step = f"write {kind} and nothing else into {found.place}"
         raise RunError(Code.CREDENTIAL_MALFORMED, f"{found.place} {fault}", step)
-    return found.value.strip().decode()
+    return found
+
+
+def _text(found: _Found, kind: Kind) -> str:
+    return _checked(found, kind).value.strip().decode()
 
 
 def _fault(raw: bytes, kind: Kind) -> str | None:
-    if len(raw) > MAX_BYTES:
+    if len(raw) > MAX_BYTES and kind is not Kind.KEY_FILE:
         return f"is larger than {MAX_BYTES // 1024} KiB"
     value = raw.strip()
     if not value:
         return "is empty"
+    if kind is Kind.KEY_FILE:
+        return None
     if value.startswith(b"\xef\xbb\xbf"):
         return "begins with a byte-order mark; save it as plain text without one"
     if kind is Kind.LINE:

@@ -3,20 +3,27 @@
 They run beside pydantic's checks of single values, not after them, so that one message holds every mistake.
 """
 
+import grp
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from licsync_daemon.settings.addresses import normal_hostname, without_port
-from licsync_daemon.settings.layers import Raw, lay, lay_schedule, table
-from licsync_daemon.settings.words import Finding, Mistake, listed
+from licsync_daemon.settings.addresses import is_loopback, normal_hostname, without_port
+from licsync_daemon.settings.fields import unix_name
+from licsync_daemon.settings.kinds import check_kinds
+from licsync_daemon.settings.layers import WEEKLY, Raw, is_off, lay_schedule, table
+from licsync_daemon.settings.words import Finding, Mistake
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
-_REQUIRED = {
-    "source": (("kind", 'kind = "report"'), ("username", 'username = "license-reader"')),
-    "delivery": (("kind", 'kind = "http"'), ("url", 'url = "https://relay.example.com/uploads"')),
+_READABLE = {  # keys that name a file, and what is wanted there
+    "ca_file": "name a PEM file that the daemon's user may read",
+    "client_cert": "name a PEM file that the daemon's user may read",
+    "client_key": "name a PEM file that the daemon's user may read",
+    "identity": "name the file of a private key, or leave it out: then it is a credential",
+    "known_hosts": "write it with: ssh-keyscan -p 122 HOSTNAME, and compare the keys with the instance's",
 }
+_SECRET = frozenset({"client_key", "identity"})  # only the daemon's user may read them, and commands are run by others too
 
 
 def check_all(raw: Raw) -> list[Finding]:
@@ -26,10 +33,13 @@ def check_all(raw: Raw) -> list[Finding]:
         *_fleet(raw, instances),
         *_names(table(raw, "instances")),
         *_doubles(instances),
-        *_incomplete("source", raw, instances),
-        *_incomplete("delivery", raw, instances),
+        *_account(raw),
+        *_others(raw, instances),
+        *_reasons(instances),
+        *check_kinds(raw, instances),
+        *_mail(table(raw, "notify", "mail")),
         *_schedules(raw, instances),
-        *_missing_files(raw, ()),
+        *_files(raw, ()),
     ]
 
 
@@ -38,6 +48,50 @@ def _fleet(raw: Raw, instances: dict[str, Any]) -> Iterator[Finding]:
         yield Finding(
             ("instances",), "no instance is configured", 'add a table such as [instances.emea] with hostname = "ghes.example.com"'
         )
+
+
+def _account(raw: Raw) -> Iterator[Finding]:
+    cloud = table(raw, "cloud")
+    if "enterprise" in cloud and "organization" in cloud:
+        yield Finding(("cloud", "organization"), "either an enterprise or an organization, not both", "remove one of them")
+    elif isinstance(raw.get("cloud"), dict) and not {"enterprise", "organization"} & cloud.keys():
+        yield Finding(("cloud", "enterprise"), "missing", 'for example enterprise = "octo-enterprise"')
+
+
+def _others(raw: Raw, instances: dict[str, Any]) -> Iterator[Finding]:
+    """Find servers of others, or gone ones, that are said to be something else too."""
+    cloud = table(raw, "cloud")
+    seen: dict[str, str] = {}
+    for name, one in instances.items():
+        seen |= dict.fromkeys(filter(None, (_server(one.get("hostname")), _server(one.get("server_id")))), f"instance {name}")
+    for key in ("elsewhere", "retired"):
+        entries = cloud.get(key)
+        for place, entry in enumerate(entries if isinstance(entries, list) else ()):
+            server = _server(entry)
+            if server is not None and seen.setdefault(server, f"`{key}`") != f"`{key}`":
+                yield Finding(("cloud", key, str(place)), f"this server is {seen[server]} as well", "remove one of them")
+
+
+def _server(value: object) -> str | None:
+    """Return a host name, or a server id, in the form in which it is compared."""
+    return _host(value) or (value.strip() if isinstance(value, str) else None)
+
+
+def _reasons(instances: dict[str, Any]) -> Iterator[Finding]:
+    for name, one in instances.items():
+        if is_off(one.get("sync")) and "reason" not in one:
+            hint = 'for example reason = "data must stay on site, ticket SEC-12"'
+            yield Finding(("instances", name, "reason"), "missing: an instance is never synced without a reason", hint)
+        if "reason" in one and not is_off(one.get("sync")):
+            yield Finding(
+                ("instances", name, "reason"), "a reason says why an instance is never synced, and this one is", "set sync = false"
+            )
+
+
+def _mail(mail: Raw) -> Iterator[Finding]:
+    if mail.get("security") == "none" and isinstance(mail.get("host"), str) and not is_loopback(mail["host"].strip().lower()):
+        what = "mail goes unencrypted to this machine only (127.0.0.1, ::1, localhost)"
+        yield Finding(("notify", "mail", "security"), what, 'write "starttls" or "tls"')
 
 
 def _names(names: Iterable[str]) -> Iterator[Finding]:
@@ -70,41 +124,13 @@ def _host(value: object) -> str | None:
         return None
 
 
-def _incomplete(part: str, raw: Raw, instances: dict[str, Any]) -> Iterator[Finding]:
-    defaults = table(raw, "defaults", part)
-    without: dict[tuple[str, str], list[str]] = {}
-    for name, one in instances.items():
-        own = table(one, part)
-        laid = lay(own, defaults)
-        if laid.get("kind", _REQUIRED[part][0][1].split('"')[1]) not in {"report", "http"}:
-            continue  # the kind itself is the mistake
-        for key, example in _REQUIRED[part]:
-            if key in laid:
-                continue
-            if own:
-                yield Finding(("instances", name, part, key), "missing", f"set it here or under [defaults] {part}: {example}")
-            else:
-                without.setdefault((key, example), []).append(name)
-    if without and not defaults:
-        names = next(iter(without.values()))
-        examples = ", ".join(example for _, example in _REQUIRED[part])
-        yield Finding(("defaults", part), f"missing, and {_have_none(names)}", f"for example {part} = {{ {examples} }}")
-        return
-    for (key, example), names in without.items():
-        yield Finding(("defaults", part, key), f"missing, and {_have_none(names)}", f"for example {example}")
-
-
-def _have_none(names: list[str]) -> str:
-    return f"instance {names[0]} has none of its own" if len(names) == 1 else f"instances {listed(names)} have none of their own"
-
-
 def _schedules(raw: Raw, instances: dict[str, Any]) -> Iterator[Finding]:
     general = table(raw, "schedule")
     yield from _two_ways(("schedule",), general)
     reported = False
     for name, one in instances.items():
         own = table(one, "schedule")
-        path = ("instances", name, "schedule") if {"day", "time", "cron"} & own.keys() else ("schedule",)
+        path = ("instances", name, "schedule") if {*WEEKLY, "cron"} & own.keys() else ("schedule",)
         if path != ("schedule",):
             yield from _two_ways(path, own)
         laid = lay_schedule(own, general)
@@ -119,19 +145,39 @@ def _schedules(raw: Raw, instances: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _two_ways(path: tuple[str, ...], schedule: dict[str, Any]) -> Iterator[Finding]:
-    if "cron" in schedule and ("day" in schedule or "time" in schedule):
-        yield Finding((*path, "cron"), "a schedule has either cron or day and time, not both", "remove one of them")
+    if "cron" in schedule and WEEKLY & schedule.keys():
+        other = "`every`, which counts weeks" if "every" in schedule else "day and time"
+        yield Finding((*path, "cron"), f"a schedule has either cron or {other}, not both", "remove one of them")
 
 
-def _missing_files(raw: Raw, path: tuple[str, ...]) -> Iterator[Finding]:
+def _files(raw: Raw, path: tuple[str, ...]) -> Iterator[Finding]:
+    """Find files, programs and groups that do not exist here."""
     for key, value in raw.items():
         here = (*path, key)
         if isinstance(value, dict):
-            yield from _missing_files(value, here)
-        elif key == "ca_file" and isinstance(value, str) and value.startswith("/"):
-            try:
-                with Path(value).open("rb"):
-                    pass
-            except (OSError, ValueError) as error:
-                reason = getattr(error, "strerror", None) or "not a valid path"
-                yield Finding(here, f"this file cannot be read: {reason.lower()}", "name a PEM file that the daemon's user may read")
+            yield from _files(value, here)
+        elif key in _READABLE and isinstance(value, str) and value.startswith("/"):
+            fault = _unreadable(Path(value), is_secret=key in _SECRET)
+            if fault is not None:
+                yield Finding(here, f"this file cannot be read: {fault}", _READABLE[key])
+        elif here[-2:] == ("outbox", "group") and isinstance(value, str) and not _is_group(value):
+            yield Finding(here, "this machine has no such group", "create it with: groupadd --system NAME")
+
+
+def _unreadable(path: Path, *, is_secret: bool) -> str | None:
+    try:
+        with path.open("rb"):
+            return None
+    except PermissionError:
+        return None if is_secret else "permission denied"
+    except (OSError, ValueError) as error:
+        return (getattr(error, "strerror", None) or "not a valid path").lower()
+
+
+def _is_group(text: str) -> bool:
+    try:
+        return bool(grp.getgrnam(unix_name(text)))
+    except Mistake:
+        return True  # what is no name at all is said elsewhere
+    except KeyError:
+        return False

@@ -8,9 +8,9 @@ from typing import Annotated
 from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
-from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
-from licsync_daemon.settings.addresses import normal_hostname, normal_proxy, normal_url
+from licsync_daemon.settings.addresses import normal_hostname, normal_proxy, normal_url, without_port
 from licsync_daemon.settings.durations import PATTERN, format_duration, parse_duration
 from licsync_daemon.settings.words import Mistake, did_you_mean, listed
 from licsync_daemon.windows import parse_window
@@ -18,7 +18,9 @@ from licsync_daemon.windows import parse_window
 WEEKDAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")  # cron counts them from 0
 LOG_LEVELS = ("debug", "info", "warning", "error")
 SOURCE_KINDS = ("none", "file", "report", "command", "ssh")
+COUNTS_KINDS = ("report", "file")
 DELIVERY_KINDS = ("connect", "manual", "http")
+MAIL_SECURITY = ("starttls", "tls", "none")
 
 
 def one_of(known: tuple[str, ...], noun: str) -> Callable[[str], str]:
@@ -28,20 +30,6 @@ def one_of(known: tuple[str, ...], noun: str) -> Callable[[str], str]:
         word = text.strip().lower()
         if word not in known:
             raise Mistake(f"this is not {noun}", did_you_mean(word, known) or f"one of {listed(known, 'or')}")
-        return word
-
-    return check
-
-
-def built_kind(built: str, known: tuple[str, ...], noun: str) -> Callable[[str], str]:
-    """Return a check that accepts the one kind that is built, and tells a planned one from a misspelled one."""
-
-    def check(text: str) -> str:
-        word = text.strip().lower()
-        if word != built and word in known:
-            raise Mistake(f'not yet: the {noun} kind "{word}" is planned, but this version only has "{built}"', f'write kind = "{built}"')
-        if word != built:
-            raise Mistake(f"this is not a kind of {noun}", did_you_mean(word, known) or f'write kind = "{built}"')
         return word
 
     return check
@@ -95,6 +83,80 @@ def slug(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", name):
         raise Mistake("this is not the short name of an enterprise", "of github.com/enterprises/NAME write only NAME")
     return name
+
+
+def login(text: str) -> str:
+    """Accept the login of an organization, as it stands in its address."""
+    name = text.strip()
+    if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,98}[A-Za-z0-9])?", name):
+        raise Mistake("this is not the login of an organization", "of github.com/NAME write only NAME")
+    return name
+
+
+def server(text: str) -> str:
+    """Accept a server as the cloud lists it: a host name (what has a dot; put into normal form), or a server id."""
+    return domain(text) if "." in text else server_id(text)
+
+
+def domain(text: str) -> str:
+    """Accept a name without a port."""
+    return without_port(normal_hostname(text))
+
+
+def watch(span: timedelta) -> timedelta:
+    """Accept an interval that asks the cloud no more often than every minute."""
+    if span < timedelta(minutes=1):
+        raise Mistake("the cloud is not asked more often than every minute", 'the default is "6h"')
+    return span
+
+
+def weeks(span: timedelta) -> timedelta:
+    """Accept a whole number of weeks, up to a year of them."""
+    if span % timedelta(days=7) or span > timedelta(days=364):
+        raise Mistake("an instance is due every so many whole weeks", 'write "7d", "14d", "21d" or "28d"; for other times there is `cron`')
+    return span
+
+
+def words(value: object) -> object:
+    """Refuse a command that is one text: nothing here splits it, because no shell is ever asked to."""
+    if isinstance(value, str):
+        raise Mistake("a list of words is wanted: no shell takes part", 'for example ["/usr/local/bin/print-export", "--quiet"]')
+    return value
+
+
+def command(value: list[str]) -> list[str]:
+    """Accept the words of a command."""
+    if not value or not value[0].strip() or any(ord(sign) < 32 for word in value for sign in word):
+        raise Mistake("this is not a command", 'a program and its arguments, such as ["/usr/local/bin/print-export", "--quiet"]')
+    return value
+
+
+def unix_name(text: str) -> str:
+    """Accept a name of a Unix user or group."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}", text.strip()):
+        raise Mistake("this is not the name of a Unix user or group", 'letters, digits, hyphens and underscores, such as "admin"')
+    return text.strip()
+
+
+def said(text: str) -> str:
+    """Accept one line of words."""
+    if not text.strip() or not text.strip().isprintable():
+        raise Mistake("one line of text is wanted", 'such as reason = "data must stay on site, ticket SEC-12"')
+    return text.strip()
+
+
+def mailbox(text: str) -> str:
+    """Accept a plain mail address."""
+    if not re.fullmatch(r"[!-?A-~]{1,64}@[!-?A-~]{1,255}", text.strip()):
+        raise Mistake("this is not a mail address", 'the address alone, such as "licsync@example.com"')
+    return text.strip()
+
+
+def mailboxes(value: list[str]) -> list[str]:
+    """Accept at least one address."""
+    if not value:
+        raise Mistake("there is nobody to send mail to", 'for example to = ["github-admins@example.com"]')
+    return value
 
 
 def api_version(text: str) -> str:
@@ -171,10 +233,16 @@ ApiVersionOrNone = Annotated[str, AfterValidator(api_version_or_none)]
 Username = Annotated[str, AfterValidator(username)]
 ServerId = Annotated[str, AfterValidator(server_id)]
 SourceKind = Annotated[
-    str, AfterValidator(built_kind("report", SOURCE_KINDS, "source")), WithJsonSchema({"type": "string", "enum": ["report"]})
+    str, AfterValidator(one_of(SOURCE_KINDS, "a kind of source")), WithJsonSchema({"type": "string", "enum": list(SOURCE_KINDS)})
+]
+CountsKind = Annotated[
+    str, AfterValidator(one_of(COUNTS_KINDS, "a kind of counts")), WithJsonSchema({"type": "string", "enum": list(COUNTS_KINDS)})
 ]
 DeliveryKind = Annotated[
-    str, AfterValidator(built_kind("http", DELIVERY_KINDS, "delivery")), WithJsonSchema({"type": "string", "enum": ["http"]})
+    str, AfterValidator(one_of(DELIVERY_KINDS, "a kind of delivery")), WithJsonSchema({"type": "string", "enum": list(DELIVERY_KINDS)})
+]
+MailSecurity = Annotated[
+    str, AfterValidator(one_of(MAIL_SECURITY, "a kind of security")), WithJsonSchema({"type": "string", "enum": list(MAIL_SECURITY)})
 ]
 Duration = Annotated[
     timedelta,
@@ -182,3 +250,14 @@ Duration = Annotated[
     PlainSerializer(format_duration, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "pattern": PATTERN}),
 ]
+WatchEvery = Annotated[Duration, AfterValidator(watch)]
+Weeks = Annotated[Duration, AfterValidator(weeks)]
+Login = Annotated[str, AfterValidator(login)]
+Server = Annotated[str, AfterValidator(server)]
+Domain = Annotated[str, AfterValidator(domain)]
+Command = Annotated[list[str], BeforeValidator(words), AfterValidator(command)]
+UnixName = Annotated[str, AfterValidator(unix_name)]
+Said = Annotated[str, AfterValidator(said)]
+Mailbox = Annotated[str, AfterValidator(mailbox)]
+Mailboxes = Annotated[list[Mailbox], AfterValidator(mailboxes)]
+Port = Annotated[int, Field(ge=1, le=65535)]

@@ -8,10 +8,10 @@ from pathlib import Path, PurePath
 
 from pydantic import ValidationError
 
-from licsync_daemon.configured import Config
+from licsync_daemon.configured import Config, ConnectDelivery, Instance, ManualDelivery
 from licsync_daemon.errors import ConfigError, Problem
 from licsync_daemon.settings.checks import check_all
-from licsync_daemon.settings.convert import to_config
+from licsync_daemon.settings.convert import WEEK, to_config
 from licsync_daemon.settings.durations import format_duration
 from licsync_daemon.settings.layers import Raw, merge
 from licsync_daemon.settings.models import Settings
@@ -19,7 +19,7 @@ from licsync_daemon.settings.problems import from_validation, settle
 from licsync_daemon.settings.secret_keys import take_out_secrets
 from licsync_daemon.settings.show import Origins, Row, rows_for
 from licsync_daemon.settings.sources import read_environment, read_file
-from licsync_daemon.settings.words import Finding
+from licsync_daemon.settings.words import Finding, listed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,15 +65,27 @@ def _credentials_dir(raw: Raw) -> PurePath:
 
 def _warnings(config: Config) -> tuple[Problem, ...]:
     found = []
-    if not any(one.enabled for one in config.instances):
-        found.append(Problem("instances", "every instance is disabled, so nothing will be synced", "set enabled = true for one"))
-    found += [
-        Problem(
-            f"instances.{one.name}.schedule.max_age",
-            f"{format_duration(one.max_age)} is shorter than a week, so a weekly sync is overdue before the next one",
-            "the default is 8d",
+    if not any(one.is_active for one in config.instances):
+        found.append(
+            Problem("instances", "every instance is disabled or never synced, so nothing will happen", "set enabled = true for one")
         )
-        for one in config.instances
-        if one.max_age < timedelta(days=7) and one.schedule.cron.split()[2:4] == ["*", "*"] and one.schedule.cron.split()[4].isdigit()
-    ]
-    return tuple(found)
+    by_hand = [one.name for one in config.instances if one.is_active and isinstance(one.delivery, ManualDelivery)]
+    if by_hand and not config.notify:
+        what = f"nobody is told when something of {listed(by_hand)} waits for a person; only `status` shows it"
+        found.append(Problem("notify", what, "add [notify.mail] or [notify.webhook]"))
+    return (*found, *(warning for one in config.instances if (warning := _too_short(one)) is not None))
+
+
+def _too_short(instance: Instance) -> Problem | None:
+    """Warn where an instance is overdue before its next weekly sync. GitHub Connect has one a week, whatever the schedule says."""
+    *_, day, month, weekday = instance.schedule.cron.split()
+    every = instance.schedule.every_weeks * WEEK
+    if isinstance(instance.delivery, ConnectDelivery):
+        every = WEEK
+    elif not ((day, month) == ("*", "*") and weekday.isdigit()):
+        return None
+    if instance.max_age >= every or instance.unsynced_because is not None:
+        return None
+    how = "a week, so a weekly sync" if every == WEEK else f"{format_duration(every)}, so a sync every {format_duration(every)}"
+    what = f"{format_duration(instance.max_age)} is shorter than {how} is overdue before the next one"
+    return Problem(f"instances.{instance.name}.schedule.max_age", what, f"the default is {format_duration(every + timedelta(days=1))}")

@@ -1,16 +1,19 @@
 """Every option there is, each with its description and built-in default. Nothing is read here; `sources.py` reads.
 
 A table that an instance may leave out is filled from another one in `layers.py`, so a key that some layer must give is optional here.
-Secrets are fields so that the environment may set them; the file may not (`secret_keys.py`), and their values are never used from here.
+Secrets are fields so that their names are known; they never have a value here: the file may not hold one (`secret_keys.py`), and of the
+environment `credentials.py` reads them.
 """
 
 from datetime import timedelta
 from pathlib import Path
+from typing import get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from licsync_daemon.configured import MAX_EXPORT_BYTES
 from licsync_daemon.settings import fields as f
 
 
@@ -31,12 +34,14 @@ class ScheduleTable(Table):
     timezone: f.Zone = Field(default="UTC", description="IANA time zone in which day, time and cron are read.")
     day: f.Weekday | None = Field(default=None, description="Weekday of the weekly run, with `time`.")
     time: f.TimeOfDay | None = Field(default=None, description='Time of day of the weekly run, "HH:MM", with `day`.')
-    cron: f.Cron | None = Field(default=None, description="Five-field cron expression, instead of `day` and `time`.")
+    every: f.Weeks | None = Field(default=None, description='Every how many weeks: "7d", "14d", …; otherwise every week.')
+    cron: f.Cron | None = Field(default=None, description="Five-field cron expression, instead of `day`, `time` and `every`.")
     avoid: list[f.Blackout] = Field(
         default_factory=list, description='Times in which nothing is started by itself, such as "mon-fri 08:00-18:00".'
     )
-    max_age: f.Duration = Field(
-        default=timedelta(days=8), description="An instance is overdue when the cloud's last sync is older than this."
+    max_age: f.Duration | None = Field(
+        default=None,
+        description="An instance is overdue when the cloud's last sync is older than this. Otherwise 8d, or `every` and a day.",
     )
 
 
@@ -52,36 +57,103 @@ class GuardsTable(Table):
     max_usage_age: f.Duration = Field(default=timedelta(days=14), description="Held when the newest activity in the report is older.")
 
 
-class SourceTable(Table):
+class CountsTable(Table):
+    """Where the numbers come from beside an opaque export."""
+
+    kind: f.CountsKind | None = Field(default=None, description='"report": all_users.csv over HTTPS; "file": a copy of it.')
+    username: f.Username | None = Field(default=None, description="report: login of the site administrator whose token is used.")
+    report_timeout: f.Duration = Field(
+        default=timedelta(minutes=30), description="report: how long the instance may take to build the report."
+    )
+    api_version: f.ApiVersionOrNone = Field(
+        default="2022-11-28", description='report: X-GitHub-Api-Version; "" sends none (before GHES 3.9).'
+    )
+    path: f.AbsolutePath | None = Field(default=None, description="file: the file, or a folder whose newest one is read.")
+    token: SecretStr | None = Field(default=None, description="Classic token with the scope site_admin.")
+
+
+class SourceTable(CountsTable):
     """How usage is collected from an instance."""
 
-    kind: f.SourceKind | None = Field(default=None, description='"report": the site-admin report all_users.csv over HTTPS.')
-    username: f.Username | None = Field(default=None, description="Login of the site administrator whose token is used.")
-    report_timeout: f.Duration = Field(default=timedelta(minutes=30), description="How long the instance may take to build the report.")
-    api_version: f.ApiVersionOrNone = Field(default="2022-11-28", description='X-GitHub-Api-Version; "" sends none (before GHES 3.9).')
-    token: SecretStr | None = Field(default=None, description="Classic token with the scope site_admin.")
+    kind: f.SourceKind | None = Field(
+        default=None,
+        description='"none"; "file": what somebody puts in a folder; "report": all_users.csv over HTTPS; '
+        '"command": a local program; "ssh": the administrative shell.',
+    )
+    command: f.Command | None = Field(
+        default=None, description='command, ssh: the words that print the export; ssh has ["ghe-license", "usage"] by default.'
+    )
+    timeout: f.Duration = Field(default=timedelta(minutes=30), description="command, ssh: how long that may take.")
+    max_export_bytes: int = Field(default=MAX_EXPORT_BYTES, ge=1, description="file, command, ssh: a larger export is refused.")
+    user: f.UnixName = Field(default="admin", description="ssh: user of the administrative shell.")
+    port: f.Port = Field(default=122, description="ssh: port of the administrative shell.")
+    identity: f.AbsolutePath | None = Field(default=None, description="ssh: file of the private key; otherwise it is a credential.")
+    known_hosts: f.AbsolutePath = Field(
+        default=Path("/etc/licsync/known_hosts"), description="ssh: the host keys that are accepted, in OpenSSH's format."
+    )
+    connect_timeout: f.Duration = Field(default=timedelta(seconds=30), description="ssh: how long the connection may take.")
+
+
+class OutboxTable(Table):
+    """Where exports wait for a person."""
+
+    path: f.AbsolutePath | None = Field(default=None, description="Folder in which every instance has one of its own.")
+    group: f.UnixName | None = Field(default=None, description="Unix group that may read it.")
 
 
 class DeliveryTable(Table):
     """How usage reaches the cloud."""
 
-    kind: f.DeliveryKind | None = Field(default=None, description='"http": an HTTPS endpoint that keeps docs/delivery-openapi.yaml.')
-    url: f.Url | None = Field(default=None, description="Address of the endpoint.")
-    confirm_timeout: f.Duration = Field(
-        default=timedelta(hours=1), description="How long the cloud may take to confirm what was delivered."
+    kind: f.DeliveryKind | None = Field(
+        default=None,
+        description='"connect": GitHub Connect carries it; "manual": a person uploads it; '
+        '"http": an HTTPS endpoint that keeps docs/delivery-openapi.yaml.',
     )
+    outbox: OutboxTable = Field(default_factory=OutboxTable, description="manual: where exports wait for a person.")
+    url: f.Url | None = Field(default=None, description="http: address of the endpoint.")
+    confirm_timeout: f.Duration = Field(
+        default=timedelta(hours=1), description="http: how long the cloud may take to confirm what was delivered."
+    )
+    client_cert: f.AbsolutePath | None = Field(default=None, description="http: PEM file with the certificate we show to the endpoint.")
+    client_key: f.AbsolutePath | None = Field(default=None, description="http: PEM file with the key of client_cert.")
     proxy: f.Proxy | None = Field(default=None, description=f"For the endpoint. {_PROXY}")
     ca_file: f.AbsolutePath | None = Field(default=None, description=f"For the endpoint. {_CA_FILE}")
     proxy_auth: SecretStr | None = Field(default=None, description=_PROXY_AUTH)
     token: SecretStr | None = Field(default=None, description="Bearer token of the endpoint.")
 
 
-class CloudTable(Table):
-    """The one cloud enterprise that every instance maps to."""
+# What each kind of a part can say; every part has a `kind`.
+_REPORT = ("username", "report_timeout", "api_version", "token")
+KEYS: dict[str, dict[str, tuple[str, ...]]] = {
+    "source": {
+        "none": (),
+        "file": ("path", "max_export_bytes"),
+        "report": _REPORT,
+        "command": ("command", "timeout", "max_export_bytes"),
+        "ssh": ("user", "port", "command", "identity", "known_hosts", "connect_timeout", "timeout", "max_export_bytes"),
+    },
+    "counts": {"report": _REPORT, "file": ("path",)},
+    "delivery": {
+        "connect": (),
+        "manual": ("outbox",),
+        "http": ("url", "confirm_timeout", "client_cert", "client_key", "proxy", "ca_file", "proxy_auth", "token"),
+    },
+}
 
-    enterprise: f.Slug = Field(description="Short name of the enterprise: NAME in github.com/enterprises/NAME.")
+
+class CloudTable(Table):
+    """The one cloud enterprise, or organization, that every instance maps to."""
+
+    enterprise: f.Slug | None = Field(default=None, description="Short name of the enterprise: NAME in github.com/enterprises/NAME.")
+    organization: f.Login | None = Field(default=None, description="Login of an organization, where there is no enterprise.")
     api_url: f.Url = Field(default="https://api.github.com", description="REST API; https://api.SUBDOMAIN.ghe.com with data residency.")
     api_version: f.ApiVersion = Field(default="2022-11-28", description="Sent to the cloud as X-GitHub-Api-Version.")
+    watch_every: f.WatchEvery = Field(default=timedelta(hours=6), description="How often the cloud's sync status is read.")
+    elsewhere: list[f.Server] = Field(
+        default_factory=list, description="Servers that another daemon looks after: host names or server ids."
+    )
+    retired: list[f.Server] = Field(default_factory=list, description="Servers that are gone: host names or server ids.")
+    verified_domains: list[f.Domain] = Field(default_factory=list, description="The enterprise's verified domains, for forecasts.")
     proxy: f.Proxy | None = Field(default=None, description=f"For the cloud. {_PROXY}")
     ca_file: f.AbsolutePath | None = Field(default=None, description=f"For the cloud. {_CA_FILE}")
     proxy_auth: SecretStr | None = Field(default=None, description=_PROXY_AUTH)
@@ -92,6 +164,7 @@ class DefaultsTable(Table):
     """What an instance does not say itself."""
 
     source: SourceTable = Field(default_factory=SourceTable, description="Laid under every instance's source.")
+    counts: CountsTable = Field(default_factory=CountsTable, description="Laid under the counts of every instance with an opaque source.")
     delivery: DeliveryTable = Field(default_factory=DeliveryTable, description="Laid under every instance's delivery.")
     proxy: f.Proxy | None = Field(default=None, description=f"For instances and endpoints. {_PROXY}")
     ca_file: f.AbsolutePath | None = Field(default=None, description=f"For instances and endpoints. {_CA_FILE}")
@@ -105,13 +178,47 @@ class InstanceTable(Table):
     url: f.Url | None = Field(default=None, description="Address of the instance where it is not https://HOSTNAME.")
     server_id: f.ServerId | None = Field(default=None, description="The instance's server_id; otherwise learned from what the cloud lists.")
     enabled: bool = Field(default=True, description="false: never run, never due.")
+    reachable: bool = Field(default=True, description="false: air-gapped, never contacted.")
+    sync: bool = Field(default=True, description="false: its usage may never leave; listed, never overdue. With `reason`.")
+    reason: f.Said | None = Field(default=None, description="Why it is not synced.")
     source: SourceTable = Field(default_factory=SourceTable, description="Laid over [defaults] source, key by key.")
+    counts: CountsTable = Field(default_factory=CountsTable, description="Numbers beside an opaque source; laid over [defaults] counts.")
     delivery: DeliveryTable = Field(default_factory=DeliveryTable, description="Laid over [defaults] delivery, key by key.")
     schedule: ScheduleTable = Field(default_factory=ScheduleTable, description="Laid over [schedule], key by key.")
     guards: GuardsTable = Field(default_factory=GuardsTable, description="Laid over [guards], key by key.")
     proxy: f.Proxy | None = Field(default=None, description=f"For this instance. {_PROXY}")
     ca_file: f.AbsolutePath | None = Field(default=None, description=f"For this instance. {_CA_FILE}")
     proxy_auth: SecretStr | None = Field(default=None, description=_PROXY_AUTH)
+
+
+class MailTable(Table):
+    """Messages by mail, through one SMTP server."""
+
+    host: f.Domain = Field(description="Host name of the SMTP server.")
+    port: f.Port | None = Field(default=None, description="Its port; otherwise 587, or 465 with tls, or 25 with none.")
+    security: f.MailSecurity = Field(default="starttls", description='"starttls", "tls", or "none" (to this machine only).')
+    username: f.Said | None = Field(default=None, description="Login at the server; without one nobody logs in.")
+    sender: f.Mailbox = Field(alias="from", description="Address that messages come from.")
+    to: f.Mailboxes = Field(description="Addresses that messages go to.")
+    ca_file: f.AbsolutePath | None = Field(default=None, description=f"For the server. {_CA_FILE}")
+    password: SecretStr | None = Field(default=None, description="Password of `username`.")
+
+
+class WebhookTable(Table):
+    """Messages as JSON, posted to one address."""
+
+    url: f.Url = Field(description="Address that messages are posted to.")
+    proxy: f.Proxy | None = Field(default=None, description=f"For the webhook. {_PROXY}")
+    ca_file: f.AbsolutePath | None = Field(default=None, description=f"For the webhook. {_CA_FILE}")
+    proxy_auth: SecretStr | None = Field(default=None, description=_PROXY_AUTH)
+    token: SecretStr | None = Field(default=None, description="Bearer token, where the webhook wants one.")
+
+
+class NotifyTable(Table):
+    """Who is told when a person has to act, or something is wrong."""
+
+    mail: MailTable | None = Field(default=None, description="By mail.")
+    webhook: WebhookTable | None = Field(default=None, description="By a webhook.")
 
 
 class Settings(BaseSettings):
@@ -128,6 +235,7 @@ class Settings(BaseSettings):
     cloud: CloudTable = Field(description="The cloud enterprise.")
     schedule: ScheduleTable = Field(default_factory=ScheduleTable, description="When instances are due, unless they say otherwise.")
     guards: GuardsTable = Field(default_factory=GuardsTable, description="When a run is held, unless an instance says otherwise.")
+    notify: NotifyTable = Field(default_factory=NotifyTable, description="Who is told, and how.")
     defaults: DefaultsTable = Field(default_factory=DefaultsTable, description="Laid under every instance.")
     instances: dict[str, InstanceTable] = Field(default_factory=dict, description="One table per instance: [instances.NAME].")
 
@@ -145,7 +253,10 @@ class Settings(BaseSettings):
 
 
 def fields_at(path: tuple[str, ...]) -> dict[str, FieldInfo] | None:
-    """Return the fields of the table at `path`; None where there is no such table. `("instances",)` is a table of any names."""
+    """Return the fields of the table at `path`, as the file calls them; None where there is no such table.
+
+    `("instances",)` is a table of any names.
+    """
     model: type[BaseModel] = Settings
     rest = list(path)
     while rest:
@@ -157,17 +268,24 @@ def fields_at(path: tuple[str, ...]) -> dict[str, FieldInfo] | None:
             model = InstanceTable
             continue
         field = model.model_fields.get(key)
-        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+        below = _table_in(field) if field is not None else None
+        if below is None:
             return None
-        model = field.annotation
-    return dict(model.model_fields)
+        model = below
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def is_secret(field: FieldInfo) -> bool:
     """Say whether a field holds a secret."""
-    return SecretStr in getattr(field.annotation, "__args__", ())
+    return SecretStr in get_args(field.annotation)
 
 
 def is_table(field: FieldInfo) -> bool:
     """Say whether a field holds keys of its own."""
-    return field.annotation == dict[str, InstanceTable] or (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel))
+    return field.annotation == dict[str, InstanceTable] or _table_in(field) is not None
+
+
+def _table_in(field: FieldInfo) -> type[BaseModel] | None:
+    """Return the table that a field is, or may be."""
+    tables = (one for one in (field.annotation, *get_args(field.annotation)) if isinstance(one, type) and issubclass(one, BaseModel))
+    return None if get_origin(field.annotation) is dict else next(tables, None)

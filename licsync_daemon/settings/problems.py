@@ -11,7 +11,7 @@ from licsync_daemon.settings.models import Settings, fields_at
 from licsync_daemon.settings.sources import variable
 from licsync_daemon.settings.words import Finding, Mistake, did_you_mean
 
-_LATER = frozenset({"counts", "watch_every", "privacy", "notifiers"})  # designed, in no version so far
+_LATER = frozenset({"privacy"})  # designed, in no version so far
 _WORDS = {
     "missing": ("missing", ""),
     "string_type": ("text in quotes is wanted", ""),
@@ -22,7 +22,7 @@ _WORDS = {
     "int_from_float": ("a whole number is wanted", ""),
     "float_type": ("a number is wanted", ""),
     "float_parsing": ("a number is wanted", ""),
-    "list_type": ("a list is wanted", 'for example ["mon-fri 08:00-18:00"]'),
+    "list_type": ("a list is wanted", ""),
     "path_type": ("a path in quotes is wanted", 'for example "/etc/licsync/ca.pem"'),
     "model_type": ("a table is wanted", "write its keys under a line in [brackets], or between { and }"),
     "dict_type": ("tables are wanted, one for each instance", "write [instances.emea], in single brackets"),
@@ -30,6 +30,15 @@ _WORDS = {
 _EXAMPLES = {
     "hostname": 'for example hostname = "ghes.example.com"',
     "enterprise": 'for example enterprise = "octo-enterprise"',
+    "avoid": 'for example ["mon-fri 08:00-18:00"]',
+    "elsewhere": 'for example ["ghes-other.example.com"]',
+    "retired": 'for example ["ghes-old.example.com"]',
+    "verified_domains": 'for example ["example.com"]',
+    "host": 'for example host = "smtp.example.com"',
+    "from": 'for example from = "licsync@example.com"',
+    "to": 'for example to = ["github-admins@example.com"]',
+    "url": 'for example url = "https://alerts.example.com/licsync"',
+    "counts": 'for example counts = { kind = "report", username = "license-reader" }',
     "cloud": 'add the table [cloud] with enterprise = "NAME"',
 }
 
@@ -60,14 +69,14 @@ def _finding(error: ErrorDetails) -> Finding:
         return Finding(path, raised.what, raised.hint)
     if kind == "greater_than_equal":
         return Finding(path, f"this must be at least {error['ctx']['ge']}")
+    if kind == "less_than_equal":
+        return Finding(path, f"this must be at most {error['ctx']['le']}")
     what, hint = _WORDS.get(kind, ("this value cannot be used", "see docs/configuration.md"))
-    return Finding(path, what, hint or _EXAMPLES.get(path[-1], ""))
+    return Finding(path, what, _EXAMPLES.get(path[-1], hint) if what != _WORDS["path_type"][0] else hint)
 
 
 def _unknown(path: tuple[str, ...]) -> Finding:
     key = path[-1]
-    if path == ("cloud", "organization"):
-        return Finding(path, "not yet: this version syncs to an enterprise only", 'write enterprise = "NAME"')
     if key in _LATER:
         return Finding(path, "not yet: this is planned, but not in this version", "remove it")
     return Finding(path, "unknown key", _home(key, path) or did_you_mean(key, fields_at(path[:-1]) or {}))
@@ -78,15 +87,14 @@ def _home(key: str, path: tuple[str, ...]) -> str:
     if key in Settings.model_fields:
         return "it belongs at the top of the file, before the first [table]"
     instance = path[1] if path[0] == "instances" and len(path) > 2 else "NAME"
-    tables = ("cloud",), ("schedule",), ("instances", instance, "source"), ("instances", instance, "delivery"), ("instances", instance)
+    of_instance = [("instances", instance, *one) for one in (("source",), ("delivery",), (), ("delivery", "outbox"))]
+    tables = [("cloud",), ("schedule",), *of_instance, ("notify", "mail"), ("notify", "webhook")]
     homes = [".".join(one) for one in tables if one != path[:-1] and key in (fields_at(one) or {})]
     return f"it belongs to [{homes[0]}]" if homes else ""
 
 
 def _follows(one: Finding, paths: Mapping[tuple[str, ...], Finding]) -> bool:
-    """Say whether a finding is noise beside another: keys of a kind that is not built, an enterprise missing beside an organization."""
-    if one.path == ("cloud", "enterprise") and ("cloud", "organization") in paths:
-        return True
+    """Say whether a finding is noise beside another: what is wrong with a kind is wrong with its keys."""
     kind = paths.get((*one.path[:-1], "kind"))
     return kind is not None and one.path[-1] != "kind" and one.what in {"unknown key", "missing"}
 

@@ -1,16 +1,32 @@
 """The effective settings as rows for `config show`: path, value, and where the value came from. Secrets are never shown."""
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from licsync_daemon.configured import Config, Destination, HttpDelivery, Instance, ReportSource
+from licsync_daemon.configured import (
+    Config,
+    DeliveryTo,
+    Destination,
+    HttpDelivery,
+    Instance,
+    ManualDelivery,
+    NotifierTo,
+    ReportSource,
+    Source,
+    SshSource,
+    WebhookNotifier,
+)
+from licsync_daemon.settings.convert import WEEK
 from licsync_daemon.settings.durations import format_duration
-from licsync_daemon.settings.layers import lay, lay_schedule, table
+from licsync_daemon.settings.layers import lay_schedule, replaces, table
+from licsync_daemon.settings.models import KEYS
 
 MASK = "********"
 NOT_FOUND = "not found"
+SYSTEMS = "(the system's)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,52 +83,118 @@ def rows_for(config: Config, merged: dict[str, Any], origins: Origins) -> tuple[
         )
     ]
     cloud = config.cloud
-    plain = (("enterprise", cloud.enterprise or ""), ("api_url", cloud.at.url), ("api_version", cloud.api_version))
-    rows += [Row(path=f"cloud.{key}", value=value, origin=origins.of(("cloud", key))) for key, value in plain]
+    account = "enterprise" if cloud.enterprise else "organization"
+    plain = {account: cloud.enterprise or cloud.organization, "api_url": cloud.at.url, "api_version": cloud.api_version}
+    lists = {"elsewhere": cloud.elsewhere, "retired": cloud.retired, "verified_domains": cloud.verified_domains}
+    rows += _rows(("cloud",), {**plain, "watch_every": cloud.watch_every, **lists}, origins)
     rows += _destination(cloud.at, ("cloud",), [("cloud",)], ("cloud", "token"), origins)
+    for notifier in config.notify:
+        rows += _notifier(notifier, origins)
     for instance in config.instances:
         rows += _instance(instance, merged, origins)
     return tuple(rows)
 
 
+def _rows(table_path: tuple[str, ...], values: Mapping[str, object], origins: Origins) -> list[Row]:
+    return [Row(path=_dotted(*table_path, key), value=_said(value), origin=origins.of((*table_path, key))) for key, value in values.items()]
+
+
+def _said(value: object) -> str:
+    """Return a value as it is shown: durations and lists as in the file."""
+    match value:
+        case None:
+            return "(none)"
+        case bool():
+            return str(value).lower()
+        case timedelta():
+            return format_duration(value)
+        case tuple():
+            return json.dumps(value, ensure_ascii=False)
+        case _:
+            return str(value)
+
+
+def _notifier(notifier: NotifierTo, origins: Origins) -> list[Row]:
+    if isinstance(notifier, WebhookNotifier):
+        here: tuple[str, ...] = ("notify", "webhook")
+        return [
+            *_rows(here, {"url": notifier.at.url}, origins),
+            *_destination(notifier.at, here, [here], (*here, "token"), origins),
+        ]
+    here = ("notify", "mail")
+    values = {"host": notifier.host, "port": notifier.port, "security": notifier.security, "username": notifier.username}
+    rows = _rows(here, {**values, "from": notifier.sender, "to": notifier.to, "ca_file": notifier.ca_file or SYSTEMS}, origins)
+    if notifier.password:
+        rows.append(_unlocated(Row(path=_dotted(*here, "password"), value=MASK, origin="", credential=notifier.password)))
+    return rows
+
+
 def _instance(instance: Instance, merged: dict[str, Any], origins: Origins) -> list[Row]:
     here, defaults = ("instances", instance.name), ("defaults",)
-    source, delivery = instance.source, instance.delivery
-    assert isinstance(source, ReportSource)
-    assert isinstance(delivery, HttpDelivery)
-    rows = [
-        Row(path=_dotted(*here, "hostname"), value=instance.hostname, origin=origins.of((*here, "hostname"))),
-        Row(path=_dotted(*here, "url"), value=source.at.url, origin=origins.of((*here, "url"))),
-        Row(path=_dotted(*here, "server_id"), value=instance.server_id or "(from the cloud)", origin=origins.of((*here, "server_id"))),
-        Row(path=_dotted(*here, "enabled"), value=str(instance.enabled).lower(), origin=origins.of((*here, "enabled"))),
-        *_destination(source.at, here, [here, defaults], None, origins),
-        *_schedule(instance, merged, origins),
-        *_guards(instance, origins),
-    ]
-    values = {
-        "source": {
-            "kind": "report",
-            "username": source.username,
-            "report_timeout": format_duration(source.report_timeout),
-            "api_version": source.api_version or '""',
-        },
-        "delivery": {"kind": "http", "url": delivery.at.url, "confirm_timeout": format_duration(delivery.confirm_timeout)},
-    }
-    for part, keys in values.items():
-        laid_whole = lay(table(merged, *here, part), table(merged, *defaults, part)).keys() - table(merged, *here, part).keys()
-        for key, value in keys.items():
-            paths = [(*here, part, key)] + ([(*defaults, part, key)] if key in laid_whole else [])
-            rows.append(Row(path=_dotted(*here, part, key), value=value, origin=origins.of(*paths)))
-    own, general = (*here, "delivery"), (*defaults, "delivery")
-    at_source = Row(path=_dotted(*here, "source", "token"), value=MASK, origin="", credential=source.at.token)
-    return [*rows, _unlocated(at_source), *_destination(delivery.at, own, [own, general, defaults], (*own, "token"), origins)]
+    rows = _rows(
+        here, {"hostname": instance.hostname, "server_id": instance.server_id or "(from the cloud)", "enabled": instance.enabled}, origins
+    )
+    if instance.unsynced_because is not None:
+        return [*rows, *_rows(here, {"sync": False, "reason": instance.unsynced_because}, origins)]
+    rows += _rows(here, {"reachable": instance.reachable}, origins)
+    report = next((one for one in (instance.source, instance.counts) if isinstance(one, ReportSource)), None)
+    if report is not None:
+        rows += _rows(here, {"url": report.at.url}, origins)
+        rows += _destination(report.at, here, [here, defaults], None, origins)
+    rows += _schedule(instance, merged, origins) + _guards(instance, origins)
+    rows += _part("source", instance.source, here, merged, origins)
+    if instance.counts is not None:
+        rows += _part("counts", instance.counts, here, merged, origins)
+    rows += _part("delivery", instance.delivery, here, merged, origins)
+    if isinstance(instance.delivery, HttpDelivery):
+        own, general = (*here, "delivery"), (*defaults, "delivery")
+        rows += _destination(instance.delivery.at, own, [own, general, defaults], (*own, "token"), origins)
+    return rows
+
+
+def _part(part: str, built: Source | DeliveryTo, here: tuple[str, ...], merged: dict[str, Any], origins: Origins) -> list[Row]:
+    """Return the rows of an instance's source, counts or delivery: what its kind can say, and its own secrets."""
+    is_alone = replaces(table(merged, *here, part), table(merged, "defaults", part))
+    rows = []
+    for path, value in {("kind",): built.kind, **_values(part, built)}.items():
+        paths = [(*here, part, *path)] + ([] if is_alone else [("defaults", part, *path)])
+        rows.append(Row(path=_dotted(*here, part, *path), value=_said(value), origin=origins.of(*paths)))
+    if isinstance(built, ReportSource):
+        rows.append(_unlocated(Row(path=_dotted(*here, part, "token"), value=MASK, origin="", credential=built.at.token)))
+    if isinstance(built, SshSource) and built.identity is None:
+        rows.append(_unlocated(Row(path=_dotted(*here, part, "identity"), value=MASK, origin="", credential=built.identity_credential)))
+    return rows
+
+
+def _values(part: str, built: Source | DeliveryTo) -> dict[tuple[str, ...], object]:
+    """Return what a source or delivery says, by the path of its key within its table."""
+    if isinstance(built, ManualDelivery):
+        return {("outbox", "path"): built.outbox, ("outbox", "group"): built.group}
+    if isinstance(built, HttpDelivery):
+        at = built.at
+        return {
+            ("url",): at.url,
+            ("confirm_timeout",): built.confirm_timeout,
+            ("client_cert",): at.client_cert,
+            ("client_key",): at.client_key,
+        }
+    if isinstance(built, ReportSource):
+        version = built.api_version or '""'
+        return {("username",): built.username, ("report_timeout",): built.report_timeout, ("api_version",): version}
+    said: dict[tuple[str, ...], object] = {(key,): getattr(built, key) for key in KEYS[part][built.kind]}
+    if isinstance(built, SshSource) and built.identity is None:
+        del said["identity",]
+    return said
 
 
 def _schedule(instance: Instance, merged: dict[str, Any], origins: Origins) -> list[Row]:
     here = ("instances", instance.name, "schedule")
     laid = lay_schedule(table(merged, *here), table(merged, "schedule"))
     chosen = "cron" if "cron" in laid else "day"
-    values = {"timezone": instance.schedule.timezone, chosen: instance.schedule.cron, "max_age": format_duration(instance.max_age)}
+    values = {"timezone": instance.schedule.timezone, chosen: instance.schedule.cron}
+    if chosen == "day":
+        values["every"] = format_duration(instance.schedule.every_weeks * WEEK)
+    values["max_age"] = format_duration(instance.max_age)
     values["avoid"] = ", ".join(laid.get("avoid", [])) or "(nothing)"
     return [
         Row(path=_dotted(*here, "cron" if key == "day" else key), value=value, origin=origins.of((*here, key), ("schedule", key)))
@@ -130,7 +212,7 @@ def _guards(instance: Instance, origins: Origins) -> list[Row]:
 def _destination(
     at: Destination, here: tuple[str, ...], levels: list[tuple[str, ...]], token: tuple[str, ...] | None, origins: Origins
 ) -> list[Row]:
-    values = {"proxy": at.proxy or "(none)", "ca_file": str(at.ca_file or "(the system's)")}
+    values = {"proxy": at.proxy or "(none)", "ca_file": str(at.ca_file or SYSTEMS)}
     rows = [
         Row(path=_dotted(*here, key), value=value, origin=origins.of(*((*one, key) for one in levels))) for key, value in values.items()
     ]

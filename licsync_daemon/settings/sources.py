@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import EnvSettingsSource
 
 from licsync_daemon.errors import ConfigError, Problem
-from licsync_daemon.settings.models import Settings, fields_at, is_table
+from licsync_daemon.settings.models import Settings, fields_at, is_secret, is_table
 from licsync_daemon.settings.words import Finding, closest
 
 MAX_FILE_BYTES = 256 * 1024  # a fleet of 500 instances takes about 100 KiB
@@ -53,6 +53,7 @@ def read_file(path: Path) -> dict[str, Any]:
 def read_environment(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[Finding]]:
     """Read the `LICSYNC_` variables into nested tables, and report those that name no setting.
 
+    Secrets are left out: `credentials.py` reads them. Their tables stay, so that a token of an instance nobody configured is noticed.
     A finding's path is here the variable's own name.
     """
     usable: dict[str, str] = {}
@@ -71,7 +72,7 @@ def read_environment(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[F
             findings.append(Finding((name,), "this names a table", f"set its keys one by one, such as {name}__{_some_key(path)}"))
         else:
             usable[name.lower()] = value
-    return _EnvironmentSource(usable)(), findings
+    return _without_secrets(_EnvironmentSource(usable)(), ()), findings
 
 
 def variable(path: tuple[str, ...]) -> str:
@@ -95,6 +96,15 @@ class _EnvironmentSource(EnvSettingsSource):
 
     def _load_env_vars(self) -> Mapping[str, str | None]:
         return dict(self._variables)
+
+
+def _without_secrets(tables: Mapping[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
+    known = fields_at(path) or {}
+    return {
+        key: _without_secrets(value, (*path, key)) if isinstance(value, Mapping) else value
+        for key, value in tables.items()
+        if key not in known or not is_secret(known[key])
+    }
 
 
 def _refused(path: Path, what: str, hint: str) -> ConfigError:

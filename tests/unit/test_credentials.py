@@ -2,13 +2,28 @@
 
 import os
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from licsync_daemon.configured import CloudAccount, Config, Destination
+from licsync_daemon.configured import (
+    CloudAccount,
+    Config,
+    ConnectDelivery,
+    Destination,
+    HttpDelivery,
+    Instance,
+    MailNotifier,
+    NoSource,
+    ReportSource,
+    Schedule,
+    SshSource,
+    WebhookNotifier,
+)
 from licsync_daemon.credentials import MAX_BYTES, Credentials, Expected, Kind, expected_credentials
 from licsync_daemon.errors import Code, Problem, RunError
 
@@ -326,16 +341,114 @@ def test_the_place_of_a_credential_can_be_told(places: Places) -> None:
     assert credentials.place(["t"]) == "the environment variable LICSYNC_T"
 
 
-def test_a_configuration_asks_for_what_its_destinations_name(tmp_path: Path) -> None:
-    """The cloud's token is required, the login of its proxy is not."""
-    cloud = CloudAccount(
-        at=Destination(url="https://a", token=("cloud__token",), proxy="http://p", proxy_auth=("cloud__proxy_auth",)), enterprise="octo"
+KEY = Expected(names=("instances__emea__source__identity", "defaults__source__identity"), kind=Kind.KEY_FILE)
+
+
+def test_a_key_file_is_found_and_not_read_into_anything(places: Places) -> None:
+    """The most specific name that has a file anywhere gives its path, systemd's folder before ours; its content does not matter."""
+    places.with_systemd()
+    general = places.folder / "defaults__source__identity"
+    general.write_bytes(b"-----BEGIN\n\xff\n" + b"x" * 2 * MAX_BYTES)
+    assert places.credentials().file(KEY.names) == general
+    own = places.systemd / "licsync_instances__emea__source__identity"
+    own.write_text("key")
+    assert places.credentials().file(KEY.names) == own
+    assert places.credentials().problems([KEY]) == ()
+
+
+def test_a_key_file_is_no_variable(places: Places) -> None:
+    """The variable of that name is the setting with the path, so it is no credential, and the places that are named leave it out."""
+    places.environ["LICSYNC_INSTANCES__EMEA__SOURCE__IDENTITY"] = "/etc/key"
+    error = error_of(lambda: places.credentials().file(KEY.names))
+    assert error.code is Code.CREDENTIAL_MISSING
+    assert "the environment" not in error.cause
+    assert f"put a private key into the file {places.folder}/instances__emea__source__identity" in error.next_step
+    assert [one.where for one in places.credentials().problems([KEY])] == [KEY.names[0]]
+
+
+def test_an_empty_key_file_is_said_before_ssh_does(places: Places) -> None:
+    """A key file with nothing in it is malformed, and an open folder gives no key."""
+    path = places.folder / "defaults__source__identity"
+    path.write_text("\n")
+    error = error_of(lambda: places.credentials().file(KEY.names))
+    assert (error.code, error.cause) == (Code.CREDENTIAL_MALFORMED, f"{path} is empty")
+    path.write_text("key")
+    places.folder.chmod(0o755)
+    assert "is open to others" in error_of(lambda: places.credentials().file(KEY.names)).cause
+
+
+def test_an_optional_token_may_be_absent_but_not_broken(places: Places) -> None:
+    """A webhook without a token is fine; one whose token is malformed is not silently without."""
+    assert places.credentials().optional_delivery_token(["t"]) is None
+    (places.folder / "t").write_text("short\n")
+    assert places.credentials().optional_delivery_token(["t"]) == "short"
+    (places.folder / "t").write_text("two words")
+    assert error_of(lambda: places.credentials().optional_delivery_token(["t"])).code is Code.CREDENTIAL_MALFORMED
+
+
+def at(name: str, *, proxy: bool = False) -> Destination:
+    return Destination(url="https://a", token=(name,), proxy="http://p" if proxy else None, proxy_auth=(f"{name}_proxy",) if proxy else ())
+
+
+def an_instance(**differences: Any) -> Instance:
+    given: dict[str, Any] = {
+        "name": "emea",
+        "hostname": "h",
+        "server_id": None,
+        "enabled": True,
+        "schedule": Schedule(cron="0 2 * * 2", timezone="UTC"),
+        "max_age": timedelta(days=8),
+        "source": NoSource(),
+        "delivery": ConnectDelivery(),
+    }
+    return Instance(**{**given, **differences})
+
+
+def asked(tmp_path: Path, *instances: Instance, **more: Any) -> tuple[Expected, ...]:
+    """What is asked for beside the cloud's token and the key of the digests."""
+    cloud = CloudAccount(at=at("cloud__token"), enterprise="octo")
+    config = Config(
+        state_dir=tmp_path, credentials_dir=tmp_path, cloud=cloud, instances=instances, max_concurrent_runs=1, log_level="info", **more
     )
-    config = Config(state_dir=tmp_path, credentials_dir=tmp_path, cloud=cloud, instances=(), max_concurrent_runs=1, log_level="info")
-    assert expected_credentials(config) == (
-        CLOUD,
-        Expected(names=("cloud__proxy_auth",), kind=Kind.LINE, required=False),
-        Expected(names=("digest_key",), kind=Kind.LINE, required=False),
+    first, *others, last = expected_credentials(config)
+    assert (first, last) == (CLOUD, Expected(names=("digest_key",), kind=Kind.LINE, required=False))
+    return tuple(others)
+
+
+def test_the_login_of_a_proxy_is_optional(tmp_path: Path) -> None:
+    """A destination asks for its token, and where it has a proxy, perhaps for a login there."""
+    instance = an_instance(source=ReportSource(at=at("s", proxy=True), username="u"), delivery=HttpDelivery(at=at("d")))
+    assert asked(tmp_path, instance) == (
+        Expected(names=("s",), kind=Kind.GITHUB_TOKEN),
+        Expected(names=("s_proxy",), kind=Kind.LINE, required=False),
+        Expected(names=("d",), kind=Kind.DELIVERY_TOKEN),
+    )
+
+
+def test_only_what_is_used_is_asked_for(tmp_path: Path) -> None:
+    """Supervising GitHub Connect takes the cloud's token alone; counts want their own token; a key is a credential unless it has a path."""
+    assert asked(tmp_path, an_instance()) == ()
+    ssh = SshSource(host="h", identity_credential=KEY.names, known_hosts=tmp_path)
+    counts = ReportSource(at=at("c"), username="u")
+    assert asked(tmp_path, an_instance(source=ssh, counts=counts)) == (KEY, Expected(names=("c",), kind=Kind.GITHUB_TOKEN))
+    assert asked(tmp_path, an_instance(source=SshSource(host="h", identity=tmp_path, known_hosts=tmp_path))) == ()
+
+
+@pytest.mark.parametrize("at_rest", [{"enabled": False}, {"unsynced_because": "stays on site"}])
+def test_an_instance_at_rest_requires_nothing(tmp_path: Path, at_rest: dict[str, Any]) -> None:
+    """The credentials of an instance for which nothing is done are known, so that they are no strays, and may be missing."""
+    ssh = SshSource(host="h", identity_credential=KEY.names, known_hosts=tmp_path)
+    found = asked(tmp_path, an_instance(source=ssh, delivery=HttpDelivery(at=at("d")), **at_rest))
+    assert [(one.names[0], one.required) for one in found] == [(KEY.names[0], False), ("d", False)]
+
+
+def test_notifiers_ask_for_what_they_use(tmp_path: Path) -> None:
+    """A mail server with a login wants a password; a webhook's token may be missing."""
+    mail = MailNotifier(host="h", sender="a@b", to=("c@d",))
+    login = MailNotifier(host="h", sender="a@b", to=("c@d",), username="u", password=("p",))
+    assert asked(tmp_path, notify=(mail, login, WebhookNotifier(at=at("w")))) == (
+        Expected(names=("p",), kind=Kind.LINE),
+        Expected(names=("w",), kind=Kind.DELIVERY_TOKEN, required=False),
     )
 
 

@@ -2,10 +2,11 @@
 
 import pytest
 
+from licsync_daemon.configured import NoSource
 from licsync_daemon.errors import Problem
 from licsync_daemon.windows import parse_window
 
-from .conftest import CLOUD, DEFAULTS, VALID, Load, Refuse
+from .conftest import CLOUD, DEFAULTS, EMEA, VALID, Load, Refuse
 
 
 def test_the_environment_wins_over_the_file(load: Load) -> None:
@@ -51,9 +52,53 @@ def test_secrets_may_stand_in_the_environment(load: Load) -> None:
         "INSTANCES__EMEA__SOURCE__TOKEN",
         "INSTANCES__EMEA__DELIVERY__TOKEN",
         "INSTANCES__EMEA__DELIVERY__PROXY_AUTH",
+        "DEFAULTS__COUNTS__TOKEN",
+        "INSTANCES__EMEA__COUNTS__TOKEN",
+        "NOTIFY__MAIL__PASSWORD",
+        "NOTIFY__WEBHOOK__TOKEN",
+        "NOTIFY__WEBHOOK__PROXY_AUTH",
     )
-    loaded = load(**{f"LICSYNC_{name}": "hunter2" for name in names})
+    notify = """
+        [notify.mail]
+        host = "smtp.example.com"
+        from = "licsync@example.com"
+        to = ["a@example.com"]
+        [notify.webhook]
+        url = "https://alerts.example.com"
+        """
+    loaded = load(VALID + notify, **{f"LICSYNC_{name}": "hunter2" for name in names})
     assert "hunter2" not in repr(loaded)
+
+
+def test_a_secret_alone_makes_no_table(load: Load, refuse: Refuse) -> None:
+    """The variable of a token says nothing about a source or counts; of an instance that nobody configured it is a mistake."""
+    text = CLOUD + '[defaults]\ndelivery.kind = "connect"\n' + EMEA
+    tokens = {"LICSYNC_DEFAULTS__SOURCE__TOKEN": "hunter2", "LICSYNC_INSTANCES__EMEA__COUNTS__TOKEN": "hunter2"}
+    (emea,) = load(text, **tokens).config.instances
+    assert (emea.source, emea.counts) == (NoSource(), None)
+    (problem,) = refuse(text, LICSYNC_INSTANCES__EMAE__SOURCE__TOKEN="hunter2")
+    assert problem.where == "instances.emae.hostname"
+
+
+def test_every_kind_can_be_configured_by_variables_alone(load: Load) -> None:
+    """Lists, numbers and nested tables arrive as a file would have them; a table that no file has is made."""
+    config = load(
+        CLOUD + EMEA,
+        LICSYNC_CLOUD__RETIRED="old.example.com, id-9",
+        LICSYNC_DEFAULTS__DELIVERY__KIND="manual",
+        LICSYNC_DEFAULTS__DELIVERY__OUTBOX__PATH="/srv/outbox",
+        LICSYNC_INSTANCES__EMEA__SOURCE__KIND="ssh",
+        LICSYNC_INSTANCES__EMEA__SOURCE__PORT="2222",
+        LICSYNC_INSTANCES__EMEA__SOURCE__COMMAND='["ghe-license", "usage"]',
+        LICSYNC_NOTIFY__MAIL__HOST="smtp.example.com",
+        LICSYNC_NOTIFY__MAIL__FROM="licsync@example.com",
+        LICSYNC_NOTIFY__MAIL__TO="a@example.com,b@example.com",
+    ).config
+    (emea,), (mail,) = config.instances, config.notify
+    assert config.cloud.retired == ("old.example.com", "id-9")
+    assert (emea.delivery.kind, str(emea.delivery.outbox)) == ("manual", "/srv/outbox")
+    assert (emea.source.port, emea.source.command) == (2222, ("ghe-license", "usage"))
+    assert (mail.host, mail.sender, mail.to) == ("smtp.example.com", "licsync@example.com", ("a@example.com", "b@example.com"))
 
 
 def test_other_variables_are_none_of_our_business(load: Load) -> None:
@@ -71,6 +116,8 @@ def test_other_variables_are_none_of_our_business(load: Load) -> None:
         ("LICSYNC_STATE_DIR__X", "did you mean LICSYNC_STATE_DIR?"),
         ("LICSYNC_INSTANCES", "set its keys one by one, such as LICSYNC_INSTANCES__EMEA__HOSTNAME"),
         ("LICSYNC_INSTANCES__EMEA", "set its keys one by one, such as LICSYNC_INSTANCES__EMEA__HOSTNAME"),
+        ("LICSYNC_NOTIFY__MAIL", "set its keys one by one, such as LICSYNC_NOTIFY__MAIL__HOST"),
+        ("LICSYNC_NOTIFY__MAIL__FORM", "did you mean LICSYNC_NOTIFY__MAIL__FROM?"),
         ("LICSYNC_CLOUD", "set its keys one by one, such as LICSYNC_CLOUD__ENTERPRISE"),
     ],
 )

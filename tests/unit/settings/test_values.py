@@ -7,7 +7,23 @@ from typing import Any
 
 import pytest
 
-from licsync_daemon.configured import CloudAccount, Config, Destination, HttpDelivery, Instance, ReportSource, Schedule
+from licsync_daemon.configured import (
+    CloudAccount,
+    CommandSource,
+    Config,
+    ConnectDelivery,
+    Destination,
+    FileSource,
+    HttpDelivery,
+    Instance,
+    MailNotifier,
+    ManualDelivery,
+    NoSource,
+    ReportSource,
+    Schedule,
+    SshSource,
+    WebhookNotifier,
+)
 from licsync_daemon.settings.convert import stable_cron
 
 from .conftest import CLOUD, DEFAULTS, EMEA, VALID, Load
@@ -139,6 +155,178 @@ def test_an_instance_is_laid_over_the_defaults_key_by_key(load: Load) -> None:
     assert ("https://second.example.com", timedelta(hours=2)) == (instance.delivery.at.url, instance.delivery.confirm_timeout)
 
 
+CONNECT = '[defaults]\ndelivery = { kind = "connect" }\n'
+MANUAL = '[defaults]\ndelivery = { kind = "manual", outbox = { path = "/srv/outbox", group = "root" } }\n'
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("", NoSource()),
+        ('{ kind = "none" }', NoSource()),
+        ('{ kind = "file", path = "/srv/in" }', FileSource(path=Path("/srv/in"))),
+        ('{ kind = "File", path = "/srv/in", max_export_bytes = 9 }', FileSource(path=Path("/srv/in"), max_export_bytes=9)),
+        ('{ kind = "command", command = ["/bin/sh", "-c x"] }', CommandSource(command=("/bin/sh", "-c x"))),
+        (
+            '{ kind = "command", command = ["/bin/sh"], timeout = "1m", max_export_bytes = 9 }',
+            CommandSource(command=("/bin/sh",), timeout=timedelta(minutes=1), max_export_bytes=9),
+        ),
+        (
+            '{ kind = "ssh" }',
+            SshSource(
+                host="ghes-emea.example.com",
+                identity_credential=("instances__emea__source__identity", "defaults__source__identity"),
+                known_hosts=Path("/etc/licsync/known_hosts"),
+            ),
+        ),
+        (
+            (
+                '{ kind = "ssh", user = "reader", port = 22, command = ["ghe-license-usage"], identity = "/dev/null", known_hosts = "/dev/zero", '
+                'connect_timeout = "5s", timeout = "1m", max_export_bytes = 9 }'
+            ),
+            SshSource(
+                host="ghes-emea.example.com",
+                user="reader",
+                port=22,
+                command=("ghe-license-usage",),
+                identity=Path("/dev/null"),
+                known_hosts=Path("/dev/zero"),
+                connect_timeout=timedelta(seconds=5),
+                timeout=timedelta(minutes=1),
+                max_export_bytes=9,
+            ),
+        ),
+    ],
+)
+def test_every_kind_of_source_becomes_its_value(load: Load, source: str, expected: object) -> None:
+    """Each key of each kind reaches its place, and what is not said is as documented; an SSH host has no port of its own."""
+    text = CLOUD + CONNECT + EMEA.replace(".com", ".com:8443") + (f"source = {source}" if source else "")
+    assert only(load(text).config).source == expected
+
+
+@pytest.mark.parametrize(
+    ("defaults", "own", "expected"),
+    [
+        (CONNECT, "", ConnectDelivery()),
+        (MANUAL, "", ManualDelivery(outbox=Path("/srv/outbox"), group="root")),
+        (MANUAL, 'delivery.outbox.group = "daemon"', ManualDelivery(outbox=Path("/srv/outbox"), group="daemon")),
+        (MANUAL, 'delivery.outbox.path = "/srv/other"', ManualDelivery(outbox=Path("/srv/other"), group="root")),
+        (MANUAL, 'delivery.kind = "connect"', ConnectDelivery()),
+        (DEFAULTS, 'delivery.kind = "manual"\nsource.kind = "none"', ManualDelivery()),
+    ],
+)
+def test_every_kind_of_delivery_becomes_its_value(load: Load, defaults: str, own: str, expected: object) -> None:
+    """An outbox is laid key by key, and another kind of delivery takes nothing from the default one."""
+    assert only(load(CLOUD + defaults + EMEA + own).config).delivery == expected
+
+
+def test_a_client_certificate_goes_to_the_endpoint_alone(load: Load) -> None:
+    """The certificate we show belongs to the delivery, not to the instance or the cloud."""
+    config = load(VALID + 'delivery = { client_cert = "/dev/null", client_key = "/dev/zero" }').config
+    emea = only(config)
+    assert (emea.delivery.at.client_cert, emea.delivery.at.client_key) == (Path("/dev/null"), Path("/dev/zero"))
+    assert (emea.source.at.client_cert, config.cloud.at.client_cert) == (None, None)
+
+
+def test_a_report_keeps_its_place_with_connect(load: Load) -> None:
+    """A default source that an instance does not replace is read whatever carries the usage."""
+    emea = only(load(VALID + 'delivery = { kind = "connect" }').config)
+    assert (emea.source.kind, emea.delivery) == ("report", ConnectDelivery())
+
+
+def counts_at(*tokens: str, username: str = "reader") -> ReportSource:
+    return ReportSource(at=Destination(url="https://ghes-emea.example.com", token=tokens), username=username)
+
+
+TOKENS = ("instances__emea__counts__token", "defaults__counts__token", "defaults__source__token")
+
+
+@pytest.mark.parametrize(
+    ("general", "own", "expected"),
+    [
+        ("", 'counts = { kind = "report", username = "reader" }', counts_at(*TOKENS)),
+        ("", 'counts = { kind = "file", path = "/srv/in" }', FileSource(path=Path("/srv/in"))),
+        ('counts = { kind = "report", username = "reader" }\n', "", counts_at(*TOKENS)),
+        ('counts = { kind = "report", username = "reader" }\n', 'counts.username = "other"', counts_at(*TOKENS, username="other")),
+        ('counts = { kind = "report", username = "reader" }\n', 'source.kind = "none"', None),
+        ('counts = { kind = "report", username = "reader" }\n', 'source = { kind = "file", path = "/x" }\nreachable = false', None),
+        (
+            'counts = { kind = "file", path = "/y" }\n',
+            'source = { kind = "file", path = "/x" }\nreachable = false',
+            FileSource(path=Path("/y")),
+        ),
+        ("", "", None),
+    ],
+)
+def test_counts_stand_beside_an_opaque_source(load: Load, general: str, own: str, expected: object) -> None:
+    """Counts are laid over those of the defaults, which serve opaque sources only, and contact no instance that may not be."""
+    text = f'{CLOUD}[defaults]\ndelivery.kind = "connect"\nsource.kind = "ssh"\n{general}{EMEA}{own}'
+    assert only(load(text).config).counts == expected
+
+
+def test_an_instance_that_is_never_synced_is_only_listed(load: Load) -> None:
+    """Nothing is read from it or sent for it, whatever the defaults say; its reason is kept."""
+    emea = only(load(VALID + 'sync = false\nreason = "data stays on site"').config)
+    assert (emea.unsynced_because, emea.source, emea.delivery, emea.counts) == ("data stays on site", NoSource(), ConnectDelivery(), None)
+    assert (emea.is_active, emea.has_slots) == (False, False)
+
+
+def test_an_air_gapped_instance_is_not_reachable(load: Load) -> None:
+    """`reachable` is true unless it is said."""
+    text = CLOUD + MANUAL + EMEA
+    assert [only(load(one).config).reachable for one in (text, text + "reachable = false")] == [True, False]
+
+
+def test_the_cloud_may_be_an_organization(load: Load) -> None:
+    """Exactly one of the two is set; servers of others are kept in the form the cloud lists them in."""
+    cloud = load(
+        CLOUD.replace("enterprise", "organization")
+        + 'watch_every = "90m"\nelsewhere = ["GHES-Other.example.com:443", "Id-9"]\nretired = ["old.example.com"]\nverified_domains = ["Example.com"]\n'
+        + DEFAULTS
+        + EMEA
+    ).config.cloud
+    assert (cloud.enterprise, cloud.organization, cloud.watch_every) == (None, "octo", timedelta(minutes=90))
+    assert (cloud.elsewhere, cloud.retired) == (("ghes-other.example.com", "Id-9"), ("old.example.com",))
+    assert cloud.verified_domains == ("example.com",)
+
+
+def test_every_instance_knows_how_often_the_cloud_is_read(load: Load) -> None:
+    """`watch_every` is the cloud's, and each instance has it."""
+    text = CLOUD + 'watch_every = "1m"\n' + DEFAULTS + EMEA
+    assert only(load(text).config).watch_every == timedelta(minutes=1)
+
+
+MAIL = '[notify.mail]\nhost = "SMTP.example.com"\nfrom = "licsync@example.com"\nto = ["a@example.com", "b@example.com"]\n'
+
+
+@pytest.mark.parametrize(
+    ("security", "port"), [("", 587), ('security = "tls"\n', 465), ('security = "none"\n', 25), ("port = 2525\n", 2525)]
+)
+def test_mail_has_the_port_of_its_security(load: Load, security: str, port: int) -> None:
+    """The usual port goes with each way of encrypting, unless another one is said."""
+    (mail,) = load(VALID + MAIL.replace("SMTP.example.com", "localhost") + security).config.notify
+    assert mail.port == port
+
+
+def test_notifiers_become_values(load: Load) -> None:
+    """A login at the mail server needs a password; a webhook may have a token and a proxy with a login."""
+    webhook = '[notify.webhook]\nurl = "https://alerts.example.com/x"\nproxy = "http://proxy.example.com:1"\nca_file = "/dev/null"\n'
+    anonymous, hook = load(VALID + MAIL + webhook).config.notify
+    expected = MailNotifier(host="smtp.example.com", sender="licsync@example.com", to=("a@example.com", "b@example.com"))
+    assert anonymous == expected
+    assert hook == WebhookNotifier(
+        at=Destination(
+            url="https://alerts.example.com/x",
+            proxy="http://proxy.example.com:1",
+            proxy_auth=("notify__webhook__proxy_auth",),
+            ca_file=Path("/dev/null"),
+            token=("notify__webhook__token",),
+        )
+    )
+    (known,) = load(VALID + MAIL + 'username = "licsync"\nca_file = "/dev/null"').config.notify
+    assert (known.username, known.password, known.ca_file) == ("licsync", ("notify__mail__password",), Path("/dev/null"))
+
+
 PROXY = 'proxy = "http://{}.example.com:1"\n'
 
 
@@ -232,10 +420,31 @@ def test_instances_keep_the_order_of_the_file(load: Load) -> None:
     assert [one.name for one in config.instances] == ["emea", "b", "a", "c"]
 
 
-def test_a_fleet_at_rest_is_allowed_and_noticed(load: Load) -> None:
-    """Disabling every instance is no mistake, but said."""
-    (warning,) = load(VALID + "enabled = false").warnings
-    assert "every instance is disabled" in warning.what
+@pytest.mark.parametrize(
+    ("general", "own", "weeks", "max_age"),
+    [
+        ("", "", 1, 8),
+        ('every = "7d"', "", 1, 8),
+        ('every = "14d"', "", 2, 15),
+        ('every = "14d"', 'schedule.every = "28d"', 4, 29),
+        ('every = "14d"', 'schedule.max_age = "20d"', 2, 20),
+        ('max_age = "20d"', 'schedule.every = "14d"', 2, 20),
+        ('every = "14d"', 'schedule.cron = "0 1 * * 1"', 1, 8),
+        ('cron = "0 1 * * 1"', 'schedule.every = "14d"', 2, 15),
+        ('every = "14d"', 'delivery = { kind = "connect" }', 2, 8),
+    ],
+)
+def test_an_instance_may_be_due_every_few_weeks(load: Load, general: str, own: str, weeks: int, max_age: int) -> None:
+    """A day more than the weeks makes it overdue, unless an age is said; what GitHub Connect carries comes every week all the same."""
+    emea = only(load(f"{CLOUD}[schedule]\n{general}\n{DEFAULTS}{EMEA}{own}").config)
+    assert (emea.schedule.every_weeks, emea.max_age) == (weeks, timedelta(days=max_age))
+
+
+@pytest.mark.parametrize("own", ["enabled = false", 'sync = false\nreason = "stays on site"'])
+def test_a_fleet_at_rest_is_allowed_and_noticed(load: Load, own: str) -> None:
+    """A fleet in which nothing is ever done is no mistake, but said."""
+    (warning,) = load(VALID + own).warnings
+    assert "every instance is disabled or never synced" in warning.what
 
 
 def test_an_age_below_a_week_is_noticed(load: Load) -> None:
@@ -243,3 +452,27 @@ def test_an_age_below_a_week_is_noticed(load: Load) -> None:
     (warning,) = load(VALID + 'schedule = { max_age = "6d" }').warnings
     assert warning.where == "instances.emea.schedule.max_age"
     assert load(VALID + 'schedule = { max_age = "2d", cron = "0 1 * * *" }').warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ('schedule = { max_age = "13d", every = "14d" }', "13d is shorter than 14d"),
+        ('schedule = { max_age = "14d", every = "14d" }', None),
+        ('schedule = { max_age = "6d", cron = "0 1 * * *" }\ndelivery = { kind = "connect" }', "6d is shorter than a week"),
+        ('schedule = { max_age = "8d", every = "14d" }\ndelivery = { kind = "connect" }', None),
+    ],
+)
+def test_an_age_is_compared_with_what_really_happens(load: Load, own: str, said: str | None) -> None:
+    """The weeks of the schedule count, and with GitHub Connect one week, whatever the schedule says."""
+    warnings = load(VALID + own).warnings
+    assert [one.what.partition(",")[0] for one in warnings] == ([said] if said else [])
+
+
+def test_a_manual_delivery_without_a_channel_is_noticed(load: Load) -> None:
+    """Without a notifier only `status` says that something waits for a person; that is valid, and said."""
+    text = CLOUD + MANUAL + EMEA
+    (warning,) = load(text).warnings
+    assert (warning.where, "nobody is told when something of emea waits" in warning.what) == ("notify", True)
+    assert load(text + MAIL).warnings == ()
+    assert load(text + 'enabled = false\n[instances.b]\nhostname = "b"\ndelivery.kind = "connect"').warnings == ()

@@ -1,0 +1,150 @@
+"""Sources, counts and deliveries that cannot be used: what a kind needs, what it cannot say, what does not go together."""
+
+import tomllib
+
+import pytest
+
+from licsync_daemon.settings.models import KEYS, fields_at, is_secret
+
+from .conftest import CLOUD, DEFAULTS, EMEA, Load, Refuse
+
+CONNECT = '[defaults]\ndelivery = { kind = "connect" }\n'
+MANUAL = '[defaults]\ndelivery = { kind = "manual", outbox = { path = "/srv/outbox" } }\n'
+HTTP = '[defaults]\ndelivery = { kind = "http", url = "https://relay.example.com" }\n'
+OWN = "instances.emea."
+LABS = '\n[instances.labs]\nhostname = "ghes-labs.example.com"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "what", "hint"),
+    [
+        # what a kind needs
+        (EMEA, "defaults.delivery", "emea has none of its own", 'delivery = { kind = "connect" }'),
+        (HTTP + EMEA, "defaults.source", "emea has none of its own", 'kind = "report", username = "license-reader"'),
+        (HTTP + EMEA + 'source.kind = "report"', OWN + "source.username", "missing", 'username = "license-reader"'),
+        (HTTP + EMEA + 'source.kind = "file"', OWN + "source.path", "missing", 'path = "/srv/'),
+        (HTTP + EMEA + 'source.kind = "command"', OWN + "source.command", "missing", "/usr/local/bin"),
+        (CONNECT + EMEA + 'source.username = "x"', OWN + "source.kind", "missing", 'kind = "report"'),
+        (CONNECT + 'source.path = "/x"\n' + EMEA, "defaults.source.kind", "emea has none of its own", 'kind = "report"'),
+        (DEFAULTS + EMEA + 'delivery = { kind = "http", url = "" }', OWN + "delivery.url", "not a whole address", "https://"),
+        (MANUAL.replace(', outbox = { path = "/srv/outbox" }', "") + 'source.kind = "ssh"\n' + EMEA, "defaults.delivery.outbox.path", "emea has none", "outbox = {"),
+        (EMEA + 'source.kind = "ssh"\ndelivery.kind = "manual"', OWN + "delivery.outbox.path", "missing", "outbox = {"),
+        (MANUAL + EMEA + 'source.kind = "ssh"\ncounts.kind = "report"', OWN + "counts.username", "missing", "license-reader"),
+        (MANUAL + EMEA + 'source.kind = "ssh"\ncounts.kind = "file"', OWN + "counts.path", "missing", 'path = "/srv/'),
+        (MANUAL + EMEA + 'source.kind = "ssh"\ncounts.username = "x"', OWN + "counts.kind", "missing", 'kind = "report"'),
+        (DEFAULTS + EMEA + 'delivery.client_cert = "/dev/null"', OWN + "delivery.client_cert", "belong together", "set both"),
+        # which kinds there are
+        (CONNECT + EMEA + 'source.kind = "shh"', OWN + "source.kind", "not a kind of source", "did you mean ssh?"),
+        (CONNECT + EMEA + 'source.kind = "zip"', OWN + "source.kind", "not a kind of source", "none, file, report, command or ssh"),
+        (EMEA + 'delivery.kind = "email"', OWN + "delivery.kind", "not a kind of delivery", "connect, manual or http"),
+        (CONNECT + EMEA + 'source.kind = "ssh"\ncounts.kind = "ssh"', OWN + "counts.kind", "not a kind of counts", "report or file"),
+        (CONNECT + EMEA + 'source.kind = "ssh"\ncounts = "report"', OWN + "counts", "a table is wanted", 'counts = { kind = "report"'),
+        # what a kind cannot say
+        (CONNECT + EMEA + 'source = { kind = "ssh", username = "x" }', OWN + "source.username", 'of the kind "ssh" has no such key', "`report`"),
+        (CONNECT + EMEA + 'source = { kind = "file", path = "/x", timeout = "5m" }', OWN + "source.timeout", '"file"', "`command` and `ssh`"),
+        (CONNECT + EMEA + 'source = { kind = "none", path = "/x" }', OWN + "source.path", 'the kind "none"', "`file`"),
+        (EMEA + 'delivery = { kind = "connect", outbox = { path = "/x" } }', OWN + "delivery.outbox", 'the kind "connect"', "`manual`"),
+        (EMEA + 'delivery = { kind = "manual", url = "https://x.example.com" }', OWN + "delivery.url", 'the kind "manual"', "`http`"),
+        (CONNECT + EMEA + 'source.kind = "ssh"\ncounts = { kind = "file", path = "/x", api_version = "" }', OWN + "counts.api_version", '"file"', "`report`"),
+        (CONNECT + EMEA + 'source.kind = "ssh"\ncounts = { kind = "file", path = "/x", port = 1 }', OWN + "counts.port", "unknown key", ""),
+        (MANUAL.replace("kind", 'url = "https://x", kind') + EMEA + LABS, "defaults.delivery.url", 'the kind "manual"', "`http`"),
+        (MANUAL.replace("kind", 'url = "https://x", kind') + EMEA + 'delivery.kind = "connect"', "defaults.delivery.url", '"manual"', "`http`"),
+        # commands are words
+        (CONNECT + EMEA + 'source = { kind = "command", command = "/bin/x -y" }', OWN + "source.command", "a list of words is wanted: no shell", "["),
+        (CONNECT + EMEA + 'source = { kind = "ssh", command = "ghe-license usage" }', OWN + "source.command", "no shell", "["),
+        (CONNECT + EMEA + 'source = { kind = "ssh", command = ["ghe-license usage"] }', OWN + "source.command", "the program alone", '"ghe-license", "usage"'),
+        (CONNECT + EMEA + 'source = { kind = "ssh", command = [] }', OWN + "source.command", "not a command", "["),
+        (CONNECT + EMEA + 'source = { kind = "ssh", command = ["a\\nb"] }', OWN + "source.command", "not a command", "["),
+        (CONNECT + EMEA + 'source = { kind = "command", command = ["export"] }', OWN + "source.command", "absolute path", "/usr/local/bin"),
+        (CONNECT + EMEA + 'source = { kind = "command", command = ["/nonexistent/x"] }', OWN + "source.command", "has no such program", "absolute"),
+        # single values
+        (CONNECT + EMEA + 'source = { kind = "ssh", port = 0 }', OWN + "source.port", "at least 1", ""),
+        (CONNECT + EMEA + 'source = { kind = "ssh", port = 65536 }', OWN + "source.port", "at most 65535", ""),
+        (CONNECT + EMEA + 'source = { kind = "ssh", user = "-oProxyCommand=x" }', OWN + "source.user", "Unix user", "admin"),
+        (CONNECT + EMEA + 'source = { kind = "ssh", max_export_bytes = 0 }', OWN + "source.max_export_bytes", "at least 1", ""),
+        (CONNECT + EMEA + 'source = { kind = "ssh", identity = "key" }', OWN + "source.identity", "absolute", "slash"),
+        (CONNECT + EMEA + 'source = { kind = "ssh", identity = "/nonexistent" }', OWN + "source.identity", "no such file", "credential"),
+        (CONNECT + EMEA + 'source = { kind = "ssh", known_hosts = "/nonexistent" }', OWN + "source.known_hosts", "no such file", "ssh-keyscan"),
+        (EMEA + 'delivery = { kind = "manual", outbox = { path = "x" } }', OWN + "delivery.outbox.path", "absolute", "slash"),
+        (EMEA + 'delivery = { kind = "manual", outbox = { path = "/x", group = "nobody here" } }', OWN + "delivery.outbox.group", "not the name", "letters"),
+        (EMEA + 'delivery = { kind = "manual", outbox = { path = "/x", group = "no-such-group-here" } }', OWN + "delivery.outbox.group", "no such group", "groupadd"),
+        # what does not go together
+        (MANUAL + EMEA + 'source = { kind = "report", username = "x" }', OWN + "source.kind", "a report may be its `counts`", '"none"'),
+        (MANUAL + 'source = { kind = "report", username = "x" }\n' + EMEA, "defaults.source.kind", "GitHub's own export only", '"none"'),
+        (DEFAULTS + EMEA + 'delivery = { kind = "manual" }', OWN + "delivery.kind", "GitHub's own export only", '"none"'),
+        (HTTP + EMEA + 'source.kind = "none"', OWN + "source.kind", "`none` collects nothing", 'kind = "report"'),
+        (DEFAULTS + EMEA + 'counts = { kind = "file", path = "/x" }', OWN + "counts", "the source here is `report`", "remove it"),
+        (CONNECT + EMEA + 'counts = { kind = "file", path = "/x" }', OWN + "counts", "the source here is `none`", "as the `source`"),
+        (CONNECT + EMEA + 'source = { kind = "file", path = "/x" }\ncounts = { kind = "file", path = "/x" }', OWN + "counts.path", "paths of their own", ""),
+        # instances that are never contacted, or never synced
+        (DEFAULTS + EMEA + "reachable = false", OWN + "reachable", 'source of the kind "report"', 'kind = "file"'),
+        (CONNECT + EMEA + 'reachable = false\nsource.kind = "ssh"', OWN + "reachable", 'source of the kind "ssh"', 'kind = "file"'),
+        (CONNECT + EMEA + 'reachable = false\nsource = { kind = "command", command = ["/bin/sh"] }', OWN + "reachable", '"command"', ""),
+        (CONNECT + EMEA + 'reachable = false\nsource = { kind = "file", path = "/x" }\ncounts = { kind = "report", username = "x" }', OWN + "reachable", 'counts of the kind "report"', ""),
+        (DEFAULTS + EMEA + "sync = false", OWN + "reason", "never synced without a reason", "reason ="),
+        (DEFAULTS + EMEA + 'reason = "why"', OWN + "reason", "this one is", "sync = false"),
+        (DEFAULTS + EMEA + 'sync = false\nreason = " "', OWN + "reason", "one line of text", "reason ="),
+        # notifiers
+        (DEFAULTS + EMEA + "[notify.mail]\nhost = 'h'\nfrom = 'a@b'", "notify.mail.to", "missing", "github-admins@"),
+        (DEFAULTS + EMEA + "[notify.mail]\nhost = 'h'\nfrom = 'a@b'\nto = []", "notify.mail.to", "nobody", "github-admins@"),
+        (DEFAULTS + EMEA + "[notify.mail]\nhost = 'h'\nfrom = 'a b'\nto = ['a@b']", "notify.mail.from", "not a mail address", "licsync@"),
+        (DEFAULTS + EMEA + "[notify.mail]\nhost = 'h'\nfrom = 'a@b'\nto = ['a']", "notify.mail.to.0", "not a mail address", "licsync@"),
+        (DEFAULTS + EMEA + "[notify.mail]\nhost = 'h'\nto = ['a@b']", "notify.mail.from", "missing", 'from = "licsync@'),
+        (DEFAULTS + EMEA + "[notify.mail]\nfrom = 'a@b'\nto = ['a@b']", "notify.mail.host", "missing", 'host = "smtp'),
+        (DEFAULTS + EMEA + "[notify.mail]\nhost = 'h'\nfrom = 'a@b'\nto = ['a@b']\nsecurity = 'none'", "notify.mail.security", "unencrypted", "starttls"),
+        (DEFAULTS + EMEA + "[notify.mail]\nhost = 'h'\nfrom = 'a@b'\nto = ['a@b']\nsecurity = 'ssl'", "notify.mail.security", "not a kind of", "tls"),
+        (DEFAULTS + EMEA + "[notify.mail]\nhost = 'h'\nfrom = 'a@b'\nto = ['a@b']\nsender = 'a@b'", "notify.mail.sender", "unknown key", ""),
+        (DEFAULTS + EMEA + "[notify.webhook]\n", "notify.webhook.url", "missing", "https://alerts"),
+        (DEFAULTS + EMEA + "[notify.webhook]\nurl = 'http://x.example.com'", "notify.webhook.url", "plain http", "https"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_with_its_place_and_a_way_out(refuse: Refuse, text: str, where: str, what: str, hint: str) -> None:
+    """Each mistake is one problem: where, what, and what to write instead."""
+    (problem,) = refuse(CLOUD + text)
+    assert where == problem.where
+    assert what in problem.what
+    assert hint in problem.hint
+
+
+@pytest.mark.parametrize("kind", ["connect", "manual"])
+def test_an_organization_has_no_sync_to_supervise(refuse: Refuse, kind: str) -> None:
+    """With an organization what Connect or a person does cannot be confirmed, so it is refused, once for the defaults."""
+    organization = '[cloud]\norganization = "octo-org"\n'
+    (problem,) = refuse(f'{organization}[defaults]\ndelivery = {{ kind = "{kind}" }}\n{EMEA}{LABS}')
+    assert (problem.where, problem.hint) == ("defaults.delivery.kind", 'write kind = "http", or name the enterprise in [cloud]')
+    assert "an organization shows no sync" in problem.what
+
+
+def test_a_mistake_of_the_defaults_is_said_once(refuse: Refuse) -> None:
+    """What every instance takes from the defaults is reported where it stands."""
+    (problem,) = refuse(CLOUD + MANUAL + 'source = { kind = "report", username = "x" }\n' + EMEA + LABS)
+    assert problem.where == "defaults.source.kind"
+
+
+def test_what_is_never_synced_is_asked_for_nothing(load: Load) -> None:
+    """An instance that is never synced needs no source and no delivery, and what it has of them is not judged."""
+    text = '[cloud]\norganization = "octo-org"\n' + EMEA + 'sync = false\nreason = "stays on site"\ndelivery.kind = "connect"'
+    assert load(text).config.instances[0].unsynced_because == "stays on site"
+
+
+def test_a_flag_that_is_off_by_variable_is_off(refuse: Refuse, load: Load) -> None:
+    """`false` from the environment counts as it does in the file."""
+    (problem,) = refuse(CLOUD + DEFAULTS + EMEA, LICSYNC_INSTANCES__EMEA__REACHABLE="False")
+    assert problem.where == "LICSYNC_INSTANCES__EMEA__REACHABLE"
+    off = {"LICSYNC_INSTANCES__EMEA__SYNC": "0", "LICSYNC_INSTANCES__EMEA__REASON": "stays on site"}
+    assert load(CLOUD + EMEA, **off).config.instances[0].unsynced_because == "stays on site"
+
+
+@pytest.mark.parametrize("part", KEYS)
+def test_every_key_belongs_to_a_kind(part: str) -> None:
+    """The table of kinds names every option there is, and no other."""
+    options = set(fields_at(("defaults", part)) or {}) - {"kind"}
+    assert options == {key for keys in KEYS[part].values() for key in keys}
+    assert all(is_secret(field) or field.description for field in (fields_at(("defaults", part)) or {}).values())
+
+
+def test_the_examples_in_hints_are_real_ones(refuse: Refuse) -> None:
+    """What a hint says to write is TOML."""
+    for text in (EMEA, HTTP + EMEA, CLOUD + HTTP + EMEA + 'source.kind = "command"'):
+        for problem in refuse(text if text.startswith(CLOUD) else CLOUD + text):
+            assert tomllib.loads(problem.hint.rpartition(": ")[2].removeprefix("for example "))
