@@ -6,15 +6,17 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from licsync_daemon.cloud.github import GithubCloud
+from licsync_daemon.cloud.organization import OrganizationCloud
 from licsync_daemon.configured import CloudAccount, ConnectDelivery, Destination, HttpDelivery, Instance, ManualDelivery, ReportSource
 from licsync_daemon.credentials import Credentials
 from licsync_daemon.deliveries.http import HttpUpload
 from licsync_daemon.deliveries.outbox import Outbox, upload_page
+from licsync_daemon.model import SyncStatus
 from licsync_daemon.ports import Clock, CloudReader, Delivery, UsageSource, WaitReporter
 from licsync_daemon.retry import Gate, Retrier
 from licsync_daemon.sources.report import ReportUsageSource
 from licsync_daemon.transport.client import HttpClient
-from licsync_daemon.transport.wire import Side, basic
+from licsync_daemon.transport.wire import Headline, Side, basic
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +26,13 @@ class NetworkAdapters:
     account: CloudAccount
     credentials: Credentials
     clock: Clock
-    gates: dict[str, Gate] = field(default_factory=dict)  # by host, for as long as the process lives
+    # For as long as the process lives:
+    gates: dict[str, Gate] = field(default_factory=dict)  # by host; a host's GraphQL has a budget of its own
+    remembered: dict[str, tuple[str, SyncStatus]] = field(default_factory=dict)  # by address, under the mark the cloud gave it
+    headlines: dict[str, Headline] = field(default_factory=dict)  # by host: what the headers of the newest answers told
 
-    def _gate(self, at: Destination) -> Gate:
-        return self.gates.setdefault(urlsplit(at.url).netloc, Gate())
+    def _gate(self, at: Destination, budget: str = "") -> Gate:
+        return self.gates.setdefault(urlsplit(at.url).netloc + budget, Gate())
 
     @asynccontextmanager
     async def source(self, instance: Instance, waits: WaitReporter) -> AsyncIterator[UsageSource]:
@@ -76,16 +81,24 @@ class NetworkAdapters:
 
     @asynccontextmanager
     async def cloud(self, waits: WaitReporter) -> AsyncIterator[CloudReader]:
-        at = self.account.at
+        account, at = self.account, self.account.at
         client = HttpClient(
             to=at,
-            side=Side.CLOUD,
+            side=Side.CLOUD if account.organization is None else Side.ORGANIZATION,
             authorization=lambda: f"Bearer {self.credentials.github_token(at.token)}",
             proxy_auth=self._proxy_auth(at),
-            headers={"X-GitHub-Api-Version": self.account.api_version},
+            headers={"X-GitHub-Api-Version": account.api_version},
         )
+        retry = Retrier(self.clock, waits, gate=self._gate(at))
         async with client:
-            yield GithubCloud(self.account.enterprise or "", client, Retrier(self.clock, waits, gate=self._gate(at)))
+            try:
+                if account.organization is not None:
+                    yield OrganizationCloud(account.organization, client, retry)
+                else:
+                    points = Retrier(self.clock, waits, gate=self._gate(at, "/graphql"))
+                    yield GithubCloud(account.enterprise or "", client, retry, graphql_retry=points, remembered=self.remembered)
+            finally:
+                self.headlines[urlsplit(at.url).netloc] = client.seen
 
     def _proxy_auth(self, at: Destination) -> Callable[[], str]:
         """Answer a reader of the proxy's credential; many proxies want none."""

@@ -65,6 +65,21 @@ def decode_consumed_page(data: Any) -> tuple[SeatTotals, tuple[Person, ...]]:
     return totals, tuple(_person(row) for row in data.get("users", []) if isinstance(row, dict))
 
 
+def decode_organization(data: Any) -> SeatTotals:
+    """Decode the seats of an organization; None where the token may not see its plan.
+
+    Raises:
+        RemoteError: `BAD_RESPONSE`: it is no organization.
+    """
+    if not isinstance(data, dict) or not isinstance(data.get("login"), str):
+        raise RemoteError(
+            Code.BAD_RESPONSE, "the organization's answer has no `login`", "check `cloud.api_url`; if it is right, update licsync-daemon"
+        )
+    plan = data.get("plan")
+    plan = plan if isinstance(plan, dict) else {}
+    return SeatTotals(consumed=_number(plan.get("filled_seats")), purchased=_number(plan.get("seats")))
+
+
 def _person(row: dict[str, Any]) -> Person:
     return Person(
         login=_text(row.get("github_com_login")),  # 1: "" for a person known only from servers

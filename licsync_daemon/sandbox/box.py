@@ -4,6 +4,7 @@ import random
 import secrets
 import string
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -11,8 +12,9 @@ from typing import Any, Self
 from licsync_daemon.sandbox import control, delivery_app
 from licsync_daemon.sandbox.clock import SandboxClock
 from licsync_daemon.sandbox.cloud import ABSENT, Cloud, Processing
-from licsync_daemon.sandbox.cloud_app import CloudApp
+from licsync_daemon.sandbox.cloud_app import CloudApp, Token
 from licsync_daemon.sandbox.config_files import write_config
+from licsync_daemon.sandbox.export import read_export, write_export
 from licsync_daemon.sandbox.faults import Faults
 from licsync_daemon.sandbox.fleet import Fleet
 from licsync_daemon.sandbox.ghes import Instance
@@ -53,8 +55,10 @@ class Sandbox:
         self.instances = {
             entry.name: Instance(entry, n, _token(rng, "ghp_"), _token(rng, "ghp_"), self.quirks) for n, entry in enumerate(fleet.instances)
         }
-        limit = RateLimit(self.clock, CLOUD_RATE_LIMIT)
-        self.cloud_app = CloudApp(self.cloud, self.cloud_token, limit, self.quirks, lambda: self.cloud_api_url)
+        limit, points = (RateLimit(self.clock, CLOUD_RATE_LIMIT) for _ in range(2))
+        self.cloud_app = CloudApp(
+            self.cloud, Token(self.cloud_token), rate_limit=limit, points=points, quirks=self.quirks, base_url=lambda: self.cloud_api_url
+        )
         self.delivery_app = delivery_app.DeliveryApp(self.cloud, self.delivery_token, max_decoded_bytes)
         self._control_app = control.ControlApp(self, self.control_token)
         self._servers: list[SandboxServer] = []
@@ -88,13 +92,55 @@ class Sandbox:
         while self._servers:
             self._servers.pop().stop()
 
+    def connect(self, instance: str, *, weekly: bool = False) -> None:
+        """Enable GitHub Connect on an instance: the cloud lists it. `weekly`: it pushes by itself, a week from now for the first time."""
+        found = self.instances[instance]
+        self.cloud.connect(found.server_id, found.hostname, found.as_sent, weekly=weekly)
+        self.list_server(instance)
+
+    def disconnect(self, instance: str) -> None:
+        """Disable GitHub Connect on an instance; what the cloud holds of it stays."""
+        self.cloud.disconnect(self.instances[instance].server_id)
+
     def push(self, instance: str) -> str:
-        """Play GitHub Connect's weekly push: at once, the cloud holds the instance's own unsuspended accounts."""
+        """Play GitHub Connect's weekly push: at once, the cloud holds the instance's own unsuspended accounts.
+
+        An instance that never was connected is from now on.
+
+        Raises:
+            ValueError: GitHub Connect was disabled on it.
+        """
+        found = self.instances[instance]
+        if self.cloud.is_connected(found.server_id) is None:
+            self.cloud.connect(found.server_id, found.hostname, found.as_sent)
+        return self.sync_now(instance)
+
+    def sync_now(self, instance: str) -> str:
+        """Play a person who presses *Sync now* on an instance.
+
+        Raises:
+            ValueError: GitHub Connect is not enabled on it: there is no such button.
+        """
+        if not self.cloud.is_connected(self.instances[instance].server_id):
+            raise ValueError(f"GitHub Connect is not enabled on {instance}")
         return self._receive(instance, delay_s=0.0)
 
     def upload(self, instance: str) -> str:
-        """Play a person who uploads the instance's export: processed like a delivery."""
+        """Play a person who exports the instance's usage and uploads it at once: processed like a delivery."""
         return self._receive(instance, delay_s=None)
+
+    def person_upload(self, export: Mapping[str, Any]) -> str:
+        """Play a person who uploads an export as it stands in a file.
+
+        Raises:
+            ValueError: the file is no export, or of no instance of this fleet.
+        """
+        instance, users = read_export(export, self.instances)
+        return self.cloud.receive(instance.server_id, instance.hostname, users).upload_id
+
+    def export(self, instance: str, *, clear: bool = False) -> dict[str, Any]:
+        """Answer what *Export license usage* of an instance gives now; `clear`: with a readable list of users."""
+        return write_export(self.instances[instance], clear=clear)
 
     def list_server(self, instance: str) -> None:
         """Let the cloud list the instance though it was never synced."""

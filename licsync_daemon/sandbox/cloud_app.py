@@ -1,10 +1,14 @@
 """The published routes of the cloud: sync status, consumed licenses, and the few a client asks before."""
 
+import hashlib
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from urllib.parse import urlencode
 
+from licsync_daemon.sandbox import graphql
 from licsync_daemon.sandbox.cloud import Cloud
+from licsync_daemon.sandbox.graphql import GraphqlApp
 from licsync_daemon.sandbox.http import Reply, Request, github_error, json_reply, same, token_of
 from licsync_daemon.sandbox.limits import RateLimit
 from licsync_daemon.sandbox.quirks import CONSUMED, SYNC, Quirks
@@ -14,40 +18,101 @@ API_VERSIONS = ("2022-11-28", "2026-03-10")
 DEFAULT_PER_PAGE, MAX_PER_PAGE = 30, 100
 
 
-class CloudApp:
-    """Answers as the cloud's REST interface. `rate_limit` may be replaced; None takes the limit away."""
+@dataclass(frozen=True, slots=True)
+class Token:
+    """The cloud's token and what stands behind it.
 
-    def __init__(self, cloud: Cloud, token: str, rate_limit: RateLimit, quirks: Quirks, base_url: Callable[[], str]) -> None:
+    `owner`: its owner is an owner of the enterprise. `sso`: it is authorized for single sign-on.
+    """
+
+    value: str = field(repr=False)
+    scopes: tuple[str, ...] = ("read:enterprise",)
+    owner: bool = True
+    sso: bool = True
+    expires_at: datetime | None = None
+
+    @property
+    def may_read(self) -> bool:
+        return bool({"read:enterprise", "admin:enterprise"} & set(self.scopes))
+
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        expiry = self.expires_at and self.expires_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        return (("X-OAuth-Scopes", ", ".join(self.scopes)), *((("GitHub-Authentication-Token-Expiration", expiry),) if expiry else ()))
+
+
+class CloudApp:
+    """Answers as the cloud's REST and GraphQL interfaces.
+
+    `rate_limit` may be replaced; None takes the limit away. So may `token`, and `extra_headers`, which every answer carries.
+    """
+
+    def __init__(
+        self, cloud: Cloud, token: Token, *, rate_limit: RateLimit, points: RateLimit, quirks: Quirks, base_url: Callable[[], str]
+    ) -> None:
         self.cloud, self.token, self.quirks = cloud, token, quirks
         self.rate_limit: RateLimit | None = rate_limit
+        self.graphql = GraphqlApp(cloud, points)
+        self.extra_headers: tuple[tuple[str, str], ...] = ()
         self._base_url = base_url
 
     def __call__(self, request: Request) -> Reply:
         version = request.headers.get("x-github-api-version")
         if version is not None and version not in API_VERSIONS:
             return github_error(400, f"The version {version!r} of the API is not supported.")
-        if not same(token_of(request), self.token):
+        if not same(token_of(request), self.token.value):
             return github_error(401, "Bad credentials" if "authorization" in request.headers else "Requires authentication")
+        selected = (("X-GitHub-Media-Type", "github.v3; format=json"), ("X-GitHub-Api-Version-Selected", version or API_VERSIONS[0]))
+        reply = self._authorized(request)
+        return replace(reply, headers=(*reply.headers, *selected, *self.token.headers(), *self.extra_headers))
+
+    def _authorized(self, request: Request) -> Reply:
+        if not self.token.sso:
+            sso = (("X-GitHub-SSO", f"required; url=https://github.com/enterprises/{self.cloud.fleet.enterprise}/sso"),)
+            return github_error(403, "Resource protected by organization SAML enforcement. You must grant your token access.", sso)
+        if request.path == graphql.PATH:
+            return self.graphql(request, may=self.token.may_read, owner=self.token.owner)
         limit = self.rate_limit
-        if limit is not None and request.path != "/rate_limit" and (refusal := limit.take()) is not None:
+        if limit is None or request.path == "/rate_limit":
+            return self._rest(request)
+        if (refusal := limit.take()) is not None:
             return refusal
+        reply = self._rest(request)
+        if reply.status == 304:
+            limit.give_back()
+        return replace(reply, headers=(*reply.headers, *limit.headers()))
+
+    def _rest(self, request: Request) -> Reply:
+        """Answer a route; to who has the newest answer already, that it is unchanged."""
         reply = self._route(request)
-        extra = (("X-GitHub-Media-Type", "github.v3; format=json"), ("X-GitHub-Api-Version-Selected", version or API_VERSIONS[0]))
-        return replace(reply, headers=(*reply.headers, *extra, *(limit.headers() if limit else ())))
+        if reply.status != 200:
+            return reply
+        etag = f'W/"{hashlib.sha256(reply.body).hexdigest()}"'
+        if request.headers.get("if-none-match") == etag:
+            return Reply(304, headers=(("ETag", etag),))
+        return replace(reply, headers=(*reply.headers, ("ETag", etag)))
 
     def _route(self, request: Request) -> Reply:
-        enterprise = f"/enterprises/{self.cloud.fleet.enterprise}"
+        name = self.cloud.fleet.enterprise
+        enterprise = f"/enterprises/{name}/"
         routes: dict[str, Callable[[Request], Reply]] = {
-            f"{enterprise}/license-sync-status": self._sync_status,
-            f"{enterprise}/consumed-licenses": self._consumed_licenses,
+            f"{enterprise}license-sync-status": self._sync_status,
+            f"{enterprise}consumed-licenses": self._consumed_licenses,
+            f"/orgs/{name}": self._organization,
             "/rate_limit": self._rate_limit,
             "/versions": lambda _: json_reply(list(API_VERSIONS)),
             "/meta": lambda _: json_reply({"verifiable_password_authentication": False, "domains": {"website": ["*.github.com"]}}),
         }
         route = routes.get(request.path)
-        if route is None or request.method != "GET":
+        hidden = request.path.startswith(enterprise) and not (self.token.may_read and self.token.owner)
+        if route is None or request.method != "GET" or hidden:
             return github_error(404, "Not Found")
         return route(request)
+
+    def _organization(self, _: Request) -> Reply:
+        """Answer as one organization of the enterprise's name: without an enterprise, its plan is all that is told of licenses."""
+        login, seats = self.cloud.fleet.enterprise, {"filled_seats": self.cloud.seats(), "seats": self.cloud.fleet.seats_purchased}
+        plan = {"name": "enterprise", "space": 976562499, "private_repos": 999999, **seats}
+        return json_reply({"login": login, "id": 1, "url": f"{self._base_url()}/orgs/{login}", "type": "Organization", "plan": plan})
 
     def _sync_status(self, _: Request) -> Reply:
         status = self.cloud.sync_status()

@@ -1,12 +1,14 @@
 """What a rehearsal may do to the sandbox from outside, beside its own routes: the `/_sandbox/` routes."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol
 
 from licsync_daemon.sandbox.clock import SandboxClock, iso
 from licsync_daemon.sandbox.cloud import ABSENT, Cloud, Processing
+from licsync_daemon.sandbox.cloud_app import CloudApp
 from licsync_daemon.sandbox.faults import Fault, Faults
 from licsync_daemon.sandbox.http import Reply, Request, json_reply, problem, same, token_of
 
@@ -19,9 +21,15 @@ class Controlled(Protocol):
     cloud: Cloud
     clock: SandboxClock
     faults: Faults
+    cloud_app: CloudApp
 
+    def connect(self, instance: str, *, weekly: bool = False) -> None: ...
+    def disconnect(self, instance: str) -> None: ...
     def push(self, instance: str) -> str: ...
+    def sync_now(self, instance: str) -> str: ...
     def upload(self, instance: str) -> str: ...
+    def person_upload(self, export: Mapping[str, Any]) -> str: ...
+    def export(self, instance: str, *, clear: bool = False) -> dict[str, Any]: ...
     def list_server(self, instance: str) -> None: ...
     def set_sync_entry(self, instance: str, last_sync: object = ABSENT) -> None: ...
     def state(self) -> dict[str, Any]: ...
@@ -38,7 +46,13 @@ class ControlApp:
             ("DELETE", "faults"): lambda _: box.faults.clear(),
             ("POST", "clock"): self._move_clock,
             ("POST", "push"): lambda body: {"upload_id": box.push(body["instance"])},
-            ("POST", "upload"): lambda body: {"upload_id": box.upload(body["instance"])},
+            ("POST", "sync_now"): lambda body: {"upload_id": box.sync_now(body["instance"])},
+            ("POST", "upload"): self._upload,
+            ("GET", "export"): lambda body: box.export(body["instance"], clear=body.get("clear") == "true"),
+            ("POST", "connect"): lambda body: box.connect(body["instance"], weekly=body.get("weekly") is True),
+            ("POST", "disconnect"): lambda body: box.disconnect(body["instance"]),
+            ("PUT", "token"): self._set_token,
+            ("PUT", "headers"): self._set_headers,
             ("POST", "list"): lambda body: box.list_server(body["instance"]),
             ("PUT", "processing"): self._set_processing,
             ("PUT", "sync_entry"): lambda body: box.set_sync_entry(body["instance"], body.get("last_sync", ABSENT)),
@@ -51,7 +65,7 @@ class ControlApp:
         if route is None:
             return problem(404, "No such control route.")
         try:
-            body = json.loads(request.body or b"{}")
+            body = request.query if request.method == "GET" else json.loads(request.body or b"{}")
             answer = route(body)
         except KeyError as error:
             return problem(422, f"{error.args[0]!r} is missing, or names no instance.")
@@ -68,6 +82,29 @@ class ControlApp:
         else:
             self._box.clock.advance(float(body["advance"]))
         return {"now": iso(self._box.clock.now)}
+
+    def _upload(self, body: dict[str, Any]) -> object:
+        """Take an export as it stands in a file, or the name of the instance whose export it would be."""
+        is_export = isinstance(body["instance"], dict)
+        return {"upload_id": self._box.person_upload(body) if is_export else self._box.upload(body["instance"])}
+
+    def _set_token(self, body: dict[str, Any]) -> None:
+        token = self._box.cloud_app.token
+        scopes = body.get("scopes", list(token.scopes))
+        if not (isinstance(scopes, list) and all(isinstance(one, str) for one in scopes)):
+            raise ValueError("scopes is no list of texts")
+        self._box.cloud_app.token = replace(
+            token,
+            scopes=tuple(scopes),
+            owner=body.get("owner", True) is True,
+            sso=body.get("sso", True) is True,
+            expires_at=datetime.fromisoformat(body["expires_at"]) if "expires_at" in body else None,
+        )
+
+    def _set_headers(self, body: dict[str, Any]) -> None:
+        if not all(isinstance(value, str) and value.isprintable() for value in body.values()):
+            raise ValueError("a header's value is no printable text")
+        self._box.cloud_app.extra_headers = tuple(body.items())
 
     def _set_processing(self, body: dict[str, Any]) -> None:
         mode, delay = body.get("mode", "success"), float(body.get("delay", self._box.cloud.processing.delay_s))

@@ -11,7 +11,7 @@ FORMAT = "licsync/1"
 _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")
 
 
-class DocumentError(Exception):
+class DocumentError(ValueError):
     """A document the endpoint refuses; the text names the place and the cause, never a person."""
 
 
@@ -35,7 +35,9 @@ def read_document(content: bytes) -> Document:
         value = json.loads(content.decode("utf-8"), parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise DocumentError("the body is not JSON in UTF-8") from error
-    _table(value, "the document", {"format": _format, "collected_at": _instant, "instance": _instance, "totals": _totals, "users": _users})
+    _table(
+        value, "the document", {"format": _format, "collected_at": _instant, "instance": _instance, "totals": _totals, "users": check_users}
+    )
     instance, users = value["instance"], value["users"]
     return Document(instance["server_id"], instance["host_name"], users, content_hash(instance, users))
 
@@ -101,7 +103,12 @@ def _totals(value: Any, where: str) -> None:
     _table(value, where, {"accounts": _count, "seats_used": _or_null(_count)}, frozenset({"seats_used"}))
 
 
-def _users(value: Any, where: str) -> None:
+def check_users(value: Any, where: str) -> None:
+    """Check a list of users.
+
+    Raises:
+        DocumentError: it is none.
+    """
     if not isinstance(value, list):
         raise DocumentError(f"{where} is no list")
     last = -1

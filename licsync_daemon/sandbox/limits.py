@@ -28,9 +28,20 @@ class RateLimit:
                 return None
         return github_error(self.status, "API rate limit exceeded for user ID 1.", self.headers())
 
-    def headers(self) -> tuple[tuple[str, str], ...]:
+    def give_back(self) -> None:
+        """Take back the count of one request: a 304 costs nothing."""
+        with self._lock:
+            self._used = max(0, self._used - 1)
+
+    @property
+    def reset_at(self) -> datetime:
+        with self._lock:
+            self._renew()
+            return self._reset_at
+
+    def headers(self, resource: str = "core") -> tuple[tuple[str, str], ...]:
         values = ((f"X-RateLimit-{name.title()}", str(value)) for name, value in self.as_json().items())
-        return (*values, ("X-RateLimit-Resource", "core"))
+        return (*values, ("X-RateLimit-Resource", resource))
 
     def as_json(self) -> dict[str, int]:
         with self._lock:

@@ -21,7 +21,7 @@ import httpx
 from licsync_daemon import __version__
 from licsync_daemon.configured import Destination
 from licsync_daemon.errors import Code, RemoteError
-from licsync_daemon.transport.wire import Side, decode_json, joined, refusal, same_origin
+from licsync_daemon.transport.wire import Headline, Side, decode_json, joined, refusal, same_origin
 
 MIB = 1024 * 1024
 MAX_REDIRECTS = 3
@@ -131,6 +131,7 @@ class HttpClient:
         authorization: Answers the `Authorization` value, read anew; asked once more after a 401, in case it was just rotated.
         proxy_auth: Answers `USER:PASSWORD` for the proxy.
         headers: Sent with every request.
+        seen: What the headers of the answers told so far.
     """
 
     to: Destination
@@ -138,6 +139,7 @@ class HttpClient:
     authorization: Callable[[], str]
     proxy_auth: Callable[[], str] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    seen: Headline = field(default_factory=Headline, init=False)
     _http: httpx.AsyncClient | None = None
 
     async def __aenter__(self) -> Self:
@@ -160,7 +162,14 @@ class HttpClient:
 
     @asynccontextmanager
     async def get(
-        self, path: str, *, operation: str, accept: str = "application/json", limits: Limits = API, wanted: tuple[int, ...] = (200,)
+        self,
+        path: str,
+        *,
+        operation: str,
+        accept: str = "application/json",
+        headers: Mapping[str, str] | None = None,
+        limits: Limits = API,
+        wanted: tuple[int, ...] = (200,),
     ) -> AsyncIterator[Response]:
         """Open a GET of `path` (or of a whole address of the same origin) and yield the response, whose status is one of `wanted`.
 
@@ -170,13 +179,29 @@ class HttpClient:
         url = urljoin(self.to.url + "/", path)
         async with self._bounded(operation, limits):
             for _ in range(MAX_REDIRECTS + 1):
-                async with self._exchange("GET", url, operation, limits, headers={"Accept": accept}) as response:
+                async with self._exchange("GET", url, operation, limits, headers={"Accept": accept, **(headers or {})}) as response:
                     if response.status not in {301, 302, 303, 307, 308}:
                         await self._want(response, wanted, operation)
                         yield response
                         return
                     url = self._redirect(url, response, operation)
             raise RemoteError(Code.REDIRECT_REFUSED, f"{operation} redirects for ever", "check the address; it should be the final one")
+
+    @asynccontextmanager
+    async def query(self, path: str, content: bytes, *, operation: str) -> AsyncIterator[Response]:
+        """POST a question in JSON, which changes nothing over there, and yield the response, whose status is 200."""
+
+        async def body() -> AsyncIterator[bytes]:
+            yield content
+
+        url = urljoin(self.to.url + "/", path)
+        headers = {"Accept": "application/json", "Content-Type": "application/json", "Content-Length": str(len(content))}
+        async with (
+            self._bounded(operation, API),
+            self._exchange("POST", url, operation, API, headers=headers, body=body) as response,
+        ):
+            await self._want(response, (200,), operation)
+            yield response
 
     async def post(self, *, operation: str, headers: Mapping[str, str], body: Callable[[], AsyncIterator[bytes]]) -> Any:
         """POST `body()` to the destination's own address and answer the decoded JSON of its 202."""
@@ -212,6 +237,7 @@ class HttpClient:
                 fresh = self.authorization() if answer.status_code == 401 and not last else used
                 if fresh == used:
                     names = {key.lower(): value for key, value in answer.headers.items()}
+                    self.seen = self.seen.then(names)
                     yield Response(url, answer.status_code, names, answer.aiter_raw(CHUNK_BYTES), limits, operation)
                     return
                 used = fresh

@@ -7,6 +7,7 @@ import base64
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
@@ -23,7 +24,8 @@ class Side(StrEnum):
     """Whom we talk to; it decides what a refusal means and what to do about it."""
 
     INSTANCE = "instance"
-    CLOUD = "cloud"
+    CLOUD = "cloud"  # an enterprise
+    ORGANIZATION = "organization"
     DELIVERY = "delivery"
 
 
@@ -32,6 +34,7 @@ Headers = Mapping[str, str]
 _UNAUTHORIZED = {
     Side.INSTANCE: "create a classic token with the scope `site_admin` for the configured `username` and put it into the credential file",
     Side.CLOUD: "create a classic token with the scope `read:enterprise` as an enterprise owner and put it into `cloud__token`",
+    Side.ORGANIZATION: "create a token of an owner of the organization that may read its plan and put it into `cloud__token`",
     Side.DELIVERY: "ask who runs the delivery endpoint for a valid token and put it into the delivery's credential file",
 }
 # Candidates of a 403 that is no rate limit. Source: docs.github.com, "Troubleshooting the REST API" and the pages on IP allow lists, SSO
@@ -42,13 +45,88 @@ _FORBIDDEN = {
         "check in this order: this machine's egress address is on the enterprise's IP allow list; the token is authorized for SSO; "
         "classic tokens are not restricted by policy; the token's owner is an enterprise owner"
     ),
+    Side.ORGANIZATION: (
+        "check in this order: this machine's egress address is on the organization's IP allow list; the token is authorized for SSO; "
+        "tokens of this kind are not restricted by policy; the token's owner is an owner of the organization"
+    ),
     Side.DELIVERY: "check that the delivery token may upload usage",
 }
 _NOT_FOUND = {
     Side.INSTANCE: "GitHub answers 404 to anybody but site administrators: check the token's owner and scope, then the hostname",
     Side.CLOUD: "check `cloud.enterprise` and that the token's owner is an owner of it with the scope `read:enterprise`",
+    Side.ORGANIZATION: "check `cloud.organization` and that the token's owner is a member of it",
     Side.DELIVERY: "check the delivery's `url`",
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headline:
+    """What the headers of a far side's answers tell beside the answers; None where they say nothing.
+
+    Attributes:
+        date: The far side's clock.
+        deprecation: Its own words, cleaned: what was asked for will go away.
+        sunset_at: When it will.
+        api_version: The version of the interface that was chosen.
+        enterprise_version: The release of a GHES.
+        scopes: Of a classic token; other kinds have none.
+        token_expires_at: When the token ends.
+        sso: "required" or "partial-results": the token is not authorized for single sign-on.
+        remaining: How many requests of the rate limit are left.
+    """
+
+    date: datetime | None = None
+    deprecation: str | None = None
+    sunset_at: datetime | None = None
+    api_version: str | None = None
+    enterprise_version: str | None = None
+    scopes: tuple[str, ...] | None = None
+    token_expires_at: datetime | None = None
+    sso: str | None = None
+    remaining: int | None = None
+
+    def then(self, headers: Headers) -> "Headline":
+        """Lay what a later answer tells over this; what it is silent about stays."""
+        newer = headline(headers)
+        told = {one.name: value for one in fields(newer) if (value := getattr(newer, one.name)) is not None}
+        return replace(self, **told)
+
+
+def headline(headers: Headers) -> Headline:
+    """Read what one answer's headers tell."""
+    date = http_date(headers.get("date", ""))
+    remaining = headers.get("x-ratelimit-remaining", "").strip()
+    scopes = headers.get("x-oauth-scopes")
+    return Headline(
+        date=date,
+        deprecation=_words(headers, "deprecation"),
+        sunset_at=http_date(headers.get("sunset", "")),
+        api_version=_words(headers, "x-github-api-version-selected"),
+        enterprise_version=_words(headers, "x-github-enterprise-version"),
+        scopes=None if scopes is None else tuple(scope for part in scopes.split(",") if (scope := clean(part.strip()))),
+        token_expires_at=_expiry(headers.get("github-authentication-token-expiration", ""), date),
+        sso=(_words(headers, "x-github-sso") or "").partition(";")[0] or None,  # what follows is an address with a key in it
+        remaining=int(remaining) if re.fullmatch(r"[0-9]{1,9}", remaining) else None,
+    )
+
+
+def _words(headers: Headers, name: str) -> str | None:
+    return clean(headers.get(name, "").strip()) or None
+
+
+_EXPIRY = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d) (UTC|[+-]\d{4})")
+
+
+def _expiry(text: str, date: datetime | None) -> datetime | None:
+    """Read when a token ends: `2026-12-01 09:00:00 UTC`, or with an offset.
+
+    For fine-grained tokens GitHub was seen to send the present instead (https://github.com/google/go-github/issues/3708, read 2026-11-24):
+    what is as good as now says nothing. A token that has ended is answered 401 anyway.
+    """
+    found = _EXPIRY.fullmatch(text.strip())
+    moment = read_date(f"{found[1]}T{found[2]}{found[3].replace('UTC', '+0000')}") if found else None
+    is_now = moment is not None and date is not None and abs(moment - date) < timedelta(minutes=5)
+    return None if is_now else moment
 
 
 def basic(username: str, password: str) -> str:

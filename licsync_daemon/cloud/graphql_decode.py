@@ -1,0 +1,162 @@
+"""Decode what the cloud answers over GraphQL: errors that come with HTTP 200, connections, and the few values we ask for. Pure.
+
+Source: https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api (checked 2026-11-24); the types of
+errors are not published and were taken from public reports.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from licsync_daemon.errors import Code, RemoteError
+from licsync_daemon.model import Installation, UploadState
+from licsync_daemon.redaction import clean
+from licsync_daemon.transport.wire import read_date, stated_wait
+
+MAY_NOT = {"FORBIDDEN", "INSUFFICIENT_SCOPES", "UNAUTHORIZED"}
+RATE_LIMIT = {"RATE_LIMITED", "RATE_LIMIT"}  # both were seen (https://github.com/yanyongyu/githubkit/pull/272, read 2026-11-24)
+TOO_MUCH = {"RESOURCE_LIMITS_EXCEEDED", "MAX_NODE_LIMIT_EXCEEDED", "EXCESSIVE_PAGINATION"}
+TIMED_OUT = "something went wrong while executing your query"  # how a timeout of GitHub's own is worded
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """The budget of GraphQL: what is left, and when it is whole again."""
+
+    remaining: int
+    reset_at: datetime | None
+
+
+def read_reply(body: Any, headers: Mapping[str, str], operation: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Answer the `data` of a reply, and what GitHub says of single elements that it could not give (they are null in their lists).
+
+    Raises:
+        RemoteError: `FORBIDDEN`, `NOT_FOUND`: the token may not ask this. `RATE_LIMITED`. `TOO_LARGE`, `TIMEOUT`: less at once may do.
+            `REJECTED`: any other error. `BAD_RESPONSE`: no such reply.
+    """
+    if not isinstance(body, dict):
+        raise _bad(operation)
+    errors = [one for one in body.get("errors") or () if isinstance(one, dict)]
+    whole = [one for one in errors if not _is_of_an_element(one)]
+    if whole:
+        raise _refusal(_worst(whole), headers, operation)
+    data = body.get("data")
+    if not isinstance(data, dict):
+        raise _bad(operation)
+    return data, tuple(_message(one) for one in errors)
+
+
+def _is_of_an_element(error: Mapping[str, Any]) -> bool:
+    """Answer whether an error took away only one element of a list: its path then has an index."""
+    path = error.get("path")
+    return isinstance(path, list) and any(isinstance(step, int) for step in path) and _type(error) not in RATE_LIMIT | TOO_MUCH
+
+
+def _worst(errors: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Answer the error that decides: a limit before all others, since it may be why they are there."""
+    return next((one for one in errors if _type(one) in RATE_LIMIT or "rate limit" in _message(one).lower()), errors[0])
+
+
+def _refusal(error: Mapping[str, Any], headers: Mapping[str, str], operation: str) -> RemoteError:
+    kind, said = _type(error), _message(error)
+    cause = f'{operation} was answered with the error {kind or "(no type)"}: "{said}"'
+    lower = said.lower()
+    if kind in RATE_LIMIT or "rate limit" in lower or "abuse" in lower:
+        return RemoteError(
+            Code.RATE_LIMITED,
+            cause,
+            "nothing to do: it is tried again when the limit allows",
+            transient=True,
+            retry_after=stated_wait(headers),
+            status=200,
+        )
+    if kind in MAY_NOT:
+        return RemoteError(
+            Code.FORBIDDEN, cause, "give the token the scope `read:enterprise`; its owner must own the enterprise", status=200
+        )
+    if kind == "NOT_FOUND":
+        return RemoteError(Code.NOT_FOUND, cause, "check `cloud.enterprise` and that the token's owner is an owner of it", status=200)
+    if kind in TOO_MUCH:
+        return RemoteError(Code.TOO_LARGE, cause, "nothing to do if it passes: less is asked for at once", transient=True, status=200)
+    if TIMED_OUT in lower or "timeout" in lower or "timedout" in lower:
+        return RemoteError(Code.TIMEOUT, cause, "nothing to do if it passes: less is asked for at once", transient=True, status=200)
+    return RemoteError(Code.REJECTED, cause, "look at the quoted answer; if it makes no sense, report it with the run's id", status=200)
+
+
+def read_connection(data: Any, path: Sequence[str], operation: str) -> tuple[tuple[dict[str, Any], ...], str | None]:
+    """Answer the nodes of the connection at `path` without those that are null, and the cursor of the next page; None on the last one.
+
+    Raises:
+        RemoteError: `FORBIDDEN`: something on the way is null without any error. `BAD_RESPONSE`: there is no connection.
+    """
+    for step in path:
+        if not isinstance(data, dict) or step not in data:
+            raise _bad(operation)
+        data = data[step]
+        if data is None:
+            raise RemoteError(
+                Code.FORBIDDEN,
+                f"{operation} was answered with nothing in `{step}`",
+                "the token's owner must own the enterprise, with the scope `read:enterprise`",
+                status=200,
+            )
+    page = data.get("pageInfo") if isinstance(data, dict) else None
+    nodes = data.get("nodes") if isinstance(data, dict) else None
+    if not isinstance(page, dict) or not isinstance(nodes, list | None):
+        raise _bad(operation)
+    cursor = page.get("endCursor") if page.get("hasNextPage") is True else None
+    if page.get("hasNextPage") is True and not (isinstance(cursor, str) and cursor):
+        raise _bad(operation)
+    return tuple(node for node in nodes or () if isinstance(node, dict)), cursor
+
+
+def read_points(data: Mapping[str, Any]) -> Points | None:
+    """Answer the budget that a reply tells; None where it tells none."""
+    found = data.get("rateLimit")
+    remaining = found.get("remaining") if isinstance(found, dict) else None
+    if not isinstance(found, dict) or not isinstance(remaining, int):
+        return None
+    return Points(remaining, read_date(found.get("resetAt")))
+
+
+def read_installation(node: Mapping[str, Any]) -> Installation | None:
+    """Decode one server; None where not even its name can be read."""
+    hostname, accounts, uploads = node.get("hostName"), node.get("userAccounts"), node.get("userAccountsUploads")
+    if not isinstance(hostname, str) or not hostname.strip():
+        return None
+    count = accounts.get("totalCount") if isinstance(accounts, dict) else None
+    listed = uploads.get("nodes") if isinstance(uploads, dict) else None
+    newest = next((one for one in listed or () if isinstance(one, dict)), {}) if isinstance(listed, list | None) else {}
+    state = newest.get("syncState")
+    return Installation(
+        hostname=hostname.strip(),
+        is_connected=node.get("isConnected") is True,
+        accounts=count if isinstance(count, int) and not isinstance(count, bool) else None,
+        upload_state=UploadState(state) if state in set(UploadState) else None,
+        uploaded_at=read_date(newest.get("createdAt")),
+    )
+
+
+def read_address(node: Mapping[str, Any]) -> tuple[str, bool] | None:
+    """Decode one address of an account and whether it is the primary one; None where there is none."""
+    email = node.get("email")
+    return (email, node.get("isPrimary") is True) if isinstance(email, str) and email else None
+
+
+def _type(error: Mapping[str, Any]) -> str:
+    kind = error.get("type")
+    return kind if isinstance(kind, str) else ""
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    said = error.get("message")
+    return clean(said) if isinstance(said, str) else ""
+
+
+def _bad(operation: str) -> RemoteError:
+    return RemoteError(
+        Code.BAD_RESPONSE,
+        f"{operation} was answered with something that is no GraphQL reply",
+        "check `cloud.api_url`; if it is right, update licsync-daemon",
+    )

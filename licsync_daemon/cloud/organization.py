@@ -1,0 +1,51 @@
+"""The read-back where the cloud account is one organization (the `CloudReader` port): its seats, and nothing else.
+
+GitHub offers no sync status and no list of license holders for an organization without an enterprise; `GET /orgs/{org}` is all there is.
+Source: GitHub's published OpenAPI of GHEC, `orgs/get` (23.0.2).
+"""
+
+from collections.abc import AsyncIterator
+from urllib.parse import quote
+
+from licsync_daemon.cloud.decode import decode_organization
+from licsync_daemon.model import Installation, Person, SeatTotals, SyncStatus
+from licsync_daemon.retry import Retrier
+from licsync_daemon.transport.client import HttpClient
+from licsync_daemon.transport.wire import http_date
+
+
+class OrganizationCloud:
+    """Reads one organization over its documented REST interface."""
+
+    def __init__(self, login: str, http: HttpClient, retry: Retrier) -> None:
+        self._login = login
+        self._http = http
+        self._retry = retry
+
+    async def sync_status(self) -> SyncStatus:
+        """Answer that no server is listed, with the cloud's time of answering: organizations have no sync status."""
+        _, status = await self._ask()
+        return status
+
+    async def seats(self) -> SeatTotals:
+        totals, _ = await self._ask()
+        return totals
+
+    async def installations(self) -> tuple[Installation, ...] | None:
+        return None
+
+    async def people(self) -> AsyncIterator[Person]:
+        """Yield nobody: an organization has no such list."""
+        nobody: tuple[Person, ...] = ()
+        for person in nobody:
+            yield person
+
+    async def _ask(self) -> tuple[SeatTotals, SyncStatus]:
+        operation = f"the organization {self._login}"
+
+        async def ask() -> tuple[SeatTotals, SyncStatus]:
+            async with self._http.get(f"orgs/{quote(self._login, safe='')}", operation=operation) as response:
+                totals = decode_organization(await response.json())
+                return totals, SyncStatus(entries=(), answered_at=http_date(response.headers.get("date", "")), exists=False)
+
+        return await self._retry.call(ask)
