@@ -469,4 +469,4 @@ def _unwritable(cause: str) -> RunError:
 
 
 def _server_id(known: InstanceRecord | None) -> str | None:
-    return known.identity.server_id if known is not None else None
+    return known.identity.server_id if known is not None and known.identity is not None else None
