@@ -115,11 +115,11 @@ def _add_decisions(commands: "argparse._SubParsersAction[argparse.ArgumentParser
     _add_reason(pause)
     resume = commands.add_parser("resume", help="end a pause")
     resume.add_argument("instance", metavar="INSTANCE")
-    _add_config(resume)
+    _add_reason(resume, required=False)
 
 
-def _add_reason(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--reason", required=True, metavar="TEXT", help="why; it goes to the history")
+def _add_reason(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    parser.add_argument("--reason", required=required, default="", metavar="TEXT", help="why; it goes to the history")
     parser.add_argument("--ticket", metavar="ID", help="the ticket it belongs to")
     _add_config(parser)
 
