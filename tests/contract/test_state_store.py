@@ -563,7 +563,7 @@ def test_an_instance_that_only_ran_is_known_by_name(reopen: Open) -> None:
     store.save_run(an_ended_run("run3", instance="labs"), T0)
     only_ran = InstanceRecord(name="apac", identity=None)
     assert reopen().instances() == (only_ran, an_instance_record(name="labs"))
-    store.save_instance(replace(only_ran, retired_at=T0))
+    reopen().save_instance(replace(only_ran, retired_at=T0))
     assert reopen().instances() == (replace(only_ran, retired_at=T0), an_instance_record(name="labs"))
     assert reopen().instance("apac") == replace(only_ran, retired_at=T0)
 
