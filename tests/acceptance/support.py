@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from licsync_daemon.configured import Config
-from licsync_daemon.errors import Code
+from licsync_daemon.errors import Code, StateUnwritableError
 from licsync_daemon.model import Run, RunState, Trigger, UsageCounts
 from licsync_daemon.sandbox import Sandbox
 from licsync_daemon.sandbox.ghes import Instance
@@ -188,14 +188,19 @@ class Site:
         self.config.write_text(text.replace(table, table + "\n".join(lines) + "\n"), encoding="utf-8")
 
     def last(self, name: str) -> Run | None:
-        """Read an instance's newest run, as `status` does: without a lock."""
-        store = open_for_reading(self.state_dir)
-        if store is None:
-            return None
-        try:
-            return store.last_run(name)
-        finally:
-            store.close()
+        """Read an instance's newest run, as `status` does: without a lock. Asks again where a commit takes long to reach the disk."""
+        store = None
+        for attempt in range(50):
+            try:
+                store = open_for_reading(self.state_dir)
+                return store.last_run(name) if store is not None else None
+            except StateUnwritableError:
+                if attempt == 49:
+                    raise
+            finally:
+                if store is not None:
+                    store.close()
+        return None
 
     def state(self, name: str) -> str | None:
         run = self.last(name)
