@@ -238,7 +238,8 @@ class Site:
     def confirm_last_week(self, name: str) -> int:
         """Record that all accounts of an instance were confirmed a week ago; answer how many."""
         sent = len(self.box.instances[name].as_sent())
-        self.record(self.earlier(name, 8, RunState.CONFIRMED, counts=UsageCounts(rows=sent, sent=sent)))
+        run = self.earlier(name, 8, RunState.CONFIRMED, counts=UsageCounts(rows=sent, sent=sent))
+        self.record(replace(run, collected_at=run.started_at))
         return sent
 
     def shrink(self, name: str, keep: int = 10) -> int:
