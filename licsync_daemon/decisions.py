@@ -95,16 +95,17 @@ def _held(store: StateStore, run_id: str, wish: str, now: datetime) -> Run:
     if run.state is RunState.SUPERSEDED:
         current = store.held_run(run.instance)
         hint = f"the run that is held now is {current.run_id}" if current else "nothing is held for this instance now"
-        raise _refused(run_id, f"it cannot be {wish}: a newer run took its place", hint)
+        used = [one for one in store.decisions(run.instance) if one.run_id == run_id and one.used_at is not None]
+        why = f"the approval by {used[0].actor} is used up" if used else "a newer run took its place"
+        raise _refused(run_id, f"it cannot be {wish}: {why}", hint)
     if run.state is not RunState.HELD:
         raise _refused(
             run_id, f"it cannot be {wish}: it is {run.state}", "only a held run waits for a decision; see: licsync-daemon status"
         )
     standing = store.approval(run_id)
-    if wish == "approved" and now - run.started_at >= HELD_FOR and standing is None:
-        raise _refused(
-            run_id, f"it cannot be {wish}: nobody decided within 7 days", f"look at it anew: licsync-daemon --run-now {run.instance}"
-        )
+    if wish == "approved" and now - run.started_at >= HELD_FOR and (standing is None or not standing.in_force(now)):
+        why = f"the approval by {standing.actor} has expired" if standing is not None else "nobody decided within 7 days"
+        raise _refused(run_id, f"it cannot be {wish}: {why}", f"look at it anew: licsync-daemon --run-now {run.instance}")
     return run
 
 

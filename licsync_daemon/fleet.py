@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -23,6 +23,7 @@ log = structlog.get_logger()
 
 LOCK_POLL_S = 0.5
 WATCH_AGAIN_S = 30.0
+LOCK_WAIT = timedelta(hours=1)  # a report may take half of that to be built
 LOOK_LIMIT_S = 30.0
 BRIEF_TRIES, BRIEFLY_S = 5, 0.1
 ASKED = "asked with --run-now"
@@ -81,8 +82,8 @@ async def run_now(
 
     What GitHub Connect carries is looked at with one question for all, and again for up to `wait_sync` until a newer sync appears.
 
-    `wait_lock` waits for an instance that another process has, instead of leaving it alone. An instance that is `delivered` already is
-    joined: nothing is sent anew; so is one that waits for a person in the current slot.
+    `wait_lock` waits up to an hour for an instance that another process has, instead of leaving it alone. An instance that is `delivered`
+    already is joined: nothing is sent anew; so is one that waits for a person in the current slot.
     """
     watched = [instance for instance in instances if not instance.has_slots]
     others = [instance for instance in instances if instance.has_slots]
@@ -136,31 +137,19 @@ async def _run_all(
     limit = asyncio.Semaphore(max_concurrent_runs)
 
     async def one(instance: Instance) -> Result:
-        async with limit:
-            slot = slot_at(instance.schedule, clock.now())
-            try:
-                lock = locks.take(instance.name)
-                while lock is None and wait_lock:
-                    await clock.sleep(LOCK_POLL_S)
-                    lock = locks.take(instance.name)
-                for _ in range(BRIEF_TRIES):
-                    theirs = runner.store.open_run(instance.name)
-                    if lock is not None or (theirs is not None and theirs.state is RunState.RUNNING):
-                        break
-                    if theirs is not None:  # delivered: the lock is held for a look only
-                        return Result(instance, theirs)
-                    await clock.sleep(BRIEFLY_S)  # no run is in progress: a look that has just settled it, or a run about to begin
-                    lock = locks.take(instance.name)
-                if lock is None:
-                    return Result(instance, None, locks.holder(instance.name))
-                with lock:
-                    runner.close_stale(instance.name)
-                    joined = runner.store.open_run(instance.name) or _awaited(instance, runner.store, slot)
-                    if joined is not None:
-                        return Result(instance, joined)
-                    return Result(instance, await runner.run(instance, trigger=Trigger.PERSON, reason=ASKED, slot=slot))
-            except (StateUnwritableError, OSError) as error:  # before anything was asked; the others go on
-                return Result(instance, runner.not_started(instance, trigger=Trigger.PERSON, reason=ASKED, slot=slot, cause=str(error)))
+        slot = slot_at(instance.schedule, clock.now())
+        waiting = _LockWait(instance, runner, clock)
+        while True:
+            async with limit:  # not held while it waits for a lock: others may go on
+                try:
+                    result = await _one(instance, runner=runner, locks=locks, clock=clock, slot=slot)
+                except (StateUnwritableError, OSError) as error:  # before anything was asked; the others go on
+                    cause = str(error)
+                    result = Result(instance, runner.not_started(instance, trigger=Trigger.PERSON, reason=ASKED, slot=slot, cause=cause))
+            if result.run is not None or not wait_lock or waiting.is_over:
+                return result
+            waiting.tell(result.locked_by)
+            await clock.sleep(LOCK_POLL_S)
 
     results: dict[str, Result] = {}
 
@@ -171,6 +160,50 @@ async def _run_all(
         runs = [group.create_task(told(instance), name=f"run {instance.name}") for instance in instances]
         await _look_meanwhile(runs, results, runner=runner, locks=locks, clock=clock, wait=wait)
     return [results[instance.name] for instance in instances]
+
+
+async def _one(instance: Instance, *, runner: Runner, locks: InstanceLocks, clock: Clock, slot: datetime) -> Result:
+    """Run an instance, or join what another process has delivered; without a run in the result where another process is at it."""
+    lock = locks.take(instance.name)
+    for _ in range(BRIEF_TRIES):
+        theirs = runner.store.open_run(instance.name)
+        if lock is not None or (theirs is not None and theirs.state is RunState.RUNNING):
+            break
+        if theirs is not None:  # delivered: the lock is held for a look only
+            return Result(instance, theirs)
+        await clock.sleep(BRIEFLY_S)  # no run is in progress: a look that has just settled it, or a run about to begin
+        lock = locks.take(instance.name)
+    if lock is None:
+        return Result(instance, None, locks.holder(instance.name))
+    with lock:
+        runner.close_stale(instance.name)
+        joined = runner.store.open_run(instance.name) or _awaited(instance, runner.store, slot)
+        if joined is not None:
+            return Result(instance, joined)
+        return Result(instance, await runner.run(instance, trigger=Trigger.PERSON, reason=ASKED, slot=slot))
+
+
+class _LockWait:
+    """A wait for an instance that another process has; whoever watches hears for whom and until when. Nothing of it is recorded."""
+
+    def __init__(self, instance: Instance, runner: Runner, clock: Clock) -> None:
+        self._instance, self._runner, self._clock = instance, runner, clock
+        self._until = clock.now() + LOCK_WAIT
+        self._ends_s = clock.monotonic() + LOCK_WAIT.total_seconds()
+        self._told: str | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return self._clock.monotonic() >= self._ends_s
+
+    def tell(self, holder: str | None) -> None:
+        """Say who has the lock, whenever that is news."""
+        if holder == self._told:
+            return
+        self._told = holder
+        log.info("run.waiting_for_lock", instance=self._instance.name, held_by=holder, until=self._until.isoformat(timespec="seconds"))
+        shown = self._runner.new_run(self._instance, Trigger.PERSON, ASKED, None)
+        self._runner.observe(replace(shown, phase="locked", waiting_for=holder, waiting_until=self._until))
 
 
 async def _look_meanwhile(

@@ -331,13 +331,14 @@ class InstanceRecord:
     """What the state remembers of an instance between runs.
 
     Attributes:
+        identity: Who it was when usage was sent last; None where nothing ever was.
         last_sync: The cloud's date of the newest successful sync seen; age, due and overdue are computed from it.
         seen_at: When we read that.
         retired_at: Since when it is not configured any more; None while it is.
     """
 
     name: str
-    identity: Identity
+    identity: Identity | None
     last_sync: datetime | None = None
     seen_at: datetime | None = None
     retired_at: datetime | None = None

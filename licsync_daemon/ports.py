@@ -241,7 +241,7 @@ class StateStore(Protocol):
         """Yield the digests of the last confirmed usage, chunk by chunk in order; None where there are none."""
 
     def instances(self) -> tuple[InstanceRecord, ...]:
-        """Answer every instance that is known, retired ones included, by name."""
+        """Answer every instance that is known or has a recorded run, retired ones included, by name."""
 
     def changed_elsewhere(self) -> bool:
         """Answer whether another connection has written since the last time this was asked."""

@@ -205,7 +205,7 @@ class Runner:
             prepared = await self._prepare_kept(instance, journal, stack, cloud, held) or await self._prepare(
                 instance, journal, stack, cloud
             )
-            if not self._may_pass(prepared, held):
+            if not _continues(record, prepared) and not self._may_pass(prepared, held):
                 if prepared.export is not None:
                     keep(self.spool_dir, journal.run, prepared.export)
                 journal.held(prepared.tripped, instead_of=held)
@@ -409,7 +409,7 @@ class Runner:
         """
         identity, document = prepared.identity, prepared.document
         if open_record is not None:
-            if (open_record.content_hash, open_record.identity) == (document.content_hash, identity):
+            if _continues(open_record, prepared):
                 record = replace(open_record, run_id=journal.run.run_id)
                 journal.update(delivery=record, instead_of=held)
                 return record
@@ -470,9 +470,14 @@ class Runner:
             journal.delivered(record, upload_id)
 
 
+def _continues(record: DeliveryRecord | None, prepared: Prepared) -> bool:
+    """Answer whether an open record is of this very usage: then it is the same delivery, which the guards or a person let pass before."""
+    return record is not None and (record.content_hash, record.identity) == (prepared.document.content_hash, prepared.identity)
+
+
 def _unwritable(cause: str) -> RunError:
     return RunError(Code.STATE_UNWRITABLE, cause, "free the disk or mend its rights; it is tried again")
 
 
 def _server_id(known: InstanceRecord | None) -> str | None:
-    return known.identity.server_id if known is not None else None
+    return known.identity.server_id if known is not None and known.identity is not None else None

@@ -111,7 +111,10 @@ def as_json(view: FleetView) -> dict[str, Any]:
             "heartbeat_at": iso(daemon.heartbeat_at),
         },
         "instances": [_instance_json(one) for one in view.instances],
-        "retired": [{"name": one.name, "hostname": one.identity.hostname, "since": iso(one.retired_at)} for one in view.retired],
+        "retired": [
+            {"name": one.name, "hostname": one.identity.hostname if one.identity else None, "since": iso(one.retired_at)}
+            for one in view.retired
+        ],
         "seats": {"read_at": iso(view.seats.read_at), "consumed": view.seats.consumed, "purchased": view.seats.purchased}
         if view.seats
         else None,

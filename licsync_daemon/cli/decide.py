@@ -33,7 +33,7 @@ def decide(arguments: argparse.Namespace) -> int:
     """Record a decision and say what follows from it."""
     config = load(arguments)
     now = SystemClock().now()
-    voice = Voice(actor=_actor(), at=now, reason=_reason(arguments), ticket=getattr(arguments, "ticket", None))
+    voice = Voice(actor=_actor(), at=now, reason=_reason(arguments), ticket=arguments.ticket)
     acts: dict[str, Callable[[StateStore], Decision]] = {
         "approve": lambda store: decisions.approve(store, arguments.run, voice),
         "reject": lambda store: decisions.reject(store, arguments.run, voice),
@@ -68,7 +68,7 @@ def _actor() -> str:
 
 
 def _reason(arguments: argparse.Namespace) -> str:
-    reason = " ".join(getattr(arguments, "reason", "").split())
+    reason = " ".join(arguments.reason.split())
     if not reason and arguments.command != "resume":
         example = 'example: --reason "site closed, accounts suspended"'
         raise ConfigError((Problem("--reason", "a decision needs a reason", example),), "refused")

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 
 from licsync_daemon.cli import terminal
-from licsync_daemon.cli.parser import build_parser
+from licsync_daemon.cli.parser import parse
 from licsync_daemon.errors import ConfigError, LockedError, StateError, StateNewerError, StateUnwritableError
 from licsync_daemon.outcome import Exit
 from licsync_daemon.process import Stopped
@@ -26,13 +26,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _main(argv: Sequence[str]) -> int:
-    parser = build_parser()
     try:
-        arguments = parser.parse_args(argv)
-        if arguments.command is not None and arguments.run_now is not None:
-            parser.error("--run-now goes without a command")
-        if arguments.run_now is None and arguments.dry_run:
-            parser.error("--dry-run goes with --run-now")
+        arguments = parse(argv)
     except SystemExit as error:  # argparse has printed its usage or its help
         return int(error.code or 0)
     try:

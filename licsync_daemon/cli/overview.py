@@ -5,13 +5,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from licsync_daemon.cli import terminal
+from licsync_daemon.cli.decide import AFTERWARDS
 from licsync_daemon.cli.loading import load
 from licsync_daemon.cli.results import show_remarks
 from licsync_daemon.cli.terminal import moment, number, span
 from licsync_daemon.clock import SystemClock
 from licsync_daemon.errors import ConfigError, Problem
 from licsync_daemon.lock import in_words, is_alive, read_holder
-from licsync_daemon.model import Decision, Run, RunState, Transition
+from licsync_daemon.model import Decided, Decision, Run, RunState, Transition
 from licsync_daemon.outcome import Exit
 from licsync_daemon.status import ALIVE_FOR, DaemonView, FleetView, InstanceView, as_json, decision_json, fleet_view, iso, run_json
 from licsync_daemon.store.files import open_for_reading
@@ -95,14 +96,16 @@ def _show_remarks(view: InstanceView) -> None:
         until = f"{view.pause.until:%Y-%m-%d %H:%M}" if view.pause.until else ""
         ticket = f" ({view.pause.ticket})" if view.pause.ticket else ""
         terminal.say(f"{view.instance.name}: paused by {view.pause.actor} until {until}: {view.pause.reason}{ticket}", style="yellow")
-    if view.held is not None and (view.run is None or view.held.run_id != view.run.run_id):
-        show_remarks(view.held)
+    if view.held is not None:
+        show_remarks(view.held, approved=view.approval is not None)
     if view.approval is not None and view.approval.until is not None:
+        name, ticket = view.instance.name, f" ({view.approval.ticket})" if view.approval.ticket else ""
         terminal.say(
-            f"{view.instance.name}: approved by {view.approval.actor} until {view.approval.until:%Y-%m-%d %H:%M}: {view.approval.reason}"
+            f"{name}: approved by {view.approval.actor} until {view.approval.until:%Y-%m-%d %H:%M}: {view.approval.reason}{ticket}"
         )
+        terminal.say(f"{' ' * len(name)}  next step: {AFTERWARDS[Decided.APPROVED].format(instance=name)}")
     run = view.run
-    if run is None:
+    if run is None or run == view.held:
         return
     if view.state is RunState.RUNNING:
         until = f", waiting until {run.waiting_until:%H:%M:%S} for: {run.waiting_for}" if run.waiting_until else ""

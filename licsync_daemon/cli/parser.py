@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -27,6 +28,27 @@ examples:
 """
 
 
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Parse a command line. Instances may stand behind any option of `--run-now`; argparse alone would take such a word for a command."""
+    parser = build_parser()
+    if "--run-now" in argv:
+        here = list(argv).index("--run-now") + 1
+        arguments = parser.parse_args(argv[:here])
+        names = argparse.ArgumentParser(prog=f"{parser.prog} --run-now")
+        names.add_argument("names", nargs="*", metavar="INSTANCE", help="every enabled instance, or those named")
+        _add_config(names)
+        _add_run_now(names)
+        arguments = names.parse_intermixed_args(argv[here:], arguments)
+        arguments.run_now = arguments.names
+    else:
+        arguments = parser.parse_args(argv)
+    if arguments.command is not None and arguments.run_now is not None:
+        parser.error("--run-now goes without a command")
+    if arguments.run_now is None and arguments.dry_run:
+        parser.error("--dry-run goes with --run-now")
+    return arguments
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the whole command line."""
     parser = argparse.ArgumentParser(
@@ -40,13 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_config(parser, default=Path(os.environ.get("LICSYNC_CONFIG", DEFAULT_CONFIG)))
     now = parser.add_argument_group("run now")
     now.add_argument("--run-now", nargs="*", metavar="INSTANCE", help="sync now: every enabled instance, or those named")
-    now.add_argument("--dry-run", action="store_true", help="with --run-now: collect and check, show what would leave; send nothing")
-    now.add_argument(
-        "--wait", type=_duration, metavar="TIME",
-        help="with --run-now: how long to wait for the cloud's confirmation (default 2m); with GitHub Connect, for a newer sync",
-    )  # fmt: skip
-    now.add_argument("--wait-lock", action="store_true", help="with --run-now: wait for instances that another process is at")
-    now.add_argument("--json", action="store_true", help="with --run-now: print the result as JSON")
+    _add_run_now(now)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     _add_status(commands)
     _add_decisions(commands)
@@ -54,6 +70,16 @@ def build_parser() -> argparse.ArgumentParser:
     _add_practice(commands)
     _add_completion(commands)
     return parser
+
+
+def _add_run_now(now: "argparse._ActionsContainer") -> None:
+    now.add_argument("--dry-run", action="store_true", help="with --run-now: collect and check, show what would leave; send nothing")
+    now.add_argument(
+        "--wait", type=_duration, metavar="TIME",
+        help="with --run-now: how long to wait for the cloud's confirmation (default 2m); with GitHub Connect, for a newer sync",
+    )  # fmt: skip
+    now.add_argument("--wait-lock", action="store_true", help="with --run-now: wait up to an hour for instances that another process is at")
+    now.add_argument("--json", action="store_true", help="with --run-now: print the result as JSON")
 
 
 def _add_status(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -89,11 +115,11 @@ def _add_decisions(commands: "argparse._SubParsersAction[argparse.ArgumentParser
     _add_reason(pause)
     resume = commands.add_parser("resume", help="end a pause")
     resume.add_argument("instance", metavar="INSTANCE")
-    _add_config(resume)
+    _add_reason(resume, required=False)
 
 
-def _add_reason(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--reason", required=True, metavar="TEXT", help="why; it goes to the history")
+def _add_reason(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    parser.add_argument("--reason", required=required, default="", metavar="TEXT", help="why; it goes to the history")
     parser.add_argument("--ticket", metavar="ID", help="the ticket it belongs to")
     _add_config(parser)
 

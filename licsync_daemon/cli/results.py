@@ -23,9 +23,9 @@ def show_results(results: Sequence[Result], now: datetime) -> None:
             show_remarks(result.run)
 
 
-def show_remarks(run: Run) -> None:
+def show_remarks(run: Run, *, approved: bool = False) -> None:
     """Print why a run failed and what to do, and what else a person should know about it."""
-    decidable = run.state in {RunState.HELD, RunState.RUNNING}
+    decidable = run.state in {RunState.HELD, RunState.RUNNING} and not approved
     held = {RunState.HELD: "held", RunState.RUNNING: "would be held"}.get(run.state, f"was held, then {run.state}")
     for guard in run.tripped:
         terminal.say(f"{run.instance}: {held}: {guard.code}: {guard.text}", style="yellow")

@@ -16,6 +16,7 @@ from licsync_daemon.configured import Config
 from licsync_daemon.daemon import HEARTBEAT_S, Daemon
 from licsync_daemon.errors import ConfigError, LockedError, Problem, StateUnwritableError
 from licsync_daemon.lock import FileLock, in_words, read_holder, this_process
+from licsync_daemon.log import set_up
 from licsync_daemon.outcome import Exit
 from licsync_daemon.process import SIGNALS, leave_threads_behind
 from licsync_daemon.settings import load_config
@@ -78,6 +79,7 @@ def _reloaded(path: Path, before: Config) -> Config:
     loaded = load_config(path, os.environ)
     if loaded.config.state_dir != before.state_dir:
         raise ConfigError((Problem("state_dir", "cannot change while the daemon runs", "restart it instead"),))
+    set_up(loaded.config.log_level)
     for problem in loaded.warnings:
         log.warning("config.warning", where=problem.where, what=problem.what, hint=problem.hint)
     return loaded.config

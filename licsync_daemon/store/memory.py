@@ -185,7 +185,9 @@ class MemoryStore:
         return iter(kept) if kept else None
 
     def instances(self) -> tuple[InstanceRecord, ...]:
-        return tuple(self._instances[name] for name in sorted(self._instances))
+        only_runs = {run.instance: InstanceRecord(name=run.instance, identity=None) for run in self._runs.values()}
+        known = {**only_runs, **self._instances}
+        return tuple(known[name] for name in sorted(known))
 
     def changed_elsewhere(self) -> bool:
         return False

@@ -162,8 +162,8 @@ def read_delivery(row: Row) -> DeliveryRecord:
 def instance_row(record: InstanceRecord) -> Row:
     return {
         "name": record.name,
-        "hostname": record.identity.hostname,
-        "server_id": record.identity.server_id,
+        "hostname": record.identity.hostname if record.identity else "",
+        "server_id": record.identity.server_id if record.identity else None,
         "last_sync": instant(record.last_sync),
         "seen_at": instant(record.seen_at),
         "retired_at": instant(record.retired_at),
@@ -173,7 +173,7 @@ def instance_row(record: InstanceRecord) -> Row:
 def read_instance(row: Row) -> InstanceRecord:
     return InstanceRecord(
         name=row["name"],
-        identity=Identity(hostname=row["hostname"], server_id=row["server_id"]),
+        identity=Identity(hostname=row["hostname"], server_id=row["server_id"]) if row["hostname"] else None,
         last_sync=read_instant(row["last_sync"]),
         seen_at=read_instant(row["seen_at"]),
         retired_at=read_instant(row["retired_at"]),

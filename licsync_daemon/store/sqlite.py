@@ -236,7 +236,10 @@ class SqliteStore:
             yield chunk
 
     def instances(self) -> tuple[InstanceRecord, ...]:
-        return self._all(rows.read_instance, "SELECT * FROM instance ORDER BY name")
+        known = self._all(rows.read_instance, "SELECT * FROM instance")
+        sql = "SELECT DISTINCT instance FROM run WHERE instance NOT IN (SELECT name FROM instance)"
+        only_runs = self._all(lambda row: InstanceRecord(name=row["instance"], identity=None), sql)
+        return tuple(sorted((*known, *only_runs), key=lambda one: one.name))
 
     def changed_elsewhere(self) -> bool:
         before, self._version = self._version, self._data_version()

@@ -1,15 +1,12 @@
 """The installed command and a practice fleet for each test; afterwards, everything written is searched for secrets and people."""
 
-import base64
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from licsync_daemon.sandbox import Fleet, Sandbox, generate_fleet
-from licsync_daemon.sandbox.ghes import Instance
-from licsync_daemon.sandbox.http import Request
-from tests.acceptance.support import REPORT, Command, Evidence, Site
+from tests.acceptance.support import Command, Evidence, Site, build_report
 
 
 @pytest.fixture(autouse=True)
@@ -32,13 +29,6 @@ def command(tmp_path: Path, evidence: Evidence) -> Iterator[Command]:
 @pytest.fixture(scope="session")
 def fleet() -> Fleet:
     return generate_fleet(seed=7, instances=2, people=80)
-
-
-def build_report(instance: Instance) -> None:
-    """Ask for an instance's report once, so that the tests' commands need not wait for it."""
-    instance.report_ready_after = 0.0
-    credentials = base64.b64encode(f"{instance.username}:{instance.token}".encode()).decode()
-    assert instance(Request("GET", REPORT, {"authorization": f"Basic {credentials}"})).status == 202
 
 
 @pytest.fixture

@@ -1,21 +1,30 @@
 """The installed command, run as a person runs it, against a practice fleet in the test's process."""
 
 import base64
+import contextlib
+import csv
+import io
+import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from licsync_daemon.configured import Config
-from licsync_daemon.errors import Code
-from licsync_daemon.model import Run, RunState, Trigger
+from licsync_daemon.errors import Code, StateUnwritableError
+from licsync_daemon.model import Run, RunState, Trigger, UsageCounts
 from licsync_daemon.sandbox import Sandbox
+from licsync_daemon.sandbox.ghes import Instance
+from licsync_daemon.sandbox.http import Request
 from licsync_daemon.schedule import slot_at
 from licsync_daemon.settings import load_config
 from licsync_daemon.store.files import open_for_reading, open_state, prepare_state_dir
@@ -142,6 +151,13 @@ class Command:
                 running.process.wait()
 
 
+def build_report(instance: Instance) -> None:
+    """Ask for an instance's report once, so that the tests' commands need not wait for it."""
+    instance.report_ready_after = 0.0
+    credentials = base64.b64encode(f"{instance.username}:{instance.token}".encode()).decode()
+    assert instance(Request("GET", REPORT, {"authorization": f"Basic {credentials}"})).status == 202
+
+
 class Site:
     """A practice fleet with its configuration, and the command on it."""
 
@@ -172,36 +188,69 @@ class Site:
         self.config.write_text(text.replace(table, table + "\n".join(lines) + "\n"), encoding="utf-8")
 
     def last(self, name: str) -> Run | None:
-        """Read an instance's newest run, as `status` does: without a lock."""
-        store = open_for_reading(self.state_dir)
-        if store is None:
-            return None
-        try:
-            return store.last_run(name)
-        finally:
-            store.close()
+        """Read an instance's newest run, as `status` does: without a lock. Asks again where a commit takes long to reach the disk."""
+        store = None
+        for attempt in range(50):
+            try:
+                store = open_for_reading(self.state_dir)
+                return store.last_run(name) if store is not None else None
+            except StateUnwritableError:
+                if attempt == 49:
+                    raise
+            finally:
+                if store is not None:
+                    store.close()
+        return None
 
     def state(self, name: str) -> str | None:
         run = self.last(name)
         return run.state.value if run else None
 
-    def make_due(self, *names: str) -> None:
-        """Record for each named instance a failure of two days ago in the current slot, so that a daemon tries it at once."""
-        config, now = self.settings, datetime.now(UTC)
-        prepare_state_dir(config.state_dir)
-        store = open_state(config.state_dir, now).store
+    def record(self, *runs: Run) -> None:
+        """Write runs to the state, as an earlier process would have."""
+        state_dir = self.folder / "state"
+        prepare_state_dir(state_dir)
+        store = open_state(state_dir, datetime.now(UTC)).store
         try:
-            for name in names:
-                instance = config.instance(name)
-                assert instance is not None
-                then = now - timedelta(days=2)
-                run = Run(
-                    run_id=f"{name:0>12}", instance=name, trigger=Trigger.SCHEDULE, reason="weekly slot", slot=slot_at(instance.schedule, now),
-                    started_at=then, ended_at=then, state=RunState.FAILED, code=Code.UNREACHABLE, cause="it was down", next_step="none",
-                )  # fmt: skip
-                store.save_run(run, then)
+            for run in runs:
+                store.save_run(run, run.started_at)
         finally:
             store.close()
+
+    def earlier(self, name: str, days: int, state: RunState, **more: Any) -> Run:
+        """Answer a run of an instance that began so many days ago and ended at once."""
+        instance = self.settings.instance(name)
+        assert instance is not None
+        then = datetime.now(UTC) - timedelta(days=days)
+        return Run(
+            run_id=f"{name}{days}days", instance=name, trigger=Trigger.SCHEDULE, reason="weekly slot", slot=slot_at(instance.schedule, then),
+            started_at=then, ended_at=then if state.is_final else None, state=state, **more,
+        )  # fmt: skip
+
+    def make_due(self, *names: str) -> None:
+        """Record for each named instance a failure of two days ago in the current slot, so that a daemon tries it at once."""
+        for name in names:
+            failed = self.earlier(name, 2, RunState.FAILED, code=Code.UNREACHABLE, cause="it was down", next_step="none")
+            instance = self.settings.instance(name)
+            assert instance is not None
+            self.record(replace(failed, slot=slot_at(instance.schedule, datetime.now(UTC))))
+
+    def confirm_last_week(self, name: str) -> int:
+        """Record that all accounts of an instance were confirmed a week ago; answer how many."""
+        sent = len(self.box.instances[name].as_sent())
+        run = self.earlier(name, 8, RunState.CONFIRMED, counts=UsageCounts(rows=sent, sent=sent))
+        self.record(replace(run, collected_at=run.started_at))
+        return sent
+
+    def shrink(self, name: str, keep: int = 10) -> int:
+        """Let all but a few accounts of an instance be gone; answer how many of them are still sent."""
+        instance = self.box.instances[name]
+        rows = [*csv.reader(io.StringIO(instance.report.csv.decode(), newline=""))]
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows(rows[: keep + 1])
+        instance.set_report(text.getvalue().encode())
+        build_report(instance)
+        return len(instance.as_sent())
 
     def uploads(self, name: str) -> int:
         server_id = self.box.instances[name].server_id
@@ -217,3 +266,36 @@ def wait_for(what: Callable[[], object], within_s: float = 15.0) -> None:
     while not what():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.02)
+
+
+def started(site: Site, **env: str) -> Running:
+    """Start a daemon and wait until it serves."""
+    running = site.start(env=env)
+    wait_for(lambda: "daemon.started" in running.err or running.process.poll() is not None)
+    assert running.process.poll() is None, running.err
+    return running
+
+
+def events(running: Running) -> list[str]:
+    """Answer the events of the log, each line of which is JSON with the same first fields."""
+    lines = [json.loads(line) for line in running.err.splitlines()]
+    assert all(set(line) >= {"timestamp", "level", "event"} for line in lines)
+    return [line["event"] for line in lines]
+
+
+@contextlib.contextmanager
+def supervisor(*, abstract: bool) -> Iterator[tuple[str, Callable[[], list[str]]]]:
+    """Listen as systemd does; yield the address and a reader of every message so far."""
+    with tempfile.TemporaryDirectory(prefix="notify-") as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        name = f"{folder}/socket"
+        listener.bind(f"\0{name}" if abstract else name)
+        listener.setblocking(False)
+        heard: list[str] = []
+
+        def read() -> list[str]:
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    heard.append(listener.recv(4096).decode())
+            return heard
+
+        yield (f"@{name}" if abstract else name), read

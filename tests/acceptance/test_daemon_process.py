@@ -1,20 +1,17 @@
 """The daemon as a process: what it tells its supervisor, and how it ends, whatever is going on."""
 
-import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from licsync_daemon.sandbox import Fault, Processing
-from tests.acceptance.support import META, REPORT, UPLOADS, Running, Site, wait_for
+from tests.acceptance.support import META, REPORT, UPLOADS, Site, events, started, supervisor, wait_for
 
 STOP_WITHIN_S = 10
 BOTH = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["sigterm", "ctrl_c"])
@@ -22,21 +19,6 @@ BOTH = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["
 
 def is_alive(site: Site) -> bool:
     return site.run("status", "--alive").code == 0
-
-
-def started(site: Site, **env: str) -> Running:
-    """Start a daemon and wait until it serves."""
-    running = site.start(env=env)
-    wait_for(lambda: "daemon.started" in running.err or running.process.poll() is not None)
-    assert running.process.poll() is None, running.err
-    return running
-
-
-def events(running: Running) -> list[str]:
-    """Answer the events of the log, each line of which is JSON with the same first fields."""
-    lines = [json.loads(line) for line in running.err.splitlines()]
-    assert all(set(line) >= {"timestamp", "level", "event"} for line in lines)
-    return [line["event"] for line in lines]
 
 
 def test_alive_while_it_serves(site: Site) -> None:
@@ -77,24 +59,6 @@ def test_a_second_daemon_is_refused(site: Site) -> None:
     assert f"is held by process {first.process.pid} on " in second.err
     assert is_alive(site)
     assert first.end()[0] == 0
-
-
-@contextlib.contextmanager
-def supervisor(*, abstract: bool) -> Iterator[tuple[str, Callable[[], list[str]]]]:
-    """Listen as systemd does; yield the address and a reader of every message so far."""
-    with tempfile.TemporaryDirectory(prefix="notify-") as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
-        name = f"{folder}/socket"
-        listener.bind(f"\0{name}" if abstract else name)
-        listener.setblocking(False)
-        heard: list[str] = []
-
-        def read() -> list[str]:
-            with contextlib.suppress(BlockingIOError):
-                while True:
-                    heard.append(listener.recv(4096).decode())
-            return heard
-
-        yield (f"@{name}" if abstract else name), read
 
 
 @pytest.mark.parametrize("abstract", [False, True], ids=["path", "abstract"])

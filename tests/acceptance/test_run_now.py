@@ -149,6 +149,16 @@ def test_dry_run(site: Site) -> None:
     assert not site.state_dir.exists()
 
 
+def test_an_instance_may_stand_behind_an_option(site: Site) -> None:
+    """`--run-now --dry-run emea` means what it says: emea alone, and nothing is sent."""
+    done = site.run("--run-now", "--dry-run", "emea")
+
+    assert done.code == 0, done.err
+    assert [line.split()[0] for line in done.out.splitlines()[1:2]] == ["emea"]
+    assert "amer" not in done.out
+    assert site.asked("cloud", UPLOADS) == []
+
+
 def test_dry_run_as_json(site: Site) -> None:
     """The same as JSON, with the hash that a real run then records."""
     dry = site.run("--run-now", "emea", "--dry-run", "--json")

@@ -1,11 +1,16 @@
 """Several processes on one state directory: an instance is delivered by one at a time."""
 
 import json
+import os
+import pty
+import re
+import subprocess
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from licsync_daemon.sandbox import Processing
-from tests.acceptance.support import REPORT, UPLOADS, Site, wait_for
+from tests.acceptance.support import COMMAND, REPORT, UPLOADS, Site, environment, wait_for
 
 
 def test_a_second_run_now_leaves_alone_what_the_first_is_at(site: Site) -> None:
@@ -79,3 +84,49 @@ def test_a_daemon_and_a_run_now(site: Site) -> None:
     assert site.uploads("emea") == 2
     assert daemon.end()[0] == 0
     assert "Traceback" not in daemon.err
+
+
+def test_waiting_for_a_lock_is_seen(site: Site) -> None:
+    """With --wait-lock it says for whom it waits, since when that one is at it, and until when; stdout stays JSON. Others lose at once."""
+    site.box.instances["emea"].report_ready_after = float("inf")
+    first = site.start("--run-now", "emea", "--json")
+    wait_for(lambda: (run := site.last("emea")) and run.phase == "collecting")
+    holder = re.compile(rf"process {first.process.pid} on \S+ since (\S+ \S+) UTC")
+
+    second = site.start("--run-now", "--wait-lock", "emea", "--json")
+    wait_for(lambda: "run.waiting_for_lock" in second.err)
+    loser = site.run("--run-now", "emea")
+
+    (told,) = [line for line in map(json.loads, second.err.splitlines()) if line["event"] == "run.waiting_for_lock"]
+    since = holder.fullmatch(told["held_by"])
+    assert since
+    assert abs(datetime.fromisoformat(f"{since[1]}+00:00") - datetime.now(UTC)) < timedelta(minutes=2)
+    assert timedelta(minutes=58) < datetime.fromisoformat(told["until"]) - datetime.now(UTC) <= timedelta(hours=1)
+    assert second.out == ""
+    assert loser.code == 11
+    assert holder.search(loser.out)
+    site.box.instances["emea"].report_ready_after = 0.0
+    assert (first.wait(), second.wait()) == (0, 0)
+    runs = [json.loads(one.out)["instances"][0] for one in (first, second)]
+    assert [run["state"] for run in runs] == ["confirmed", "confirmed"]
+
+
+def test_waiting_for_a_lock_is_seen_on_a_terminal(site: Site) -> None:
+    """The line of the instance says it as long as it waits."""
+    site.box.instances["emea"].report_ready_after = float("inf")
+    first = site.start("--run-now", "emea")
+    wait_for(lambda: (run := site.last("emea")) and run.phase == "collecting")
+    ours, theirs = pty.openpty()
+    words = [COMMAND, "--config", site.config, "--run-now", "--wait-lock", "emea"]
+    second = subprocess.Popen(words, stdin=theirs, stdout=theirs, stderr=theirs, env=environment(COLUMNS="200"), start_new_session=True)
+    os.close(theirs)
+    try:
+        waiting = re.compile(rf"locked: waiting until \d\d:\d\d:\d\d UTC \(process {first.process.pid} on \S+ since ")
+        shown = ""
+        while not waiting.search(shown):
+            shown += os.read(ours, 65536).decode(errors="replace")
+    finally:
+        second.terminate()
+        second.wait(20)
+        os.close(ours)
+    assert first.end()[0] == 143

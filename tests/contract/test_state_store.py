@@ -554,6 +554,20 @@ def test_every_known_instance_is_answered_by_name(reopen: Open) -> None:
     assert reopen().instances() == (known[1], known[0])
 
 
+def test_an_instance_that_only_ran_is_known_by_name(reopen: Open) -> None:
+    """Nothing was ever sent for it, so nobody knows who it was; it can be kept as retired all the same, and comes back as unknown."""
+    store = reopen()
+    store.save_instance(an_instance_record(name="labs"))
+    store.save_run(an_ended_run(instance="apac", state=RunState.FAILED), T0)
+    store.save_run(an_ended_run("run2", instance="apac", state=RunState.FAILED), T0)
+    store.save_run(an_ended_run("run3", instance="labs"), T0)
+    only_ran = InstanceRecord(name="apac", identity=None)
+    assert reopen().instances() == (only_ran, an_instance_record(name="labs"))
+    reopen().save_instance(replace(only_ran, retired_at=T0))
+    assert reopen().instances() == (replace(only_ran, retired_at=T0), an_instance_record(name="labs"))
+    assert reopen().instance("apac") == replace(only_ran, retired_at=T0)
+
+
 def test_the_newest_seats_are_the_last_saved(reopen: Open) -> None:
     """Seat totals are a history, and the last one saved counts, whatever the clock said."""
     store = reopen()

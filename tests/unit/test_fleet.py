@@ -2,16 +2,17 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+import structlog
 
 from licsync_daemon.configured import Instance
 from licsync_daemon.errors import Code
 from licsync_daemon.fleet import ASKED, InstanceLocks, Result, run_now
 from licsync_daemon.lock import FileLock
-from licsync_daemon.model import RunState, Trigger
+from licsync_daemon.model import Run, RunState, Trigger
 from licsync_daemon.store.files import prepare_state_dir
 from tests.fakes import T0, FakeClock, FarSides, FlakyStore, a_run, a_runner, an_ended_run, an_instance, permanent
 
@@ -29,7 +30,7 @@ class Stage:
         self.locks = InstanceLocks(directory, self.clock)
         self.runner = a_runner(self.world, directory, self.store)
 
-    def now(self, instances: Sequence[Instance] = FLEET, *, wait_s: float = 120, at_once: int = 4) -> list[Result]:
+    def now(self, instances: Sequence[Instance] = FLEET, *, wait_s: float = 120, at_once: int = 4, wait_lock: bool = False) -> list[Result]:
         return asyncio.run(
             run_now(
                 instances,
@@ -38,6 +39,7 @@ class Stage:
                 clock=self.clock,
                 max_concurrent_runs=at_once,
                 wait=timedelta(seconds=wait_s),
+                wait_lock=wait_lock,
             )
         )
 
@@ -141,6 +143,70 @@ def test_a_locked_instance_is_left_alone(stage: Stage) -> None:
     assert results[1].locked_by == stage.locks.holder("apac")
     assert results[1].locked_by.startswith("process ")
     assert stage.store.runs("apac") == ()
+
+
+class Other:
+    """Another process that is at an instance: holds its lock and has a run in progress, until it is told to end."""
+
+    def __init__(self, stage: Stage, name: str) -> None:
+        self.stage, self.name = stage, name
+        self.lock = stage.locks.take(name)
+        self.holder = stage.locks.holder(name)
+        stage.store.save_run(a_run("theirs", instance=name), T0)
+
+    def end(self, state: RunState = RunState.CONFIRMED) -> None:
+        assert self.lock is not None
+        self.stage.store.save_run(an_ended_run("theirs", state, instance=self.name), T0)
+        self.lock.release()
+
+    def end_at(self, at: datetime) -> None:
+        """End at a moment of the clock."""
+        sleep = self.stage.clock.sleep
+
+        async def slept(seconds: float) -> None:
+            await sleep(seconds)
+            if self.lock is not None and self.stage.clock.now() >= at:
+                self.end()
+                self.lock = None
+
+        self.stage.clock.sleep = slept  # type: ignore[method-assign]
+
+
+def test_waiting_for_a_lock_is_told(stage: Stage) -> None:
+    """Whoever watches hears once for whom it waits and until when; then it runs. Nothing of the wait is recorded."""
+    other = Other(stage, "emea")
+    other.end_at(T0 + timedelta(minutes=10))
+    seen: list[Run] = []
+    stage.runner.observe = seen.append
+    with structlog.testing.capture_logs() as logs:
+        assert words(stage.now((EMEA,), wait_lock=True)) == [("emea", "confirmed")]
+    until = T0 + timedelta(hours=1)
+    (told,) = [run for run in seen if run.waiting_until is not None]
+    assert (told.phase, told.waiting_for, told.waiting_until) == ("locked", other.holder, until)
+    assert [line for line in logs if line["event"] == "run.waiting_for_lock"] == [
+        {"event": "run.waiting_for_lock", "log_level": "info", "instance": "emea", "held_by": other.holder, "until": until.isoformat()}
+    ]
+    assert {run.run_id for run in stage.store.runs("emea")} == {"theirs", seen[-1].run_id}
+    assert stage.clock.now() < T0 + timedelta(minutes=11)
+
+
+def test_waiting_for_a_lock_ends(stage: Stage) -> None:
+    """After an hour it is left alone, as without --wait-lock."""
+    other = Other(stage, "emea")
+    sleep = stage.clock.sleep
+    stage.clock.sleep = lambda seconds: sleep(60 * seconds)  # type: ignore[method-assign] - or it looks 7,200 times
+    assert words(stage.now((EMEA,), wait_lock=True)) == [("emea", f"locked by {other.holder}")]
+    assert timedelta(hours=1) <= stage.clock.now() - T0 < timedelta(hours=1, minutes=1)
+    assert stage.world.calls == []
+
+
+def test_waiting_for_a_lock_keeps_nobody_else(stage: Stage) -> None:
+    """An instance that waits takes no place among those that run at once."""
+    Other(stage, "emea").end_at(T0 + timedelta(minutes=10))
+    done: list[datetime] = []
+    stage.runner.observe = lambda run: done.append(stage.clock.now()) if run.state is RunState.DELIVERED else None
+    assert words(stage.now(FLEET, at_once=1, wait_lock=True)) == [("emea", "confirmed"), ("apac", "confirmed"), ("labs", "confirmed")]
+    assert [at < T0 + timedelta(minutes=1) for at in done] == [True, True, False]
 
 
 def test_a_delivered_instance_is_joined_while_another_looks(stage: Stage) -> None:

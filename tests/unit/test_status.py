@@ -103,6 +103,18 @@ def test_the_plan_is_the_daemons() -> None:
     assert without.at >= T0
 
 
+@pytest.mark.parametrize(("age", "shown"), [(0, True), (30, True), (31, False)], ids=["today", "30 days", "longer ago"])
+def test_a_retired_instance_is_shown_for_30_days(age: int, shown: bool) -> None:
+    """With its name and since when; what is configured is not among them."""
+    store = a_store()
+    store.save_run(an_ended_run("run9", RunState.FAILED, instance="labs", code=Code.NOT_FOUND), T0)
+    retired = InstanceRecord(name="labs", identity=None, retired_at=T0 - timedelta(days=age))
+    store.save_instance(retired)
+    assert view(store).retired == ((retired,) if shown else ())
+    since = iso(retired.retired_at)
+    assert as_json(view(store))["retired"] == ([{"name": "labs", "hostname": None, "since": since}] if shown else [])
+
+
 def test_json_holds_everything_and_only_json_values() -> None:
     """The view as JSON: instants in UTC with whole seconds, ages in seconds, the four times kept apart."""
     run = a_run(

@@ -1,0 +1,61 @@
+"""The command line: where instances may stand, and what goes without what."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from licsync_daemon.cli.parser import parse
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--run-now emea amer --dry-run --json --wait 5m",
+        "--run-now --dry-run emea amer --json --wait 5m",
+        "--run-now --dry-run --json --wait 5m emea amer",
+        "--run-now emea --dry-run amer --json --wait 5m",
+        "--dry-run --run-now emea amer --wait 5m --json",
+        "--wait 5m --json --dry-run --run-now emea amer",
+        "--run-now --wait 5m emea --json amer --dry-run",
+    ],
+)
+def test_instances_stand_anywhere_behind_run_now(words: str) -> None:
+    """Before, between and after its options; the other options stay what they are."""
+    found = parse(["--config", "here.toml", *words.split()])
+    assert (found.run_now, found.command, found.config) == (["emea", "amer"], None, Path("here.toml"))
+    assert (found.dry_run, found.json, found.wait, found.wait_lock) == (True, True, timedelta(minutes=5), False)
+
+
+def test_a_configuration_may_stand_behind_run_now() -> None:
+    """`--config` is accepted on both sides, the later one counts."""
+    assert parse(["--config", "one", "--run-now", "--config", "two", "emea"]).config == Path("two")
+    assert parse(["--run-now", "--wait-lock", "emea", "--config", "one"]).config == Path("one")
+
+
+def test_what_is_not_said() -> None:
+    """Without --run-now there is none, and without names it is every instance."""
+    assert (parse([]).run_now, parse([]).command) == (None, None)
+    found = parse(["--run-now"])
+    assert (found.run_now, found.dry_run, found.wait) == ([], False, timedelta(minutes=2))
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ("status --run-now", "unrecognized arguments: --run-now"),
+        ("--dry-run", "--dry-run goes with --run-now"),
+        ("--dry-run status", "--dry-run goes with --run-now"),
+        ("--run-now --bogus", "unrecognized arguments: --bogus"),
+        ("--run-now emea --wait", "argument --wait: expected one argument"),
+        ("emea", "invalid choice: 'emea'"),
+        ("approve run1", "the following arguments are required: --reason"),
+        ("pause emea --reason x", "the following arguments are required: --until"),
+    ],
+)
+def test_mistakes(words: str, complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Wrong usage ends with 2 and says what was wrong."""
+    with pytest.raises(SystemExit) as ended:
+        parse(words.split())
+    assert ended.value.code == 2
+    assert complaint in capsys.readouterr().err
