@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from licsync_daemon import decisions
+from licsync_daemon.assembly import open_to_write
 from licsync_daemon.cli import terminal
 from licsync_daemon.cli.loading import chosen, load
 from licsync_daemon.clock import SystemClock
@@ -19,7 +20,6 @@ from licsync_daemon.outcome import Exit
 from licsync_daemon.ports import StateStore
 from licsync_daemon.redaction import clean
 from licsync_daemon.settings.durations import parse_duration
-from licsync_daemon.store.files import open_state, prepare_state_dir
 
 AFTERWARDS = {
     Decided.APPROVED: "the daemon sends it at its next heartbeat; at once with: licsync-daemon --run-now {instance}",
@@ -42,8 +42,7 @@ def decide(arguments: argparse.Namespace) -> int:
         "pause": lambda store: decisions.pause(store, _known(config, arguments.instance), _until(arguments, config, now), voice),
         "resume": lambda store: decisions.resume(store, _known(config, arguments.instance), voice),
     }
-    prepare_state_dir(config.state_dir)
-    store = open_state(config.state_dir, now).store
+    store = open_to_write(config.state_dir, now)
     try:
         decision = acts[arguments.command](store)
     finally:
