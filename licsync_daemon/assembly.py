@@ -108,6 +108,10 @@ def unrecorded(config: Config, clock: Clock, environ: Mapping[str, str], observe
 
 
 def with_config(runner: Runner, config: Config, environ: Mapping[str, str]) -> Runner:
-    """Answer a runner for another configuration on the same state; the old one goes on with what it has begun."""
+    """Answer a runner for another configuration on the same state; the old one goes on with what it has begun.
+
+    A host that wants to be left alone is left alone by both.
+    """
     credentials = Credentials(config.credentials_dir, environ)
-    return replace(runner, adapters=NetworkAdapters(config.cloud, credentials, runner.clock), fleet=config.instances)
+    gates = runner.adapters.gates if isinstance(runner.adapters, NetworkAdapters) else {}
+    return replace(runner, adapters=NetworkAdapters(config.cloud, credentials, runner.clock, gates), fleet=config.instances)
