@@ -15,6 +15,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
 
 from licsync_daemon.configured import Config, Instance
+from licsync_daemon.confirm import watched_runs
 from licsync_daemon.errors import StateUnwritableError
 from licsync_daemon.fleet import InstanceLocks
 from licsync_daemon.lock import FileLock
@@ -202,8 +203,7 @@ class Daemon:
     async def _look(self) -> list[Instance]:
         """One question to the cloud settles every delivered instance that nobody else is at; the locks of the others stay free."""
         idle = [one for one in self._config.instances if one.enabled and (one.name not in self._tasks or self._is_mine(one))]
-        open_runs = [(one, self._runner.store.open_run(one.name)) for one in idle]
-        with self._locks.those_free([one for one, run in open_runs if run is not None and run.state is RunState.DELIVERED]) as free:
+        with self._locks.those_free([one for one in idle if watched_runs(self._runner.store, one.name)]) as free:
             await self._runner.look(free)
         return free
 

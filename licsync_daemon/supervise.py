@@ -53,7 +53,7 @@ async def installations_of(cloud: CloudReader) -> tuple[Installation, ...] | Non
 def conclude(far: Far, instance: Instance, journal: Journal, status: SyncStatus, installations: Sequence[Installation] | None) -> None:
     """End a run with what was seen of its instance."""
     known, now = far.store.instance(instance.name), far.clock.now()
-    server_id = instance.server_id or (known.identity.server_id if known is not None else None)
+    server_id = instance.server_id or (known.identity.server_id if known is not None and known.identity is not None else None)
     identity = Identity(hostname=instance.hostname, server_id=server_id)
     before = known.last_sync if known is not None else None
     earlier = far.store.runs(instance.name, limit=DATES_READ)
