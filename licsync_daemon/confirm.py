@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from licsync_daemon.configured import HttpDelivery, Instance
+from licsync_daemon.configured import Instance
 from licsync_daemon.errors import Code, RunError, StateUnwritableError
 from licsync_daemon.journal import Far, Journal
 from licsync_daemon.model import (
@@ -151,8 +151,7 @@ async def read_seats(far: Far, cloud: CloudReader) -> None:
 
 def is_overdue(record: DeliveryRecord, instance: Instance, now: datetime) -> bool:
     """Answer whether an accepted delivery has waited too long; a clock that was set back by more than that counts as well."""
-    patience = instance.delivery.confirm_timeout if isinstance(instance.delivery, HttpDelivery) else instance.max_age
-    return record.accepted_at is not None and abs(now - record.accepted_at) >= patience
+    return record.accepted_at is not None and abs(now - record.accepted_at) >= instance.patience
 
 
 def instance_record(
