@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 import structlog
@@ -35,6 +36,24 @@ class Parts:
     clock: Clock
 
 
+def open_to_write(state_dir: Path, now: datetime) -> StateStore:
+    """Make the state directory ready and open the state; say loudly where a damaged file had to be set aside.
+
+    Raises:
+        ConfigError, LockedError, StateError: As `recording` says.
+    """
+    prepare_state_dir(state_dir)
+    opened = open_state(state_dir, now)
+    if opened.set_aside is not None:
+        log.critical(
+            "state.set_aside",
+            code=Code.STATE_DAMAGED,
+            set_aside=str(opened.set_aside),
+            next_step="nothing is known of earlier runs: every instance is due once",
+        )
+    return opened.store
+
+
 @contextmanager
 def recording(config: Config, clock: Clock, environ: Mapping[str, str], observe: Observer = ignore) -> Iterator[Parts]:
     """Open the state for writing and yield parts that record what they do.
@@ -43,20 +62,12 @@ def recording(config: Config, clock: Clock, environ: Mapping[str, str], observe:
         ConfigError: The state directory is not ours.
         LockedError, StateError: The state file cannot be opened for writing.
     """
-    prepare_state_dir(config.state_dir)
-    opened = open_state(config.state_dir, clock.now())
-    if opened.set_aside is not None:
-        log.critical(
-            "state.set_aside",
-            code=Code.STATE_DAMAGED,
-            set_aside=str(opened.set_aside),
-            next_step="nothing is known of earlier runs: every instance is due once",
-        )
+    store = open_to_write(config.state_dir, clock.now())
     try:
         credentials = Credentials(config.credentials_dir, environ)
         key = credentials.optional_line(DIGEST_KEY)
         runner = Runner(
-            store=opened.store,
+            store=store,
             adapters=NetworkAdapters(config.cloud, credentials, clock),
             clock=clock,
             spool_dir=config.state_dir,
@@ -65,9 +76,9 @@ def recording(config: Config, clock: Clock, environ: Mapping[str, str], observe:
             fleet=config.instances,
             observe=observe,
         )
-        yield Parts(config, opened.store, runner, InstanceLocks(config.state_dir, clock), clock)
+        yield Parts(config, store, runner, InstanceLocks(config.state_dir, clock), clock)
     finally:
-        opened.store.close()
+        store.close()
 
 
 @contextmanager
@@ -97,6 +108,10 @@ def unrecorded(config: Config, clock: Clock, environ: Mapping[str, str], observe
 
 
 def with_config(runner: Runner, config: Config, environ: Mapping[str, str]) -> Runner:
-    """Answer a runner for another configuration on the same state; the old one goes on with what it has begun."""
+    """Answer a runner for another configuration on the same state; the old one goes on with what it has begun.
+
+    A host that wants to be left alone is left alone by both.
+    """
     credentials = Credentials(config.credentials_dir, environ)
-    return replace(runner, adapters=NetworkAdapters(config.cloud, credentials, runner.clock), fleet=config.instances)
+    gates = runner.adapters.gates if isinstance(runner.adapters, NetworkAdapters) else {}
+    return replace(runner, adapters=NetworkAdapters(config.cloud, credentials, runner.clock, gates), fleet=config.instances)

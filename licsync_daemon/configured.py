@@ -246,6 +246,11 @@ class Instance:
         return self.enabled and self.unsynced_because is None
 
     @property
+    def patience(self) -> timedelta:
+        """Answer how long what was delivered, or handed to a person, may wait for the cloud's word."""
+        return self.delivery.confirm_timeout if isinstance(self.delivery, HttpDelivery) else self.max_age
+
+    @property
     def has_slots(self) -> bool:
         """Answer whether it is due at planned instants; without a source, what GitHub Connect carries is only watched."""
         return not isinstance(self.delivery, ConnectDelivery) or not isinstance(self.source, NoSource)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from licsync_daemon.configured import HttpDelivery, Instance
+from licsync_daemon.configured import Instance
 from licsync_daemon.errors import Code, RunError, StateUnwritableError
 from licsync_daemon.journal import Far, Journal
 from licsync_daemon.model import (
@@ -27,7 +27,7 @@ from licsync_daemon.model import (
     SyncStatus,
     Upload,
 )
-from licsync_daemon.ports import CloudReader
+from licsync_daemon.ports import CloudReader, StateStore
 from licsync_daemon.readback import Accepted, Confirmed, Refuted, Verdict, Waiting, entry_of, judge
 
 log = structlog.get_logger()
@@ -44,8 +44,8 @@ async def look(far: Far, instances: Iterable[Instance]) -> list[Run]:
     watched = [
         (instance, run, record)
         for instance in instances
-        for run in (far.store.open_run(instance.name), far.store.awaiting_run(instance.name))
-        if run is not None and run.state in WATCHED and (record := far.store.delivery_of(run.run_id)) is not None
+        for run in watched_runs(far.store, instance.name)
+        if (record := far.store.delivery_of(run.run_id)) is not None
     ]
     if not watched:
         return []
@@ -70,6 +70,11 @@ async def look(far: Far, instances: Iterable[Instance]) -> list[Run]:
         if any(run.state.is_good for run in seen) and not isinstance(status, RunError):
             await read_seats(far, cloud)
     return seen
+
+
+def watched_runs(store: StateStore, name: str) -> list[Run]:
+    """Answer the runs of an instance that wait for the cloud's word: one that was delivered, and one that a person was asked about."""
+    return [run for run in (store.open_run(name), store.awaiting_run(name)) if run is not None and run.state in WATCHED]
 
 
 async def read_status(far: Far, cloud: CloudReader) -> SyncStatus:
@@ -146,8 +151,7 @@ async def read_seats(far: Far, cloud: CloudReader) -> None:
 
 def is_overdue(record: DeliveryRecord, instance: Instance, now: datetime) -> bool:
     """Answer whether an accepted delivery has waited too long; a clock that was set back by more than that counts as well."""
-    patience = instance.delivery.confirm_timeout if isinstance(instance.delivery, HttpDelivery) else instance.max_age
-    return record.accepted_at is not None and abs(now - record.accepted_at) >= patience
+    return record.accepted_at is not None and abs(now - record.accepted_at) >= instance.patience
 
 
 def instance_record(

@@ -15,6 +15,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
 
 from licsync_daemon.configured import Config, ConnectDelivery, Instance
+from licsync_daemon.confirm import watched_runs
 from licsync_daemon.errors import StateUnwritableError
 from licsync_daemon.fleet import InstanceLocks
 from licsync_daemon.lock import FileLock
@@ -53,8 +54,9 @@ class Daemon:
     def reload(self, config: Config, runner: Runner) -> None:
         """Follow another configuration from now on. Runs in progress end with the one they began with."""
         gone = {instance.name for instance in self._config.instances} - {instance.name for instance in config.instances}
+        if config.max_concurrent_runs != self._config.max_concurrent_runs:
+            self._limit = asyncio.Semaphore(config.max_concurrent_runs)
         self._config, self._runner = config, runner
-        self._limit = asyncio.Semaphore(config.max_concurrent_runs)
         self._changed_at = self._clock.now()
         for name in gone:
             self._silence(name)
@@ -201,9 +203,9 @@ class Daemon:
         return self._clock.now() + timedelta(seconds=HEARTBEAT_S) if run.state is RunState.FAILED else None
 
     async def _look(self) -> list[Instance]:
-        """One question to the cloud settles every delivered instance that nobody else is at."""
+        """One question to the cloud settles every delivered instance that nobody else is at; the locks of the others stay free."""
         idle = [one for one in self._config.instances if one.is_active and (one.name not in self._tasks or self._is_mine(one))]
-        with self._locks.those_free(idle) as free:
+        with self._locks.those_free([one for one in idle if watched_runs(self._runner.store, one.name)]) as free:
             await self._runner.look(free)
         return free
 

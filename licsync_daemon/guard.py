@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from licsync_daemon.configured import Guards
 from licsync_daemon.errors import Code
 from licsync_daemon.model import Identity, Notice, SyncStatus, Tripped, UsageCounts
-from licsync_daemon.readback import bare_host
+from licsync_daemon.readback import NEVER, bare_host
 
 ON_IDENTITY = frozenset({Code.SERVER_ID_CHANGED, Code.SERVER_ID_SHARED, Code.HOSTNAME_CHANGED})
 
@@ -97,11 +97,15 @@ def guard_identity(identity: Identity, before: Identity | None, neighbors: Itera
 
 
 def _listed(host: str, server_id: str | None, status: SyncStatus) -> list[Tripped]:
-    """What the cloud lists of this hostname and this server id, beyond the pair that is ours."""
-    others = sorted({e.server_id for e in status.entries if e.server_id and bare_host(e.hostname or "") == host} - {server_id})
-    names = sorted({bare_host(e.hostname) for e in status.entries if e.hostname and e.server_id == server_id and server_id} - {host})
+    """What the cloud lists of this hostname and this server id, beyond the pair that is ours; what is older than ours is the past."""
+    ours = [e for e in status.entries if e.server_id == server_id and server_id and bare_host(e.hostname or host) == host]
+    newest = max((e.date or NEVER for e in ours), default=None)
+    of_host = [e for e in status.entries if e.server_id not in {None, server_id} and bare_host(e.hostname or "") == host]
+    of_id = [e for e in status.entries if e.server_id == server_id and server_id and bare_host(e.hostname or host) != host]
+    others = sorted({str(e.server_id) for e in of_host if newest is None or (e.date or NEVER) > newest})
+    names = sorted({bare_host(e.hostname or "") for e in of_id if newest is None or (e.date or NEVER) >= newest})
     tripped = []
-    if others and server_id is not None and not any(e.server_id == server_id for e in status.entries):
+    if others and server_id is not None:
         text = f"the cloud knows {host} under the server id {', '.join(others)}, not {server_id}: was the instance rebuilt?"
         tripped.append(Tripped(Code.SERVER_ID_CHANGED, text, subject=f"{','.join(others)}>{server_id}"))
     if names:

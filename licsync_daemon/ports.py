@@ -162,7 +162,8 @@ class StateStore(Protocol):
         in another way, they are dropped.
 
         A new run, or one whose state changed, adds a transition dated `at`. A final run is never changed back: then nothing is written.
-        Runs, closed delivery records and seat totals from more than 400 days before `at` are dropped.
+        Runs, closed delivery records and seat totals from more than 400 days before `at` are dropped, or before the newest `last_sync`
+        that is known, where that is earlier: it is the cloud's own date, and a clock of ours that is years ahead must not cost the history.
         """
 
     def open_run(self, instance: str) -> Run | None:

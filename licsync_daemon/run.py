@@ -305,7 +305,7 @@ class Runner:
         neighbors = [
             Neighbor(name=other.name, identity=Identity(hostname=other.hostname, server_id=other.server_id or _server_id(known)))
             for other in self.fleet
-            if other.name != instance.name
+            if other.is_active and other.name != instance.name
             for known in (self.known.instance(other.name),)
         ]
         return guard_identity(identity, before, neighbors, status)

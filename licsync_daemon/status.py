@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from licsync_daemon.configured import Config, Instance
-from licsync_daemon.model import Decided, Decision, Holder, InstanceRecord, Run, RunState, SeatRecord
+from licsync_daemon.model import WATCHED, Decided, Decision, Holder, InstanceRecord, Run, RunState, SeatRecord
 from licsync_daemon.ports import StateStore
 from licsync_daemon.recorded import recorded
 from licsync_daemon.schedule import Planned, Recorded, next_run
@@ -44,6 +44,13 @@ class InstanceView:
     overdue: bool
     planned: Planned | None
 
+    @property
+    def word_until(self) -> datetime | None:
+        """Answer until when the newest run may wait for the cloud's word before it fails; None where it waits for nothing."""
+        if self.run is None or self.run.state not in WATCHED or self.run.delivered_at is None:
+            return None
+        return self.run.delivered_at + self.instance.patience
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetView:
@@ -60,13 +67,14 @@ def fleet_view(
     """Put together what is known of every configured instance; without a store nothing is."""
     up_since = daemon.holder.since_at if daemon.alive and daemon.holder is not None else now
     views = tuple(_instance_view(instance, store, now, up_since, is_alive) for instance in config.instances)
-    return FleetView(at=now, daemon=daemon, instances=views, retired=_retired(store, now), seats=store.seats() if store else None)
+    return FleetView(at=now, daemon=daemon, instances=views, retired=_retired(config, store, now), seats=store.seats() if store else None)
 
 
-def _retired(store: StateStore | None, now: datetime) -> tuple[InstanceRecord, ...]:
-    """Answer the instances that were configured not long ago."""
+def _retired(config: Config, store: StateStore | None, now: datetime) -> tuple[InstanceRecord, ...]:
+    """Answer the instances that were configured not long ago, and are not now: a daemon may not have noticed yet that one came back."""
     known = store.instances() if store else ()
-    return tuple(one for one in known if one.retired_at is not None and now - one.retired_at <= RETIRED_SHOWN)
+    gone = (one for one in known if config.instance(one.name) is None)
+    return tuple(one for one in gone if one.retired_at is not None and now - one.retired_at <= RETIRED_SHOWN)
 
 
 def _instance_view(
@@ -130,6 +138,7 @@ def _instance_json(view: InstanceView) -> dict[str, Any]:
         "last_sync": iso(view.last_sync),
         "age_s": int(view.age.total_seconds()) if view.age is not None else None,
         "overdue": view.overdue,
+        "word_until": iso(view.word_until),
         "next": {"at": iso(view.planned.at), "reason": view.planned.reason} if view.planned else None,
         "held_run": run_json(view.held) if view.held else None,
         "approval": decision_json(view.approval) if view.approval else None,

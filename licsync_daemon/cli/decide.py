@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from licsync_daemon import decisions
+from licsync_daemon.assembly import open_to_write
 from licsync_daemon.cli import terminal
 from licsync_daemon.cli.loading import chosen, load
 from licsync_daemon.clock import SystemClock
@@ -17,8 +18,8 @@ from licsync_daemon.errors import ConfigError, Problem
 from licsync_daemon.model import Decided, Decision
 from licsync_daemon.outcome import Exit
 from licsync_daemon.ports import StateStore
+from licsync_daemon.redaction import clean
 from licsync_daemon.settings.durations import parse_duration
-from licsync_daemon.store.files import open_state, prepare_state_dir
 
 AFTERWARDS = {
     Decided.APPROVED: "the daemon sends it at its next heartbeat; at once with: licsync-daemon --run-now {instance}",
@@ -33,7 +34,7 @@ def decide(arguments: argparse.Namespace) -> int:
     """Record a decision and say what follows from it."""
     config = load(arguments)
     now = SystemClock().now()
-    voice = Voice(actor=_actor(), at=now, reason=_reason(arguments), ticket=arguments.ticket)
+    voice = Voice(actor=clean(_actor()), at=now, reason=_reason(arguments), ticket=clean(arguments.ticket or "") or None)
     acts: dict[str, Callable[[StateStore], Decision]] = {
         "approve": lambda store: decisions.approve(store, arguments.run, voice),
         "reject": lambda store: decisions.reject(store, arguments.run, voice),
@@ -41,8 +42,7 @@ def decide(arguments: argparse.Namespace) -> int:
         "pause": lambda store: decisions.pause(store, _known(config, arguments.instance), _until(arguments, config, now), voice),
         "resume": lambda store: decisions.resume(store, _known(config, arguments.instance), voice),
     }
-    prepare_state_dir(config.state_dir)
-    store = open_state(config.state_dir, now).store
+    store = open_to_write(config.state_dir, now)
     try:
         decision = acts[arguments.command](store)
     finally:
@@ -68,7 +68,8 @@ def _actor() -> str:
 
 
 def _reason(arguments: argparse.Namespace) -> str:
-    reason = " ".join(arguments.reason.split())
+    """Answer the reason as one printable line without anybody's address: it goes to the state, to tables and to terminals."""
+    reason = clean(arguments.reason, 500)
     if not reason and arguments.command != "resume":
         example = 'example: --reason "site closed, accounts suspended"'
         raise ConfigError((Problem("--reason", "a decision needs a reason", example),), "refused")
@@ -88,10 +89,10 @@ def _until(arguments: argparse.Namespace, config: Config, now: datetime) -> date
         return now + parse_duration(text)
     except (ValueError, OverflowError):
         pass
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigError((Problem("--until", f'"{text}" is no moment', 'examples: "3d", "2026-12-24 18:00"'),), "refused") from None
     instance = config.instance(arguments.instance)
     zone = ZoneInfo(instance.schedule.timezone) if instance is not None else UTC
-    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+    except (ValueError, OverflowError):  # the second at both ends of the calendar
+        raise ConfigError((Problem("--until", f'"{text}" is no moment', 'examples: "3d", "2026-12-24 18:00"'),), "refused") from None

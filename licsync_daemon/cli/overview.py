@@ -56,7 +56,7 @@ def show_fleet(view: FleetView) -> None:
     rows = [_row(one, view.at) for one in view.instances]
     terminal.print_table(("instance", "state", "last sync", "age", "sent", "next", "why"), rows)
     for one in view.instances:
-        _show_remarks(one)
+        _show_remarks(one, view.at)
     for known in view.retired:
         since = f"{known.retired_at:%Y-%m-%d}" if known.retired_at else ""
         terminal.say(f"{known.name}: retired since {since}: it is not configured any more; its history is kept")
@@ -91,7 +91,7 @@ def _row(view: InstanceView, now: datetime) -> tuple[str, ...]:
     )
 
 
-def _show_remarks(view: InstanceView) -> None:
+def _show_remarks(view: InstanceView, now: datetime) -> None:
     if view.pause is not None:
         until = f"{view.pause.until:%Y-%m-%d %H:%M}" if view.pause.until else ""
         ticket = f" ({view.pause.ticket})" if view.pause.ticket else ""
@@ -113,6 +113,8 @@ def _show_remarks(view: InstanceView) -> None:
     elif view.state is RunState.INTERRUPTED and run.state is RunState.RUNNING:
         terminal.say(f"{run.instance}: the process at it is gone ({in_words(run.holder)}); its slot is still due")
     else:
+        if view.word_until is not None:
+            terminal.say(f"{run.instance}: waiting for the cloud's word until {moment(view.word_until, now)} at the latest")
         show_remarks(run)
 
 

@@ -189,8 +189,10 @@ def _condition(path: Path, *, read_only: bool = False) -> str:
     Raises:
         StateNewerError: It is sound, but its version is not one we know.
     """
-    if not path.exists() or path.stat().st_size == 0:
+    if not path.exists():
         return "missing"
+    if path.stat().st_size == 0:  # just being created, or emptied: an instance's lock is made only once there is a state
+        return "damaged" if any((path.parent / "locks").glob("*.lock")) else "missing"
     try:
         db = _connect(path, read_only=read_only)
         try:

@@ -67,7 +67,8 @@ class MemoryStore:
         if there is None or there.state is not run.state:
             self._end(run, at)
         self._runs[run.run_id] = run
-        self._forget(at - KEEP)
+        dates = [one.last_sync for one in self._instances.values() if one.last_sync is not None]
+        self._forget(min(at, max(dates, default=at)) - KEEP)
 
     def _in_the_way(self, run: Run) -> Run | None:
         """Answer the run beside which this one cannot be open."""

@@ -70,7 +70,8 @@ class SqliteStore:
             self._put("run", "run_id", rows.run_row(run))
             if there is not run.state:
                 self._transition(run, at)
-            before = rows.instant(at - KEEP)
+            newest = self._one(lambda row: rows.read_instant(row["newest"]), "SELECT max(last_sync) AS newest FROM instance")
+            before = rows.instant(min(at, newest or at) - KEEP)
             self._db.execute("DELETE FROM run WHERE ended_at < ?", (before,))
             self._db.execute("DELETE FROM delivery WHERE closed_at < ?", (before,))
             self._db.execute("DELETE FROM seats WHERE read_at < ?", (before,))

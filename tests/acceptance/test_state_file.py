@@ -63,8 +63,12 @@ def _foreign(path: Path) -> None:
     db.close()
 
 
+def _emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
 DAMAGES = pytest.mark.parametrize(
-    "damage", [_garbage, _cut, _zeros_inside, _foreign], ids=["garbage", "cut", "zeros_inside", "another_programs"]
+    "damage", [_garbage, _cut, _zeros_inside, _foreign, _emptied], ids=["garbage", "cut", "zeros_inside", "another_programs", "emptied"]
 )
 
 
@@ -100,6 +104,14 @@ def test_a_look_at_a_damaged_file_leaves_it_alone(used: Site, damage: Callable[[
         assert f"the state file {path} is damaged" in done.err
         assert "Traceback" not in done.err
     assert {one: one.read_bytes() for one in used.state_dir.iterdir() if one.is_file()} == before
+
+
+def test_a_decision_sets_a_damaged_file_aside_as_loudly(used: Site) -> None:
+    """A person who approves hears as well that everything was forgotten, and with it the run that was held."""
+    _garbage(used.state_dir / "state.db")
+    done = used.run("approve", "0123456789ab", "--reason", "x")
+    assert (done.code, "no such run is recorded" in done.err) == (2, True)
+    assert '"state.set_aside"' in done.err
 
 
 def test_only_the_newest_three_damaged_files_are_kept(used: Site) -> None:

@@ -271,6 +271,24 @@ def test_runs_are_dropped_after_400_days(store: StateStore, ago: timedelta, kept
     assert len(store.deliveries("emea")) == kept
 
 
+@pytest.mark.parametrize(
+    ("last_sync", "kept"),
+    [(T0, True), (T0 + SECOND, False), (None, True), (T0 + 9999 * DAY, False)],
+    ids=["just not too old", "too old", "by another instance's date", "the cloud's clock is ahead too"],
+)
+def test_a_clock_far_ahead_costs_no_history(store: StateStore, last_sync: datetime | None, kept: bool) -> None:
+    """What is old is told by the cloud's newest date as well: a wrong clock of ours drops nothing, however many runs it makes."""
+    old = an_ended_run("old", started_at=T0 - 400 * DAY, ended_at=T0 - 400 * DAY)
+    store.save_run(old, T0 - 400 * DAY, delivery=a_delivery("old", closed_at=T0 - 400 * DAY, outcome=DeliveryOutcome.CONFIRMED))
+    store.save_instance(an_instance_record(last_sync=T0 - 7 * DAY))
+    store.save_instance(an_instance_record(name="labs", last_sync=last_sync))
+    ahead = T0 + 9000 * DAY
+    for number in range(2):
+        store.save_run(an_ended_run(f"new{number}", state=RunState.FAILED, started_at=ahead, ended_at=ahead), ahead)
+    assert store.run("old") == (old if kept else None)
+    assert len(store.deliveries("emea")) == kept
+
+
 def test_open_runs_and_records_are_never_dropped(store: StateStore) -> None:
     """What is open stays, however old it is."""
     store.save_run(a_run("old", state=RunState.DELIVERED), T0, delivery=a_delivery())

@@ -235,6 +235,28 @@ def test_the_identity_against_what_the_cloud_lists(listed: Iterable[tuple[str | 
     assert who(listed=listed) == expected
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs", "trips"),
+    [(T0, T0 + SECOND, True), (T0, T0, False), (T0, T0 - SECOND, False), (T0, None, False), (None, T0, True), (None, None, False)],
+    ids=["newer", "the same", "older", "never", "ours never", "both never"],
+)
+def test_another_server_id_that_syncs_under_our_name(ours: datetime | None, theirs: datetime | None, trips: bool) -> None:
+    """Whoever synced last under our hostname is behind it: another machine, unless that was before our own last sync."""
+    entries = [an_entry(date=ours), an_entry(server_id="server-new", date=theirs)]
+    found = guard_identity(ME, ME, (), a_status(*entries))
+    assert [(one.code, one.subject) for one in found] == [(Code.SERVER_ID_CHANGED, "server-new>server-emea")] * trips
+
+
+@pytest.mark.parametrize(
+    ("theirs", "trips"), [(T0 + SECOND, True), (T0, True), (T0 - SECOND, False), (None, False)], ids=["newer", "the same", "older", "never"]
+)
+def test_our_server_id_under_another_name(theirs: datetime | None, trips: bool) -> None:
+    """A copy that syncs under another name is noticed; the name from before an approved renaming is not held against us for ever."""
+    entries = [an_entry(), an_entry(hostname="ghes-copy.example.com", date=theirs)]
+    found = guard_identity(ME, ME, (), a_status(*entries))
+    assert [(one.code, one.subject) for one in found] == [(Code.HOSTNAME_CHANGED, "ghes-copy.example.com>ghes-emea.example.com")] * trips
+
+
 def test_without_a_server_id_the_list_says_nothing() -> None:
     """An instance whose server id is not known cannot have another one."""
     assert who(listed=[("server-old", "ghes-emea.example.com")], me=other(None)) == {}

@@ -399,6 +399,14 @@ def test_a_changed_identity_opens_a_new_record(stage: Stage) -> None:
     assert second.identity.server_id == "server-labs"
 
 
+@pytest.mark.parametrize(("enabled", "state"), [(True, RunState.HELD), (False, RunState.DELIVERED)], ids=["enabled", "disabled"])
+def test_a_disabled_copy_holds_nobody(stage: Stage, enabled: bool, state: RunState) -> None:
+    """As the runbook says: once the copy is disabled, nothing of it can overwrite the original, which goes on."""
+    copy = an_instance("labs", server_id=EMEA.server_id, enabled=enabled)
+    stage.runner.fleet = (EMEA, copy)
+    assert stage.run().state is state
+
+
 # ---------------------------------------------------------------- the disk
 
 

@@ -1,0 +1,38 @@
+"""What a person types with a decision: moments out of this world, and text that a terminal would obey."""
+
+import pytest
+
+from tests.acceptance.support import Site
+
+
+@pytest.mark.parametrize("until", ["9999-12-31 23:59", "0001-01-01", "18:00", "3000000d", "2026-12-24 18:00 Europe/Berlin"])
+def test_a_moment_that_cannot_be_meant(site: Site, until: str) -> None:
+    """It is refused in words, on both sides of Greenwich and at both ends of the calendar."""
+    for zone in ("America/New_York", "Asia/Tokyo"):
+        done = site.command.run(
+            "--config", site.config, "pause", "emea", "--until", until, "--reason", "x", env={"LICSYNC_SCHEDULE__TIMEZONE": zone}
+        )
+        if (until, zone) == ("9999-12-31 23:59", "Asia/Tokyo"):
+            assert done.code == 0  # far away, but it is a moment
+        else:
+            assert (done.code, "--until" in done.err, "Traceback" in done.err) == (2, True, False)
+
+
+def test_text_is_kept_as_one_printable_line(site: Site) -> None:
+    """A reason or a ticket can neither color a terminal nor bring an address into the state."""
+    reason = "asked \x1b[31m mona@example.com\x07\nfirst"
+    assert site.run("pause", "emea", "--until", "3d", "--reason", reason, "--ticket", "CHG-1\x1b[2J\n").code == 0
+    shown = site.run("history").out + site.run("status").out
+    assert "asked [31m [address] first" in shown
+    assert "CHG-1[2J" in shown
+    assert "\x1b" not in shown
+    state = (site.state_dir / "state.db").read_bytes()
+    assert b"mona@example.com" not in state
+    assert b"\x1b[" not in state
+
+
+@pytest.mark.parametrize("reason", ["", "  ", "\x1b\x07"])
+def test_a_decision_needs_a_reason(site: Site, reason: str) -> None:
+    """Nothing that can be read is no reason."""
+    done = site.run("pause", "emea", "--until", "3d", "--reason", reason)
+    assert (done.code, "a decision needs a reason" in done.err) == (2, True)

@@ -1,0 +1,137 @@
+"""Two hundred instances that are all overdue when the machine comes up, and what a reload changes about limits: nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import freezegun
+
+from licsync_daemon.assembly import with_config
+from licsync_daemon.clock import SystemClock
+from licsync_daemon.configured import Instance
+from licsync_daemon.daemon import Daemon
+from licsync_daemon.errors import Code
+from licsync_daemon.fleet import InstanceLocks
+from licsync_daemon.lock import FileLock
+from licsync_daemon.model import RunState, Trigger
+from licsync_daemon.ports import UsageSource, WaitReporter
+from licsync_daemon.sandbox import Fault
+from licsync_daemon.schedule import CATCH_UP, FIRST, SETTLE
+from licsync_daemon.store.memory import MemoryStore
+from licsync_daemon.systemd import Notifier
+from tests.fakes import FakeClock, FarSides, a_config, a_runner, an_ended_run, an_instance
+from tests.integration.support import SYNC_STATUS, Practice
+
+MANY, AT_ONCE = 200, 4
+TAKES, TICK = timedelta(seconds=10), timedelta(seconds=5)
+BOOT = datetime(2026, 11, 26, 9, 0, tzinfo=UTC)  # two days after everybody's slot
+
+
+@dataclass
+class Crowd(FarSides):
+    """Far sides that take 10 seconds for a report and count who waits for one."""
+
+    inside: int = 0
+    most: int = 0
+
+    @asynccontextmanager
+    async def source(self, instance: Instance, waits: WaitReporter) -> AsyncIterator[UsageSource]:  # type: ignore[override]
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        began = self.clock.now()
+        while self.clock.now() < began + TAKES:  # noqa: ASYNC110 - the time is moved by the test
+            await asyncio.sleep(0)
+        self.inside -= 1
+        async with super().source(instance, waits) as source:
+            yield source
+
+
+def test_two_hundred_overdue_instances_after_a_boot(tmp_path: Path) -> None:
+    """Nobody starts before the settling delay; they come spread, never more than four at once, and each once, a reload or not."""
+    (tmp_path / "locks").mkdir()
+    with freezegun.freeze_time(BOOT, real_asyncio=True) as frozen:
+        store, clock = MemoryStore(), SystemClock()
+        world = Crowd(clock)  # type: ignore[arg-type] # reads the time only
+        instances = [an_instance(f"i{number}") for number in range(MANY)]
+        for one in instances[1:]:
+            earlier = BOOT - timedelta(days=9)
+            store.save_run(an_ended_run(f"old-{one.name}", instance=one.name, started_at=earlier, slot=earlier), earlier)
+        config = a_config(*instances, state_dir=tmp_path, max_concurrent_runs=AT_ONCE)
+        runner = a_runner(world, tmp_path, store, clock=clock)
+
+        async def live() -> None:
+            lock = FileLock.take(tmp_path / "daemon.lock")
+            assert lock is not None
+            daemon = Daemon(config, runner=runner, locks=InstanceLocks(tmp_path, clock), clock=clock, lock=lock, notifier=Notifier({}))
+            stop = asyncio.Event()
+            serving = asyncio.create_task(daemon.serve(stop))
+            for tick in range(MANY * TAKES // AT_ONCE // TICK + 20):
+                for _ in range(40):
+                    await asyncio.sleep(0)
+                if tick == 40:  # some are at it, some wait for their turn, and most are still to come
+                    daemon.reload(config, runner)
+                frozen.tick(TICK)
+                daemon._scheduler.wakeup()
+            stop.set()
+            await serving
+            lock.release()
+
+        asyncio.run(live())
+
+    runs = [run for run in store.runs(limit=3 * MANY) if not run.run_id.startswith("old-")]
+    assert len(runs) == MANY
+    assert {run.state for run in runs} == {RunState.CONFIRMED}
+    assert sorted({run.reason for run in runs}) == [CATCH_UP, FIRST]
+    assert min(run.started_at for run in runs) >= BOOT + SETTLE
+    assert world.most == AT_ONCE
+    assert world.calls.count("collect") == MANY
+
+
+def test_a_reload_forgets_no_rate_limit(practice: Practice) -> None:
+    """A host that asked for an hour of peace gets it from the reloaded configuration's runs as well."""
+    practice.box.faults.add(Fault("cloud", SYNC_STATUS, "status", times=1, status=429, headers={"Retry-After": "3600"}))
+
+    async def work() -> dict[str, Any]:
+        with practice.recording() as parts:
+            first = await practice.run_with(parts, "emea")
+            parts.runner.adapters = with_config(parts.runner, practice.config, {}).adapters
+            second = await practice.run_with(parts, "amer")
+            return {"emea": first["emea"].code, "amer": second["amer"].code}
+
+    assert asyncio.run(work()) == {"emea": Code.RATE_LIMITED, "amer": Code.RATE_LIMITED}
+    assert practice.asked("cloud", SYNC_STATUS) == [429]
+
+
+def test_a_look_locks_only_what_is_delivered(tmp_path: Path) -> None:
+    """While the daemon asks the cloud, however long that takes, `--run-now` finds every instance free that has nothing to be asked for."""
+    (tmp_path / "locks").mkdir()
+    clock = FakeClock()
+    world, locks = FarSides(clock), InstanceLocks(tmp_path, clock)
+    emea, apac = an_instance("emea"), an_instance("apac")
+    runner = a_runner(world, tmp_path)
+    free: dict[str, bool] = {}
+
+    def ask(step: str, _: int) -> None:
+        for name in ("emea", "apac"):
+            lock = locks.take(name)
+            free[name] = lock is not None
+            if lock is not None:
+                lock.release()
+
+    async def work() -> list[Instance]:
+        await runner.run(emea, trigger=Trigger.SCHEDULE, reason="weekly slot", slot=None)
+        lock = FileLock.take(tmp_path / "daemon.lock")
+        assert lock is not None
+        with lock:
+            daemon = Daemon(
+                a_config(emea, apac, state_dir=tmp_path), runner=runner, locks=locks, clock=clock, lock=lock, notifier=Notifier({})
+            )
+            world.interfere = ask
+            return await daemon._look()
+
+    assert asyncio.run(work()) == [emea]
+    assert free == {"emea": False, "apac": True}

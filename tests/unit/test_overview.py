@@ -1,0 +1,63 @@
+"""What `status` prints for people about waits and retired instances."""
+
+from datetime import timedelta
+
+import pytest
+
+from licsync_daemon.cli.overview import show_fleet
+from licsync_daemon.configured import Config, Destination, HttpDelivery, ManualDelivery
+from licsync_daemon.model import Identity, InstanceRecord, RunState
+from licsync_daemon.status import DaemonView, as_json, fleet_view
+from licsync_daemon.store.memory import MemoryStore
+from tests.fakes import T0, a_config, a_holder, a_run, an_instance
+
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+ALIVE = DaemonView(alive=True, holder=a_holder(since_at=T0 - HOUR), heartbeat_at=T0)
+RELAY = Destination(url="https://relay.example.com/uploads")
+
+
+def shown(capsys: pytest.CaptureFixture[str], store: MemoryStore, config: Config) -> str:
+    show_fleet(fleet_view(config, store, T0, ALIVE, lambda _: True))
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("delivery", "state", "until"),
+    [
+        (HttpDelivery(at=RELAY, confirm_timeout=2 * HOUR), RunState.DELIVERED, "03:00:00"),
+        (ManualDelivery(), RunState.AWAITING_UPLOAD, "2026-12-02 01:00"),
+    ],
+    ids=["delivered", "handed to a person"],
+)
+def test_a_wait_for_the_clouds_word_has_an_end(
+    capsys: pytest.CaptureFixture[str], delivery: HttpDelivery | ManualDelivery, state: RunState, until: str
+) -> None:
+    """It says what is waited for, and when the wait is over: `confirm_timeout` after the delivery, `max_age` after a person was asked."""
+    store = MemoryStore()
+    why = "the cloud's newest sync is the one from before"
+    store.save_run(a_run(state=state, started_at=T0 - HOUR, delivered_at=T0 - HOUR, waiting_for=why), T0)
+    out = shown(capsys, store, a_config(an_instance(delivery=delivery)))
+    assert f"emea: waiting for the cloud's word until {until} at the latest\nemea: waiting: {why}\n" in out
+
+
+@pytest.mark.parametrize(
+    ("retired_at", "named"),
+    [(T0 - 30 * DAY, True), (T0 - 30 * DAY - timedelta(seconds=1), False), (None, False)],
+    ids=["30 days", "longer", "not noticed yet"],
+)
+def test_a_retired_instance_is_shown_for_a_while(capsys: pytest.CaptureFixture[str], retired_at: object, named: bool) -> None:
+    """It is shown for 30 days, and not at all once it is configured again, whether or not a daemon has noticed that."""
+    store = MemoryStore()
+    identity = Identity(hostname="ghes-labs.example.com", server_id="server-labs")
+    store.save_instance(InstanceRecord(name="labs", identity=identity, retired_at=retired_at))  # type: ignore[arg-type]
+    assert ("labs: retired since 2026-10-25" in shown(capsys, store, a_config())) is named
+    assert "retired" not in shown(capsys, store, a_config(an_instance("labs")))
+
+
+def test_a_script_finds_the_end_of_the_wait() -> None:
+    """In JSON it stands beside the next look."""
+    store = MemoryStore()
+    store.save_run(a_run(state=RunState.DELIVERED, delivered_at=T0), T0)
+    (one,) = as_json(fleet_view(a_config(), store, T0, ALIVE, lambda _: True))["instances"]
+    assert one["word_until"] == "2026-11-24T03:00:00Z"
