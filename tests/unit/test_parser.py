@@ -37,7 +37,7 @@ def test_what_is_not_said() -> None:
     """Without --run-now there is none, and without names it is every instance."""
     assert (parse([]).run_now, parse([]).command) == (None, None)
     found = parse(["--run-now"])
-    assert (found.run_now, found.dry_run, found.wait) == ([], False, timedelta(minutes=2))
+    assert (found.run_now, found.dry_run, found.wait) == ([], False, None)
 
 
 @pytest.mark.parametrize(
