@@ -36,6 +36,7 @@ class InstanceView:
     run: Run | None
     state: RunState | None
     confirmed: Run | None
+    counted: Run | None  # the last good one whose accounts were counted
     held: Run | None
     approval: Decision | None
     pause: Decision | None
@@ -66,7 +67,8 @@ def fleet_view(
 ) -> FleetView:
     """Put together what is known of every configured instance; without a store nothing is."""
     up_since = daemon.holder.since_at if daemon.alive and daemon.holder is not None else now
-    views = tuple(_instance_view(instance, store, now, up_since, is_alive) for instance in config.instances)
+    can_confirm = config.cloud.organization is None
+    views = tuple(_instance_view(one, store, now, up_since, is_alive, can_confirm=can_confirm) for one in config.instances)
     return FleetView(at=now, daemon=daemon, instances=views, retired=_retired(config, store, now), seats=store.seats() if store else None)
 
 
@@ -78,8 +80,15 @@ def _retired(config: Config, store: StateStore | None, now: datetime) -> tuple[I
 
 
 def _instance_view(
-    instance: Instance, store: StateStore | None, now: datetime, up_since: datetime, is_alive: Callable[[Holder], bool]
+    instance: Instance,
+    store: StateStore | None,
+    now: datetime,
+    up_since: datetime,
+    is_alive: Callable[[Holder], bool],
+    *,
+    can_confirm: bool,
 ) -> InstanceView:
+    """`can_confirm` is False for an organization, which knows no sync that could be too old."""
     known_runs = recorded(store, instance.name) if store else Recorded()
     newest = next((run for run in known_runs.runs if run.state is not RunState.SKIPPED), None)
     state = newest.state if newest else None
@@ -93,12 +102,13 @@ def _instance_view(
         run=newest,
         state=state,
         confirmed=store.last_run(instance.name, good=True) if store else None,
+        counted=store.last_run(instance.name, good=True, counted=True) if store else None,
         held=store.held_run(instance.name) if store else None,
         approval=_in_force(known_runs.approval, now),
         pause=_in_force(known_runs.pause, now) if known_runs.pause and known_runs.pause.what is Decided.PAUSED else None,
         last_sync=last_sync,
         age=age,
-        overdue=instance.enabled and (age is None or age > instance.max_age),
+        overdue=instance.is_active and can_confirm and (age is None or age > instance.max_age),
         planned=next_run(instance, known_runs, now, up_since=up_since, changed_at=up_since),
     )
 
@@ -134,6 +144,9 @@ def _instance_json(view: InstanceView) -> dict[str, Any]:
         "name": view.instance.name,
         "hostname": view.instance.hostname,
         "enabled": view.instance.enabled,
+        "unsynced_because": view.instance.unsynced_because,
+        "source": view.instance.source.kind,
+        "delivery": view.instance.delivery.kind,
         "state": view.state,
         "last_sync": iso(view.last_sync),
         "age_s": int(view.age.total_seconds()) if view.age is not None else None,
@@ -176,7 +189,9 @@ def run_json(run: Run) -> dict[str, Any]:
             "without_address": counts.without_address,
             "total_users": counts.total_users,
             "seats_used": counts.seats_used,
-        },
+        }
+        if counts.counted
+        else None,
         "content_hash": run.content_hash,
         "accounts_in_cloud": run.accounts_in_cloud,
         "code": run.code,

@@ -25,13 +25,13 @@ def load(arguments: argparse.Namespace, *, quiet: bool = False) -> Config:
 
 
 def chosen(config: Config, names: Sequence[str]) -> tuple[Instance, ...]:
-    """Answer the named instances, or every enabled one.
+    """Answer the named instances, or every one that is enabled and synced.
 
     Raises:
-        ConfigError: A name is not configured, or that instance is disabled.
+        ConfigError: A name is not configured, or nothing is done for that instance.
     """
     if not names:
-        return tuple(instance for instance in config.instances if instance.enabled)
+        return tuple(instance for instance in config.instances if instance.is_active)
     known = ", ".join(instance.name for instance in config.instances)
     problems, found = [], []
     for name in dict.fromkeys(names):
@@ -40,6 +40,8 @@ def chosen(config: Config, names: Sequence[str]) -> tuple[Instance, ...]:
             problems.append(Problem(name, "no such instance is configured", f"configured: {known}"))
         elif not instance.enabled:
             problems.append(Problem(name, "this instance is disabled", f"set instances.{name}.enabled = true"))
+        elif instance.unsynced_because is not None:
+            problems.append(Problem(name, "this instance is not synced on purpose", instance.unsynced_because))
         else:
             found.append(instance)
     if problems:

@@ -66,6 +66,10 @@ def _command(arguments: argparse.Namespace) -> Command:
             from licsync_daemon.cli.overview import history
 
             return history
+        case "outbox":
+            from licsync_daemon.cli.outbox import outbox
+
+            return outbox
         case "payload":
             from licsync_daemon.cli.now import payload
 

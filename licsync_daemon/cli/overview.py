@@ -7,12 +7,13 @@ from pathlib import Path
 from licsync_daemon.cli import terminal
 from licsync_daemon.cli.decide import AFTERWARDS
 from licsync_daemon.cli.loading import load
+from licsync_daemon.cli.outbox import folder
 from licsync_daemon.cli.results import show_remarks
 from licsync_daemon.cli.terminal import moment, number, span
 from licsync_daemon.clock import SystemClock
 from licsync_daemon.errors import ConfigError, Problem
 from licsync_daemon.lock import in_words, is_alive, read_holder
-from licsync_daemon.model import Decided, Decision, Run, RunState, Transition
+from licsync_daemon.model import AWAITING, Decided, Decision, Run, RunState, Transition
 from licsync_daemon.outcome import Exit
 from licsync_daemon.status import ALIVE_FOR, DaemonView, FleetView, InstanceView, as_json, decision_json, fleet_view, iso, run_json
 from licsync_daemon.store.files import open_for_reading
@@ -73,6 +74,8 @@ def _row(view: InstanceView, now: datetime) -> tuple[str, ...]:
     state = str(view.state) if view.state else "never run"
     if not view.instance.enabled:
         state = "disabled"
+    elif view.instance.unsynced_because is not None:
+        state = "not synced"
     elif view.held is not None:
         state = "held"
     elif view.pause is not None:
@@ -85,13 +88,16 @@ def _row(view: InstanceView, now: datetime) -> tuple[str, ...]:
         state,
         moment(view.last_sync, now),
         span(view.age),
-        number(view.confirmed.counts.sent if view.confirmed else None),
+        number(view.counted.counts.sent if view.counted else None),
         moment(planned.at, now) if planned else "-",
         planned.reason if planned else "in progress" if view.state is RunState.RUNNING else "-",
     )
 
 
 def _show_remarks(view: InstanceView, now: datetime) -> None:
+    if view.instance.unsynced_because is not None:
+        terminal.say(f"{view.instance.name}: not synced on purpose: {view.instance.unsynced_because}")
+        return
     if view.pause is not None:
         until = f"{view.pause.until:%Y-%m-%d %H:%M}" if view.pause.until else ""
         ticket = f" ({view.pause.ticket})" if view.pause.ticket else ""
@@ -114,7 +120,8 @@ def _show_remarks(view: InstanceView, now: datetime) -> None:
         terminal.say(f"{run.instance}: the process at it is gone ({in_words(run.holder)}); its slot is still due")
     else:
         if view.word_until is not None:
-            terminal.say(f"{run.instance}: waiting for the cloud's word until {moment(view.word_until, now)} at the latest")
+            what = folder(view.instance) or run.phase if run.state in AWAITING else "waiting for the cloud's word"
+            terminal.say(f"{run.instance}: {what} until {moment(view.word_until, now)} at the latest")
         show_remarks(run)
 
 
@@ -158,7 +165,7 @@ def history(arguments: argparse.Namespace) -> int:
             run.instance,
             str(run.state),
             str(run.code or "-"),
-            number(run.counts.sent if run.collected_at else None),
+            number(run.counts.sent if run.collected_at and run.counts.counted else None),
             moment(run.last_sync, now),
             run.reason,
             run.run_id,

@@ -15,7 +15,8 @@ EPILOG = """\
 exit codes:
   0 confirmed, or nothing to do    1 internal error        2 wrong usage or configuration
   3 some instances failed          4 every one failed      5 held by a guard
-  6 delivered, not confirmed yet   11 locked by another process
+  6 delivered or waiting for a person, not confirmed yet
+    11 locked by another process
   130/143 cut short by Ctrl-C / SIGTERM
 
 examples:
@@ -93,6 +94,10 @@ def _add_status(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     history.add_argument("--limit", type=_positive, default=20, metavar="N", help="how many runs (default 20)")
     _add_config(history)
     _add_json(history)
+
+    outbox = commands.add_parser("outbox", help="what waits for a person to upload it, and since when")
+    _add_config(outbox)
+    _add_json(outbox)
 
     payload = commands.add_parser("payload", help="print exactly what would leave the machine for an instance; send nothing")
     payload.add_argument("instance", metavar="INSTANCE")

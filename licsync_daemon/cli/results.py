@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from licsync_daemon.cli import terminal
-from licsync_daemon.cli.terminal import moment, number
+from licsync_daemon.cli.outbox import folder
+from licsync_daemon.cli.terminal import moment, number, span
+from licsync_daemon.configured import Instance
 from licsync_daemon.errors import Code
 from licsync_daemon.fleet import Result
-from licsync_daemon.model import Run, RunState, UsageCounts
+from licsync_daemon.model import AWAITING, Run, RunState, UsageCounts
 
 HEADERS = ("instance", "accounts", "sent", "suspended", "unusable", "state", "collected", "delivered", "confirmed", "last sync")
 
@@ -21,6 +23,23 @@ def show_results(results: Sequence[Result], now: datetime) -> None:
             terminal.say(f"{result.instance.name}: {Code.LOCKED}: {result.locked_by} is at it; it was left alone", style="yellow")
         else:
             show_remarks(result.run)
+            _show_way(result.instance, result.run, now)
+
+
+def _show_way(instance: Instance, run: Run, now: datetime) -> None:
+    """Print what a person can do that we cannot: press *Sync now*, or upload what lies ready."""
+    blank = " " * len(run.instance)
+    if run.state is RunState.CURRENT:
+        age = f"the last sync is {span(now - run.last_sync)} old" if run.last_sync is not None else "no sync is known"
+        terminal.say(f"{run.instance}: nothing was sent: GitHub Connect carries the usage; {age}")
+        terminal.say(f"{blank}  to sync at once: on https://{instance.hostname}/ enterprise settings > License, press *Sync now*")
+    elif run.state in AWAITING:
+        place = folder(instance)
+        terminal.say(f"{run.instance}: {run.phase}{f': {place}' if place else ''}", style="yellow")
+        terminal.say(f"{blank}  next step: {'follow README.txt there' if place else EXPORT_STEPS.format(host=instance.hostname)}")
+
+
+EXPORT_STEPS = "on https://{host}/ (enterprise settings > License) *Export license usage*, then in the cloud (Licensing) *Add server usage*"
 
 
 def show_remarks(run: Run, *, approved: bool = False) -> None:
@@ -46,7 +65,8 @@ def _row(result: Result, now: datetime) -> tuple[str, ...]:
         return (result.instance.name, *("-",) * 4, "locked", *("-",) * 4)
     counts = run.counts
     times = (run.collected_at, run.delivered_at, run.confirmed_at, run.last_sync)
-    figures = (counts.rows, counts.sent, counts.suspended, counts.unusable)
+    known = counts.counted and run.collected_at is not None
+    figures = (counts.rows, counts.sent, counts.suspended, counts.unusable) if known else (None,) * 4
     return (run.instance, *map(number, figures), str(run.state), *(moment(time, now) for time in times))
 
 

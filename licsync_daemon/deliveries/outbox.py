@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -25,17 +24,6 @@ log = structlog.get_logger()
 
 README, MANIFEST = "README.txt", "manifest.json"
 FILE_MODE, FOLDER_MODE = 0o640, 0o750
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """What lies in the outbox for one instance. `file` is None where the person has to export it."""
-
-    instance: str
-    folder: Path
-    file: str | None
-    since: datetime
-    expires: datetime
 
 
 class Outbox:
@@ -170,17 +158,6 @@ def upload_page(api_url: str, enterprise: str) -> str:
     """Answer the address of the enterprise in the browser: on github.com, or on the host that belongs to `api_url`."""
     host = urlsplit(api_url).hostname or ""
     return f"https://{'github.com' if host == 'api.github.com' else host.removeprefix('api.')}/enterprises/{enterprise}"
-
-
-def waiting_in(outbox: Path) -> tuple[Waiting, ...]:
-    """Answer what lies in an outbox, the oldest first; a folder that cannot be read as ours is left out."""
-    found = []
-    for path in sorted(outbox.glob(f"*/{MANIFEST}")):
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            manifest = json.loads(path.read_bytes())
-            since, expires = (datetime.fromisoformat(manifest[key]) for key in ("since", "expires"))
-            found.append(Waiting(str(manifest["instance"]), path.parent, manifest["file"], since, expires))
-    return tuple(sorted(found, key=lambda one: one.since))
 
 
 def _iso(moment: datetime) -> str:

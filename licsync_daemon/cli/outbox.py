@@ -1,0 +1,74 @@
+"""`outbox`: what waits for a person, since when, and where."""
+
+import argparse
+from datetime import datetime
+
+from licsync_daemon.cli import terminal
+from licsync_daemon.cli.loading import load
+from licsync_daemon.cli.terminal import moment, span
+from licsync_daemon.clock import SystemClock
+from licsync_daemon.configured import Instance, ManualDelivery
+from licsync_daemon.model import Run, RunState
+from licsync_daemon.outcome import Exit
+from licsync_daemon.status import iso
+from licsync_daemon.store.files import open_for_reading
+
+TO_DO = {RunState.AWAITING_UPLOAD: "upload the export", RunState.AWAITING_EXPORT: "export the usage and upload it"}
+
+
+def outbox(arguments: argparse.Namespace) -> int:
+    """Show what waits, the oldest first."""
+    config = load(arguments)
+    now = SystemClock().now()
+    store = open_for_reading(config.state_dir)
+    try:
+        every = [(one, store.awaiting_run(one.name)) for one in config.instances] if store is not None else []
+    finally:
+        if store is not None:
+            store.close()
+    waiting = sorted(((one, run) for one, run in every if run is not None), key=lambda pair: _since(pair[1]))
+    if getattr(arguments, "json", False):
+        terminal.print_json({"waiting": [_json(one, run) for one, run in waiting]})
+    elif not waiting:
+        terminal.say("nothing waits for a person")
+    else:
+        headers = ("instance", "to do", "since", "age", "until", "where")
+        terminal.print_table(headers, [_row(one, run, now) for one, run in waiting])
+        terminal.say("The steps are in README.txt of each folder; what was uploaded disappears from here by itself.")
+    return Exit.OK
+
+
+def _since(run: Run) -> datetime:
+    return run.delivered_at or run.started_at
+
+
+def _row(instance: Instance, run: Run, now: datetime) -> tuple[str, ...]:
+    since = _since(run)
+    return (
+        instance.name,
+        TO_DO[run.state],
+        moment(since, now),
+        span(now - since),
+        moment(since + instance.patience, now),
+        folder(instance),
+    )
+
+
+def _json(instance: Instance, run: Run) -> dict[str, object]:
+    since = _since(run)
+    return {
+        "instance": instance.name,
+        "hostname": instance.hostname,
+        "state": run.state,
+        "run_id": run.run_id,
+        "since": iso(since),
+        "until": iso(since + instance.patience),
+        "folder": folder(instance) or None,
+        "content_hash": run.content_hash,
+    }
+
+
+def folder(instance: Instance) -> str:
+    """Answer the instance's folder in the outbox; "" where there is none."""
+    to = instance.delivery
+    return str(to.outbox / instance.name) if isinstance(to, ManualDelivery) and to.outbox is not None else ""
