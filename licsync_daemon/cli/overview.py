@@ -120,7 +120,9 @@ def _show_remarks(view: InstanceView, now: datetime) -> None:
         terminal.say(f"{run.instance}: the process at it is gone ({in_words(run.holder)}); its slot is still due")
     else:
         if view.word_until is not None:
-            what = folder(view.instance) or run.phase if run.state in AWAITING else "waiting for the cloud's word"
+            what = "waiting for the cloud's word"
+            if run.state in AWAITING:
+                what = f"waiting for a person ({folder(view.instance) or 'nothing was laid ready'})"
             terminal.say(f"{run.instance}: {what} until {moment(view.word_until, now)} at the latest")
         show_remarks(run)
 

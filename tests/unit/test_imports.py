@@ -67,7 +67,7 @@ ONLY_BY = {
     "deliveries": ("deliveries.*", "adapters"),
     "cloud": ("cloud.*", "adapters"),
     "transport": ("transport.*", "sources.*", "deliveries.*", "cloud.*", "adapters"),
-    "store": ("store.*", "assembly", "cli.overview", "cli.serve"),
+    "store": ("store.*", "assembly", "cli.outbox", "cli.overview", "cli.serve"),
     "sandbox": ("sandbox.*", "cli.practice", "stories.*"),
 }
 

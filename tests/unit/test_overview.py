@@ -1,6 +1,7 @@
 """What `status` prints for people about waits and retired instances."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -23,22 +24,27 @@ def shown(capsys: pytest.CaptureFixture[str], store: MemoryStore, config: Config
 
 
 @pytest.mark.parametrize(
-    ("delivery", "state", "until"),
+    ("delivery", "state", "line"),
     [
-        (HttpDelivery(at=RELAY, confirm_timeout=2 * HOUR), RunState.DELIVERED, "03:00:00"),
-        (ManualDelivery(), RunState.AWAITING_UPLOAD, "2026-12-02 01:00"),
+        (HttpDelivery(at=RELAY, confirm_timeout=2 * HOUR), RunState.DELIVERED, "waiting for the cloud's word until 03:00:00"),
+        (ManualDelivery(), RunState.AWAITING_EXPORT, "waiting for a person (nothing was laid ready) until 2026-12-02 01:00"),
+        (
+            ManualDelivery(outbox=Path("/srv/outbox")),
+            RunState.AWAITING_UPLOAD,
+            "waiting for a person (/srv/outbox/emea) until 2026-12-02 01:00",
+        ),
     ],
-    ids=["delivered", "handed to a person"],
+    ids=["delivered", "to be exported", "to be uploaded"],
 )
 def test_a_wait_for_the_clouds_word_has_an_end(
-    capsys: pytest.CaptureFixture[str], delivery: HttpDelivery | ManualDelivery, state: RunState, until: str
+    capsys: pytest.CaptureFixture[str], delivery: HttpDelivery | ManualDelivery, state: RunState, line: str
 ) -> None:
     """It says what is waited for, and when the wait is over: `confirm_timeout` after the delivery, `max_age` after a person was asked."""
     store = MemoryStore()
     why = "the cloud's newest sync is the one from before"
     store.save_run(a_run(state=state, started_at=T0 - HOUR, delivered_at=T0 - HOUR, waiting_for=why), T0)
     out = shown(capsys, store, a_config(an_instance(delivery=delivery)))
-    assert f"emea: waiting for the cloud's word until {until} at the latest\nemea: waiting: {why}\n" in out
+    assert f"emea: {line} at the latest\nemea: waiting: {why}\n" in out
 
 
 @pytest.mark.parametrize(
