@@ -153,13 +153,17 @@ def _add_practice(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     ):
         practice = commands.add_parser(name, help=words, description=words.capitalize() + ".")
         practice.add_argument("--fleet", type=Path, metavar="DIR", help="a folder with your own reports instead of invented people")
-        practice.add_argument("--instances", type=_positive, default=4, metavar="N", help="how many instances to invent (default 4)")
+        practice.add_argument("--instances", type=_positive, metavar="N", help="how many instances to invent (default 4)")
         practice.add_argument("--people", type=_positive, default=2000, metavar="N", help="how many people to invent (default 2000)")
         practice.add_argument("--seed", type=int, default=1, metavar="N", help="which people to invent (default 1)")
         if name == "sandbox":
             practice.add_argument("--write-config", type=Path, metavar="DIR", help="write a ready config.toml and credentials into DIR")
             practice.add_argument("--quirks", default="all", metavar="all|off|NAMES", help="deviations from the published schema to play")
         else:
+            practice.add_argument(
+                "--delivery", choices=["http", "connect"], default="http",
+                help="http: sync every instance (default); connect: supervise six instances that GitHub Connect syncs, some of them badly",
+            )  # fmt: skip
             practice.add_argument(
                 "--scenario", choices=NAMES, metavar="NAME",
                 help=f"play a story to its end instead, on simulated time: {', '.join(NAMES)}",

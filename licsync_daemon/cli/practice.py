@@ -17,6 +17,8 @@ from licsync_daemon.assembly import Parts, recording
 from licsync_daemon.cli import terminal
 from licsync_daemon.cli.decide import effect_of
 from licsync_daemon.cli.overview import show_fleet
+from licsync_daemon.cli.practice_connect import WHAT_IS_REAL as CONNECT_IS_REAL
+from licsync_daemon.cli.practice_connect import connect_demo
 from licsync_daemon.cli.results import show_results
 from licsync_daemon.cli.terminal import number
 from licsync_daemon.clock import SystemClock
@@ -48,7 +50,7 @@ def sandbox(arguments: argparse.Namespace) -> int:
         return serve(
             arguments.fleet,
             arguments.seed,
-            arguments.instances,
+            arguments.instances or 4,
             arguments.people,
             arguments.quirks,
             arguments.write_config,
@@ -69,12 +71,16 @@ def demo(arguments: argparse.Namespace) -> int:
     log.set_up("critical")
     if arguments.scenario is not None:
         return _story(arguments.scenario, as_json=as_json)
+    by_connect = arguments.delivery == "connect"
     if not as_json:
-        terminal.say(WHAT_IS_REAL)
+        terminal.say(CONNECT_IS_REAL if by_connect else WHAT_IS_REAL)
+    instances = arguments.instances or (6 if by_connect else 4)
     try:
-        fleet = load_fleet(arguments.fleet) if arguments.fleet else generate_fleet(arguments.seed, arguments.instances, arguments.people)
+        fleet = load_fleet(arguments.fleet) if arguments.fleet else generate_fleet(arguments.seed, instances, arguments.people)
     except FleetError as error:
         raise ConfigError((Problem("--fleet", str(error)),)) from error
+    if by_connect:
+        return run_until_signal(connect_demo(fleet, as_json_only=as_json))
     rounds: list[Round] = []
     code = run_until_signal(_rounds(fleet, rounds, as_json=as_json))
     if as_json:

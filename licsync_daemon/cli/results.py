@@ -11,13 +11,17 @@ from licsync_daemon.errors import Code
 from licsync_daemon.fleet import Result
 from licsync_daemon.model import AWAITING, Run, RunState, UsageCounts
 
+WATCHED_HEADERS = ("instance", "state", "last sync", "age")
 HEADERS = ("instance", "accounts", "sent", "suspended", "unusable", "state", "collected", "delivered", "confirmed", "last sync")
 
 
 def show_results(results: Sequence[Result], now: datetime) -> None:
     """Print a row for each instance and a row of totals; times are UTC."""
-    rows = [_row(result, now) for result in results]
-    terminal.print_table(HEADERS, rows, totals=_totals([result.run.counts for result in results if result.run is not None]))
+    if all(not result.instance.has_slots for result in results):  # GitHub Connect carries it all: there is nothing to count
+        terminal.print_table(WATCHED_HEADERS, [_watched_row(result, now) for result in results])
+    else:
+        rows = [_row(result, now) for result in results]
+        terminal.print_table(HEADERS, rows, totals=_totals([result.run.counts for result in results if result.run is not None]))
     for result in results:
         if result.run is None:
             terminal.say(f"{result.instance.name}: {Code.LOCKED}: {result.locked_by} is at it; it was left alone", style="yellow")
@@ -68,6 +72,14 @@ def _row(result: Result, now: datetime) -> tuple[str, ...]:
     known = counts.counted and run.collected_at is not None
     figures = (counts.rows, counts.sent, counts.suspended, counts.unusable) if known else (None,) * 4
     return (run.instance, *map(number, figures), str(run.state), *(moment(time, now) for time in times))
+
+
+def _watched_row(result: Result, now: datetime) -> tuple[str, ...]:
+    run = result.run
+    if run is None:
+        return (result.instance.name, "locked", "-", "-")
+    age = now - run.last_sync if run.last_sync is not None else None
+    return (run.instance, str(run.state), moment(run.last_sync, now), span(age))
 
 
 def _totals(counts: Sequence[UsageCounts]) -> tuple[str, ...]:

@@ -68,7 +68,7 @@ ONLY_BY = {
     "cloud": ("cloud.*", "adapters"),
     "transport": ("transport.*", "sources.*", "deliveries.*", "cloud.*", "adapters"),
     "store": ("store.*", "assembly", "cli.outbox", "cli.overview", "cli.serve"),
-    "sandbox": ("sandbox.*", "cli.practice", "stories.*"),
+    "sandbox": ("sandbox.*", "cli.practice", "cli.practice_connect", "stories.*"),
 }
 
 
