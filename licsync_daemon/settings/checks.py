@@ -21,7 +21,6 @@ _READABLE = {  # keys that name a file, and what is wanted there
     "client_cert": "name a PEM file that the daemon's user may read",
     "client_key": "name a PEM file that the daemon's user may read",
     "identity": "name the file of a private key, or leave it out: then it is a credential",
-    "known_hosts": "write it with: ssh-keyscan -p 122 HOSTNAME, and compare the keys with the instance's",
 }
 _SECRET = frozenset({"client_key", "identity"})  # only the daemon's user may read them, and commands are run by others too
 

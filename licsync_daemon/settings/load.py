@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 
 from pydantic import ValidationError
 
-from licsync_daemon.configured import Config, ConnectDelivery, Instance, ManualDelivery
+from licsync_daemon.configured import Config, ConnectDelivery, Instance, ManualDelivery, SshSource
 from licsync_daemon.errors import ConfigError, Problem
 from licsync_daemon.settings.checks import check_all
 from licsync_daemon.settings.convert import WEEK, to_config
@@ -20,6 +20,8 @@ from licsync_daemon.settings.secret_keys import take_out_secrets
 from licsync_daemon.settings.show import Origins, Row, rows_for
 from licsync_daemon.settings.sources import read_environment, read_file
 from licsync_daemon.settings.words import Finding, listed
+
+_KNOWN_HOSTS = "write it with: ssh-keyscan -p 122 HOSTNAME; compare the keys with the instance's own before you trust them"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +75,12 @@ def _warnings(config: Config) -> tuple[Problem, ...]:
     if by_hand and not config.notify:
         what = f"nobody is told when something of {listed(by_hand)} waits for a person; only `status` shows it"
         found.append(Problem("notify", what, "add [notify.mail] or [notify.webhook]"))
+    known_hosts = {one.source.known_hosts: one.name for one in config.instances if isinstance(one.source, SshSource)}
+    found += [
+        Problem(f"instances.{name}.source.known_hosts", f"{path} does not exist, so no instance is trusted over SSH", _KNOWN_HOSTS)
+        for path, name in known_hosts.items()
+        if not os.path.exists(path)  # noqa: PTH110 - pathlib's raises where a folder may not be entered
+    ]
     return (*found, *(warning for one in config.instances if (warning := _too_short(one)) is not None))
 
 

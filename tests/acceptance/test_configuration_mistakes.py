@@ -28,7 +28,9 @@ CASES = {
     "empty_fleet": (CLOUD + DEFAULTS, ["instances: no instance is configured"]),
     "a_secret_in_the_file": (VALID.replace("[cloud]\n", f'[cloud]\ntoken = "{SECRET}"\n'), ["cloud.token"]),
     "plain_http": (VALID.replace("https://relay", "http://relay"), ["plain http is allowed to this machine only"]),
-    "a_kind_not_built": (VALID.replace('kind = "report"', 'kind = "ssh"'), ['not yet: the source kind "ssh" is planned']),
+    "a_key_of_another_kind": (VALID.replace('kind = "report"', 'kind = "ssh"'), ["defaults.source.username", "it belongs to `report`"]),
+    "a_report_by_hand": (VALID.replace('kind = "http", url = "https://relay.example.com/up"', 'kind = "manual"'), ["GitHub's own export only", "`counts`"]),
+    "a_command_for_a_shell": (VALID + 'source = { kind = "ssh", command = "ghe-license usage" }\n', ["instances.emea.source.command", "no shell takes part"]),
 }  # fmt: skip
 
 

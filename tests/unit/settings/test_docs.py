@@ -3,7 +3,9 @@
 import re
 from pathlib import Path
 
-from licsync_daemon.settings.models import fields_at, is_secret
+import pytest
+
+from licsync_daemon.settings.models import KEYS, fields_at, is_secret
 
 from .conftest import Load, Refuse
 
@@ -13,10 +15,14 @@ TABLES = [
     ("cloud",),
     ("schedule",),
     ("guards",),
+    ("notify", "mail"),
+    ("notify", "webhook"),
     ("defaults",),
     ("instances", "x"),
     ("instances", "x", "source"),
+    ("instances", "x", "counts"),
     ("instances", "x", "delivery"),
+    ("instances", "x", "delivery", "outbox"),
 ]
 WITH_MISTAKES = """
 [cloud]
@@ -33,7 +39,7 @@ hostname = "https://ghes-emea.example.com"
 [instances.labs]
 hostname = "ghes-labs.example.com"
 shedule = { day = "sunday", time = "02:30" }
-delivery = { kind = "connect" }
+delivery = { kind = "manual", outbox = { path = "/srv/outbox" } }
 """
 
 
@@ -45,16 +51,34 @@ def test_every_option_is_in_its_table() -> None:
         (path, key)
         for path, rows in zip(TABLES, tables, strict=True)
         for key, field in (fields_at(path) or {}).items()
-        if not is_secret(field) and (path or key not in {"cloud", "schedule", "guards", "defaults", "instances"})
+        if not is_secret(field) and (path or key not in {"cloud", "schedule", "guards", "notify", "defaults", "instances"})
         if not re.search(rf"(?m)^\|[^|]*`{key}`", rows)
     ]
     assert missing == []
 
 
-def test_the_small_fleet_loads(load: Load) -> None:
-    """The configuration that is shown first is a valid one."""
-    (example,) = re.findall(r"(?s)## A small fleet\n+```toml\n(.*?)```", TEXT)
-    assert [one.name for one in load(example).config.instances] == ["emea", "labs"]
+@pytest.mark.parametrize("part", KEYS)
+def test_every_key_stands_with_the_kinds_that_have_it(part: str) -> None:
+    """The documented kinds of each key, and the documented list of kinds, are those of the program."""
+    text = TEXT.partition(f"\n`{part}`: ")[2].partition("**Addresses**")[0]
+    rows = re.match(r"(?s).*?(\| option \| kinds .*?)\n\n", text)[1].splitlines()[3:]  # type: ignore[index]
+    documented: dict[str, set[str]] = {}
+    for row in rows:
+        keys, kinds, *_ = (re.findall(r"`(\w+)`", cell) for cell in row.strip("|").split(" | "))
+        documented |= {key: set(kinds) for key in keys}
+    secrets = {key for key, field in (fields_at(("defaults", part)) or {}).items() if is_secret(field)}
+    expected = {key: {kind for kind, has in KEYS[part].items() if key in has} for keys in KEYS[part].values() for key in keys}
+    assert {key: kinds for key, kinds in expected.items() if key not in secrets} == documented
+    if part != "counts":
+        assert re.findall(r"(?m)^\| `(\w+)` \| [^|]+ \|$", text.partition("| option")[0]) == list(KEYS[part])
+
+
+def test_the_fleets_that_are_shown_load(load: Load) -> None:
+    """The whole configurations that are shown are valid ones, and nothing is odd about them."""
+    smallest, small = (one for one in re.findall(r"(?s)```toml\n(.*?)```", TEXT) if "[cloud]" in one)
+    assert [(one.source.kind, one.delivery.kind) for one in load(smallest).config.instances] == [("none", "connect")] * 2
+    assert [(one.source.kind, one.delivery.kind) for one in load(small).config.instances] == [("report", "http")] * 2
+    assert load(smallest).warnings == load(small).warnings == ()
 
 
 def test_the_messages_shown_are_the_real_ones(refuse: Refuse) -> None:

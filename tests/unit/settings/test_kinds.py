@@ -64,7 +64,6 @@ LABS = '\n[instances.labs]\nhostname = "ghes-labs.example.com"\n'
         (CONNECT + EMEA + 'source = { kind = "ssh", max_export_bytes = 0 }', OWN + "source.max_export_bytes", "at least 1", ""),
         (CONNECT + EMEA + 'source = { kind = "ssh", identity = "key" }', OWN + "source.identity", "absolute", "slash"),
         (CONNECT + EMEA + 'source = { kind = "ssh", identity = "/nonexistent" }', OWN + "source.identity", "no such file", "credential"),
-        (CONNECT + EMEA + 'source = { kind = "ssh", known_hosts = "/nonexistent" }', OWN + "source.known_hosts", "no such file", "ssh-keyscan"),
         (EMEA + 'delivery = { kind = "manual", outbox = { path = "x" } }', OWN + "delivery.outbox.path", "absolute", "slash"),
         (EMEA + 'delivery = { kind = "manual", outbox = { path = "/x", group = "nobody here" } }', OWN + "delivery.outbox.group", "not the name", "letters"),
         (EMEA + 'delivery = { kind = "manual", outbox = { path = "/x", group = "no-such-group-here" } }', OWN + "delivery.outbox.group", "no such group", "groupadd"),

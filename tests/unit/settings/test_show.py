@@ -1,5 +1,6 @@
 """`config show`, `config schema`, `config init`: what they are made of."""
 
+import grp
 import json
 import re
 import tomllib
@@ -13,7 +14,7 @@ import pytest
 from licsync_daemon.settings import Row, describe_settings, example_text, settings_schema
 from licsync_daemon.settings.models import fields_at, is_secret, is_table
 
-from .conftest import VALID, Load
+from .conftest import CLOUD, VALID, Load
 
 
 def test_every_value_is_shown_with_its_origin(load: Load) -> None:
@@ -76,6 +77,89 @@ def test_secrets_are_masked_and_located(load: Load) -> None:
     assert rows == describe_settings(rows)
 
 
+KINDS = """
+[notify.mail]
+host = "smtp.example.com"
+from = "licsync@example.com"
+to = ["a@example.com", "b@example.com"]
+username = "licsync"
+[notify.webhook]
+url = "https://alerts.example.com/x"
+[defaults]
+counts = { kind = "report", username = "reader" }
+delivery = { kind = "manual", outbox = { path = "/srv/outbox" } }
+[instances.apac]
+hostname = "ghes-apac.example.com"
+source = { kind = "ssh", port = 22 }
+delivery.outbox.group = "root"
+[instances.vault]
+hostname = "ghes-vault.example.com"
+reachable = false
+source = { kind = "file", path = "/srv/in", max_export_bytes = 9 }
+counts = { kind = "file", path = "/srv/in2" }
+schedule.every = "28d"
+[instances.bastion]
+hostname = "ghes-bastion.example.com"
+source = { kind = "command", command = ["/bin/sh", "-c"] }
+delivery = { kind = "http", url = "https://relay.example.com", client_cert = "/dev/null", client_key = "/dev/null" }
+[instances.connected]
+hostname = "ghes-connected.example.com"
+delivery.kind = "connect"
+[instances.secret]
+hostname = "ghes-secret.example.com"
+sync = false
+reason = "stays on site"
+"""
+
+
+def test_every_kind_is_shown_with_what_it_can_say(load: Load) -> None:
+    """Each kind has rows of its own keys and no others, with their origin; a private key is shown as what it is, a secret."""
+    cloud = CLOUD + 'retired = ["old.example.com"]\nwatch_every = "1h"\n'
+    shown = {one.path: (one.value, one.origin) for one in load(cloud + KINDS).show}
+    expected = {
+        "cloud.watch_every": ("1h", "file"),
+        "cloud.retired": ('["old.example.com"]', "file"),
+        "cloud.elsewhere": ("[]", "built-in"),
+        "notify.mail.port": ("587", "built-in"),
+        "notify.mail.from": ("licsync@example.com", "file"),
+        "notify.mail.to": ('["a@example.com", "b@example.com"]', "file"),
+        "notify.mail.password": ("********", "credential notify__mail__password"),
+        "notify.webhook.url": ("https://alerts.example.com/x", "file"),
+        "notify.webhook.token": ("********", "credential notify__webhook__token"),
+        "instances.apac.reachable": ("true", "built-in"),
+        "instances.apac.url": ("https://ghes-apac.example.com", "built-in"),
+        "instances.apac.source.command": ('["ghe-license", "usage"]', "built-in"),
+        "instances.apac.source.port": ("22", "file"),
+        "instances.apac.source.identity": ("********", "credential instances__apac__source__identity"),
+        "instances.apac.counts.username": ("reader", "defaults table"),
+        "instances.apac.counts.token": ("********", "credential instances__apac__counts__token"),
+        "instances.apac.delivery.outbox.path": ("/srv/outbox", "defaults table"),
+        "instances.apac.delivery.outbox.group": ("root", "file"),
+        "instances.vault.reachable": ("false", "file"),
+        "instances.vault.source.path": ("/srv/in", "file"),
+        "instances.vault.source.max_export_bytes": ("9", "file"),
+        "instances.vault.counts.path": ("/srv/in2", "file"),
+        "instances.vault.schedule.every": ("28d", "file"),
+        "instances.vault.schedule.max_age": ("29d", "built-in"),
+        "instances.bastion.source.command": ('["/bin/sh", "-c"]', "file"),
+        "instances.bastion.delivery.client_key": ("/dev/null", "file"),
+        "instances.connected.source.kind": ("none", "built-in"),
+        "instances.connected.delivery.kind": ("connect", "file"),
+        "instances.secret.sync": ("false", "file"),
+        "instances.secret.reason": ("stays on site", "file"),
+    }
+    assert {path: shown.get(path) for path in expected} == expected
+    assert {path.split(".")[2] for path in shown if path.startswith("instances.secret.")} == {
+        "hostname",
+        "server_id",
+        "enabled",
+        "sync",
+        "reason",
+    }
+    assert not {"instances.vault.url", "instances.vault.counts.username", "instances.connected.delivery.url"} & shown.keys()
+    assert [path for path in shown if path.startswith("instances.connected.delivery.")] == ["instances.connected.delivery.kind"]
+
+
 def options() -> list[tuple[str, ...]]:
     """Every option as a path, an instance's ones under the name `emea`."""
     found: list[tuple[str, ...]] = []
@@ -87,15 +171,28 @@ def options() -> list[tuple[str, ...]]:
     return [one for one in found if one != ("instances",)]
 
 
-def table_of(example: str, path: tuple[str, ...]) -> str:
-    """The part of the example that describes a table: from its line in brackets to the next one."""
-    parts = re.split(r"(?m)^\[(.+)\]$", example)
-    tables = {"": parts[0], **dict(zip(parts[1::2], parts[2::2], strict=True))}
-    return tables.get(".".join(path), "")
+def unfolded() -> str:
+    """The example with its last part, which is commented out as a whole, switched on."""
+    above, below = re.split(r"(?m)^# =+$", example_text())
+    return above + re.sub(r"(?m)^# ?", "", below)
 
 
-# What an instance's own `source`, `delivery`, `schedule` and `guards` can say is described once, under [defaults], [schedule] and [guards].
-DESCRIBED_ELSEWHERE = ("source", "delivery", "schedule", "guards")
+def tables() -> dict[str, str]:
+    """The unfolded example, by what describes which table: from its line in brackets to the next one."""
+    parts = re.split(r"(?m)^\[(.+)\]$", unfolded())
+    return {"": parts[0], **dict(zip(parts[1::2], parts[2::2], strict=True))}
+
+
+def described(path: tuple[str, ...]) -> str:
+    """Where the keys of a table are described: in its own one; those of an instance, and of what it takes from [defaults], in any one's."""
+    place = re.escape(".".join(path))
+    if len(path) > 1:
+        place = place.replace(r"instances\.emea", r"instances\.\w+").replace("defaults", r"(defaults|instances\.\w+)")
+    return "".join(text for name, text in tables().items() if re.fullmatch(place, name))
+
+
+# What an instance's own tables can say is described once, under [defaults], [schedule] and [guards].
+DESCRIBED_ELSEWHERE = ("source", "counts", "delivery", "schedule", "guards")
 
 
 @pytest.mark.parametrize("path", options(), ids=".".join)
@@ -103,12 +200,12 @@ def test_the_example_describes_every_option(path: tuple[str, ...]) -> None:
     """Each option stands in the example's table of its own; a secret as the name of its credential."""
     *table, key = path
     if table[2:] and table[2] in DESCRIBED_ELSEWHERE:
-        assert re.search(rf"(?m)^(# )?{table[2]} = ", table_of(example_text(), ("instances", "emea")))
+        assert re.search(rf"(?m)^(# )?{table[2]} = |^\[instances\.\w+\.{table[2]}\]$", unfolded())
         return
     if is_secret((fields_at(tuple(table)) or {})[key]):
         assert re.search(rf"\b{'__'.join(path)}\b", example_text())
     else:
-        assert re.search(rf"(?m)^(# )?{key} = ", table_of(example_text(), tuple(table)))
+        assert re.search(rf"(?m)^(# )?{key} = ", described(tuple(table)))
 
 
 def test_the_example_is_a_valid_configuration(load: Load) -> None:
@@ -118,20 +215,46 @@ def test_the_example_is_a_valid_configuration(load: Load) -> None:
     assert loaded.warnings == ()
 
 
+def on_this_machine(text: str, existing: Path) -> str:
+    """The example with a file, a program and a group that exist here in place of its own."""
+    existing.touch()
+    text = re.sub(r"/etc/licsync/[a-z/-]+(\.pem|\.key|/apac)", str(existing), text)
+    return text.replace("/usr/local/bin/print-export", str(existing)).replace("licsync-outbox", grp.getgrgid(0).gr_name)
+
+
+def test_the_example_is_valid_unfolded(load: Load, tmp_path: Path) -> None:
+    """With its last part switched on the example has an instance of every kind."""
+    config = load(on_this_machine(unfolded(), tmp_path / "file")).config
+    assert {(one.source.kind, one.delivery.kind) for one in config.instances if one.unsynced_because is None} == {
+        ("report", "http"),
+        ("none", "connect"),
+        ("ssh", "manual"),
+        ("command", "http"),
+        ("file", "manual"),
+    }
+    assert {one.counts.kind for one in config.instances if one.counts is not None} == {"report", "file"}
+    assert ([one.reachable for one in config.instances].count(False), len(config.notify)) == (1, 2)
+
+
 def test_the_example_is_valid_with_every_line_switched_on(load: Load, tmp_path: Path) -> None:
-    """Each option that is commented out is a valid one when the `# ` is taken away; `cron` excludes day and time, so it goes."""
-    ca_file = tmp_path / "ca.pem"
-    ca_file.touch()
-    text = re.sub(r"(?m)^# (?=[a-z_]+ = )(?!cron)", "", example_text()).replace("/etc/licsync/company-ca.pem", str(ca_file))
-    assert load(text).config
+    """Each option that is commented out is a valid one when the `# ` is taken away, except what excludes one that stands there."""
+    text = re.sub(r"(?m)^# (?=[a-z_]+ = )(?!cron|organization)", "", unfolded())
+    assert load(on_this_machine(text, tmp_path / "file")).config
 
 
-def test_the_examples_defaults_are_the_real_ones(load: Load) -> None:
-    """Where the example shows a default, switching the line on changes nothing."""
-    no_default = r"(proxy|ca_file|url|server_id|day|time|cron|avoid|source|delivery|schedule|guards) = "
-    text = re.sub(rf"(?m)^# (?=[a-z_]+ = )(?!{no_default})", "", example_text())
-    assert text != example_text()
-    assert load(example_text()).config == load(text).config
+@pytest.mark.parametrize(
+    ("text", "but"), [(example_text().partition("# ===")[0], "-"), (unfolded(), "max_age")], ids=["as it is", "unfolded"]
+)
+def test_the_examples_defaults_are_the_real_ones(load: Load, tmp_path: Path, text: str, but: str) -> None:
+    """Where the example shows a default, switching the line on changes nothing, except an age where an instance is due every few weeks."""
+    no_default = (
+        r"(proxy|ca_file|url|server_id|day|time|every|cron|avoid|source|delivery|schedule|guards|organization|elsewhere|retired|"
+        rf"verified_domains|client_cert|client_key|username|identity|group|{but}) = "
+    )
+    as_it_is = on_this_machine(text, tmp_path / "file")
+    switched_on = re.sub(rf"(?m)^# (?=[a-z_]+ = )(?!{no_default})", "", as_it_is)
+    assert switched_on != as_it_is
+    assert load(as_it_is).config == load(switched_on).config
 
 
 def test_the_example_is_the_file_in_config() -> None:
@@ -150,6 +273,7 @@ def test_the_schema_accepts_what_the_program_accepts() -> None:
     assert json.loads(json.dumps(settings_schema())) == settings_schema()
     schema_validator().validate(tomllib.loads(example_text()))
     schema_validator().validate(tomllib.loads(VALID))
+    schema_validator().validate(tomllib.loads(unfolded()))
 
 
 @pytest.mark.parametrize(
@@ -160,18 +284,27 @@ def test_the_schema_accepts_what_the_program_accepts() -> None:
         "shedule = {}",
         'schedule.max_age = "8"',
         'schedule.max_age = ""',
-        'source.kind = "ssh"',
+        'source.kind = "zip"',
+        'source = { kind = "ssh", username = "x" }',
+        'source = { kind = "ssh", command = "ghe-license usage" }',
+        'source = { kind = "ssh", port = 65536 }',
+        'delivery = { kind = "connect", url = "https://relay.example.com" }',
+        'counts = { kind = "ssh" }',
+        'cloud.organization = "octo-org"',
+        'notify.mail = { host = "smtp.example.com", from = "licsync@example.com" }',
+        'notify.webhook.token = "x"',
         'schedule.day = "sundy"',
     ],
 )
 def test_the_schema_marks_what_the_program_refuses(line: str) -> None:
-    """An editor marks secrets, unknown keys, bad durations and kinds that are not built."""
-    assert not schema_validator().is_valid(tomllib.loads(VALID + line))
+    """An editor marks secrets, unknown keys, bad durations, unknown kinds, and keys of another kind."""
+    text = f"{line}\n{VALID.replace('[cloud]', '')}" if line.startswith("cloud") else VALID + line
+    assert not schema_validator().is_valid(tomllib.loads(text))
 
 
 def test_every_option_has_a_description_in_the_schema() -> None:
     """Each property that an editor offers is explained."""
     schema = settings_schema()
-    tables = [schema, *schema["$defs"].values()]
-    assert [key for table in tables for key, value in table["properties"].items() if not value.get("description")] == []
+    every_table = [schema, *schema["$defs"].values()]
+    assert [key for table in every_table for key, value in table["properties"].items() if not value.get("description")] == []
     assert "null" not in json.dumps(schema)

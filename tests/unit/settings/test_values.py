@@ -476,3 +476,12 @@ def test_a_manual_delivery_without_a_channel_is_noticed(load: Load) -> None:
     assert (warning.where, "nobody is told when something of emea waits" in warning.what) == ("notify", True)
     assert load(text + MAIL).warnings == ()
     assert load(text + 'enabled = false\n[instances.b]\nhostname = "b"\ndelivery.kind = "connect"').warnings == ()
+
+
+def test_host_keys_that_nobody_wrote_down_are_noticed(load: Load) -> None:
+    """Without its file no instance is trusted over SSH; that is said once for each file, before a run fails."""
+    second = '[instances.b]\nhostname = "b"\nsource.kind = "ssh"\n'
+    text = CLOUD + CONNECT + 'source.known_hosts = "/nonexistent/known_hosts"\n' + EMEA + 'source.kind = "ssh"\n' + second
+    (warning,) = load(text).warnings
+    assert "/nonexistent/known_hosts does not exist" in warning.what
+    assert load(text.replace("/nonexistent/known_hosts", "/dev/null")).warnings == ()
