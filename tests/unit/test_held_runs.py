@@ -9,9 +9,9 @@ import pytest
 
 from licsync_daemon.decisions import Voice, approve
 from licsync_daemon.errors import Code
-from licsync_daemon.model import Decision, DeliveryOutcome, Run, RunState, Trigger
+from licsync_daemon.model import Decision, DeliveryOutcome, Run, RunState, Trigger, UsageCounts
 from licsync_daemon.schedule import HELD_FOR
-from tests.fakes import T0, FakeClock, FarSides, FlakyStore, a_runner, an_account, an_instance, transient
+from tests.fakes import T0, FakeClock, FarSides, FlakyStore, a_runner, an_account, an_ended_run, an_instance, transient
 
 WEEK = timedelta(days=7)
 SECOND = timedelta(seconds=1)
@@ -109,10 +109,19 @@ def test_an_approval_works_once(stage: Stage) -> None:
 
 
 def test_exactly_the_approved_usage_passes(stage: Stage) -> None:
-    """The approval is of this content hash: another guard that trips by now does not stop what a person has approved."""
+    """The approval is of this content hash: that it is further off by now, from a larger usage confirmed since, does not stop it."""
+    stage.approve(stage.held())
+    larger = an_ended_run("larger", collected_at=T0, counts=UsageCounts(rows=3 * BEFORE, sent=3 * BEFORE))
+    stage.store.save_run(larger, T0)
+    assert stage.run().state is RunState.DELIVERED
+
+
+def test_the_approved_usage_of_another_one_is_held(stage: Stage) -> None:
+    """Whose it is must be as approved: by now another instance has its server id."""
     stage.approve(stage.held())
     stage.runner.fleet = (EMEA, an_instance("apac", server_id=EMEA.server_id))
-    assert stage.run().state is RunState.DELIVERED
+    assert stage.run().state is RunState.HELD
+    assert stage.sent() == 0
 
 
 def test_another_usage_that_trips_another_guard_is_held(stage: Stage) -> None:
