@@ -117,7 +117,7 @@ def _show_remarks(view: InstanceView, now: datetime) -> None:
         until = f", waiting until {run.waiting_until:%H:%M:%S} for: {run.waiting_for}" if run.waiting_until else ""
         terminal.say(f"{run.instance}: {run.phase} since {run.started_at:%H:%M:%S} ({in_words(run.holder)}){until}")
     elif view.state is RunState.INTERRUPTED and run.state is RunState.RUNNING:
-        terminal.say(f"{run.instance}: the process at it is gone ({in_words(run.holder)}); its slot is still due")
+        terminal.say(f"{run.instance}: the process at it is gone ({in_words(run.holder)}); the next run carries on")
     else:
         if view.word_until is not None:
             what = folder(view.instance) or run.phase if run.state in AWAITING else "waiting for the cloud's word"
