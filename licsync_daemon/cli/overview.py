@@ -8,7 +8,7 @@ from licsync_daemon.cli import terminal
 from licsync_daemon.cli.decide import AFTERWARDS
 from licsync_daemon.cli.loading import load
 from licsync_daemon.cli.outbox import folder
-from licsync_daemon.cli.results import show_remarks
+from licsync_daemon.cli.results import show_changes, show_remarks
 from licsync_daemon.cli.terminal import moment, number, span
 from licsync_daemon.clock import SystemClock
 from licsync_daemon.errors import ConfigError, Problem
@@ -183,4 +183,6 @@ def history(arguments: argparse.Namespace) -> int:
     if arguments.instance is not None:
         for run in runs[:1]:
             show_remarks(run)
+            if run.changes is not None:
+                show_changes(run)
     return Exit.OK
