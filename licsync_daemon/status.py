@@ -5,7 +5,7 @@ from which age and overdue are computed.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -94,6 +94,8 @@ def _instance_view(
     state = newest.state if newest else None
     if newest is not None and state is RunState.RUNNING and (newest.holder is None or not is_alive(newest.holder)):
         state = RunState.INTERRUPTED
+        gone = replace(newest, state=state)  # as the next process will find it: what is planned follows from that
+        known_runs = replace(known_runs, runs=[gone if run is newest else run for run in known_runs.runs])
     known = store.instance(instance.name) if store else None
     last_sync = known.last_sync if known else None
     age = now - last_sync if last_sync else None

@@ -8,7 +8,7 @@ from licsync_daemon.cli import terminal
 from licsync_daemon.cli.decide import AFTERWARDS
 from licsync_daemon.cli.loading import load
 from licsync_daemon.cli.outbox import folder
-from licsync_daemon.cli.results import show_remarks
+from licsync_daemon.cli.results import show_changes, show_remarks
 from licsync_daemon.cli.terminal import moment, number, span
 from licsync_daemon.clock import SystemClock
 from licsync_daemon.errors import ConfigError, Problem
@@ -117,7 +117,7 @@ def _show_remarks(view: InstanceView, now: datetime) -> None:
         until = f", waiting until {run.waiting_until:%H:%M:%S} for: {run.waiting_for}" if run.waiting_until else ""
         terminal.say(f"{run.instance}: {run.phase} since {run.started_at:%H:%M:%S} ({in_words(run.holder)}){until}")
     elif view.state is RunState.INTERRUPTED and run.state is RunState.RUNNING:
-        terminal.say(f"{run.instance}: the process at it is gone ({in_words(run.holder)}); its slot is still due")
+        terminal.say(f"{run.instance}: the process at it is gone ({in_words(run.holder)}); the next run carries on")
     else:
         if view.word_until is not None:
             what = "waiting for the cloud's word"
@@ -185,4 +185,6 @@ def history(arguments: argparse.Namespace) -> int:
     if arguments.instance is not None:
         for run in runs[:1]:
             show_remarks(run)
+            if run.changes is not None:
+                show_changes(run)
     return Exit.OK

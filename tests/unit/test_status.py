@@ -83,6 +83,19 @@ def test_a_running_run_whose_process_is_gone_shows_as_interrupted(run: Run, aliv
     assert store.run(run.run_id) == run
 
 
+@pytest.mark.parametrize(
+    ("earlier", "reason"),
+    [((), "carried on after an interruption"), ((an_ended_run("good", started_at=T0),), "weekly slot")],
+    ids=["still due", "satisfied before"],
+)
+def test_what_follows_a_process_that_is_gone_is_planned(earlier: tuple[Run, ...], reason: str) -> None:
+    """It is what the next process will find: the slot again, unless an earlier run has satisfied it."""
+    store = a_store(*earlier, a_run(holder=a_holder()))
+    (one,) = fleet_view(a_config(), store, T0, DEAD, nobody).instances
+    assert one.planned is not None
+    assert one.planned.reason == reason
+
+
 def test_the_last_confirmed_run_stands_beside_the_newest() -> None:
     """A failure does not hide what was confirmed before it."""
     store = a_store(an_ended_run("good"), an_ended_run("bad", RunState.FAILED, code=Code.NOT_FOUND))
