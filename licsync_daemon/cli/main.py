@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 
 from licsync_daemon.cli import terminal
-from licsync_daemon.cli.parser import build_parser
+from licsync_daemon.cli.parser import INVENTED, build_parser
 from licsync_daemon.errors import ConfigError, LockedError, StateError, StateNewerError, StateUnwritableError
 from licsync_daemon.outcome import Exit
 from licsync_daemon.process import Stopped
@@ -33,6 +33,8 @@ def _main(argv: Sequence[str]) -> int:
             parser.error("--run-now goes without a command")
         if arguments.run_now is None and arguments.dry_run:
             parser.error("--dry-run goes with --run-now")
+        if getattr(arguments, "scenario", None) is not None and _chooses_a_fleet(arguments):
+            parser.error("--scenario plays with a fleet of its own: it goes without --fleet, --instances, --people and --seed")
     except SystemExit as error:  # argparse has printed its usage or its help
         return int(error.code or 0)
     try:
@@ -50,6 +52,10 @@ def _main(argv: Sequence[str]) -> int:
     except Stopped as error:
         terminal.complain(f"licsync-daemon: stopped by {error}")
         return error.exit_code
+
+
+def _chooses_a_fleet(arguments: argparse.Namespace) -> bool:
+    return arguments.fleet is not None or any(getattr(arguments, name) != usual for name, usual in INVENTED.items())
 
 
 def _command(arguments: argparse.Namespace) -> Command:

@@ -46,7 +46,8 @@ def _row(result: Result, now: datetime) -> tuple[str, ...]:
         return (result.instance.name, *("-",) * 4, "locked", *("-",) * 4)
     counts = run.counts
     times = (run.collected_at, run.delivered_at, run.confirmed_at, run.last_sync)
-    figures = (counts.rows, counts.sent, counts.suspended, counts.unusable)
+    known = run.collected_at is not None
+    figures = (counts.rows, counts.sent, counts.suspended, counts.unusable) if known else (None,) * 4
     return (run.instance, *map(number, figures), str(run.state), *(moment(time, now) for time in times))
 
 

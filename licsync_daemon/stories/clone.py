@@ -29,6 +29,7 @@ async def play(stage: Stage) -> Ended:
     stage.box.list_server("emea")  # GitHub Connect has synced it once, so the cloud tells its server id
     original, copy = stage.text, stage.box.instances["copy"]
     table = f'[instances.copy]\nhostname = "{copy.hostname}"\nurl = "{copy.url}"\nserver_id = "{copy.server_id}"\n'
+    stage.tell("An instance is synced every Tuesday, under the server id that the cloud lists for its hostname.")
     await stage.play(utc("2027-03-04 09:00"))
     stage.tell(
         "On Thursday a backup of emea is restored on another machine, to rehearse an upgrade. Somebody adds it to the configuration, with\n"

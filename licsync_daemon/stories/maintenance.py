@@ -16,6 +16,7 @@ def scene() -> Scene:
 
 async def play(stage: Stage) -> Ended:
     """Play it."""
+    stage.tell("A fleet of two instances is synced every Tuesday.")
     await stage.play(utc("2027-06-14 20:00"))
     stage.tell("On Monday evening emea goes into maintenance mode: it answers 503 to everything, and asks to come back in half an hour.")
     stage.box.faults.add(Fault("emea", "/", "maintenance", headers={"Retry-After": "1800"}))
@@ -23,10 +24,11 @@ async def play(stage: Stage) -> Ended:
     stage.quiet = True
     await stage.play(utc("2027-06-15 08:00"))
     stage.tell(
-        "And so on. Maintenance is nobody's failure: it does not count on the ladder, so the waits do not grow, and nothing is overdue."
+        "And so on. Maintenance is nobody's failure: it does not count on the ladder, and the waits grow to an hour and no longer.\n"
+        "Nothing is overdue."
     )
     stage.status()
-    stage.tell("The upgrade takes longer than planned. Every half hour emea is asked whether it is back.")
+    stage.tell("The upgrade takes longer than planned. Once an hour emea is asked whether it is back.")
     await stage.play(utc("2027-06-16 09:00"))
     stage.quiet = False
     failures = stage.last("emea").failures

@@ -18,6 +18,7 @@ def scene() -> Scene:
 
 async def play(stage: Stage) -> Ended:
     """Play it."""
+    stage.tell("An instance is synced every Tuesday, under the server id that its configuration names.")
     await stage.play(utc("2027-02-04 09:00"))
     emea = stage.box.instances["emea"]
     old_id, emea.server_id = emea.server_id, NEW_ID
