@@ -91,24 +91,28 @@ def _row(view: InstanceView, now: datetime) -> tuple[str, ...]:
 
 
 def _show_remarks(view: InstanceView) -> None:
+    hang = len(view.instance.name) + 2
     if view.pause is not None:
         until = f"{view.pause.until:%Y-%m-%d %H:%M}" if view.pause.until else ""
         ticket = f" ({view.pause.ticket})" if view.pause.ticket else ""
-        terminal.say(f"{view.instance.name}: paused by {view.pause.actor} until {until}: {view.pause.reason}{ticket}", style="yellow")
+        terminal.say(
+            f"{view.instance.name}: paused by {view.pause.actor} until {until}: {view.pause.reason}{ticket}", style="yellow", hang=hang
+        )
     if view.held is not None and (view.run is None or view.held.run_id != view.run.run_id):
         show_remarks(view.held)
     if view.approval is not None and view.approval.until is not None:
         terminal.say(
-            f"{view.instance.name}: approved by {view.approval.actor} until {view.approval.until:%Y-%m-%d %H:%M}: {view.approval.reason}"
+            f"{view.instance.name}: approved by {view.approval.actor} until {view.approval.until:%Y-%m-%d %H:%M}: {view.approval.reason}",
+            hang=hang,
         )
     run = view.run
     if run is None:
         return
     if view.state is RunState.RUNNING:
         until = f", waiting until {run.waiting_until:%H:%M:%S} for: {run.waiting_for}" if run.waiting_until else ""
-        terminal.say(f"{run.instance}: {run.phase} since {run.started_at:%H:%M:%S} ({in_words(run.holder)}){until}")
+        terminal.say(f"{run.instance}: {run.phase} since {run.started_at:%H:%M:%S} ({in_words(run.holder)}){until}", hang=hang)
     elif view.state is RunState.INTERRUPTED and run.state is RunState.RUNNING:
-        terminal.say(f"{run.instance}: the process at it is gone ({in_words(run.holder)}); its slot is still due")
+        terminal.say(f"{run.instance}: the process at it is gone ({in_words(run.holder)}); its slot is still due", hang=hang)
     else:
         show_remarks(run)
 

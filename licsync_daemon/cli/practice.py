@@ -106,9 +106,10 @@ def _show_event(event: Event, before: Event | None) -> None:
         case Told(text=text):
             terminal.say(text, style="bold")
         case Happened(at=at, instance=instance, text=text, local=local):
-            terminal.say(f"{at:%Y-%m-%d %H:%M} UTC  {f'{local:<16}' if local else ''}{instance}  {text}")
+            begin = f"{at:%Y-%m-%d %H:%M} UTC  {f'{local:<16}' if local else ''}{instance}  "
+            terminal.say(f"{begin}{text}", hang=len(begin))
         case Decided(command=command, decision=decision):
-            terminal.say(f"$ {command}        # {decision.at:%Y-%m-%d %H:%M} UTC")
+            terminal.say(f"$ {command}")
             terminal.say(effect_of(decision))
         case Shown(view=view):
             terminal.say(f"$ licsync-daemon status        # {view.at:%Y-%m-%d %H:%M} UTC")

@@ -26,18 +26,19 @@ def show_results(results: Sequence[Result], now: datetime) -> None:
 def show_remarks(run: Run) -> None:
     """Print why a run failed and what to do, and what else a person should know about it."""
     decidable = run.state in {RunState.HELD, RunState.RUNNING}
+    hang = len(run.instance) + 2
     held = {RunState.HELD: "held", RunState.RUNNING: "would be held"}.get(run.state, f"was held, then {run.state}")
     for guard in run.tripped:
-        terminal.say(f"{run.instance}: {held}: {guard.code}: {guard.text}", style="yellow")
+        terminal.say(f"{run.instance}: {held}: {guard.code}: {guard.text}", style="yellow", hang=hang)
     if run.tripped and run.next_step is not None and decidable:
-        terminal.say(f"{' ' * len(run.instance)}  next step: {run.next_step}")
+        terminal.say(f"{' ' * hang}next step: {run.next_step}", hang=hang)
     elif run.code is not None and not run.tripped:
-        terminal.say(f"{run.instance}: {run.code}: {run.cause}", style="red")
-        terminal.say(f"{' ' * len(run.instance)}  next step: {run.next_step}")
+        terminal.say(f"{run.instance}: {run.code}: {run.cause}", style="red", hang=hang)
+        terminal.say(f"{' ' * hang}next step: {run.next_step}", hang=hang)
     elif run.waiting_for is not None:
-        terminal.say(f"{run.instance}: waiting: {run.waiting_for}")
+        terminal.say(f"{run.instance}: waiting: {run.waiting_for}", hang=hang)
     for notice in run.notices:
-        terminal.say(f"{run.instance}: warning: {notice.code}: {notice.text}", style="yellow")
+        terminal.say(f"{run.instance}: warning: {notice.code}: {notice.text}", style="yellow", hang=hang)
 
 
 def _row(result: Result, now: datetime) -> tuple[str, ...]:
