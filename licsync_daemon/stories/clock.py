@@ -8,17 +8,18 @@ from datetime import datetime
 from licsync_daemon.sandbox import Sandbox
 
 TOGETHER_S = 0.5  # who wakes up within this of another is called by name: a story is the same every time, whatever the machine is doing
+LEAST_S = 1e-6  # what a sleep moves the time at least: a remainder that is rounded away would be slept for ever
 NAP_S = 0.002  # the real time that a simulated sleep takes at least, so that the sandbox's threads get their turn
 
 
 class SimulatedClock:
-    """The `Clock` port over a sandbox's own clock, so that both sides always agree.
+    """The `Clock` port over a sandbox's own clock, so that both sides always agree. It does not tick: work takes no time, only sleep does.
 
     Of those who are at work only one is awake at a time. When everybody sleeps, time moves on to whoever has to wake up first.
     """
 
     def __init__(self, box: Sandbox, start: datetime) -> None:
-        box.clock.set(start)
+        box.clock.set(start, ticks=False)
         self._box = box
         self._start = start
         self._at_work = 1
@@ -38,7 +39,7 @@ class SimulatedClock:
             await asyncio.sleep(NAP_S if seconds > 0 else 0)
             while len(self._asleep) < self._at_work or self._first() != me:  # noqa: ASYNC110 - who is awake waits for sockets
                 await asyncio.sleep(NAP_S)
-            self._box.clock.advance(max(0.0, me[0] - self.monotonic()))
+            self._box.clock.advance(max(LEAST_S if seconds > 0 else 0.0, me[0] - self.monotonic()))
         finally:
             self._asleep.remove(me)
 

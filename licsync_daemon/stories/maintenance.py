@@ -20,7 +20,7 @@ async def play(stage: Stage) -> Ended:
     await stage.play(utc("2027-06-14 20:00"))
     stage.tell("On Monday evening emea goes into maintenance mode. It answers 503 to everything: come back in half an hour.")
     stage.box.faults.add(Fault("emea", "/", "maintenance", headers={"Retry-After": "1800"}))
-    await stage.play(utc("2027-06-15 04:10"))
+    await stage.play(utc("2027-06-15 04:30"))
     stage.quiet = True
     await stage.play(utc("2027-06-15 08:00"))
     stage.tell(
