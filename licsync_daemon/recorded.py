@@ -4,7 +4,8 @@ from licsync_daemon.model import Decided
 from licsync_daemon.ports import StateStore
 from licsync_daemon.schedule import Recorded
 
-RUNS_READ = 60  # of an instance, newest first: more than one slot can hold on the retry ladder
+RUNS_READ = 60  # of an instance, newest first: with the newest confirmed one among them, all that decides
+RUNS_READ_AT_MOST = 200  # where it is not: a week holds up to 192 runs in maintenance, 26 on the ladder
 DECISIONS_READ = 500
 
 
@@ -13,8 +14,9 @@ def recorded(store: StateStore, name: str) -> Recorded:
     held = store.held_run(name)
     runs = store.runs(name, limit=RUNS_READ)
     confirmed = store.last_run(name, good=True)
-    if confirmed is not None and confirmed not in runs:  # pushed out by very many runs by hand
-        runs = (*runs, confirmed)
+    if len(runs) == RUNS_READ and confirmed not in runs:  # only the runs since then show whether its clock was right
+        runs = store.runs(name, limit=RUNS_READ_AT_MOST)
+    runs += tuple(run for run in (held, confirmed) if run is not None and run not in runs)  # pushed out; the one held is the newer one
     pauses = (Decided.PAUSED, Decided.RESUMED)
     return Recorded(
         runs=runs,

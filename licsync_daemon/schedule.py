@@ -23,6 +23,7 @@ from licsync_daemon.windows import next_free
 FIRST_RETRY = timedelta(minutes=15)
 RETRY_GROWTH = 1.35  # with the two beside it: 12 attempts within 21 hours, then two a day
 RETRY_CAP = timedelta(hours=12)
+MAINTENANCE_CAP = timedelta(hours=1)  # how long an instance that has come back may go unnoticed; 25 runs a day are recorded meanwhile
 WEEK = timedelta(days=7)
 PROBE = timedelta(days=1)  # of what fails for good until somebody changes something
 HONORED = timedelta(days=1)  # of what the far side asks for; counted from the failure, so that it passes
@@ -176,12 +177,16 @@ def _due(instance: Instance, recorded: Recorded, newest: Run | None, now: dateti
     if stopped is not None:  # a guard held it, and nobody has approved it
         end = stopped.started_at + HELD_FOR
         return Planned(end, UNDECIDED, slot) if stopped.state is RunState.HELD and end < following else later
-    failed = next((run for run in runs if run.slot == slot and run.state is RunState.FAILED), None)
-    if failed is not None:
+    failed = [run for run in runs if run.slot == slot and run.state is RunState.FAILED]
+    if failed:
         return _retry(failed, slot, now, settled=settled, changed_at=changed_at)
-    if slot >= up_since:
-        return Planned(slot, INTERRUPTED if _interrupted(newest, slot) else _slot_words(instance.schedule), slot)
-    return Planned(settled, _missed_reason(newest, slot), slot)
+    if newest is None and slot < max(up_since, changed_at):  # it was configured after its slot
+        reason = FIRST
+    elif newest is not None and newest.state is RunState.INTERRUPTED and newest.slot == slot:
+        reason = INTERRUPTED
+    else:
+        reason = CATCH_UP if slot < up_since else _slot_words(instance.schedule)
+    return Planned(settled if slot < up_since else slot, reason, slot)
 
 
 def _approved(
@@ -189,8 +194,8 @@ def _approved(
 ) -> Planned:
     """Answer when an approved usage is collected anew: at once; where that has failed since, as any failed run is tried again."""
     since = itertools.takewhile(lambda run: run.state is not RunState.HELD, runs)
-    failed = next((run for run in since if run.state is RunState.FAILED and _ended(run, now) >= approval.at), None)
-    if failed is not None:
+    failed = [run for run in since if run.state is RunState.FAILED and _ended(run, now) >= approval.at]
+    if failed:
         return _retry(failed, slot, now, settled=settled, changed_at=changed_at)
     return Planned(min(approval.at, now) if approval.at >= up_since else settled, f"approved by {approval.actor}", slot)
 
@@ -219,28 +224,34 @@ def _ended(run: Run, now: datetime) -> datetime:
     return run.ended_at if run.ended_at is not None and run.ended_at <= now else run.started_at
 
 
-def _retry(failed: Run, slot: datetime, now: datetime, *, settled: datetime, changed_at: datetime) -> Planned:
-    """Answer when a failed run is tried again: up the ladder, or after a change where the same would fail again."""
+def _retry(failures: Sequence[Run], slot: datetime, now: datetime, *, settled: datetime, changed_at: datetime) -> Planned:
+    """Answer when the first of the failed runs (newest first) is tried again: up the ladder, or when something has changed."""
+    failed = failures[0]
     ended = _ended(failed, now)
     after = words(failed.code)
     if failed.permanent:
         if changed_at > ended:
             return Planned(max(settled, changed_at) if settled > ended else changed_at, CHANGED, slot)
         return Planned(ended + PROBE, f"daily probe after {after}", slot)
-    at = ended + retry_wait(max(1, failed.failures), failed.run_id)
+    if failed.code is Code.MAINTENANCE:  # nobody's failure: a rhythm of its own, beside the ladder
+        in_a_row = sum(1 for _ in itertools.takewhile(lambda run: run.code is Code.MAINTENANCE, failures))
+        wait, reason = retry_wait(in_a_row, failed.run_id, cap=MAINTENANCE_CAP), f"again after {after}"
+    else:
+        wait, reason = retry_wait(max(1, failed.failures), failed.run_id), f"retry {max(1, failed.failures)} after {after}"
+    at = ended + wait
     if failed.retry_not_before is not None:
         at = max(at, min(failed.retry_not_before, ended + HONORED))
-    return Planned(at, f"retry {max(1, failed.failures)} after {after}", slot)
+    return Planned(at, reason, slot)
 
 
-def retry_wait(number: int, key: str) -> timedelta:
-    """Answer how long to wait before the `number`-th retry: 15 minutes, growing by 35 % up to 12 hours, give or take 10 %.
+def retry_wait(number: int, key: str, *, cap: timedelta = RETRY_CAP) -> timedelta:
+    """Answer how long to wait before the `number`-th retry: 15 minutes, growing by 35 % up to `cap`, give or take 10 %.
 
     `key` spreads the retries of a fleet that failed together; the same key gives the same wait.
     """
     spread = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") / 2**32
     grown = FIRST_RETRY * RETRY_GROWTH ** min(number - 1, 40)  # long past the cap, and no number is too large
-    return min(RETRY_CAP, grown) * (0.9 + 0.2 * spread)
+    return min(cap, grown) * (0.9 + 0.2 * spread)
 
 
 def _allowed(planned: Planned, instance: Instance, pause: Decision | None, now: datetime) -> Planned:
@@ -264,16 +275,6 @@ def _slot_words(schedule: Schedule) -> str:
     _, _, day, month, weekday = schedule.cron.split()
     weekly = (day, month) == ("*", "*") and re.fullmatch(r"\w+", weekday)
     return "weekly slot" if weekly else "planned slot"
-
-
-def _interrupted(newest: Run | None, slot: datetime) -> bool:
-    return newest is not None and newest.state is RunState.INTERRUPTED and newest.slot == slot
-
-
-def _missed_reason(newest: Run | None, slot: datetime) -> str:
-    if newest is None:
-        return FIRST
-    return INTERRUPTED if _interrupted(newest, slot) else CATCH_UP
 
 
 def settle_jitter(name: str) -> timedelta:

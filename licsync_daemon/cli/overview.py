@@ -95,35 +95,35 @@ def _row(view: InstanceView, now: datetime) -> tuple[str, ...]:
 
 
 def _show_remarks(view: InstanceView, now: datetime) -> None:
+    name = view.instance.name
     if view.instance.unsynced_because is not None:
-        terminal.say(f"{view.instance.name}: not synced on purpose: {view.instance.unsynced_because}")
+        terminal.about(name, f"not synced on purpose: {view.instance.unsynced_because}")
         return
     if view.pause is not None:
         until = f"{view.pause.until:%Y-%m-%d %H:%M}" if view.pause.until else ""
         ticket = f" ({view.pause.ticket})" if view.pause.ticket else ""
-        terminal.say(f"{view.instance.name}: paused by {view.pause.actor} until {until}: {view.pause.reason}{ticket}", style="yellow")
+        terminal.about(name, f"paused by {view.pause.actor} until {until}: {view.pause.reason}{ticket}", style="yellow")
     if view.held is not None:
         show_remarks(view.held, approved=view.approval is not None)
     if view.approval is not None and view.approval.until is not None:
-        name, ticket = view.instance.name, f" ({view.approval.ticket})" if view.approval.ticket else ""
-        terminal.say(
-            f"{name}: approved by {view.approval.actor} until {view.approval.until:%Y-%m-%d %H:%M}: {view.approval.reason}{ticket}"
-        )
-        terminal.say(f"{' ' * len(name)}  next step: {AFTERWARDS[Decided.APPROVED].format(instance=name)}")
+        ticket = f" ({view.approval.ticket})" if view.approval.ticket else ""
+        until = f"{view.approval.until:%Y-%m-%d %H:%M}"
+        terminal.about(name, f"approved by {view.approval.actor} until {until}: {view.approval.reason}{ticket}")
+        terminal.more(name, f"next step: {AFTERWARDS[Decided.APPROVED].format(instance=name)}")
     run = view.run
     if run is None or run == view.held:
         return
     if view.state is RunState.RUNNING:
         until = f", waiting until {run.waiting_until:%H:%M:%S} for: {run.waiting_for}" if run.waiting_until else ""
-        terminal.say(f"{run.instance}: {run.phase} since {run.started_at:%H:%M:%S} ({in_words(run.holder)}){until}")
+        terminal.about(name, f"{run.phase} since {run.started_at:%H:%M:%S} ({in_words(run.holder)}){until}")
     elif view.state is RunState.INTERRUPTED and run.state is RunState.RUNNING:
-        terminal.say(f"{run.instance}: the process at it is gone ({in_words(run.holder)}); the next run carries on")
+        terminal.about(name, f"the process at it is gone ({in_words(run.holder)}); the next run carries on")
     else:
         if view.word_until is not None:
             what = "waiting for the cloud's word"
             if run.state in AWAITING:
                 what = f"waiting for a person ({folder(view.instance) or 'nothing was laid ready'})"
-            terminal.say(f"{run.instance}: {what} until {moment(view.word_until, now)} at the latest")
+            terminal.about(name, f"{what} until {moment(view.word_until, now)} at the latest")
         show_remarks(run)
 
 

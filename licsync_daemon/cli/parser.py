@@ -10,6 +10,7 @@ from licsync_daemon import __version__
 from licsync_daemon.stories import NAMES
 
 DEFAULT_CONFIG = "/etc/licsync/config.toml"
+INVENTED = {"instances": None, "people": 2000, "seed": 1}  # the fleet that `demo` and `sandbox` invent
 MOST = 10_000_000  # of instances, people or runs that a person can mean
 EPILOG = """\
 exit codes:
@@ -47,7 +48,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         parser.error("--run-now goes without a command")
     if arguments.run_now is None and arguments.dry_run:
         parser.error("--dry-run goes with --run-now")
+    if getattr(arguments, "scenario", None) is not None and _chooses_a_fleet(arguments):
+        parser.error("--scenario plays with a fleet of its own: it goes without --fleet, --instances, --people and --seed")
     return arguments
+
+
+def _chooses_a_fleet(arguments: argparse.Namespace) -> bool:
+    return arguments.fleet is not None or any(getattr(arguments, name) != usual for name, usual in INVENTED.items())
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -154,8 +161,9 @@ def _add_practice(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
         practice = commands.add_parser(name, help=words, description=words.capitalize() + ".")
         practice.add_argument("--fleet", type=Path, metavar="DIR", help="a folder with your own reports instead of invented people")
         practice.add_argument("--instances", type=_positive, metavar="N", help="how many instances to invent (default 4)")
-        practice.add_argument("--people", type=_positive, default=2000, metavar="N", help="how many people to invent (default 2000)")
-        practice.add_argument("--seed", type=int, default=1, metavar="N", help="which people to invent (default 1)")
+        practice.add_argument("--people", type=_positive, metavar="N", help="how many people to invent (default 2000)")
+        practice.add_argument("--seed", type=int, metavar="N", help="which people to invent (default 1)")
+        practice.set_defaults(**INVENTED)
         if name == "sandbox":
             practice.add_argument("--write-config", type=Path, metavar="DIR", help="write a ready config.toml and credentials into DIR")
             practice.add_argument("--quirks", default="all", metavar="all|off|NAMES", help="deviations from the published schema to play")

@@ -91,30 +91,41 @@ def demo(arguments: argparse.Namespace) -> int:
 def _story(name: str, *, as_json: bool) -> int:
     """Play a story and print it while it happens; as JSON, all of it at its end."""
     events: list[Event] = []
-    code = run_until_signal(perform(name, events.append if as_json else _show_event))
+
+    def tell(event: Event) -> None:
+        if not as_json:
+            _show_event(event, events[-1] if events else None)
+        events.append(event)
+
+    code = run_until_signal(perform(name, tell))
     if as_json:
         terminal.print_json({"scenario": name, "events": [event.as_json() for event in events], "exit": code})
     return code
 
 
-def _show_event(event: Event) -> None:
+def _show_event(event: Event, before: Event | None) -> None:
+    """Print an event; what belongs together stands together, with an empty line before the next thing."""
+    goes_on = (isinstance(event, Happened) and isinstance(before, Happened | Told)) or (isinstance(event, Told) and event.goes_on)
+    if before is not None and not goes_on:
+        terminal.say()
     match event:
-        case Told(text=text, goes_on=goes_on):
-            terminal.say(text if goes_on else f"\n{text}", style="bold")
+        case Told(text=text):
+            terminal.say(text, style="bold")
         case Happened(at=at, instance=instance, text=text, local=local):
-            terminal.say(f"{at:%Y-%m-%d %H:%M} UTC  {f'{local:<16}' if local else ''}{instance}  {text}")
+            begin = f"{at:%Y-%m-%d %H:%M} UTC  {f'{local:<16}' if local else ''}{instance}  "
+            terminal.say(f"{begin}{text}", hang=len(begin))
         case Decided(command=command, decision=decision):
-            terminal.say(f"\n$ {command}")
+            terminal.say(f"$ {command}")
             terminal.say(effect_of(decision))
         case Shown(view=view):
-            terminal.say(f"\n$ licsync-daemon status        # {view.at:%Y-%m-%d %H:%M} UTC")
+            terminal.say(f"$ licsync-daemon status        # {view.at:%Y-%m-%d %H:%M} UTC")
             show_fleet(view)
         case Ran(at=at, command=command, results=results, exit=code):
-            terminal.say(f"\n$ {command}        # {at:%Y-%m-%d %H:%M} UTC")
+            terminal.say(f"$ {command}        # {at:%Y-%m-%d %H:%M} UTC")
             show_results(results, at)
             terminal.say(f"exit {code}")
         case Ended(moral=moral, exit=code):
-            terminal.say(f"\n{moral}", style="bold")
+            terminal.say(moral, style="bold")
             terminal.say(f"exit {code}")
 
 

@@ -32,15 +32,14 @@ def show_results(results: Sequence[Result], now: datetime) -> None:
 
 def _show_way(instance: Instance, run: Run, now: datetime) -> None:
     """Print what a person can do that we cannot: press *Sync now*, or upload what lies ready."""
-    blank = " " * len(run.instance)
     if run.state is RunState.CURRENT:
         age = f"the last sync is {span(now - run.last_sync)} old" if run.last_sync is not None else "no sync is known"
-        terminal.say(f"{run.instance}: nothing was sent: GitHub Connect carries the usage; {age}")
-        terminal.say(f"{blank}  to sync at once: on https://{instance.hostname}/ enterprise settings > License, press *Sync now*")
+        terminal.about(run.instance, f"nothing was sent: GitHub Connect carries the usage; {age}")
+        terminal.more(run.instance, f"to sync at once: on https://{instance.hostname}/ enterprise settings > License, press *Sync now*")
     elif run.state in AWAITING:
         place = folder(instance)
-        terminal.say(f"{run.instance}: {run.phase}{f': {place}' if place else ''}", style="yellow")
-        terminal.say(f"{blank}  next step: {'follow README.txt there' if place else EXPORT_STEPS.format(host=instance.hostname)}")
+        terminal.about(run.instance, f"{run.phase}{f': {place}' if place else ''}", style="yellow")
+        terminal.more(run.instance, f"next step: {'follow README.txt there' if place else EXPORT_STEPS.format(host=instance.hostname)}")
 
 
 EXPORT_STEPS = "on https://{host}/ (enterprise settings > License) *Export license usage*, then in the cloud (Licensing) *Add server usage*"
@@ -51,16 +50,16 @@ def show_remarks(run: Run, *, approved: bool = False) -> None:
     decidable = run.state in {RunState.HELD, RunState.RUNNING} and not approved
     held = {RunState.HELD: "held", RunState.RUNNING: "would be held"}.get(run.state, f"was held, then {run.state}")
     for guard in run.tripped:
-        terminal.say(f"{run.instance}: {held}: {guard.code}: {guard.text}", style="yellow")
+        terminal.about(run.instance, f"{held}: {guard.code}: {guard.text}", style="yellow")
     if run.tripped and run.next_step is not None and decidable:
-        terminal.say(f"{' ' * len(run.instance)}  next step: {run.next_step}")
+        terminal.more(run.instance, f"next step: {run.next_step}")
     elif run.code is not None and not run.tripped:
-        terminal.say(f"{run.instance}: {run.code}: {run.cause}", style="red")
-        terminal.say(f"{' ' * len(run.instance)}  next step: {run.next_step}")
+        terminal.about(run.instance, f"{run.code}: {run.cause}", style="red")
+        terminal.more(run.instance, f"next step: {run.next_step}")
     elif run.waiting_for is not None:
-        terminal.say(f"{run.instance}: waiting: {run.waiting_for}")
+        terminal.about(run.instance, f"waiting: {run.waiting_for}")
     for notice in run.notices:
-        terminal.say(f"{run.instance}: warning: {notice.code}: {notice.text}", style="yellow")
+        terminal.about(run.instance, f"warning: {notice.code}: {notice.text}", style="yellow")
 
 
 def _row(result: Result, now: datetime) -> tuple[str, ...]:

@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -21,19 +23,38 @@ STATE_STYLE = {
 }
 
 
+GAP = 2  # between columns
+WORDY_WIDTH = 20
+WORDY = frozenset({"why", "reason", "value"})  # columns that may take several lines where a table is wider than the terminal
+
+
 def is_terminal() -> bool:
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def say(text: str = "", style: str = "") -> None:
-    """Print a line for people; on a terminal it is colored and broken between words."""
+def say(text: str = "", style: str = "", hang: int = 0) -> None:
+    """Print a line for people; on a terminal it is colored and broken between words, from the second line on indented by `hang`."""
     if not (text and is_terminal()):
         print(text)
         return
     from rich.console import Console
     from rich.text import Text
 
-    Console().print(Text(text, style=style))
+    console = Console()
+    indent = " " * min(hang, console.width // 3)
+    for paragraph in text.splitlines():
+        for line in textwrap.wrap(paragraph, console.width, subsequent_indent=indent, break_on_hyphens=False) or [""]:
+            console.print(Text(line, style=style))
+
+
+def about(name: str, text: str, style: str = "") -> None:
+    """Print a line about an instance; on a terminal it goes on under its beginning."""
+    say(f"{name}: {text}", style=style, hang=len(name) + 2)
+
+
+def more(name: str, text: str) -> None:
+    """Print a line that goes on about an instance, under what `about` said."""
+    say(f"{' ' * (len(name) + 2)}{text}", hang=len(name) + 2)
 
 
 def complain(text: str) -> None:
@@ -46,13 +67,17 @@ def print_json(value: Any) -> None:
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, totals: Sequence[str] | None = None) -> None:
-    """Print rows under headers; numbers to the right, states in color. `totals` is set apart at the end."""
+    """Print rows under headers; numbers to the right, states in color. `totals` is set apart at the end.
+
+    A terminal that is too narrow gets the plain lines: it breaks them, where a table would cut figures off.
+    """
     numeric = [all(_is_number(row[column]) for row in rows) for column in range(len(headers))]
-    if is_terminal():
-        _rich_table(headers, rows, totals, numeric)
-        return
     everything = [headers, *rows, *([totals] if totals else [])]
     widths = [max(len(row[column]) for row in everything) for column in range(len(headers))]
+    least = sum(min(width, WORDY_WIDTH) if header in WORDY else width for header, width in zip(headers, widths, strict=True))
+    if is_terminal() and least + GAP * len(headers) <= shutil.get_terminal_size().columns:
+        _rich_table(headers, rows, totals, numeric)
+        return
     for row in everything:
         cells = [cell.rjust(width) if right else cell.ljust(width) for cell, width, right in zip(row, widths, numeric, strict=True)]
         print("  ".join(cells).rstrip())
@@ -64,13 +89,13 @@ def _rich_table(headers: Sequence[str], rows: Sequence[Sequence[str]], totals: S
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, header_style="bold", show_footer=totals is not None, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, header_style="bold", show_footer=totals is not None, pad_edge=False, collapse_padding=True)
     for column, header in enumerate(headers):
         table.add_column(
             header,
             footer=Text(totals[column], style="bold") if totals else "",
             justify="right" if numeric[column] else "left",
-            no_wrap=len(headers) > 3,
+            no_wrap=header not in WORDY,
             overflow="fold",
         )
     for row in rows:

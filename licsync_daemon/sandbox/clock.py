@@ -1,4 +1,4 @@
-"""The one clock of a sandbox: it ticks, and it can be moved."""
+"""The one clock of a sandbox: it ticks, and it can be moved or stopped."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ class SandboxClock:
     def __init__(self, start: datetime | None = None) -> None:
         self._lock = threading.Lock()
         self._base = start if start is not None else datetime.now(UTC)
-        self._since_s = time.monotonic()
+        self._since_s: float | None = time.monotonic()  # None while it stands still
 
     @property
     def precise(self) -> datetime:
@@ -32,15 +32,15 @@ class SandboxClock:
         with self._lock:
             self._base += timedelta(seconds=seconds)
 
-    def set(self, now: datetime) -> None:
-        """Let the clock tick on from `now`, which must carry a time zone."""
+    def set(self, now: datetime, *, ticks: bool = True) -> None:
+        """Let the clock tick on from `now`, which must carry a time zone, or stand still there: then it moves only by `advance`."""
         if now.tzinfo is None:
             raise ValueError("the sandbox clock needs a time with a zone")
         with self._lock:
-            self._base, self._since_s = now.astimezone(UTC), time.monotonic()
+            self._base, self._since_s = now.astimezone(UTC), time.monotonic() if ticks else None
 
     def _precise(self) -> datetime:
-        return self._base + timedelta(seconds=time.monotonic() - self._since_s)
+        return self._base + timedelta(seconds=time.monotonic() - self._since_s if self._since_s is not None else 0.0)
 
 
 def iso(at: datetime) -> str:

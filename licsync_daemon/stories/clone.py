@@ -29,16 +29,17 @@ async def play(stage: Stage) -> Ended:
     stage.box.list_server("emea")  # GitHub Connect has synced it once, so the cloud tells its server id
     original, copy = stage.text, stage.box.instances["copy"]
     table = f'[instances.copy]\nhostname = "{copy.hostname}"\nurl = "{copy.url}"\nserver_id = "{copy.server_id}"\n'
+    stage.tell("An instance is synced every Tuesday, under the server id that the cloud lists for its hostname.")
     await stage.play(utc("2027-03-04 09:00"))
     stage.tell(
-        "On Thursday a backup of emea is restored on another machine, to rehearse an upgrade. Somebody adds it to the configuration, with\n"
-        "the server id that its export shows. It is emea's: a backup carries it along."
+        "On Thursday a backup of emea is restored on another machine, to rehearse an upgrade.\n"
+        "Somebody adds it to the configuration, with the server id that its export shows: emea's, from the backup."
     )
     stage.edit(lambda text: f"{text}{table}")
     await stage.play(utc("2027-03-04 09:30"))
     await stage.run_now("copy")
     stage.tell(
-        "Sent, it would have replaced what the cloud holds of emea, and the next sync of emea would have replaced that again.\n"
+        "Sent, it would replace what the cloud holds of emea, until the next sync of emea replaces that again.\n"
         "The copy is not to be counted: the operator rejects it."
     )
     stage.reject(stage.held("copy"), "a rehearsal copy, not to be counted", "CHG-1107")

@@ -16,21 +16,23 @@ def scene() -> Scene:
 
 async def play(stage: Stage) -> Ended:
     """Play it."""
+    stage.tell("A fleet of two instances is synced every Tuesday.")
     await stage.play(utc("2027-06-14 20:00"))
-    stage.tell("On Monday evening emea goes into maintenance mode: it answers 503 to everything, and asks to come back in half an hour.")
+    stage.tell("On Monday evening emea goes into maintenance mode. It answers 503 to everything: come back in half an hour.")
     stage.box.faults.add(Fault("emea", "/", "maintenance", headers={"Retry-After": "1800"}))
-    await stage.play(utc("2027-06-15 04:10"))
+    await stage.play(utc("2027-06-15 04:30"))
     stage.quiet = True
     await stage.play(utc("2027-06-15 08:00"))
     stage.tell(
-        "And so on. Maintenance is nobody's failure: it does not count on the ladder, so the waits do not grow, and nothing is overdue."
+        "And so on. Maintenance is nobody's failure: it does not count on the ladder.\n"
+        "The waits grow to an hour and no longer, and nothing is overdue."
     )
     stage.status()
-    stage.tell("The upgrade takes longer than planned. Every half hour emea is asked whether it is back.")
+    stage.tell("The upgrade takes longer than planned. Once an hour emea is asked whether it is back.")
     await stage.play(utc("2027-06-16 09:00"))
     stage.quiet = False
     failures = stage.last("emea").failures
-    stage.tell(f"Wednesday. Eight days without a sync: now it is overdue, for its age alone ({failures} failures are counted).")
+    stage.tell(f"Wednesday. Eight days without a sync: now it is overdue, for its age alone. Failures counted: {failures}.")
     stage.status()
     code = await stage.run_now()
     return Ended("Maintenance is waited for quietly, but not for ever: after max_age an instance is overdue, whatever the reason.", code)

@@ -16,6 +16,7 @@ def scene() -> Scene:
 
 async def play(stage: Stage) -> Ended:
     """Play it."""
+    stage.tell("A fleet of two instances is synced every Tuesday.")
     await stage.play(utc("2027-04-13 01:00"))
     stage.tell("On Tuesday, an hour before its slot, emea goes down: every connection breaks off.")
     stage.box.faults.add(Fault("emea", "/", "reset"))

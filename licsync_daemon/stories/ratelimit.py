@@ -25,12 +25,12 @@ async def play(stage: Stage) -> Ended:
     stage.box.faults.add(Fault("cloud", SYNC_STATUS, "status", times=1, status=429, headers={"Retry-After": "120"}))
     stage.show_next_wait = True
     await stage.play(utc("2027-05-04 09:00"))
-    stage.tell("A week later it is a 403 with nothing remaining until ten past two: a rate limit too, though it does not look like one.")
+    stage.tell("A week later it is a 403 with nothing remaining until ten past two: that is a rate limit as well.")
     reset = str(int(utc("2027-05-11 02:10").timestamp()))
     headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": reset}
     stage.box.faults.add(Fault("cloud", SYNC_STATUS, "status", times=1, status=403, headers=headers))
     await stage.play(utc("2027-05-11 09:00"))
-    stage.tell("Another week later it asks for an hour. That is longer than a run may wait: the runs end, and come back when they may.")
+    stage.tell("Another week later it asks for an hour, longer than a run may wait: the runs end, and come back then.")
     stage.box.faults.add(Fault("cloud", SYNC_STATUS, "status", times=1, status=429, headers={"Retry-After": "3600"}))
     await stage.play(utc("2027-05-18 02:30"))
     stage.status()

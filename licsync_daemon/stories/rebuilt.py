@@ -18,12 +18,13 @@ def scene() -> Scene:
 
 async def play(stage: Stage) -> Ended:
     """Play it."""
+    stage.tell("An instance is synced every Tuesday, under the server id that its configuration names.")
     await stage.play(utc("2027-02-04 09:00"))
     emea = stage.box.instances["emea"]
     old_id, emea.server_id = emea.server_id, NEW_ID
     stage.tell(
-        "On Thursday emea's disk dies. It is installed anew and its users are restored; the hostname stays, the server id is a new one.\n"
-        "The operator reads it from a fresh export of the instance, writes it into the configuration, and reloads the daemon."
+        "On Thursday emea's disk dies. It is installed anew: the same hostname and users, and a new server id.\n"
+        "The operator reads that in a fresh export, writes it into the configuration, and reloads the daemon."
     )
     stage.edit(lambda text: text.replace(old_id, NEW_ID))
     await stage.play(utc("2027-02-09 09:00"))
@@ -31,12 +32,12 @@ async def play(stage: Stage) -> Ended:
     code = await stage.run_now("emea")
     assert code is Exit.HELD
     stage.tell(
-        "The cloud would keep what it holds of the old server id beside the new one. The operator makes sure that it was a rebuild\n"
-        "(not another machine behind the same name), and approves: the new server id takes over."
+        "The cloud would keep what it holds of the old server id beside the new one.\n"
+        "The operator makes sure that it was a rebuild, and not another machine behind the same name; then approves."
     )
     stage.approve(stage.held("emea"), "rebuilt after a disk failure, server id checked in the export", "INC-77")
     await stage.play(stage.now + timedelta(minutes=5))
-    stage.tell("What is left to a person: remove the old server on the enterprise's Licensing page. From now on all is as before:")
+    stage.tell("One thing is left to a person: to remove the old server on the enterprise's Licensing page.")
     await stage.play(utc("2027-02-16 09:00"))
     stage.status()
     code = await stage.run_now("emea")

@@ -28,7 +28,7 @@ async def play(stage: Stage) -> Ended:
     """Play it."""
     stage.tell("A fleet of two instances is synced every Tuesday.")
     await stage.play(utc("2027-01-14 09:00"))
-    stage.tell("On Thursday a site is closed: a script deletes half of the accounts on emea. Nobody tells the people who run licsync.")
+    stage.tell("On Thursday a site is closed: a script deletes half of the accounts on emea. Nobody tells the operator.")
     emea = stage.box.instances["emea"]
     emea.set_report(half_of(emea.report.csv))
     await stage.play(utc("2027-01-19 09:00"))
@@ -37,7 +37,7 @@ async def play(stage: Stage) -> Ended:
     before = await stage.run_now("emea")
     assert before is Exit.HELD
     stage.tell(
-        "The operator asks around: the site is closed, the figures are right. An approval holds for these figures, once, for 7 days."
+        "The operator asks around: the site is closed, the figures are right.\nAn approval holds for these figures, once, for 7 days."
     )
     stage.approve(stage.held("emea"), "site closed, its accounts were deleted", "CHG-1042")
     await stage.play(stage.now + timedelta(minutes=5))

@@ -96,7 +96,7 @@ class Stage:
             with self.clock.workers(len(work)):
                 async with asyncio.TaskGroup() as group:
                     for instance, planned in work:
-                        group.create_task(self._work(instance, planned))
+                        group.create_task(self._work(instance, planned), name=instance.name)
         self.clock.move_to(until)
 
     def _due(self, until: datetime) -> tuple[datetime, list[tuple[Instance, Planned]]] | None:
@@ -116,6 +116,7 @@ class Stage:
     async def _work(self, instance: Instance, planned: Planned) -> None:
         runner = self._parts.runner
         try:
+            await self.clock.sleep(0)  # until everybody has come
             if planned.is_look:
                 with self._parts.locks.those_free(self._config.instances) as free:
                     await runner.look(free)
@@ -132,15 +133,15 @@ class Stage:
 
     def _tell_failure(self, instance: Instance, run: Run) -> None:
         """Tell why a run failed and when it is tried again; the same cause only once."""
-        again = self._failing.get(run.instance) == run.code
-        self._failing[run.instance] = run.code
-        why = "again" if again else f"({run.code}): {run.cause}"
         planned = self._planned(instance)
         assert planned is not None, "what failed is planned again"
-        when = f"next {planned.at:%d %b %H:%M}, in {_span(planned.at - self.now)}: {planned.reason}"
-        self._happened(instance.name, f"{run.reason} → failed {why}" + (f"; {when}" if again else ""))
-        if not again:
-            self._happened(instance.name, when)
+        when = f"next {planned.at:%d %b %H:%M}, in {_span(planned.at - self.now)}"
+        if self._failing.get(run.instance) == run.code:
+            self._happened(instance.name, f"{run.reason} → failed again; {when}")
+        else:
+            self._happened(instance.name, f"{run.reason} → failed ({run.code}): {run.cause}")
+            self._happened(instance.name, f"{when}: {planned.reason}")
+        self._failing[run.instance] = run.code
 
     def heard(self, run: Run) -> None:
         """Tell of a run when something happens to it that an operator would see."""

@@ -16,6 +16,7 @@ from licsync_daemon.schedule import (
     FIRST,
     HELD_FOR,
     INTERRUPTED,
+    MAINTENANCE_CAP,
     PROBE,
     RETRY_CAP,
     SETTLE,
@@ -190,6 +191,12 @@ def test_next_run(runs: Sequence[Run], up_since: datetime, at: datetime, reason:
     assert plan(*runs, up_since=up_since) == Planned(at, reason, slot)
 
 
+@pytest.mark.parametrize(("changed_at", "reason"), [(T0, "weekly slot"), (T0 + SECOND, FIRST)], ids=["for its slot", "after its slot"])
+def test_an_instance_that_was_added_by_a_reload(changed_at: datetime, reason: str) -> None:
+    """It is due once, at once; where its slot had passed when it was added, nobody calls that its slot."""
+    assert plan(up_since=UP_BEFORE, changed_at=changed_at) == Planned(NOW, reason, T0)
+
+
 @pytest.mark.parametrize(
     ("now", "due"),
     [(T0 + SETTLED - SECOND, False), (T0 + SETTLED, True), (T0 + SETTLED + SECOND, True)],
@@ -232,10 +239,45 @@ def test_a_retry_is_due_exactly_at_its_instant(failures: int) -> None:
         assert plan(run, now=now) == Planned(expected, f"retry {failures} after rate limited", T0)
 
 
-def test_maintenance_stays_on_the_first_rung() -> None:
-    """A failure that does not count (no failures so far) is retried as the first one."""
-    run = failed(started_at=NOW - 2 * MINUTE, code=Code.MAINTENANCE, failures=0)
-    assert plan(run) == Planned(NOW - MINUTE + retry_wait(1, "run1"), "retry 1 after maintenance", T0)
+def in_maintenance(count: int, **changes: object) -> list[Run]:
+    """Runs of one slot that were answered 503, one after the other; the last one ended at `NOW`."""
+    return [
+        failed(f"run{number}", code=Code.MAINTENANCE, started_at=NOW - (number + 1) * MINUTE, **{"failures": 0, **changes})
+        for number in range(count)
+    ]
+
+
+@pytest.mark.parametrize(("in_a_row", "minutes"), [(1, 15), (2, 20.25), (3, 27.3375), (5, 49.82), (6, 60), (7, 60), (200, 60)])
+def test_maintenance_is_asked_about_ever_less_often_up_to_an_hour(in_a_row: int, minutes: float) -> None:
+    """Maintenance has a rhythm of its own, told from the runs of the slot that met it: it pretends to be no attempt of the ladder."""
+    planned = plan(*in_maintenance(in_a_row), now=NOW)
+    wait = planned.at - NOW
+    assert wait == retry_wait(in_a_row, "run0", cap=MAINTENANCE_CAP)
+    assert wait / MINUTE == pytest.approx(minutes, rel=0.101)
+    assert (planned.reason, planned.slot) == ("again after maintenance", T0)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [[failed("other", failures=9)], in_maintenance(9, slot=T0 - WEEK), [failed("other", failures=9), *in_maintenance(9)]],
+    ids=["after failures that count", "after maintenance in an earlier slot", "after maintenance that was over"],
+)
+def test_maintenance_begins_anew(before: list[Run]) -> None:
+    """Only what was met in a row and in this slot lengthens the wait: whatever came before, it begins with 15 minutes."""
+    now_in_it = failed(code=Code.MAINTENANCE, started_at=NOW - MINUTE, failures=9)
+    assert plan(now_in_it, *before, now=NOW).at == NOW + retry_wait(1, "run1")
+
+
+def test_an_interruption_does_not_end_maintenance() -> None:
+    """A run that was cut short says nothing about the instance."""
+    first, *earlier = in_maintenance(6)
+    interrupted = an_ended_run("cut", RunState.INTERRUPTED, started_at=NOW - MINUTE)
+    assert plan(first, interrupted, *earlier, now=NOW).at == NOW + retry_wait(6, "run0", cap=MAINTENANCE_CAP)
+
+
+def test_the_ladder_goes_on_after_maintenance() -> None:
+    """The first failure after maintenance that counts stands where the ladder stood before."""
+    assert plan(failed(started_at=NOW - MINUTE, failures=3), *in_maintenance(9, failures=2), now=NOW).at == NOW + retry_wait(3, "run1")
 
 
 @pytest.mark.parametrize(

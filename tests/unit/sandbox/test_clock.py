@@ -26,6 +26,16 @@ def test_it_can_be_advanced():
     assert timedelta(0) <= clock.precise - (START + timedelta(days=7)) < timedelta(seconds=5)
 
 
+def test_it_can_be_set_to_stand_still():
+    clock = SandboxClock()
+
+    clock.set(START, ticks=False)
+
+    assert clock.precise == clock.precise == START
+    clock.advance(60)
+    assert clock.precise == START + timedelta(seconds=60)
+
+
 def test_it_can_be_set_in_any_zone():
     clock = SandboxClock()
 

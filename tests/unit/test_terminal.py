@@ -1,0 +1,76 @@
+"""What people see on a terminal: nothing is cut, whatever its width."""
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+
+import pytest
+
+from licsync_daemon.cli import terminal
+
+ESCAPES = re.compile(r"\x1b\[[\d;]*m")
+HEADERS = ("instance", "state", "last sync", "age", "sent", "next", "why")
+ROW = ("emea", "failed, overdue", "2027-04-06 02:00", "8d 7h", "195", "2027-04-14 13:21", "retry 13 after connection lost")
+RESULTS = ("instance", "accounts", "sent", "suspended", "unusable", "state", "collected", "delivered", "confirmed", "last sync")
+RESULT = ("emea", "20,412", "20,398", "14", "0", "confirmed", "09:00:00", "09:00:00", "09:00:00", "09:00:00")
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+    @property
+    def lines(self) -> list[str]:
+        return [ESCAPES.sub("", line).rstrip() for line in self.getvalue().splitlines()]
+
+
+@pytest.fixture(autouse=True)
+def _a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+
+@contextmanager
+def screen(columns: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Screen]:
+    """Be a terminal of so many columns."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with redirect_stdout(Screen()) as shown:
+        yield shown
+
+
+@pytest.mark.parametrize("columns", [80, 97, 100, 101, 102, 103, 110, 200])
+def test_the_tables_of_status_and_run_now_are_whole(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On every width each cell is whole: a long reason takes a second line, and a narrow terminal gets plain lines."""
+    with screen(columns, monkeypatch) as shown:
+        terminal.print_table(HEADERS, [ROW])
+        terminal.print_table(RESULTS, [RESULT], totals=("total", "20,412", "20,398", "14", "0", "", "", "", "", ""))
+    text = "\n".join(shown.lines)
+    assert all(cell in text for cell in (*HEADERS, *ROW[:-1], *RESULTS, *RESULT))
+    assert set(ROW[-1].split()) <= set(text.split())
+    assert any(set(line) == {"─", " "} for line in shown.lines) is (columns > 97)
+
+
+def test_a_long_line_goes_on_under_its_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Words are not broken, and what follows is set in."""
+    with screen(110, monkeypatch) as shown:
+        terminal.say("emea: held: " + "word-with-hyphens " * 12, hang=6)
+    first, second, third = shown.lines
+    assert first.startswith("emea: held: word-with-hyphens ")
+    assert second.startswith("      word-with-hyphens")
+    assert {*first.split(), *second.split(), *third.split()} == {"emea:", "held:", "word-with-hyphens"}
+    assert max(map(len, shown.lines)) <= 110
+
+
+def test_a_narrow_terminal_has_room_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the beginning, most of the width is left for the words."""
+    with screen(20, monkeypatch) as shown:
+        terminal.say("2027-04-05 08:01 UTC  emea  first sync", hang=28)
+    assert shown.lines == ["2027-04-05 08:01 UTC", "      emea  first", "      sync"]
+
+
+def test_lines_and_empty_lines_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text of several lines keeps them."""
+    with screen(110, monkeypatch) as shown:
+        terminal.say("one\n\ntwo")
+        terminal.say()
+    assert shown.lines == ["one", "", "two", ""]
