@@ -2,18 +2,33 @@
 
 import argparse
 import os
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
 
+from licsync_daemon.adapters import NetworkAdapters
 from licsync_daemon.cli import terminal
+from licsync_daemon.cli.starter import starter
+from licsync_daemon.clock import SystemClock
+from licsync_daemon.configured import CloudAccount, Destination
 from licsync_daemon.credentials import Credentials, expected_credentials
-from licsync_daemon.errors import ConfigError, Problem
+from licsync_daemon.errors import ConfigError, Problem, RunError
+from licsync_daemon.model import SyncStatus
 from licsync_daemon.outcome import Exit
+from licsync_daemon.process import run_until_signal
 from licsync_daemon.settings import describe_settings, example_text, load_config, settings_schema
+from licsync_daemon.settings.addresses import normal_proxy, normal_url
+from licsync_daemon.settings.words import Mistake
+
+DEFAULT_CREDENTIALS_DIR = "/etc/licsync/credentials"
 
 
 def config(arguments: argparse.Namespace) -> int:
     """Print a sample, the effective settings with their origin, or the JSON schema for editors."""
+    if (arguments.from_cloud and arguments.what != "init") or (arguments.enterprise is not None and not arguments.from_cloud):
+        raise ConfigError((Problem("config", "--enterprise goes with --from-cloud, and that with init", "config init --from-cloud"),))
     if arguments.what == "init":
-        print(example_text(), end="")
+        print(_from_cloud(arguments) if arguments.from_cloud else example_text(), end="")
         return Exit.OK
     if arguments.what == "schema":
         terminal.print_json(settings_schema())
@@ -26,6 +41,61 @@ def config(arguments: argparse.Namespace) -> int:
     else:
         terminal.print_table(("setting", "value", "from"), [(row.path, row.value, row.origin) for row in rows])
     return Exit.OK
+
+
+def _from_cloud(arguments: argparse.Namespace) -> str:
+    """Ask the cloud which servers it lists, and write a configuration for them."""
+    account, credentials = _account(arguments, os.environ)
+    if account.organization is not None:
+        raise ConfigError((Problem("cloud.organization", "GitHub lists no servers of an organization", "name an enterprise"),))
+    adapters = NetworkAdapters(account, credentials, SystemClock())
+    found: list[SyncStatus] = []
+
+    async def ask() -> int:
+        async with adapters.cloud(_Aloud()) as cloud:
+            found.append(await cloud.sync_status())
+        return Exit.OK
+
+    try:
+        run_until_signal(ask())
+    except RunError as error:
+        raise ConfigError((Problem(error.code, error.cause, error.next_step),), "the cloud could not be asked") from error
+    return starter(account, found[0])
+
+
+def _account(arguments: argparse.Namespace, environ: Mapping[str, str]) -> tuple[CloudAccount, Credentials]:
+    """Answer the account that the words on the command line mean; without them the configured one.
+
+    Where there is no configuration yet, the environment may still name a proxy and authorities, as it may over a configuration.
+    """
+    if arguments.enterprise is None:
+        if arguments.api_url is not None:
+            raise ConfigError((Problem("--api-url", "goes with --enterprise", "add --enterprise NAME"),))
+        config = load_config(arguments.config, environ).config
+        return config.cloud, Credentials(config.credentials_dir, environ)
+    try:
+        proxy, ca_file = environ.get("LICSYNC_CLOUD__PROXY"), environ.get("LICSYNC_CLOUD__CA_FILE")
+        at = Destination(
+            url=normal_url(arguments.api_url or "https://api.github.com"),
+            proxy=normal_proxy(proxy) if proxy else None,
+            proxy_auth=("cloud__proxy_auth",),
+            ca_file=Path(ca_file) if ca_file else None,
+            token=("cloud__token",),
+        )
+    except Mistake as mistake:
+        raise ConfigError((Problem("--api-url, or LICSYNC_CLOUD__PROXY", mistake.what, mistake.hint),)) from mistake
+    folder = Path(environ.get("LICSYNC_CREDENTIALS_DIR", DEFAULT_CREDENTIALS_DIR))
+    return CloudAccount(at=at, enterprise=arguments.enterprise), Credentials(folder, environ)
+
+
+class _Aloud:
+    """Says on stderr why nothing happens for a while."""
+
+    def waiting(self, until: datetime, why: str, seconds: float) -> None:
+        terminal.complain(f"waiting until {until:%H:%M:%S UTC} ({seconds:.0f} s): {why}")
+
+    def resumed(self) -> None:
+        pass
 
 
 def check(arguments: argparse.Namespace) -> int:

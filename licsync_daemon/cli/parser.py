@@ -139,6 +139,11 @@ def _add_reason(parser: argparse.ArgumentParser, *, required: bool = True) -> No
 def _add_settings(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     config = commands.add_parser("config", help="a sample configuration, the effective settings, or their JSON schema")
     config.add_argument("what", choices=["init", "show", "schema"], help="init: a commented sample; show: what is in force, and from where")
+    config.add_argument("--from-cloud", action="store_true", help="with init: a table for each server that the cloud lists instead")
+    config.add_argument("--enterprise", metavar="NAME", help="with --from-cloud: the cloud enterprise, where none is configured yet")
+    config.add_argument(
+        "--api-url", metavar="URL", help="with --enterprise: https://api.SUBDOMAIN.ghe.com (default https://api.github.com)"
+    )
     _add_config(config)
     _add_json(config)
 

@@ -17,7 +17,7 @@ from licsync_daemon.model import Person, SeatTotals
 from licsync_daemon.retry import Retrier
 from licsync_daemon.transport.client import HttpClient
 from licsync_daemon.transport.wire import Side
-from tests.contract.loopback import Server, answer, serving
+from tests.contract.loopback import Seen, Server, answer, serving
 from tests.fakes import FakeClock, Waits
 
 EXAMPLES = json.loads((Path(__file__).parents[1] / "samples" / "openapi" / "ghec-licensing.json").read_text())["paths"]
@@ -216,3 +216,43 @@ def test_pages_that_link_in_a_circle_end_at_once() -> None:
     found, targets = asked(everybody, script)
     assert found.code is Code.BAD_RESPONSE
     assert targets == [first, second]
+
+
+def test_an_unchanged_sync_status_is_answered_from_before_with_the_new_date() -> None:
+    """A 304 says that the newest answer still holds, and when the cloud said so."""
+    first = answer(body=json.dumps(example(STATUS)).encode(), date="Tue, 24 Nov 2026 02:00:00 GMT", etag='W/"one"')
+    unchanged = answer(304, b"", date="Tue, 24 Nov 2026 02:00:05 GMT", etag='W/"one"', content_type="")
+    changed = answer(body=b'{"server_instances": []}', date="Tue, 24 Nov 2026 02:00:10 GMT")
+    requests: list[Seen] = []
+
+    def script(server: Server) -> None:
+        server.on(STATUS, first, unchanged, unchanged, changed, changed)
+        server.seen = requests
+
+    async def five_times(cloud: GithubCloud) -> Any:
+        return [await cloud.sync_status() for _ in range(5)]
+
+    found, _ = asked(five_times, script)
+    assert [(len(one.entries), one.answered_at.second) for one in found] == [(2, 0), (2, 5), (2, 5), (0, 10), (0, 10)]
+    marks = [one.headers.get("if-none-match") for one in requests]
+    assert marks == [None, 'W/"one"', 'W/"one"', 'W/"one"', None]  # the last answer had no mark, so there is nothing to compare with
+
+
+def test_a_304_that_nobody_asked_for_is_refused() -> None:
+    """Without a mark there is no earlier answer that could still hold."""
+    found, _ = asked(lambda cloud: cloud.sync_status(), lambda server: server.on(STATUS, answer(304, b"", content_type="")))
+    assert isinstance(found, RemoteError)
+    assert found.code is Code.REJECTED
+
+
+@pytest.mark.parametrize("etag", ["", "x" * 300], ids=["none", "endless"])
+def test_it_works_without_a_usable_mark(etag: str) -> None:
+    """Whether the endpoint sends marks is not published."""
+    reply = answer(body=b'{"server_instances": []}', etag=etag)
+
+    async def twice(cloud: GithubCloud) -> Any:
+        return [await cloud.sync_status() for _ in range(2)]
+
+    found, targets = asked(twice, lambda server: server.on(STATUS, reply))
+    assert [one.entries for one in found] == [(), ()]
+    assert len(targets) == 2

@@ -102,3 +102,27 @@ def test_the_requests_are_kept(box, ask):
     ask.cloud(box, SYNC)
 
     assert list(box.requests) == [("cloud", "GET", SYNC, 200)]
+
+
+@pytest.mark.parametrize("path", [SYNC, f"{CONSUMED}?per_page=5"])
+def test_an_unchanged_answer_is_304_and_costs_nothing(box, ask, path):
+    box.push("emea")
+    first = ask.cloud(box, path)
+    mark = {"If-None-Match": first.headers["etag"]}
+
+    second = ask.cloud(box, path, headers=mark)
+    box.clock.advance(60)
+    box.push("apac")
+    third = ask.cloud(box, path, headers=mark)
+
+    assert (second.status_code, second.content, second.headers["etag"]) == (304, b"", first.headers["etag"])
+    assert third.status_code == 200
+    assert third.headers["etag"] != first.headers["etag"]
+
+
+def test_a_304_is_not_counted(box, ask):
+    box.cloud_app.rate_limit = RateLimit(box.clock, 2)
+    mark = {"If-None-Match": ask.cloud(box, SYNC).headers["etag"]}
+
+    assert [ask.cloud(box, SYNC, headers=mark).status_code for _ in range(3)] == [304, 304, 304]
+    assert [ask.cloud(box, SYNC).status_code for _ in range(2)] == [200, 403]

@@ -1,5 +1,8 @@
 """The control routes do what the methods do."""
 
+import base64
+from datetime import datetime, timedelta
+
 import pytest
 
 
@@ -137,6 +140,11 @@ def test_the_state_tells_counts(box, emea, ask):
         ("POST", "clock", {"now": "2030-01-01T00:00:00"}, 422),
         ("PUT", "processing", {"mode": "maybe"}, 422),
         ("POST", "nothing", {}, 404),
+        ("POST", "connect", {"instance": "nowhere"}, 422),
+        ("GET", "export?instance=nowhere", None, 422),
+        ("PUT", "token", {"scopes": "read:enterprise"}, 422),
+        ("PUT", "token", {"expires_at": "some day"}, 422),
+        ("PUT", "headers", {"X": "a\r\nb"}, 422),
     ],
 )
 def test_nonsense_is_refused(box, ask, method, path, body, status):
@@ -150,3 +158,142 @@ def test_it_needs_its_own_token(box, http):
 
     assert http.get(url).status_code == 401
     assert http.get(url, headers={"Authorization": f"Bearer {box.cloud_token}"}).status_code == 401
+
+
+WEEK = 7 * 86400
+
+
+def dates(box):
+    return [upload.received_at for upload in box.cloud.uploads()]
+
+
+def test_connect_lists_a_server_and_pushes_by_itself_every_week(box, emea, ask):
+    ask.control(box, "POST", "connect", {"instance": "emea", "weekly": True})
+    enabled = box.clock.now
+    assert entry(box) == {"server_id": emea.server_id, "hostname": emea.hostname}
+
+    ask.control(box, "POST", "clock", {"advance": WEEK - 60})
+    assert dates(box) == []
+    ask.control(box, "POST", "clock", {"advance": 2 * WEEK + 3600})
+
+    assert [round((date - enabled).total_seconds() / WEEK, 4) for date in dates(box)] == [1, 2, 3]
+    assert box.cloud.holdings(emea.server_id) == emea.as_sent()
+    assert datetime.fromisoformat(entry(box)["last_sync"]["date"]) < box.clock.now - timedelta(minutes=50)
+
+
+def test_connect_without_weekly_waits_to_be_told(box, ask):
+    ask.control(box, "POST", "connect", {"instance": "emea"})
+    box.clock.advance(3 * WEEK)
+    assert dates(box) == []
+
+    assert ask.control(box, "POST", "sync_now", {"instance": "emea"}).status_code == 200
+    assert len(dates(box)) == 1
+
+
+def test_the_weekly_push_sends_what_the_instance_has_then(box, emea, ask):
+    ask.control(box, "POST", "connect", {"instance": "emea", "weekly": True})
+    header = emea.report.csv.split(b"\n", 1)[0]
+    emea.set_report(header + b"\n")
+
+    box.clock.advance(WEEK + 1)
+
+    assert box.cloud.holdings(emea.server_id) == []
+    assert entry(box)["last_sync"]["status"] == "success"
+
+
+def test_a_disconnected_instance_sends_nothing_and_has_no_button(box, ask):
+    ask.control(box, "POST", "connect", {"instance": "emea", "weekly": True})
+    ask.control(box, "POST", "disconnect", {"instance": "emea"})
+    box.clock.advance(2 * WEEK)
+
+    refusals = [ask.control(box, "POST", route, {"instance": "emea"}) for route in ("sync_now", "push")]
+
+    assert [(one.status_code, one.json()["detail"]) for one in refusals] == [(422, "GitHub Connect is not enabled on emea")] * 2
+    assert dates(box) == []
+    assert "last_sync" not in entry(box)
+
+
+def test_sync_now_needs_connect_and_a_push_brings_it_along(box, ask):
+    assert ask.control(box, "POST", "sync_now", {"instance": "emea"}).status_code == 422
+
+    box.push("emea")
+
+    assert ask.control(box, "POST", "sync_now", {"instance": "emea"}).status_code == 200
+    assert len(dates(box)) == 2
+
+
+@pytest.mark.parametrize("clear", [False, True])
+def test_a_person_uploads_an_export_as_it_stands_in_its_file(box, emea, ask, clear):
+    export = ask.control(box, "GET", f"export?instance=emea&clear={str(clear).lower()}").json()
+    assert export["instance"] == {
+        "server_id": emea.server_id,
+        "host_name": emea.hostname,
+        "version": emea.version,
+        "features": ["license_usage_sync"],
+    }
+    assert isinstance(export["users"], list) is clear
+
+    upload_id = ask.control(box, "POST", "upload", export).json()["upload_id"]
+
+    assert box.cloud.upload(upload_id).sync_state == "SUCCESS"
+    assert box.cloud.holdings(emea.server_id) == emea.as_sent()
+
+
+def test_a_readable_export_brings_its_own_users(box, emea, ask):
+    export = {"instance": {"server_id": emea.server_id}, "users": [{"id": 7, "emails": []}]}
+
+    ask.control(box, "POST", "upload", export)
+
+    assert box.cloud.holdings(emea.server_id) == [{"id": 7, "emails": []}]
+
+
+def test_an_opaque_export_is_different_each_time_and_shows_nobody(box, emea):
+    one, other = box.export("emea"), box.export("emea")
+
+    assert one["instance"] == other["instance"]
+    assert one["users"] != other["users"]
+    assert len(base64.b64decode(one["users"])) > len(emea.as_sent()) * 40
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"instance": {"server_id": "unknown"}}, "the file is of no server that this enterprise knows"),
+        ({"instance": {}}, "the file is of no server that this enterprise knows"),
+        ({"users": ""}, "the file has no users"),
+        ({"users": "not what GitHub wrote"}, "neither a list nor the text GitHub wrote"),
+        ({"users": 7}, "neither a list nor the text GitHub wrote"),
+        ({"users": [{"id": 1}]}, "field 'emails' is missing"),
+    ],
+)
+def test_a_spoiled_export_is_refused(box, ask, change, said):
+    reply = ask.control(box, "POST", "upload", {**box.export("emea"), **change})
+
+    assert reply.status_code == 422
+    assert said in reply.json()["detail"]
+    assert box.cloud.uploads() == []
+
+
+def test_the_token_can_be_another(box, ask):
+    ask.control(box, "PUT", "token", {"scopes": ["read:org"], "expires_at": "2030-01-01T00:00:00+00:00"})
+    reply = ask.cloud(box, "/enterprises/octo-enterprise/license-sync-status")
+    assert (reply.status_code, reply.headers["x-oauth-scopes"]) == (404, "read:org")
+    assert reply.headers["github-authentication-token-expiration"] == "2030-01-01 00:00:00 UTC"
+
+    ask.control(box, "PUT", "token", {"scopes": ["read:enterprise"], "owner": False})
+    assert ask.cloud(box, "/enterprises/octo-enterprise/license-sync-status").status_code == 404
+
+    ask.control(box, "PUT", "token", {"sso": False})
+    reply = ask.cloud(box, "/enterprises/octo-enterprise/license-sync-status")
+    assert (reply.status_code, reply.headers["x-github-sso"].partition(";")[0]) == (403, "required")
+
+    ask.control(box, "PUT", "token", {})
+    assert ask.cloud(box, "/enterprises/octo-enterprise/license-sync-status").status_code == 200
+
+
+def test_answers_can_carry_other_headers(box, ask):
+    ask.control(box, "PUT", "headers", {"Sunset": "Tue, 24 Nov 2026 02:00:00 GMT"})
+    assert ask.cloud(box, "/versions").headers["sunset"] == "Tue, 24 Nov 2026 02:00:00 GMT"
+
+    ask.control(box, "PUT", "headers", {})
+    assert "sunset" not in ask.cloud(box, "/versions").headers

@@ -20,3 +20,14 @@ def test_pygithub_walks_all_users(make_box, quirks):
         assert {user.github_com_login for user in users} - {""} == {member.login for member in box.fleet.members}
     finally:
         client.close()
+
+
+def test_pygithub_reads_an_organizations_plan(box):
+    box.push("emea")
+    client = github.Github(auth=Token(box.cloud_token), base_url=box.cloud_api_url, seconds_between_requests=None)
+    try:
+        plan = client.get_organization(box.enterprise).plan
+
+        assert (plan.filled_seats, plan.seats) == (box.cloud.seats(), box.fleet.seats_purchased)
+    finally:
+        client.close()

@@ -8,9 +8,11 @@ import pytest
 from licsync_daemon.errors import Code, RemoteError
 from licsync_daemon.redaction import redact
 from licsync_daemon.transport.wire import (
+    Headline,
     Side,
     basic,
     decode_json,
+    headline,
     http_date,
     is_rate_limit,
     message_of,
@@ -362,3 +364,50 @@ def test_a_web_page_is_told_from_other_nonsense() -> None:
 def test_basic_authentication_is_utf_8() -> None:
     """The header of basic authentication holds user and password as UTF-8."""
     assert basic("mona", "pässword") == "Basic bW9uYTpww6Rzc3dvcmQ="
+
+
+@pytest.mark.parametrize(
+    ("headers", "name", "value"),
+    [
+        ({"date": DATE}, "date", datetime(2026, 11, 24, 2, tzinfo=UTC)),
+        ({"deprecation": " true "}, "deprecation", "true"),
+        ({"deprecation": "x" * 500}, "deprecation", "x" * 199 + "…"),
+        ({"sunset": DATE}, "sunset_at", datetime(2026, 11, 24, 2, tzinfo=UTC)),
+        ({"sunset": "soon"}, "sunset_at", None),
+        ({"x-github-api-version-selected": "2022-11-28"}, "api_version", "2022-11-28"),
+        ({"x-github-enterprise-version": "3.19.2"}, "enterprise_version", "3.19.2"),
+        ({"x-oauth-scopes": "read:enterprise, read:org"}, "scopes", ("read:enterprise", "read:org")),
+        ({"x-oauth-scopes": ""}, "scopes", ()),
+        ({}, "scopes", None),
+        ({"x-ratelimit-remaining": "4999"}, "remaining", 4999),
+        ({"x-ratelimit-remaining": "many"}, "remaining", None),
+        ({"x-github-sso": "required; url=https://github.com/orgs/o/sso?authorization_request=SECRET"}, "sso", "required"),
+        ({"x-github-sso": "partial-results; organizations=1,2"}, "sso", "partial-results"),
+    ],
+)
+def test_what_headers_tell_beside_the_answer(headers: dict[str, str], name: str, value: object) -> None:
+    """Each header is one field; what is no such thing says nothing, and no key comes along."""
+    assert getattr(headline(headers), name) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "expires"),
+    [
+        ("2026-12-01 09:00:00 UTC", datetime(2026, 12, 1, 9, tzinfo=UTC)),
+        ("2026-12-01 09:00:00 +0500", datetime(2026, 12, 1, 4, tzinfo=UTC)),
+        ("2026-11-24 02:04:59 UTC", None),
+        ("2026-11-24 02:05:00 UTC", datetime(2026, 11, 24, 2, 5, tzinfo=UTC)),
+        ("2026-11-24 06:58:00 +0500", None),
+        ("never", None),
+        ("", None),
+    ],
+)
+def test_when_a_token_ends(text: str, expires: datetime | None) -> None:
+    """An end that is as good as now is a known fault of GitHub's for fine-grained tokens and says nothing."""
+    assert headline({"github-authentication-token-expiration": text, "date": DATE}).token_expires_at == expires
+
+
+def test_later_headers_lie_over_earlier_ones() -> None:
+    """What a later answer is silent about stays."""
+    first = headline({"deprecation": "true", "x-ratelimit-remaining": "9"})
+    assert first.then({"x-ratelimit-remaining": "0"}) == Headline(deprecation="true", remaining=0)

@@ -1,0 +1,106 @@
+"""A first configuration, written from what the cloud lists. Pure."""
+
+import json
+import re
+from collections.abc import Collection
+from datetime import UTC, datetime
+
+from licsync_daemon.configured import CloudAccount
+from licsync_daemon.model import SyncEntry, SyncStatus
+from licsync_daemon.redaction import clean
+from licsync_daemon.settings.addresses import normal_hostname, without_port
+from licsync_daemon.settings.fields import server_id
+from licsync_daemon.settings.words import Mistake
+
+NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+def starter(account: CloudAccount, status: SyncStatus) -> str:
+    """Write a configuration with one table for each server, GitHub Connect carrying its usage.
+
+    What cannot be configured as it is listed stands there too, commented out, with the reason: a second server of one hostname or one id
+    (the one synced longer ago), and a server without a usable hostname.
+    """
+    hosts: set[str] = set()
+    ids: set[str] = set()
+    judged: list[tuple[SyncEntry, str | None]] = []
+    for entry in sorted(status.entries, key=lambda entry: entry.date or NEVER, reverse=True):  # the newest first
+        why_not = _why_not(entry, hosts, ids)
+        judged.append((entry, why_not))
+        if why_not is None:
+            hosts.add(_host(entry))
+            ids.update(filter(None, [entry.server_id]))
+    judged.sort(key=lambda one: one[1] is not None)  # what can be used has the first choice of names
+    names: set[str] = set()
+    tables = [(clean(entry.hostname or "").casefold(), _table(entry, _name(entry, names), why_not)) for entry, why_not in judged]
+    return _head(account, status) + "".join(text for _, text in sorted(tables))
+
+
+def _head(account: CloudAccount, status: SyncStatus) -> str:
+    read = f" on {status.answered_at:%Y-%m-%d at %H:%M UTC}" if status.answered_at else ""
+    lines = [
+        f"# What the cloud enterprise {clean(account.enterprise or '')} listed{read}.",
+        "# Next: licsync-daemon config init (without --from-cloud) describes every option; then licsync-daemon check.",
+        "",
+        "[cloud]",
+        f"enterprise = {_text(account.enterprise or '')}",
+        f"api_url = {_text(account.at.url)}",
+        *([f"proxy = {_text(account.at.proxy)}"] if account.at.proxy else []),
+        *([f"ca_file = {_text(str(account.at.ca_file))}"] if account.at.ca_file else []),
+        "",
+        "[defaults]",
+        'delivery = { kind = "connect" }',
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _table(entry: SyncEntry, name: str, why_not: str | None) -> str:
+    lines = [
+        f"[instances.{name}]",
+        *([f"hostname = {_text(_host(entry) if why_not is None else entry.hostname)}"] if entry.hostname else []),
+        *([f"server_id = {_text(entry.server_id)}"] if entry.server_id else []),
+    ]
+    synced = f"last sync {entry.date:%Y-%m-%d %H:%M UTC}, {clean(entry.status or 'of no status')}" if entry.date else "never synced"
+    comments = [f"# {synced}", *([f"# left out: {why_not}"] if why_not else [])]
+    return "\n".join(["", *comments, *(f"# {line}" if why_not else line for line in lines)]) + "\n"
+
+
+def _why_not(entry: SyncEntry, hosts: Collection[str], ids: Collection[str]) -> str | None:
+    if not entry.hostname:
+        return "the cloud names no hostname for it"
+    try:
+        host = normal_hostname(entry.hostname)
+        if entry.server_id is not None:
+            server_id(entry.server_id)
+    except Mistake as mistake:
+        return str(mistake)
+    if without_port(host) in hosts:
+        return "another server of this hostname was synced more recently; this one is a former installation, or a copy"
+    if entry.server_id is not None and entry.server_id in ids:
+        return "this server id was synced under another hostname more recently; it was renamed, or copied"
+    return None
+
+
+def _host(entry: SyncEntry) -> str:
+    return without_port(normal_hostname(entry.hostname or ""))
+
+
+def _name(entry: SyncEntry, taken: set[str]) -> str:
+    """Name an instance after the first part of its hostname, after all of it where that is taken, and count from there on."""
+    host = (entry.hostname or "").partition(":")[0].lower()
+    first = host.partition(".")[0]
+    whole = _as_name(host)
+    wanted = [*([] if first.isdigit() else [_as_name(first)]), whole, *(f"{whole}_{n}" for n in range(2, len(taken) + 3))]
+    name = next(one for one in wanted if one not in taken)
+    taken.add(name)
+    return name
+
+
+def _as_name(text: str) -> str:
+    name = re.sub(r"[^a-z0-9]+", "_", text).strip("_")
+    return name if name[:1].isascii() and name[:1].isalpha() else f"ghes_{name}".rstrip("_")
+
+
+def _text(value: str) -> str:
+    """Write a basic TOML string: JSON's, whose escapes TOML shares, and the one control character that JSON lets through."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
