@@ -6,7 +6,8 @@ import pytest
 
 from licsync_daemon.errors import Code, RunError
 from licsync_daemon.model import Account, UsageCounts
-from licsync_daemon.sources.report import NAMED_ROWS, _Tally, count_of
+from licsync_daemon.sources.report import count_of
+from licsync_daemon.sources.tally import NAMED_ROWS, Tally
 from licsync_daemon.sources.users_csv import Unusable
 from licsync_daemon.spool import AccountSpool
 from tests.fakes import an_account
@@ -14,7 +15,7 @@ from tests.fakes import an_account
 
 def tally(directory: Path, rows: list[Account | Unusable]) -> tuple[UsageCounts, list[str]]:
     with AccountSpool(directory) as spool:
-        found = _Tally(spool)
+        found = Tally(spool)
         for line, row in enumerate(rows, start=2):
             found.count(line, row)
         counts, notices = found.result()
