@@ -240,9 +240,8 @@ class Runner:
         # A report cannot say whose it is: without an answer to that it need not be read.
         identity = await self._identity(instance, cloud) if isinstance(instance.source, ReportSource) else None
         spool = stack.enter_context(AccountSpool(self.spool_dir))
-        confirmed = self.known.last_run(instance.name, confirmed=True)
-        newer_than = confirmed.collected_at if confirmed is not None and isinstance(instance.source, FileSource) else None
-        source = await stack.enter_async_context(self.adapters.source(instance, journal, newer_than=newer_than))
+        used = self.known.last_run(instance.name, good=True) if isinstance(instance.source, FileSource) else None
+        source = await stack.enter_async_context(self.adapters.source(instance, journal, newer_than=used.collected_at if used else None))
         collected = await source.collect(spool)
         journal.collected(collected)
         journal.update(phase="checking")
