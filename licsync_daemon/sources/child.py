@@ -65,8 +65,11 @@ async def run_child(words: Sequence[str], *, what: str, within: timedelta, max_b
     except TimeoutError:
         raise RunError(Code.COMMAND_TIMEOUT, f"{what} did not end within {within.total_seconds():g} seconds", again) from None
     finally:
-        if not child.closed.is_set():
-            await _end(transport, child)
+        try:
+            if not child.closed.is_set():
+                await _end(transport, child)
+        finally:
+            transport.close()
     if child.too_large:
         mib = max_bytes / 1024 / 1024
         step = "check that it prints an export and nothing else; if it does, raise `max_export_bytes`"
@@ -119,7 +122,6 @@ async def _end(transport: asyncio.SubprocessTransport, child: _Child) -> None:
                     break
     finally:
         _signal(transport, signal.SIGKILL)  # what it started, and it itself where we are canceled a second time
-        transport.close()
 
 
 def _signal(transport: asyncio.SubprocessTransport, number: signal.Signals) -> None:

@@ -76,7 +76,7 @@ class FileUsageSource:
             raise self._none(f"{newest.path} of {when} is still being written, or dated in the future")
         fresh = [one for one in found if self._newer_than is None or one.at > self._newer_than]
         if not fresh:
-            raise self._none(f"{newest.path} of {when} was synced already, and nothing newer is there")
+            raise self._none(f"{newest.path} of {when} is not newer than what was synced last, of {self._newer_than:%Y-%m-%d %H:%M:%S} UTC")
         return fresh
 
     def _none(self, cause: str) -> RunError:
