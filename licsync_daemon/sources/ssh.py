@@ -60,11 +60,12 @@ class SshUsageSource:
             raise RunError(Code.SSH_FAILED, "there is no ssh client on this machine", "install it: apt-get install openssh-client")
         source = self._source
         what = f"`{shlex.join(source.command)}` on {source.host}"
-        with private_copy(self._identity()) as key:
+        identity = self._identity()
+        with private_copy(identity) as key:
             words = ssh_words(client, source, key)
             ended = await run_child(words, what=what, within=source.timeout, max_bytes=source.max_export_bytes, again=self._by_hand)
         if ended.code == OWN_FAILURE:
-            raise ssh_failure(source, ended)
+            raise ssh_failure(source, identity, ended)
         if ended.code != 0:
             raise command_failed(what, ended.code, ended.last_message, self._by_hand)
         return ended
@@ -97,7 +98,7 @@ def ssh_words(client: str, source: SshSource, key: Path) -> list[str]:
     return [*words, "-l", source.user, "--", source.host, *map(shlex.quote, source.command)]
 
 
-def ssh_failure(source: SshSource, ended: Ended) -> RunError:
+def ssh_failure(source: SshSource, identity: Path, ended: Ended) -> RunError:
     """Tell from the client's messages why it failed."""
     said, where = ended.messages, f"{source.host}, port {source.port}"
     scan = f"ssh-keyscan -p {source.port} {source.host}"
@@ -116,9 +117,9 @@ def ssh_failure(source: SshSource, ended: Ended) -> RunError:
         )
     if "Permission denied" in said:
         unreadable = re.search(r'^Load key ".*": (.*?)\r?$', said, re.MULTILINE)
-        why = f"ssh cannot read the private key ({unreadable[1]})" if unreadable else f"{where} does not accept the key for {source.user}"
-        step = "put an OpenSSH private key without a passphrase there, and add its public key under SSH access in the Management Console"
-        return RunError(Code.SSH_KEY_REFUSED, why, step)
+        why = f"ssh cannot read it ({unreadable[1]})" if unreadable else f"{where} does not accept it for the user {source.user}"
+        step = "it must have no passphrase; add its public key in the instance's Management Console, under SSH access"
+        return RunError(Code.SSH_KEY_REFUSED, f"the private key {identity}: {why}", step)
     cause = f"{where}: {ended.last_message or 'ssh failed and said nothing'}"
     if _UNREACHABLE.search(said):
         step = f"check name, firewall and port {source.port}, which is the administrative shell's"
