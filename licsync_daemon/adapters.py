@@ -1,20 +1,38 @@
 """Build the far sides of a run from what is configured: the only place that knows every kind of source, delivery and cloud."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from licsync_daemon.cloud.github import GithubCloud
 from licsync_daemon.cloud.organization import OrganizationCloud
-from licsync_daemon.configured import CloudAccount, ConnectDelivery, Destination, HttpDelivery, Instance, ManualDelivery, ReportSource
+from licsync_daemon.configured import (
+    CloudAccount,
+    CommandSource,
+    ConnectDelivery,
+    Destination,
+    FileSource,
+    HttpDelivery,
+    Instance,
+    ManualDelivery,
+    NoSource,
+    ReportSource,
+    Source,
+    SshSource,
+)
 from licsync_daemon.credentials import Credentials
 from licsync_daemon.deliveries.http import HttpUpload
 from licsync_daemon.deliveries.outbox import Outbox, upload_page
 from licsync_daemon.model import SyncStatus
 from licsync_daemon.ports import Clock, CloudReader, Delivery, UsageSource, WaitReporter
 from licsync_daemon.retry import Gate, Retrier
+from licsync_daemon.sources.command import CommandUsageSource
+from licsync_daemon.sources.counted import CountedUsageSource
+from licsync_daemon.sources.file import FileUsageSource
 from licsync_daemon.sources.report import ReportUsageSource
+from licsync_daemon.sources.ssh import SshUsageSource
 from licsync_daemon.transport.client import HttpClient
 from licsync_daemon.transport.wire import Headline, Side, basic
 
@@ -35,13 +53,28 @@ class NetworkAdapters:
         return self.gates.setdefault(urlsplit(at.url).netloc + budget, Gate())
 
     @asynccontextmanager
-    async def source(self, instance: Instance, waits: WaitReporter) -> AsyncIterator[UsageSource]:
-        match instance.source:
+    async def source(self, instance: Instance, waits: WaitReporter, *, newer_than: datetime | None = None) -> AsyncIterator[UsageSource]:
+        async with AsyncExitStack() as stack:
+            source = await self._source(instance.source, waits, stack, newer_than)
+            if instance.counts is not None:
+                source = CountedUsageSource(source, await self._source(instance.counts, waits, stack, None))
+            yield source
+
+    async def _source(self, source: Source, waits: WaitReporter, stack: AsyncExitStack, newer_than: datetime | None) -> UsageSource:
+        match source:
             case ReportSource():
-                async with self._report(instance.source, waits) as report:
-                    yield report
-            case source:
-                raise NotImplementedError(source.kind)
+                return await stack.enter_async_context(self._report(source, waits))
+            case SshSource():
+                identity = source.identity
+                return SshUsageSource(
+                    source, lambda: identity or self.credentials.file(source.identity_credential), Retrier(self.clock, waits), self.clock
+                )
+            case CommandSource():
+                return CommandUsageSource(source, self.clock)
+            case FileSource():
+                return FileUsageSource(source, self.clock, newer_than)
+            case NoSource():
+                raise AssertionError("there is no source to read from; the run must not ask for one")
 
     @asynccontextmanager
     async def _report(self, source: ReportSource, waits: WaitReporter) -> AsyncIterator[UsageSource]:

@@ -53,6 +53,16 @@ class Code(StrEnum):
     REPORT_UNUSABLE_ROWS = "report_unusable_rows"
     EMPTY_USAGE = "empty_usage"
     INCOMPLETE_USAGE = "incomplete_usage"
+    # exports
+    EXPORT_MALFORMED = "export_malformed"
+    EXPORT_TOO_LARGE = "export_too_large"
+    NO_NEW_EXPORT = "no_new_export"
+    COMMAND_FAILED = "command_failed"
+    COMMAND_TIMEOUT = "command_timeout"
+    SSH_FAILED = "ssh_failed"
+    SSH_KEY_REFUSED = "ssh_key_refused"
+    HOST_KEY_UNKNOWN = "host_key_unknown"
+    HOST_KEY_CHANGED = "host_key_changed"
     # guards
     SHRUNK_USAGE = "shrunk_usage"
     GROWN_USAGE = "grown_usage"
@@ -101,6 +111,10 @@ PERMANENT = frozenset(
         Code.API_VERSION_RETIRED,
         Code.REJECTED,
         Code.REPORT_HEADER_CHANGED,
+        Code.EXPORT_TOO_LARGE,
+        Code.SSH_KEY_REFUSED,
+        Code.HOST_KEY_UNKNOWN,
+        Code.HOST_KEY_CHANGED,
         Code.SERVER_ID_UNKNOWN,
         Code.SERVER_ID_AMBIGUOUS,
         Code.UPLOAD_TOO_LARGE,

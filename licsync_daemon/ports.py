@@ -74,11 +74,11 @@ class Export:
 class Collected:
     """What a source found out about an instance besides its accounts."""
 
-    collected_at: datetime
+    collected_at: datetime  # of a file: its content time
     version: str | None
     http_only: bool
     counts: UsageCounts
-    newest_activity: datetime | None = None  # of anybody; None where the source does not show it
+    newest_activity: datetime | None = None  # of anybody, or when an export was made; None where the source does not show it
     notices: tuple[Notice, ...] = ()
     export: Export | None = None  # where the source gives one; what is delivered is then this
 
@@ -130,7 +130,13 @@ class CloudReader(Protocol):
 class Adapters(Protocol):
     """Opens the far sides for the length of one run; leaving the context closes their connections."""
 
-    def source(self, instance: Instance, waits: WaitReporter) -> AbstractAsyncContextManager[UsageSource]: ...
+    def source(
+        self, instance: Instance, waits: WaitReporter, *, newer_than: datetime | None = None
+    ) -> AbstractAsyncContextManager[UsageSource]:
+        """Open what the instance's usage is collected from, which must not be `none`.
+
+        `newer_than` is the `collected_at` of the last confirmed run: a file that is not newer was used already.
+        """
 
     def delivery(self, instance: Instance, waits: WaitReporter) -> AbstractAsyncContextManager[Delivery]: ...
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 
 from licsync_daemon.check import check_usage
-from licsync_daemon.configured import ConnectDelivery, HttpDelivery, Instance, ManualDelivery, NoSource, ReportSource
+from licsync_daemon.configured import ConnectDelivery, FileSource, HttpDelivery, Instance, ManualDelivery, NoSource, ReportSource
 from licsync_daemon.confirm import instance_record, is_overdue, look, read_status
 from licsync_daemon.digests import compare, digest_of, pack, unpack
 from licsync_daemon.document import UsageDocument, wrap_export, write_document
@@ -240,7 +240,8 @@ class Runner:
         # A report cannot say whose it is: without an answer to that it need not be read.
         identity = await self._identity(instance, cloud) if isinstance(instance.source, ReportSource) else None
         spool = stack.enter_context(AccountSpool(self.spool_dir))
-        source = await stack.enter_async_context(self.adapters.source(instance, journal))
+        used = self.known.last_run(instance.name, good=True) if isinstance(instance.source, FileSource) else None
+        source = await stack.enter_async_context(self.adapters.source(instance, journal, newer_than=used.collected_at if used else None))
         collected = await source.collect(spool)
         journal.collected(collected)
         journal.update(phase="checking")

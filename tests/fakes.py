@@ -138,6 +138,7 @@ class FarSides:
     exports: dict[str, Export] = field(default_factory=dict)  # by instance name; the others have a report
     installs: tuple[Installation, ...] | None = None  # what GraphQL shows
     organization: bool = False
+    newer_than: datetime | None = None  # of the source that was opened last
     seat_totals: SeatTotals = field(default_factory=lambda: SeatTotals(consumed=10, purchased=20))
 
     async def at(self, step: str) -> None:
@@ -175,7 +176,8 @@ class FarSides:
     # ---------------------------------------------------------------- the port
 
     @asynccontextmanager
-    async def source(self, instance: Instance, waits: WaitReporter) -> AsyncIterator["_Source"]:
+    async def source(self, instance: Instance, waits: WaitReporter, *, newer_than: datetime | None = None) -> AsyncIterator["_Source"]:
+        self.newer_than = newer_than
         await self.at("open source")
         yield _Source(self, instance)
 

@@ -12,17 +12,17 @@ from datetime import datetime
 from typing import Any
 
 from licsync_daemon.configured import ReportSource
-from licsync_daemon.errors import Code, RemoteError, RunError
-from licsync_daemon.model import Account, Notice, UsageCounts
+from licsync_daemon.errors import Code, RemoteError
+from licsync_daemon.model import Notice, UsageCounts
 from licsync_daemon.ports import Clock, Collected
 from licsync_daemon.retry import Retrier, poll_until
-from licsync_daemon.sources.users_csv import Unusable, UsersCsvReader
-from licsync_daemon.spool import AccountSpool, Added
+from licsync_daemon.sources.tally import Tally
+from licsync_daemon.sources.users_csv import UsersCsvReader
+from licsync_daemon.spool import AccountSpool
 from licsync_daemon.transport.client import REPORT, HttpClient
 from licsync_daemon.transport.wire import read_date
 
 REPORT_PATH = "stafftools/reports/all_users.csv"
-NAMED_ROWS = 5  # unusable rows that are named; the rest is counted
 
 
 class ReportUsageSource:
@@ -75,53 +75,12 @@ class ReportUsageSource:
                     f"{operation} is still being built",
                     "raise `report_timeout`, or look at the instance's background jobs",
                 )
-            reader, tally = UsersCsvReader(), _Tally(spool)
+            reader, tally = UsersCsvReader(), Tally(spool)
             async for piece in response.chunks():
                 for line, row in reader.feed(piece):
                     tally.count(line, row)
             reader.finish()
         return *tally.result(), read_date(reader.newest_activity)
-
-
-class _Tally:
-    """Sorts rows into sent, suspended and unusable, and keeps the accounts."""
-
-    def __init__(self, spool: AccountSpool) -> None:
-        self._spool = spool
-        self._rows = self._sent = self._suspended = self._without_address = 0
-        self._unusable: list[Unusable] = []
-        self._unnamed = 0
-
-    def count(self, line: int, row: Account | Unusable) -> None:
-        self._rows += 1
-        if isinstance(row, Account):
-            match self._spool.add(row):
-                case Added.CONFLICT:
-                    raise RunError(
-                        Code.REPORT_CONFLICTING_ROWS,
-                        f"the report holds the id {row.id} twice with different content, again at line {line}",
-                        "run it again; if it stays, ask GitHub Support about this account",
-                    )
-                case Added.DUPLICATE:
-                    row = Unusable(line, str(row.id), "the same row stands there twice")
-                case Added.NEW:
-                    self._suspended += row.suspended
-                    self._sent += not row.suspended
-                    self._without_address += not row.suspended and not row.email
-        if isinstance(row, Unusable):
-            if len(self._unusable) < NAMED_ROWS:
-                self._unusable.append(row)
-            else:
-                self._unnamed += 1
-
-    def result(self) -> tuple[UsageCounts, tuple[Notice, ...]]:
-        unusable = len(self._unusable) + self._unnamed
-        named = "; ".join(map(str, self._unusable)) + (f"; and {self._unnamed} more" if self._unnamed else "")
-        notices = (Notice(code=Code.REPORT_UNUSABLE_ROWS, text=f"{unusable} unusable: {named}"),) if unusable else ()
-        counts = UsageCounts(
-            rows=self._rows, sent=self._sent, suspended=self._suspended, unusable=unusable, without_address=self._without_address
-        )
-        return counts, notices
 
 
 def count_of(value: object) -> int | None:

@@ -1,0 +1,137 @@
+"""The source `file`: the newest export or `all_users.csv` that a person or another job put in a folder.
+
+Its date is the file's own (mtime): neither form holds one. What it is, is told from its content. A file counts as used when a run with it
+was confirmed; until then it is read again.
+"""
+
+import asyncio
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import IO
+
+from licsync_daemon.configured import FileSource
+from licsync_daemon.errors import Code, RunError
+from licsync_daemon.ports import Clock, Collected
+from licsync_daemon.sources.export import collected_from
+from licsync_daemon.sources.tally import Tally
+from licsync_daemon.sources.users_csv import NEEDED, UsersCsvReader
+from licsync_daemon.spool import AccountSpool
+from licsync_daemon.transport.wire import read_date
+
+SETTLED = timedelta(seconds=5)  # a younger file may still be in writing
+UNFINISHED = (".part", ".tmp")
+PIECE_BYTES = 64 * 1024
+_EXPORT, _REPORT = "export", "report"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Found:
+    """A file that may be one, by its content time."""
+
+    at: datetime
+    size: int
+    path: Path
+
+
+class FileUsageSource:
+    """Reads one instance (the `UsageSource` port). Only a file newer than `newer_than` is taken; None takes any."""
+
+    def __init__(self, source: FileSource, clock: Clock, newer_than: datetime | None) -> None:
+        self._source = source
+        self._clock = clock
+        self._newer_than = newer_than
+
+    async def collect(self, spool: AccountSpool) -> Collected:
+        for found in self._newest_first():
+            with self._opened(found.path) as stream:
+                kind = kind_of(stream.read(PIECE_BYTES))
+                stream.seek(0)
+                if kind is None:
+                    continue
+                collected = self._export(stream, found, spool) if kind == _EXPORT else await self._report(stream, found, spool)
+                if _found(found.path, os.fstat(stream.fileno())) != found:
+                    raise self._none(f"{found.path} changed while it was read")
+                return collected
+        raise self._none(f"nothing newer in {self._source.path} is an export or a report")
+
+    def _newest_first(self) -> list[Found]:
+        """Answer the files that come into question. The newest of all decides: no older one is taken while it is being written."""
+        path = self._source.path
+        try:
+            is_folder = path.is_dir()
+            files = [Path(one) for one in os.scandir(path) if _may_be_one(one.name)] if is_folder else [path]
+            found = sorted((_found(one, status) for one in files if stat.S_ISREG((status := one.lstat()).st_mode)), reverse=True)
+        except OSError as error:
+            raise self._none(f"{path} cannot be read: {_reason(error)}") from error
+        if not found:
+            raise self._none(f"there is no file in {path}" if is_folder else f"{path} is not a regular file")
+        newest = found[0]
+        when = f"{newest.at:%Y-%m-%d %H:%M:%S} UTC"
+        if self._clock.now() - newest.at < SETTLED:
+            raise self._none(f"{newest.path} of {when} is still being written, or dated in the future")
+        fresh = [one for one in found if self._newer_than is None or one.at > self._newer_than]
+        if not fresh:
+            raise self._none(f"{newest.path} of {when} is not newer than what was synced last, of {self._newer_than:%Y-%m-%d %H:%M:%S} UTC")
+        return fresh
+
+    def _none(self, cause: str) -> RunError:
+        step = f"put a new export or all_users.csv at {self._source.path}, readable for the daemon's user; it is looked for again"
+        return RunError(Code.NO_NEW_EXPORT, cause, step)
+
+    @contextmanager
+    def _opened(self, path: Path) -> Iterator[IO[bytes]]:
+        """Open a file; what took its place meanwhile, a link or a pipe, neither leads elsewhere nor blocks."""
+        try:
+            stream = os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
+        except OSError as error:
+            raise self._none(f"{path} cannot be read: {_reason(error)}") from error
+        with stream:
+            yield stream
+
+    def _export(self, stream: IO[bytes], found: Found, spool: AccountSpool) -> Collected:
+        limit = self._source.max_export_bytes
+        content = stream.read(limit + 1)
+        if len(content) > limit:
+            cause = f"{found.path} is larger than {limit / 1024 / 1024:g} MiB"
+            raise RunError(Code.EXPORT_TOO_LARGE, cause, "check that it is an export; if it is, raise `max_export_bytes`")
+        return collected_from(content, spool, what=f"the file {found.path}", again="export it anew and put it there", at=found.at)
+
+    async def _report(self, stream: IO[bytes], found: Found, spool: AccountSpool) -> Collected:
+        reader, tally = UsersCsvReader(), Tally(spool)
+        try:
+            while piece := stream.read(PIECE_BYTES):
+                for line, row in reader.feed(piece):
+                    tally.count(line, row)
+                await asyncio.sleep(0)  # others have their turn
+            reader.finish()
+        except RunError as error:
+            raise RunError(error.code, f"{found.path}: {error.cause}", "download the report anew and put it there") from error
+        counts, notices = tally.result()
+        activity = read_date(reader.newest_activity) or found.at
+        return Collected(collected_at=found.at, version=None, http_only=False, counts=counts, newest_activity=activity, notices=notices)
+
+
+def kind_of(beginning: bytes) -> str | None:
+    """Tell from the beginning of a file whether it is an export or a report; None: neither."""
+    text = beginning.decode("utf-8-sig", "replace").lstrip()
+    header = {cell.strip().strip('"').lower() for cell in text.partition("\n")[0].split(",")}
+    if header.issuperset(NEEDED):
+        return _REPORT
+    return _EXPORT if "{" in text else None
+
+
+def _may_be_one(name: str) -> bool:
+    return not name.startswith(".") and not name.endswith(UNFINISHED)
+
+
+def _found(path: Path, status: os.stat_result) -> Found:
+    return Found(datetime.fromtimestamp(status.st_mtime_ns // 1000 / 1_000_000, UTC), status.st_size, path)
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or "unknown reason").lower()

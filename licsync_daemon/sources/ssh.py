@@ -1,0 +1,156 @@
+"""The source `ssh`: `ghe-license usage` on an instance's administrative shell, port 122, through the OpenSSH client.
+
+Source: docs.github.com, "Accessing the administrative shell (SSH)" and "Command-line utilities" (checked 2026-11-24); up to GHES 3.12 the
+command is `ghe-license-usage`. Nothing of the user's or the machine's configuration of ssh is used, no agent, no forwarding, no password;
+an unknown host key is never accepted. Texts of the client are those of OpenSSH 9.2; it ends with 255 when it is its own failure.
+"""
+
+import os
+import re
+import shlex
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from licsync_daemon.configured import SshSource
+from licsync_daemon.errors import Code, RemoteError, RunError
+from licsync_daemon.ports import Clock, Collected
+from licsync_daemon.retry import Retrier
+from licsync_daemon.sources.child import Ended, run_child
+from licsync_daemon.sources.command import command_failed
+from licsync_daemon.sources.export import collected_from
+from licsync_daemon.spool import AccountSpool
+
+MAX_KEY_BYTES = 64 * 1024
+OWN_FAILURE = 255
+_UNREACHABLE = re.compile(
+    r"connect to host .* port|Could not resolve hostname|timed out during banner|Connection to \S+ port \d+ timed out"
+)
+_LOST = re.compile(r"not responding|Connection (closed|reset|to \S+ closed)|client_loop|Broken pipe|kex_exchange_identification")
+
+
+class SshUsageSource:
+    """Reads one instance (the `UsageSource` port).
+
+    `identity` answers the private key's file, anew for each try. ssh refuses a file that others may read, as credentials often are, so it
+    is given a copy of our own, in memory and without a name.
+    """
+
+    def __init__(self, source: SshSource, identity: Callable[[], Path], retry: Retrier, clock: Clock) -> None:
+        self._source = source
+        self._identity = identity
+        self._retry = retry
+        self._clock = clock
+
+    async def collect(self, spool: AccountSpool) -> Collected:
+        source = self._source
+        ended = await self._retry.call(self._run)
+        what = f"what `{shlex.join(source.command)}` printed on {source.host}"
+        return collected_from(ended.output, spool, what=what, again=self._by_hand, at=self._clock.now())
+
+    @property
+    def _by_hand(self) -> str:
+        source = self._source
+        return f"look at what this prints: ssh -p {source.port} {source.user}@{source.host} -- {shlex.join(source.command)}"
+
+    async def _run(self) -> Ended:
+        client = shutil.which("ssh")
+        if client is None:
+            raise RunError(Code.SSH_FAILED, "there is no ssh client on this machine", "install it: apt-get install openssh-client")
+        source = self._source
+        what = f"`{shlex.join(source.command)}` on {source.host}"
+        identity = self._identity()
+        with private_copy(identity) as key:
+            words = ssh_words(client, source, key)
+            ended = await run_child(words, what=what, within=source.timeout, max_bytes=source.max_export_bytes, again=self._by_hand)
+        if ended.code == OWN_FAILURE:
+            raise ssh_failure(source, identity, ended)
+        if ended.code != 0:
+            raise command_failed(what, ended.code, ended.last_message, self._by_hand)
+        return ended
+
+
+def ssh_words(client: str, source: SshSource, key: Path) -> list[str]:
+    """Answer the command line. Neither user nor host is ever taken for an option, whatever it begins with: `-l` and `--` see to it."""
+    connect_s = max(1, round(source.connect_timeout.total_seconds()))
+    options = {
+        "BatchMode": "yes",
+        "StrictHostKeyChecking": "yes",
+        "UserKnownHostsFile": '"' + str(source.known_hosts).replace("%", "%%") + '"',
+        "GlobalKnownHostsFile": "/dev/null",
+        "UpdateHostKeys": "no",
+        "IdentitiesOnly": "yes",
+        "IdentityAgent": "none",
+        "ForwardAgent": "no",
+        "ClearAllForwardings": "yes",
+        "PasswordAuthentication": "no",
+        "KbdInteractiveAuthentication": "no",
+        "PreferredAuthentications": "publickey",
+        "ConnectTimeout": str(connect_s),
+        "ServerAliveInterval": "15",
+        "ServerAliveCountMax": "4",
+    }
+    words = [client, "-F", "/dev/null", "-T", "-p", str(source.port), "-i", str(key)]
+    for name, value in options.items():
+        words += ["-o", f"{name}={value}"]
+    # The far side's shell takes the words apart again, so each is quoted for it.
+    return [*words, "-l", source.user, "--", source.host, *map(shlex.quote, source.command)]
+
+
+def ssh_failure(source: SshSource, identity: Path, ended: Ended) -> RunError:
+    """Tell from the client's messages why it failed."""
+    said, where = ended.messages, f"{source.host}, port {source.port}"
+    scan = f"ssh-keyscan -p {source.port} {source.host}"
+    if "HOST IDENTIFICATION HAS CHANGED" in said or "REVOKED HOST KEY" in said:
+        return RunError(
+            Code.HOST_KEY_CHANGED,
+            f"{where} shows another host key than {source.known_hosts} has: a failover, a rebuilt instance, or somebody in between",
+            f"ask who runs the instance, compare the fingerprint of `{scan}` there, then replace the line in {source.known_hosts}",
+        )
+    if "Host key verification failed" in said:
+        missing = "has no host key of it" if source.known_hosts.is_file() else "is not a file that can be read"
+        return RunError(
+            Code.HOST_KEY_UNKNOWN,
+            f"the host key of {where} is not known: {source.known_hosts} {missing}",
+            f"run `{scan} | tee new-keys | ssh-keygen -lf -`, compare the fingerprint on the instance, and add new-keys to that file",
+        )
+    if "Permission denied" in said:
+        unreadable = re.search(r'^Load key ".*": (.*?)\r?$', said, re.MULTILINE)
+        why = f"ssh cannot read it ({unreadable[1]})" if unreadable else f"{where} does not accept it for the user {source.user}"
+        step = "it must have no passphrase; add its public key in the instance's Management Console, under SSH access"
+        return RunError(Code.SSH_KEY_REFUSED, f"the private key {identity}: {why}", step)
+    cause = f"{where}: {ended.last_message or 'ssh failed and said nothing'}"
+    if _UNREACHABLE.search(said):
+        step = f"check name, firewall and port {source.port}, which is the administrative shell's"
+        return RemoteError(Code.UNREACHABLE, cause, step, transient=True)
+    if _LOST.search(said):
+        return RemoteError(Code.CONNECTION_LOST, cause, "look at what stands between, if it stays", transient=True)
+    return RunError(Code.SSH_FAILED, cause, f"look at what this prints: ssh -v -p {source.port} {source.user}@{source.host}")
+
+
+@contextmanager
+def private_copy(file: Path) -> Iterator[Path]:
+    """Give a private key a path that only we may read and that ends with the `with` block, without writing it anywhere.
+
+    Raises:
+        RunError: `CREDENTIAL_MISSING` or `CREDENTIAL_MALFORMED`.
+    """
+    try:
+        # Not blocking: a named pipe in place of a file must not stop the daemon.
+        with open(file, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as stream:
+            key = stream.read(MAX_KEY_BYTES + 1)
+    except OSError as error:
+        cause = f"the private key {file} cannot be read: {(error.strerror or 'unknown reason').lower()}"
+        raise RunError(
+            Code.CREDENTIAL_MISSING, cause, f"let the daemon's user read it: chgrp licsync {file} && chmod 0640 {file}"
+        ) from None
+    if not key.strip() or len(key) > MAX_KEY_BYTES:
+        raise RunError(Code.CREDENTIAL_MALFORMED, f"{file} is no private key", "put an OpenSSH private key without a passphrase there")
+    number = os.memfd_create("key")
+    try:
+        os.fchmod(number, 0o600)
+        os.write(number, key.replace(b"\r\n", b"\n").rstrip() + b"\n")  # ssh insists on both
+        yield Path(f"/proc/{os.getpid()}/fd/{number}")  # ssh closes what it inherits, and may look into what is ours
+    finally:
+        os.close(number)

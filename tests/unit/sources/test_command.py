@@ -1,0 +1,48 @@
+"""The source `command`: what a local program prints is the export, if it ends well."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from licsync_daemon.configured import CommandSource
+from licsync_daemon.errors import Code, RunError
+from licsync_daemon.ports import Collected
+from licsync_daemon.sources.command import CommandUsageSource
+from licsync_daemon.spool import AccountSpool
+from tests.fakes import T0, FakeClock
+
+
+def collect(where: Path, script: str) -> Collected:
+    source = CommandSource(command=("/bin/sh", "-c", script), timeout=timedelta(seconds=20), max_export_bytes=1000)
+    with AccountSpool(where) as spool:
+        return asyncio.run(CommandUsageSource(source, FakeClock()).collect(spool))
+
+
+def test_what_it_prints_is_the_export(tmp_path: Path) -> None:
+    """Warnings on standard error and text before it do no harm; it is as old as this moment."""
+    collected = collect(tmp_path, """echo banner; echo warning >&2; echo '{"server_id": "x", "users": "QUJD"}'""")
+
+    assert collected.export is not None
+    assert (collected.export.content, collected.export.server_id) == (b'{"server_id": "x", "users": "QUJD"}', "x")
+    assert (collected.collected_at, collected.newest_activity, collected.http_only) == (T0, T0, False)
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "cause"),
+    [
+        ('echo \'{"users": "x"}\'; exit 3', Code.COMMAND_FAILED, "the command /bin/sh ended with exit code 3 and said nothing"),
+        ("echo one >&2; echo two >&2; exit 1", Code.COMMAND_FAILED, "the command /bin/sh ended with exit code 1: two"),
+        ("kill -15 $$", Code.COMMAND_FAILED, "the command /bin/sh was ended by signal 15 and said nothing"),
+        ("exit 0", Code.EXPORT_MALFORMED, "what the command /bin/sh printed is empty"),
+        ("echo hello", Code.EXPORT_MALFORMED, "what the command /bin/sh printed holds no complete JSON object"),
+    ],
+)
+def test_what_goes_wrong(tmp_path: Path, script: str, code: Code, cause: str) -> None:
+    """An exit code other than 0 wins over anything it printed; the next step is the command itself."""
+    with pytest.raises(RunError) as refused:
+        collect(tmp_path, script)
+
+    assert (refused.value.code, refused.value.cause) == (code, cause)
+    assert "/bin/sh -c" in refused.value.next_step

@@ -1,0 +1,200 @@
+"""Exports: found in what was printed, passed on unchanged, and understood only as far as it must be."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from licsync_daemon.errors import Code, RunError
+from licsync_daemon.model import Account, UsageCounts
+from licsync_daemon.ports import Collected
+from licsync_daemon.sources.export import collected_from, read_export
+from licsync_daemon.spool import AccountSpool
+
+NOW = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
+INSTANCE = {"server_id": "1f6a-22", "host_name": "ghes-emea.example.com", "version": "3.19.2", "features": [{"name": "license_usage_sync"}]}
+# Spelled oddly on purpose: nothing of it may change on the way.
+OPAQUE = b'{ "instance":\t{"server_id": "1f6a-22", "host_name":"ghes-emea.example.com",\r\n"version": "3.19.2"},"users" : "QUJD\\u0041{=}" , "n":1.50, "\xc3\xbc":"\xc5\xbc" }'
+
+
+def read(data: bytes) -> tuple[Any, list[Any]]:
+    return read_export(data, "the file x", "do it again")
+
+
+def refusal(data: bytes) -> str:
+    with pytest.raises(RunError) as refused:
+        read(data)
+    assert refused.value.code is Code.EXPORT_MALFORMED
+    assert refused.value.next_step == "do it again"
+    return refused.value.cause
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"", b""),
+        (b"", b"\n"),
+        (b"", b" \t\r\n\n  "),
+        (b"Welcome to GitHub Enterprise\n\n", b"\n"),
+        (b"Are you sure? [y/N] ", b"\n"),
+        (b"\xef\xbb\xbf", b"\n"),
+        (b"Willkommen, M\xfcller {\n", b"\n"),
+        (b"warning: {unbalanced {{ \n", b"\n"),
+        (b'{"level":"warn","msg":"slow"}\n{"users": 3}\n', b"\n"),
+        (b'{"a": [{"b": ', b"\n"),
+        (b"", b"\nwarning: 2 records skipped\nbye"),
+        (b"{" * 2000, b"\n"),
+    ],
+    ids=["alone", "line end", "white space", "banner", "question", "byte order mark", "not UTF-8 before it", "braces before it",
+         "JSON log lines before it", "half an object before it", "warning after it", "many braces"],
+)  # fmt: skip
+def test_row_37_the_export_is_found_and_unchanged(before: bytes, after: bytes) -> None:
+    """Text before it and lines after it are left away; the export itself is the same, byte for byte."""
+    export, users = read(before + OPAQUE + after)
+
+    assert export.content == OPAQUE
+    assert (export.server_id, export.hostname, export.version) == ("1f6a-22", "ghes-emea.example.com", "3.19.2")
+    assert (export.is_clear, export.is_empty, users) == (False, False, [])
+
+
+@pytest.mark.parametrize(
+    ("data", "cause"),
+    [
+        (b"", "the file x is empty"),
+        (b" \n", "the file x is empty"),
+        (b"ghe-license: command not found\n", "the file x holds no complete JSON object"),
+        (b"<html>{}</html>", "the file x has no `users` that are a text or a list"),
+        (OPAQUE[:-1], "the file x has no `users` that are a text or a list"),  # the inner object is complete
+        (b'{"users": "QUJD', "the file x holds no complete JSON object"),
+        (b'{"users": "QUJD"', "the file x holds no complete JSON object"),
+        (b'{"n": {"users": "QUJD"}, "x', "the file x goes on after its end"),
+        (b'{"n":\n{"users": "QUJD"}\n}', "the file x has no `users` that are a text or a list"),
+        (b'{"n":\n{"users": "QUJD"}\n, "x": {', "the file x goes on after its end"),
+        (OPAQUE + OPAQUE, "the file x goes on after its end"),
+        (OPAQUE + b"\n" + OPAQUE, "the file x goes on after its end"),
+        (OPAQUE + b" and more\n", "the file x goes on after its end"),
+        (b'{"instance": {}}', "the file x has no `users` that are a text or a list"),
+        (b'{"users": null}', "the file x has no `users` that are a text or a list"),
+        (b'{"users": {"id": 1}}', "the file x has no `users` that are a text or a list"),
+        (b'{"users": 12}', "the file x has no `users` that are a text or a list"),
+        (b'{"users": "\xff"}', "the file x is not UTF-8 text"),
+        (b'{"users": "QUJD", "x": "M\xfcller"}', "the file x is not UTF-8 text"),
+        (b"{'users': 'x'}", "the file x holds no complete JSON object"),
+        ('{"users": "x"}'.encode("utf-16"), "the file x holds no complete JSON object"),
+        (b'{"a":' + b"[" * 100_000, "the file x is nested too deeply, or has a number of thousands of digits"),
+        (b'{"users": ' + b"9" * 5000 + b"}", "the file x is nested too deeply, or has a number of thousands of digits"),
+    ],
+    ids=lambda value: value[:20].decode("utf-8", "replace") if isinstance(value, bytes) else None,
+)  # fmt: skip
+def test_what_is_no_export_is_refused(data: bytes, cause: str) -> None:
+    """Nothing that is cut off, doubled, or something else is ever taken for an export; the cause says what is wrong."""
+    assert refusal(data) == cause
+
+
+@pytest.mark.parametrize("text", [b"{", b"{\n", b'{"', b'{"a":{"b":"'], ids=["braces", "lines", "strings", "halves"])
+def test_a_flood_of_braces_is_given_up(text: bytes) -> None:
+    """Megabytes of beginnings cost about a second, not hours."""
+    assert "the file x" in refusal(text * (4 * 1024 * 1024 // len(text)))
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        ({"instance": INSTANCE}, ("1f6a-22", "ghes-emea.example.com", "3.19.2")),
+        (INSTANCE, ("1f6a-22", "ghes-emea.example.com", "3.19.2")),
+        ({"Server ID": "1f6a-22", "Host name": "h", "VERSION": "3.14"}, ("1f6a-22", "h", "3.14")),
+        ({"instance": {"serverId": " 1f6a-22 ", "hostname": "h"}}, ("1f6a-22", "h", None)),
+        ({"server_id": "outer", "version": "3", "instance": {"server_id": "inner"}}, ("inner", None, "3")),
+        ({"instance": "text"}, (None, None, None)),
+        ({"instance": None, "server_id": None, "host_name": 7, "version": ""}, (None, None, None)),
+        ({"server_id": "a\nb", "host_name": "x" * 256, "version": "\x1b[31m"}, (None, None, None)),
+        ({}, (None, None, None)),
+    ],
+    ids=["documented", "top level", "in words", "other spelling", "inside first", "no object", "other types", "not to be shown", "nothing"],
+)
+def test_what_it_says_of_its_instance(stated: dict[str, Any], expected: tuple[str | None, ...]) -> None:
+    """The names are found in any spelling; what is no plain text is taken for not said."""
+    export, _ = read(json.dumps(stated | {"users": "QUJD", "unknown": {"users": 1}}).encode())
+
+    assert (export.server_id, export.hostname, export.version) == expected
+
+
+@pytest.mark.parametrize(
+    ("users", "is_clear", "is_empty"),
+    [("QUJD", False, False), ("", False, True), (" \n", False, True), ([], True, True), ([{"id": 1}], True, False), ([None], True, False)],
+)
+def test_users_are_a_text_or_a_list(users: object, is_clear: bool, is_empty: bool) -> None:
+    """A text is encrypted, a list is readable; either may be empty."""
+    export, _ = read(json.dumps({"users": users}).encode())
+
+    assert (export.is_clear, export.is_empty) == (is_clear, is_empty)
+
+
+def collect(where: Path, users: object) -> tuple[Collected, list[Account]]:
+    with AccountSpool(where) as spool:
+        data = json.dumps({"users": users, "instance": INSTANCE}).encode()
+        collected = collected_from(data, spool, what="the file x", again="do it again", at=NOW)
+        return collected, list(spool.everyone())
+
+
+def test_an_opaque_export_counts_nothing(tmp_path: Path) -> None:
+    """Nobody can tell how many users it holds; its date and its version are known."""
+    collected, accounts = collect(tmp_path, "QUJD")
+
+    assert collected.counts == UsageCounts(counted=False)
+    assert (collected.collected_at, collected.newest_activity, collected.version) == (NOW, NOW, "3.19.2")
+    assert collected.export is not None
+    assert accounts == []
+
+
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        ({"id": 7, "emails": [{"email": "a@example.com", "primary": False}, {"email": "b@example.com", "primary": True}]}, (7, "b@example.com", False)),
+        ({"id": 7, "emails": [{"email": "a@example.com"}, {"email": "b@example.com"}]}, (7, "a@example.com", False)),
+        ({"id": 7, "emails": ["a@example.com", "b@example.com"]}, (7, "a@example.com", False)),
+        ({"id": 7, "emails": [None, "", {"email": ""}, {"email": 3}, 5, " b@example.com "]}, (7, "b@example.com", False)),
+        ({"id": 7, "email": "a@example.com"}, (7, "a@example.com", False)),
+        ({"id": 7, "emails": "a@example.com"}, (7, "a@example.com", False)),
+        ({"id": 7, "emails": []}, (7, "", False)),
+        ({"id": 7, "emails": None}, (7, "", False)),
+        ({"id": "7"}, (7, "", False)),
+        ({"id": 2**63 - 1}, (2**63 - 1, "", False)),
+        ({"id": 7, "suspended": True}, (7, "", True)),
+        ({"id": 7, "suspended": "false"}, (7, "", False)),
+        ({"id": 7, "suspended": 1}, (7, "", True)),
+        ({"id": 7, "suspended": None}, (7, "", False)),
+    ],
+    ids=json.dumps,
+)  # fmt: skip
+def test_a_readable_user_becomes_an_account(tmp_path: Path, user: dict[str, Any], expected: tuple[int, str, bool]) -> None:
+    """Its number, its primary address or else the first one, and whether it is suspended, in any published spelling."""
+    collected, accounts = collect(tmp_path, [user])
+
+    assert [(one.id, one.email, one.suspended) for one in accounts] == [expected]
+    assert collected.counts == UsageCounts(
+        rows=1, sent=not expected[2], suspended=expected[2], without_address=not expected[1] and not expected[2]
+    )
+
+
+@pytest.mark.parametrize(
+    ("user", "why"),
+    [
+        ("mona@example.com", "user 1 (id empty): it is not an object"),
+        ({}, "user 1 (id empty): the id is not a positive number"),
+        ({"id": 0}, "user 1 (id 0): the id is not a positive number"),
+        ({"id": 1.0}, "user 1 (id 1.0): the id is not a positive number"),
+        ({"id": True}, "user 1 (id True): the id is not a positive number"),
+        ({"id": 7, "suspended": "perhaps"}, "user 1 (id 7): the suspended flag is neither true nor false"),
+        ({"id": 7, "emails": ["\ud800@example.com"]}, "user 1 (id 7): a cell is not valid UTF-8"),
+    ],
+    ids=json.dumps,
+)  # fmt: skip
+def test_a_user_that_cannot_be_used_is_named_by_its_place(tmp_path: Path, user: object, why: str) -> None:
+    """It is counted and named without a word of what it holds."""
+    collected, accounts = collect(tmp_path, [user])
+
+    assert (collected.counts, accounts) == (UsageCounts(rows=1, unusable=1), [])
+    assert [notice.text for notice in collected.notices] == [f"1 unusable: {why}"]

@@ -1,0 +1,226 @@
+"""The source `file`: which file is taken, what it is, and when it is left alone."""
+
+import asyncio
+import os
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from licsync_daemon.configured import FileSource
+from licsync_daemon.errors import Code, RunError
+from licsync_daemon.model import Account, UsageCounts
+from licsync_daemon.ports import Collected
+from licsync_daemon.sources.file import FileUsageSource, kind_of
+from licsync_daemon.spool import AccountSpool
+from tests.fakes import T0, FakeClock
+
+HOUR = timedelta(hours=1)
+CSV = "id,login,email,suspended?,last_active\n1,mona,mona@example.com,false,2026-11-20T00:00:00Z\n2,hubot,,true,\n"
+
+
+def put(path: Path, content: str | bytes, at: datetime = T0 - HOUR) -> Path:
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    os.utime(path, ns=(int(at.timestamp() * 1e6) * 1000,) * 2)
+    return path
+
+
+def export(name: str = "x") -> str:
+    return f'{{"server_id": "{name}", "users": "QUJD"}}'
+
+
+def collect(path: Path, newer_than: datetime | None = None, **limits: int) -> tuple[Collected, list[Account]]:
+    path.parent.joinpath(".spools").mkdir(exist_ok=True)
+    with AccountSpool(path.parent / ".spools") as spool:
+        source = FileUsageSource(FileSource(path=path, **limits), FakeClock(), newer_than)
+        return asyncio.run(source.collect(spool)), list(spool.everyone())
+
+
+def refusal(path: Path, newer_than: datetime | None = None, **limits: int) -> RunError:
+    with pytest.raises(RunError) as refused:
+        collect(path, newer_than, **limits)
+    return refused.value
+
+
+def test_the_newest_file_is_taken(tmp_path: Path) -> None:
+    """By its content time, not by its name; the run's time of collecting is that, and so is its age."""
+    put(tmp_path / "z", export("older"), T0 - 2 * HOUR)
+    put(tmp_path / "a", export("newest"), T0 - HOUR)
+
+    collected, accounts = collect(tmp_path)
+
+    assert collected.export is not None
+    assert collected.export.server_id == "newest"
+    assert (collected.collected_at, collected.newest_activity, accounts) == (T0 - HOUR, T0 - HOUR, [])
+
+
+def test_one_file_may_be_named(tmp_path: Path) -> None:
+    """Its neighbors do not matter."""
+    put(tmp_path / "b", export("other"), T0 - timedelta(minutes=1))
+
+    collected, _ = collect(put(tmp_path / "a", export("named")))
+
+    assert collected.export is not None
+    assert collected.export.server_id == "named"
+
+
+def test_a_report_is_read_as_one(tmp_path: Path) -> None:
+    """Accounts in the clear, counted; its age is its newest activity."""
+    collected, accounts = collect(put(tmp_path / "users", "\ufeff" + CSV))
+
+    assert collected.export is None
+    assert collected.counts == UsageCounts(rows=2, sent=1, suspended=1)
+    assert collected.newest_activity == datetime.fromisoformat("2026-11-20T00:00:00Z")
+    assert [(one.id, one.email, one.suspended) for one in accounts] == [(1, "mona@example.com", False), (2, "", True)]
+
+
+def test_a_report_without_activity_is_as_old_as_its_file(tmp_path: Path) -> None:
+    """There is always an age."""
+    assert collect(put(tmp_path / "users", "id,login,email,suspended?\n1,a,,false\n"))[0].newest_activity == T0 - HOUR
+
+
+@pytest.mark.parametrize("name", [".hidden", "export.json.part", "export.tmp"])
+def test_some_names_are_not_looked_at(tmp_path: Path, name: str) -> None:
+    """What a transfer has not finished yet is passed over."""
+    put(tmp_path / name, export("unfinished"), T0 - timedelta(minutes=1))
+    put(tmp_path / "export.json", export("finished"))
+
+    assert collect(tmp_path)[0].export.server_id == "finished"
+
+
+def test_what_is_neither_export_nor_report_is_passed_over(tmp_path: Path) -> None:
+    """A note beside the exports does no harm; neither do folders, links and pipes."""
+    put(tmp_path / "README.txt", "put exports here", T0 - timedelta(minutes=1))
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("/etc/passwd")
+    os.mkfifo(tmp_path / "pipe")
+    put(tmp_path / "export.json", export("it"))
+
+    assert collect(tmp_path)[0].export.server_id == "it"
+
+
+@pytest.mark.parametrize(
+    ("beginning", "kind"),
+    [
+        (CSV.encode(), "report"),
+        (b'"ID","Login","email","suspended?"\r\n', "report"),
+        (b"\xef\xbb\xbf\n\n" + CSV.encode(), "report"),
+        (b'{"users": ""}', "export"),
+        (b"banner\n{", "export"),
+        (b"id,login\n", None),
+        (b"", None),
+        (b"\xff\xfe\0", None),
+    ],
+)
+def test_the_content_tells_what_it_is(beginning: bytes, kind: str | None) -> None:
+    """A header row with the needed columns is a report's; anything else with a brace may be an export."""
+    assert kind_of(beginning) == kind
+
+
+@pytest.mark.parametrize(
+    ("newer_than", "taken"),
+    [(None, True), (T0 - HOUR - timedelta(microseconds=1), True), (T0 - HOUR, False), (T0, False)],
+    ids=["first", "just newer", "the same", "older"],
+)
+def test_a_file_is_used_once(tmp_path: Path, newer_than: datetime | None, taken: bool) -> None:
+    """Only a file that is newer than the one of the last confirmed run counts."""
+    put(tmp_path / "export.json", export())
+
+    if taken:
+        assert collect(tmp_path, newer_than)[0].collected_at == T0 - HOUR
+    else:
+        error = refusal(tmp_path, newer_than)
+        assert error.code is Code.NO_NEW_EXPORT
+        assert "export.json of 2026-11-24 01:00:00 UTC is not newer than what was synced last, of 2026-11-24" in error.cause
+
+
+def test_an_older_file_is_not_taken_in_place_of_a_used_one(tmp_path: Path) -> None:
+    """Only what is newer than the last confirmed one is opened at all."""
+    put(tmp_path / "older", export("older"), T0 - 3 * HOUR)
+    put(tmp_path / "note", "nothing", T0 - HOUR)
+
+    assert "nothing newer in" in refusal(tmp_path, T0 - 2 * HOUR).cause
+
+
+@pytest.mark.parametrize(
+    ("age_s", "taken"), [(5, True), (4.999, False), (0, False), (-86400, False)], ids=["settled", "young", "now", "in the future"]
+)
+def test_a_young_file_is_left_alone(tmp_path: Path, age_s: float, taken: bool) -> None:
+    """It may still be in writing, and no older one is taken in its place."""
+    put(tmp_path / "older", export("older"))
+    put(tmp_path / "young", export("young"), T0 - timedelta(seconds=age_s))
+
+    if taken:
+        assert collect(tmp_path)[0].export.server_id == "young"
+    else:
+        error = refusal(tmp_path)
+        assert (error.code, "is still being written, or dated in the future" in error.cause) == (Code.NO_NEW_EXPORT, True)
+
+
+@pytest.mark.parametrize("kind", ["export", "report"])
+def test_a_file_that_changes_while_it_is_read_is_not_used(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was read of it may be half old and half new."""
+    file = put(tmp_path / "it", export() if kind == "export" else CSV)
+    real = os.open
+
+    def writing(path: Path, flags: int, *more: int) -> int:
+        number = real(path, flags, *more)
+        if path == file:
+            put(file, " " + file.read_text(), T0 - timedelta(minutes=10))
+        return number
+
+    monkeypatch.setattr(os, "open", writing)
+
+    assert refusal(tmp_path).cause == f"{file} changed while it was read"
+
+
+def test_a_link_in_place_of_the_file_is_not_followed(tmp_path: Path) -> None:
+    """Whoever may write to the folder must not choose which of our files is read."""
+    put(tmp_path / "secret", export())
+    link = tmp_path / "link"
+    link.symlink_to("secret")
+
+    assert refusal(link).cause == f"{link} is not a regular file"
+
+
+@pytest.mark.parametrize(
+    ("made", "cause"),
+    [(None, "cannot be read: no such file or directory"), ("folder", "there is no file in"), ("pipe", "is not a regular file")],
+)
+def test_nothing_there(tmp_path: Path, made: str | None, cause: str) -> None:
+    """An absent path, an empty folder, something else: each says which."""
+    path = tmp_path / "drop"
+    if made == "folder":
+        path.mkdir()
+    if made == "pipe":
+        os.mkfifo(path)
+
+    error = refusal(path)
+
+    assert (error.code, cause in error.cause) == (Code.NO_NEW_EXPORT, True)
+    assert str(path) in error.next_step
+
+
+def test_a_large_export_is_refused(tmp_path: Path) -> None:
+    """One byte more than allowed is too much; it is not read beyond that."""
+    size = len(export())
+    file = put(tmp_path / "it", export())
+
+    assert collect(file, max_export_bytes=size)[0].export is not None
+    assert refusal(file, max_export_bytes=size - 1).code is Code.EXPORT_TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [(export()[:-1], Code.EXPORT_MALFORMED), (CSV[:-3], Code.REPORT_TRUNCATED), (CSV + "3,a\n", Code.REPORT_MALFORMED)],
+    ids=["export", "cut off", "short row"],
+)
+def test_what_is_wrong_names_the_file(tmp_path: Path, content: str, code: Code) -> None:
+    """A person finds the file to replace."""
+    file = put(tmp_path / "it", content)
+
+    error = refusal(tmp_path)
+
+    assert error.code is code
+    assert str(file) in error.cause
+    assert "anew and put it there" in error.next_step
