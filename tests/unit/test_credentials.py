@@ -364,6 +364,8 @@ def test_a_key_file_is_no_variable(places: Places) -> None:
     assert "the environment" not in error.cause
     assert f"put a private key into the file {places.folder}/instances__emea__source__identity" in error.next_step
     assert [one.where for one in places.credentials().problems([KEY])] == [KEY.names[0]]
+    (places.folder / "defaults__source__identity").write_text("key")
+    assert places.credentials().file(KEY.names) == places.folder / "defaults__source__identity"
 
 
 def test_an_empty_key_file_is_said_before_ssh_does(places: Places) -> None:

@@ -1,6 +1,8 @@
 """Sources, counts and deliveries that cannot be used: what a kind needs, what it cannot say, what does not go together."""
 
 import tomllib
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -147,3 +149,20 @@ def test_the_examples_in_hints_are_real_ones(refuse: Refuse) -> None:
     for text in (EMEA, HTTP + EMEA, CLOUD + HTTP + EMEA + 'source.kind = "command"'):
         for problem in refuse(text if text.startswith(CLOUD) else CLOUD + text):
             assert tomllib.loads(problem.hint.rpartition(": ")[2].removeprefix("for example "))
+
+
+def test_only_the_daemons_user_may_read_a_key(load: Load, refuse: Refuse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A private key that this user may not read is no mistake, because others ask for the status too; a certificate is."""
+    denied = tmp_path / "denied.pem"
+    really_open = Path.open
+
+    def open_or_deny(path: Path, *arguments: Any, **more: Any) -> Any:
+        if path == denied:
+            raise PermissionError(13, "Permission denied")
+        return really_open(path, *arguments, **more)
+
+    monkeypatch.setattr(Path, "open", open_or_deny)
+    text = CLOUD + CONNECT + EMEA + f'source = {{ kind = "ssh", identity = "{denied}", known_hosts = "/dev/null" }}\n'
+    assert load(text).config.instances[0].source.identity == denied
+    (problem,) = refuse(text + f'ca_file = "{denied}"')
+    assert (problem.where, "permission denied" in problem.what) == ("instances.emea.ca_file", True)

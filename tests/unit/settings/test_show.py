@@ -14,7 +14,7 @@ import pytest
 from licsync_daemon.settings import Row, describe_settings, example_text, settings_schema
 from licsync_daemon.settings.models import fields_at, is_secret, is_table
 
-from .conftest import CLOUD, VALID, Load
+from .conftest import CLOUD, EMEA, VALID, Load
 
 
 def test_every_value_is_shown_with_its_origin(load: Load) -> None:
@@ -158,6 +158,13 @@ def test_every_kind_is_shown_with_what_it_can_say(load: Load) -> None:
     }
     assert not {"instances.vault.url", "instances.vault.counts.username", "instances.connected.delivery.url"} & shown.keys()
     assert [path for path in shown if path.startswith("instances.connected.delivery.")] == ["instances.connected.delivery.kind"]
+
+
+def test_what_another_kind_replaces_is_no_origin(load: Load) -> None:
+    """A key of the default kind that this kind has as well is not where its value comes from."""
+    defaults = '[defaults]\ndelivery.kind = "connect"\nsource = { kind = "command", command = ["/bin/sh"], timeout = "5m" }\n'
+    shown = {one.path: (one.value, one.origin) for one in load(CLOUD + defaults + EMEA + 'source.kind = "ssh"').show}
+    assert shown["instances.emea.source.timeout"] == ("30m", "built-in")
 
 
 def options() -> list[tuple[str, ...]]:
