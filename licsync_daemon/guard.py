@@ -15,6 +15,13 @@ from licsync_daemon.readback import NEVER, bare_host
 
 ON_IDENTITY = frozenset({Code.SERVER_ID_CHANGED, Code.SERVER_ID_SHARED, Code.HOSTNAME_CHANGED})
 
+#: What to do before an approval is thought of: to approve another identity sends under the one that is configured.
+ADVICE = {
+    Code.SERVER_ID_CHANGED: "look up `server_id` in a fresh export, and configure it if it is another",
+    Code.SERVER_ID_SHARED: "disable the instance that is the copy",
+    Code.HOSTNAME_CHANGED: "if it is a copy, disable it",
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbor:
@@ -112,6 +119,12 @@ def _listed(host: str, server_id: str | None, status: SyncStatus) -> list[Trippe
         text = f"the cloud lists the server id {server_id} under {', '.join(names)}, not {host}: was the instance renamed, or copied?"
         tripped.append(Tripped(Code.HOSTNAME_CHANGED, text, subject=f"{','.join(names)}>{host}"))
     return tripped
+
+
+def next_step(tripped: Iterable[Tripped], run_id: str) -> str:
+    """Say what to do about a held run: what to look at first where it is about identity, and the command that releases it."""
+    advice = dict.fromkeys(ADVICE[one.code] for one in tripped if one.code in ADVICE)
+    return "; ".join((*advice, f'if that is right: licsync-daemon approve {run_id} --reason "…"'))
 
 
 def beyond_approval(tripped: Sequence[Tripped], approved: Sequence[Tripped]) -> tuple[Tripped, ...]:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import structlog
 
 from licsync_daemon.errors import PERMANENT, Code, RemoteError, RunError, StateUnwritableError
+from licsync_daemon.guard import next_step
 from licsync_daemon.model import DeliveryOutcome, DeliveryRecord, InstanceRecord, Notice, Run, RunState, Tripped
 from licsync_daemon.ports import Adapters, Clock, Collected, StateStore
 
@@ -109,7 +110,7 @@ class Journal:
             tripped=tuple(tripped),
             code=first.code,
             cause=f"{first.text}{more}",
-            next_step=f'if that is right: licsync-daemon approve {self.run.run_id} --reason "…"',
+            next_step=next_step(tripped, self.run.run_id),
             waiting_for=None,
             waiting_until=None,
         )

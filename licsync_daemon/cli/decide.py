@@ -36,7 +36,7 @@ def decide(arguments: argparse.Namespace) -> int:
     now = SystemClock().now()
     voice = Voice(actor=clean(_actor()), at=now, reason=_reason(arguments), ticket=clean(arguments.ticket or "") or None)
     acts: dict[str, Callable[[StateStore], Decision]] = {
-        "approve": lambda store: decisions.approve(store, arguments.run, voice),
+        "approve": lambda store: decisions.approve(store, _sendable(config, store, arguments.run), voice),
         "reject": lambda store: decisions.reject(store, arguments.run, voice),
         "acknowledge": lambda store: decisions.acknowledge(store, arguments.run, voice),
         "pause": lambda store: decisions.pause(store, _known(config, arguments.instance), _until(arguments, config, now), voice),
@@ -74,6 +74,15 @@ def _reason(arguments: argparse.Namespace) -> str:
         example = 'example: --reason "site closed, accounts suspended"'
         raise ConfigError((Problem("--reason", "a decision needs a reason", example),), "refused")
     return reason
+
+
+def _sendable(config: Config, store: StateStore, run_id: str) -> str:
+    """Refuse to approve what nobody would send: its instance is configured no more, or not to be synced."""
+    run = store.run(run_id)
+    if run is not None and ((instance := config.instance(run.instance)) is None or not instance.is_active):
+        what = f"nothing would send it: {run.instance} is not configured, or not to be synced"
+        raise ConfigError((Problem(f"run {run_id}", what, "configure it again first, or reject the run"),), "refused")
+    return run_id
 
 
 def _known(config: Config, name: str) -> str:

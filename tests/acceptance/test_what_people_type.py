@@ -36,3 +36,21 @@ def test_a_decision_needs_a_reason(site: Site, reason: str) -> None:
     """Nothing that can be read is no reason."""
     done = site.run("pause", "emea", "--until", "3d", "--reason", reason)
     assert (done.code, "a decision needs a reason" in done.err) == (2, True)
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["retired", "disabled"])
+def test_what_nobody_would_send_is_not_approved(site: Site, gone: bool) -> None:
+    """An approval of a retired or disabled instance would wait for ever, and is refused; the run can still be rejected."""
+    site.confirm_last_week("amer")
+    site.shrink("amer")
+    assert site.run("--run-now", "amer").code == 5
+    run = site.last("amer")
+    assert run is not None
+    text = site.config.read_text(encoding="utf-8")
+    if gone:
+        site.config.write_text(text.partition("[instances.amer]")[0], encoding="utf-8")
+    else:
+        site.extend("amer", "enabled = false")
+    done = site.run("approve", run.run_id, "--reason", "right")
+    assert (done.code, "nothing would send it: amer is not configured, or not to be synced" in done.err) == (2, True)
+    assert site.run("reject", run.run_id, "--reason", "gone").code == 0

@@ -7,7 +7,7 @@ import pytest
 
 from licsync_daemon.configured import Guards
 from licsync_daemon.errors import Code
-from licsync_daemon.guard import Neighbor, beyond_approval, guard_identity, guard_usage, notices
+from licsync_daemon.guard import Neighbor, beyond_approval, guard_identity, guard_usage, next_step, notices
 from licsync_daemon.model import Identity, Tripped, UsageCounts
 from tests.fakes import T0, a_status, an_entry
 
@@ -260,6 +260,25 @@ def test_our_server_id_under_another_name(theirs: datetime | None, trips: bool) 
 def test_without_a_server_id_the_list_says_nothing() -> None:
     """An instance whose server id is not known cannot have another one."""
     assert who(listed=[("server-old", "ghes-emea.example.com")], me=other(None)) == {}
+
+
+APPROVE = 'if that is right: licsync-daemon approve run1 --reason "…"'
+LOOK_UP = "look up `server_id` in a fresh export, and configure it if it is another; "
+
+
+@pytest.mark.parametrize(
+    ("codes", "expected"),
+    [
+        ((Code.SHRUNK_USAGE, Code.BELOW_SEATS), APPROVE),
+        ((Code.SERVER_ID_CHANGED,) * 2, LOOK_UP + APPROVE),
+        ((Code.SHRUNK_USAGE, Code.SERVER_ID_SHARED), f"disable the instance that is the copy; {APPROVE}"),
+        ((Code.SERVER_ID_CHANGED, Code.HOSTNAME_CHANGED), f"{LOOK_UP}if it is a copy, disable it; {APPROVE}"),
+    ],
+    ids=["figures", "rebuilt", "shared", "two of them"],
+)
+def test_what_to_do_about_a_held_run(codes: Iterable[Code], expected: str) -> None:
+    """A person is told what to look at before approving another identity, each thing once, and always the command."""
+    assert next_step([Tripped(code, "?") for code in codes], "run1") == expected
 
 
 # ---------------------------------------------------------------- approvals
