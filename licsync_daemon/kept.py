@@ -1,11 +1,13 @@
 """Exports of held runs, kept until a person decides: GitHub's own file, whose users are encrypted. A clear document is never kept.
 
-One file for each held run in `held/` of the state directory, written whole before the run is recorded as held.
+One file for each usage in `held/` of the state directory, written whole before the run is recorded as held, and left until the delivery that
+an approval lets pass has arrived.
 """
 
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
@@ -43,7 +45,7 @@ def keep(state_dir: Path, run: Run, export: Export) -> None:
 
 
 def kept(state_dir: Path, run: Run) -> Export | None:
-    """Answer the export of a held run, if it is there and still what was held."""
+    """Answer the export that a run held or sent, if it is there and still the same."""
     try:
         about, _, content = _path(state_dir, run).read_bytes().partition(b"\n")
         if f"sha256:{hashlib.sha256(content).hexdigest()}" != run.content_hash:
@@ -53,13 +55,14 @@ def kept(state_dir: Path, run: Run) -> Export | None:
         return None
 
 
-def sweep(state_dir: Path, instance: str, held: Run | None) -> None:
-    """Delete the exports of an instance's runs that are held no more."""
+def sweep(state_dir: Path, instance: str, wanted: Iterable[Run | None]) -> None:
+    """Delete the exports of an instance but those of the `wanted` runs."""
+    left = {_path(state_dir, run) for run in wanted if run is not None}
     for path in (state_dir / FOLDER).glob(f"{instance}.*"):
-        if held is None or path != _path(state_dir, held):
+        if path not in left:
             with suppress(OSError):
                 path.unlink()
 
 
 def _path(state_dir: Path, run: Run) -> Path:
-    return state_dir / FOLDER / f"{run.instance}.{run.run_id}.json"
+    return state_dir / FOLDER / f"{run.instance}.{(run.content_hash or '').removeprefix('sha256:')}.json"

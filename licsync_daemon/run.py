@@ -14,59 +14,37 @@ from pathlib import Path
 
 import structlog
 
-from licsync_daemon.check import check_usage
-from licsync_daemon.configured import ConnectDelivery, FileSource, HttpDelivery, Instance, ManualDelivery, NoSource, ReportSource
+from licsync_daemon.configured import ConnectDelivery, Instance, ManualDelivery, NoSource
 from licsync_daemon.confirm import instance_record, is_overdue, look, read_status
-from licsync_daemon.digests import compare, digest_of, pack, unpack
-from licsync_daemon.document import UsageDocument, wrap_export, write_document
+from licsync_daemon.digests import digest_of, pack
+from licsync_daemon.document import UsageDocument
 from licsync_daemon.errors import Code, RemoteError, RunError, StateUnwritableError
-from licsync_daemon.guard import ON_IDENTITY, Neighbor, beyond_approval, guard_identity, guard_usage, notices
+from licsync_daemon.guard import ON_IDENTITY, beyond_approval
 from licsync_daemon.journal import Journal, Observer, ignore
-from licsync_daemon.kept import keep, kept, sweep
+from licsync_daemon.kept import keep, sweep
 from licsync_daemon.model import (
     CLOCK_SLACK,
     Baseline,
-    Changes,
     Decision,
     DeliveryOutcome,
     DeliveryRecord,
     Holder,
     Identity,
-    InstanceRecord,
     Notice,
     Run,
     RunState,
-    SyncStatus,
     Trigger,
-    Tripped,
 )
-from licsync_daemon.ports import Adapters, Clock, CloudReader, Collected, Delivery, Export, StateStore
-from licsync_daemon.readback import Accepted, Confirmed, Refuted, baseline_of, judge, must_wait_s, server_id_of
+from licsync_daemon.ports import Adapters, Clock, CloudReader, Delivery, StateStore
+from licsync_daemon.prepare import Prepared, Preparer, continues, server_id_known
+from licsync_daemon.readback import Accepted, Confirmed, Refuted, baseline_of, judge, must_wait_s
 from licsync_daemon.schedule import HELD_FOR
-from licsync_daemon.spool import AccountSpool
 from licsync_daemon.supervise import conclude, installations_of, watch
 
 log = structlog.get_logger()
 
 
 RUNS_READ = 60  # newest first; the failures of one slot are among them
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A collection that is ready to be sent, as far as the guards let it.
-
-    Attributes:
-        spool: Its accounts; empty where only an opaque export is known.
-        export: The export that the document holds, where it is one; a held one is kept.
-    """
-
-    identity: Identity
-    spool: AccountSpool
-    document: UsageDocument
-    status: SyncStatus
-    tripped: tuple[Tripped, ...]
-    export: Export | None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -99,6 +77,10 @@ class Runner:
     def known(self) -> StateStore:
         """Where earlier usage is read from."""
         return self.history if self.history is not None else self.store
+
+    @property
+    def _preparer(self) -> Preparer:
+        return Preparer(far=self, known=self.known, spool_dir=self.spool_dir, digest_key=self.digest_key, fleet=self.fleet)
 
     async def run(self, instance: Instance, *, trigger: Trigger, reason: str, slot: datetime | None) -> Run:
         """Make one run and answer how it ended: `delivered`, `held`, `failed`, or `confirmed` where an earlier delivery had arrived.
@@ -177,12 +159,11 @@ class Runner:
     async def preview(self, instance: Instance, journal: Journal, stack: AsyncExitStack) -> UsageDocument:
         """Collect, check, compare and guard without sending or recording anything. `stack` closes the document."""
         cloud = await stack.enter_async_context(self.adapters.cloud(journal))
-        prepared = await self._prepare(instance, journal, stack, cloud)
+        prepared = await self._preparer.collect(instance, journal, stack, cloud)
         journal.update(tripped=prepared.tripped)
         return prepared.document
 
     async def _steps(self, instance: Instance, journal: Journal) -> None:
-        sweep(self.spool_dir, instance.name, self.store.held_run(instance.name))
         async with AsyncExitStack() as stack:
             cloud = await stack.enter_async_context(self.adapters.cloud(journal))
             if isinstance(instance.delivery, ConnectDelivery):
@@ -201,11 +182,15 @@ class Runner:
                 await self._ask_person(instance, journal, record, cloud, delivery)
                 return
             held = self.store.held_run(instance.name)
+            sender = self.store.run(record.run_id) if record is not None else None
+            sweep(self.spool_dir, instance.name, (held, sender))
+            approved = held if held is not None and self._approval_of(held) is not None else None
             journal.update(phase="collecting")
-            prepared = await self._prepare_kept(instance, journal, stack, cloud, held) or await self._prepare(
+            preparer = self._preparer
+            prepared = await preparer.take_kept(instance, journal, stack, cloud, approved or sender) or await preparer.collect(
                 instance, journal, stack, cloud
             )
-            if not _continues(record, prepared) and not self._may_pass(prepared, held):
+            if not continues(record, prepared) and not self._may_pass(prepared, held):
                 if prepared.export is not None:
                     keep(self.spool_dir, journal.run, prepared.export)
                 journal.held(prepared.tripped, instead_of=held)
@@ -217,7 +202,7 @@ class Runner:
     async def _supervise(self, instance: Instance, journal: Journal, stack: AsyncExitStack, cloud: CloudReader) -> None:
         """Read an instance that GitHub Connect syncs: what the guards say is a warning, for nothing here can hold it."""
         journal.update(phase="collecting")
-        prepared = await self._prepare(instance, journal, stack, cloud)
+        prepared = await self._preparer.collect(instance, journal, stack, cloud)
         told = [Notice(code=one.code, text=f"{one.text}; GitHub Connect sends this by itself") for one in prepared.tripped]
         journal.update(phase="looking at GitHub Connect's syncs", notices=(*journal.run.notices, *told))
         conclude(self, instance, journal, prepared.status, await installations_of(cloud))
@@ -228,88 +213,12 @@ class Runner:
         """Ask a person for everything: to export the usage on the instance and to upload it."""
         if record is None:
             known, now = self.store.instance(instance.name), self.clock.now()
-            identity = Identity(hostname=instance.hostname, server_id=instance.server_id or _server_id(known))
+            identity = Identity(hostname=instance.hostname, server_id=instance.server_id or server_id_known(known))
             status = await read_status(self, cloud)
             record = self._new_record(instance, journal, identity, baseline_of(identity, status), content_hash="", sent=None)
             journal.update(delivery=record, identity=instance_record(instance, identity, status, now, known))
         journal.update(phase="delivering")
         await self._send(instance, journal, record, None, delivery)
-
-    async def _prepare(self, instance: Instance, journal: Journal, stack: AsyncExitStack, cloud: CloudReader) -> Prepared:
-        """Collect an instance's usage and say what the guards think of it; nothing is sent. `stack` closes what was opened."""
-        # A report cannot say whose it is: without an answer to that it need not be read.
-        identity = await self._identity(instance, cloud) if isinstance(instance.source, ReportSource) else None
-        spool = stack.enter_context(AccountSpool(self.spool_dir))
-        used = self.known.last_run(instance.name, good=True) if isinstance(instance.source, FileSource) else None
-        source = await stack.enter_async_context(self.adapters.source(instance, journal, newer_than=used.collected_at if used else None))
-        collected = await source.collect(spool)
-        journal.collected(collected)
-        journal.update(phase="checking")
-        check_usage(collected.counts)
-        if identity is None:
-            identity = self._stated(instance, collected.export) if collected.export else await self._identity(instance, cloud)
-        document = stack.enter_context(self._document(identity, collected, spool))
-        changes = self._changes(instance.name, spool) if collected.counts.counted else None
-        journal.update(phase="comparing", content_hash=document.content_hash, changes=changes)
-        status = await read_status(self, cloud)
-        journal.update(notices=journal.run.notices + notices(collected.counts, collected.newest_activity))
-        tripped = self._tripped(instance, identity, collected, status)
-        return Prepared(identity, spool, document, status, tripped, collected.export)
-
-    async def _prepare_kept(
-        self, instance: Instance, journal: Journal, stack: AsyncExitStack, cloud: CloudReader, held: Run | None
-    ) -> Prepared | None:
-        """Take the export of an approved run instead of collecting anew, if it is still whole and whose it is has not changed."""
-        if held is None or self._approval_of(held) is None or (export := kept(self.spool_dir, held)) is None:
-            return None
-        identity = self._stated(instance, export)
-        collected_at = held.collected_at or held.started_at
-        collected = Collected(
-            collected_at=collected_at, version=export.version, http_only=False, counts=held.counts, notices=held.notices, export=export
-        )
-        journal.collected(collected)
-        spool = stack.enter_context(AccountSpool(self.spool_dir))
-        document = stack.enter_context(self._document(identity, collected, spool))
-        journal.update(content_hash=document.content_hash, changes=held.changes)
-        status = await read_status(self, cloud)
-        on_identity = self._tripped_by_identity(instance, identity, status, stated=True)
-        tripped = (*(one for one in held.tripped if one.code not in ON_IDENTITY), *on_identity)
-        return Prepared(identity, spool, document, status, tripped, export)
-
-    def _changes(self, name: str, spool: AccountSpool) -> Changes | None:
-        before = self.known.confirmed_digests(name)
-        if before is None:
-            return None
-        return compare(unpack(before), (digest_of(account, self.digest_key) for account in spool.everyone()))
-
-    def _tripped(self, instance: Instance, identity: Identity, collected: Collected, status: SyncStatus) -> tuple[Tripped, ...]:
-        before = self.known.last_run(instance.name, good=True, counted=True)
-        counts, export = collected.counts, collected.export
-        if export is not None and export.is_empty:
-            counts = replace(counts, sent=0, counted=True)
-        on_usage = guard_usage(
-            counts,
-            before.counts.sent if before is not None else None,
-            instance.guards,
-            newest_activity=collected.newest_activity,
-            now=self.clock.now(),
-        )
-        return on_usage + self._tripped_by_identity(instance, identity, status, stated=export is not None)
-
-    def _tripped_by_identity(self, instance: Instance, identity: Identity, status: SyncStatus, *, stated: bool) -> tuple[Tripped, ...]:
-        """Compare who an instance is with who it was. `stated`: the export says it, so that the configuration can be wrong as well."""
-        remembered = self.known.instance(instance.name)
-        before = remembered.identity if remembered is not None else None
-        if stated:
-            server_id = instance.server_id or _server_id(remembered)
-            before = Identity(hostname=instance.hostname, server_id=server_id)
-        neighbors = [
-            Neighbor(name=other.name, identity=Identity(hostname=other.hostname, server_id=other.server_id or _server_id(known)))
-            for other in self.fleet
-            if other.is_active and other.name != instance.name
-            for known in (self.known.instance(other.name),)
-        ]
-        return guard_identity(identity, before, neighbors, status)
 
     def _may_pass(self, prepared: Prepared, held: Run | None) -> bool:
         """Answer whether nothing tripped, or a person approved exactly this usage or nothing beyond the figures that were approved.
@@ -328,44 +237,6 @@ class Runner:
     def _approval_of(self, held: Run) -> Decision | None:
         approval = self.store.approval(held.run_id)
         return approval if approval is not None and approval.in_force(self.clock.now()) else None
-
-    async def _identity(self, instance: Instance, cloud: CloudReader) -> Identity:
-        """Answer who the instance is towards the cloud; ask the cloud only where the configuration does not say its server id."""
-        identity = Identity(hostname=instance.hostname, server_id=instance.server_id)
-        if identity.server_id is None and isinstance(instance.delivery, HttpDelivery):
-            status = await read_status(self, cloud)
-            try:
-                return replace(identity, server_id=server_id_of(identity, status))
-            except RunError as error:
-                remembered = _server_id(self.known.instance(instance.name))
-                if remembered is None or error.code is not Code.SERVER_ID_UNKNOWN:
-                    raise
-                return replace(identity, server_id=remembered)
-        return identity
-
-    def _stated(self, instance: Instance, export: Export) -> Identity:
-        """Answer who an export says it is of; what it does not say is what was configured or known before."""
-        known = instance.server_id or _server_id(self.known.instance(instance.name))
-        return Identity(hostname=export.hostname or instance.hostname, server_id=export.server_id or known)
-
-    def _document(self, identity: Identity, collected: Collected, spool: AccountSpool) -> UsageDocument:
-        if collected.export is not None:
-            return wrap_export(
-                collected.export.content,
-                directory=self.spool_dir,
-                identity=identity,
-                collected_at=collected.collected_at,
-                counts=collected.counts,
-            )
-        return write_document(
-            spool,
-            directory=self.spool_dir,
-            identity=identity,
-            collected_at=collected.collected_at,
-            version=collected.version,
-            http_only=collected.http_only,
-            counts=collected.counts,
-        )
 
     async def _settle(
         self, instance: Instance, journal: Journal, record: DeliveryRecord, cloud: CloudReader, delivery: Delivery
@@ -410,7 +281,7 @@ class Runner:
         """
         identity, document = prepared.identity, prepared.document
         if open_record is not None:
-            if _continues(open_record, prepared):
+            if continues(open_record, prepared):
                 record = replace(open_record, run_id=journal.run.run_id)
                 journal.update(delivery=record, instead_of=held)
                 return record
@@ -471,14 +342,5 @@ class Runner:
             journal.delivered(record, upload_id)
 
 
-def _continues(record: DeliveryRecord | None, prepared: Prepared) -> bool:
-    """Answer whether an open record is of this very usage: then it is the same delivery, which the guards or a person let pass before."""
-    return record is not None and (record.content_hash, record.identity) == (prepared.document.content_hash, prepared.identity)
-
-
 def _unwritable(cause: str) -> RunError:
     return RunError(Code.STATE_UNWRITABLE, cause, "free the disk or mend its rights; it is tried again")
-
-
-def _server_id(known: InstanceRecord | None) -> str | None:
-    return known.identity.server_id if known is not None and known.identity is not None else None

@@ -53,7 +53,7 @@ LAYERS = (
     ("confirm", "supervise", "status", "decisions"),
     ("transport.*",),
     ("sources.*", "deliveries.*", "cloud.*", "store.*", "settings.*", "settings", "credentials"),
-    ("adapters",),
+    ("adapters", "prepare"),
     ("run",),
     ("fleet",),
     ("outcome", "assembly", "daemon"),

@@ -18,7 +18,7 @@ from licsync_daemon.ports import Export
 from licsync_daemon.recorded import recorded
 from licsync_daemon.schedule import Planned, next_run
 from licsync_daemon.store.files import prepare_state_dir
-from tests.fakes import T0, FakeClock, FarSides, FlakyStore, a_runner, an_instance
+from tests.fakes import T0, FakeClock, FarSides, FlakyStore, a_runner, an_instance, transient
 
 HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
 CONTENT = b'{"instance": {"server_id": "server-emea"}, "users": "b3BhcXVl"}'
@@ -212,8 +212,26 @@ def test_an_export_of_somebody_else_is_held_and_kept(stage: Stage, changes: dict
     assert "collect" not in stage.world.calls
     assert (stage.outbox / "emea" / "usage-emea-20261124T020000Z.json").read_bytes() == CONTENT
     stage.clock.advance(WEEK.total_seconds())
+    stage.world.exports["emea"] = an_export(b"[]")
     stage.run(slot=T0 + WEEK)
-    assert list((stage.directory / FOLDER).glob(f"*{held.run_id}*")) == []
+    assert list((stage.directory / FOLDER).iterdir()) == []
+
+
+def test_an_approved_export_that_was_lost_on_the_way_is_sent_again_itself(stage: Stage) -> None:
+    """The approval is used up by the first try; the next one takes the same bytes under the same key, whatever is exported by now."""
+    stage.emea = replace(stage.emea, delivery=an_instance().delivery)
+    stage.world.exports["emea"] = an_export(CONTENT.replace(b"emea", b"apac"), server_id="server-apac")
+    held = stage.run()
+    approve(stage.store, held.run_id, Voice(actor="mona", at=stage.clock.now(), reason="rebuilt"))
+    stage.world.fail["send"] = [transient()]
+    lost = stage.run()
+    assert (lost.state, lost.code) == (RunState.FAILED, Code.SERVER_ERROR)
+    stage.world.exports["emea"] = an_export(b"{}", server_id="server-apac")
+    run = stage.run()
+    assert (run.state, run.content_hash) == (RunState.DELIVERED, held.content_hash)
+    (record,) = stage.store.deliveries("emea")
+    assert [upload.content_hash for upload in stage.world.uploads.values()] == [record.content_hash]
+    assert stage.world.calls.count("collect") == 1
 
 
 def test_a_kept_export_that_was_touched_is_collected_anew(stage: Stage) -> None:
