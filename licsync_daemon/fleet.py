@@ -22,7 +22,6 @@ from licsync_daemon.schedule import slot_at
 log = structlog.get_logger()
 
 LOCK_POLL_S = 0.5
-WATCH_AGAIN_S = 30.0
 LOCK_WAIT = timedelta(hours=1)  # a report may take half of that to be built
 LOOK_LIMIT_S = 30.0
 BRIEF_TRIES, BRIEFLY_S = 5, 0.1
@@ -97,7 +96,7 @@ async def run_now(
 
 async def _watch(instances: Sequence[Instance], *, runner: Runner, locks: InstanceLocks, clock: Clock, wait: timedelta) -> list[Result]:
     """Look at what GitHub Connect carries; with time to wait, until every instance has a newer sync than it had at first."""
-    end_s = clock.monotonic() + wait.total_seconds()
+    end_s, since = clock.monotonic() + wait.total_seconds(), clock.now()
     results: dict[str, Result] = {}
     waiting = list(instances)
     first: dict[str, datetime | None] = {}
@@ -114,7 +113,8 @@ async def _watch(instances: Sequence[Instance], *, runner: Runner, locks: Instan
         left = end_s - clock.monotonic()
         if not waiting or left <= 0:
             return list(results.values())
-        await clock.sleep(min(WATCH_AGAIN_S, left))
+        now = clock.now()
+        await clock.sleep(min((next_look(since, now) - now).total_seconds(), left))
 
 
 def _awaited(instance: Instance, store: StateStore, slot: datetime) -> Run | None:

@@ -1,7 +1,7 @@
 """Exports of held runs, kept until a person decides: GitHub's own file, whose users are encrypted. A clear document is never kept.
 
-One file for each usage in `held/` of the state directory, written whole before the run is recorded as held, and left until the delivery that
-an approval lets pass has arrived.
+One file for each usage in `held/` of the state directory, written whole before the run is recorded as held, and left until the delivery
+that an approval lets pass has arrived.
 """
 
 import hashlib

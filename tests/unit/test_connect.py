@@ -157,7 +157,7 @@ def test_run_now_with_wait_watches_until_a_newer_sync_appears(stage: Stage) -> N
     assert result.run.last_sync > T0
     assert stage.world.calls.count("sync_status") == 3
     (result,) = stage.now(LABS, wait_sync=timedelta(minutes=2))
-    assert stage.world.calls.count("sync_status") == 3 + 5
+    assert stage.world.calls.count("sync_status") == 3 + 7  # at once, after 5, 10, 20, 40, 80 s, and at the end
 
 
 def test_one_that_another_process_is_at_is_left_alone(stage: Stage) -> None:
