@@ -7,6 +7,7 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from licsync_daemon.cloud.github import GithubCloud
+from licsync_daemon.cloud.graphql import impatient
 from licsync_daemon.cloud.organization import OrganizationCloud
 from licsync_daemon.configured import (
     CloudAccount,
@@ -45,12 +46,12 @@ class NetworkAdapters:
     credentials: Credentials
     clock: Clock
     # For as long as the process lives:
-    gates: dict[str, Gate] = field(default_factory=dict)  # by host; a host's GraphQL has a budget of its own
+    gates: dict[str, Gate] = field(default_factory=dict)  # by host
     remembered: dict[str, tuple[str, SyncStatus]] = field(default_factory=dict)  # by address, under the mark the cloud gave it
     headlines: dict[str, Headline] = field(default_factory=dict)  # by host: what the headers of the newest answers told
 
-    def _gate(self, at: Destination, budget: str = "") -> Gate:
-        return self.gates.setdefault(urlsplit(at.url).netloc + budget, Gate())
+    def _gate(self, at: Destination) -> Gate:
+        return self.gates.setdefault(urlsplit(at.url).netloc, Gate())
 
     @asynccontextmanager
     async def source(self, instance: Instance, waits: WaitReporter, *, newer_than: datetime | None = None) -> AsyncIterator[UsageSource]:
@@ -128,8 +129,8 @@ class NetworkAdapters:
                 if account.organization is not None:
                     yield OrganizationCloud(account.organization, client, retry)
                 else:
-                    points = Retrier(self.clock, waits, gate=self._gate(at, "/graphql"))
-                    yield GithubCloud(account.enterprise or "", client, retry, graphql_retry=points, remembered=self.remembered)
+                    graphql = Retrier(self.clock, waits, policy=impatient)
+                    yield GithubCloud(account.enterprise or "", client, retry, graphql_retry=graphql, remembered=self.remembered)
             finally:
                 self.headlines[urlsplit(at.url).netloc] = client.seen
 

@@ -26,7 +26,7 @@ class GithubCloud:
         enterprise: Its slug.
         http: Opened towards the cloud.
         retry: For REST.
-        graphql_retry: For GraphQL, whose budget is another one; None takes the same.
+        graphql_retry: For GraphQL, which has another budget and is not waited for; None takes the same.
         remembered: What earlier readers were answered, so that an unchanged sync status need not be sent again.
     """
 

@@ -15,7 +15,7 @@ import structlog
 from licsync_daemon.cloud.graphql_decode import Points, read_address, read_connection, read_installation, read_points, read_reply
 from licsync_daemon.errors import Code, RemoteError
 from licsync_daemon.model import Installation
-from licsync_daemon.retry import Retrier
+from licsync_daemon.retry import Decision, GiveUp, Retrier, Wait, decide
 from licsync_daemon.transport.client import HttpClient
 
 log = structlog.get_logger()
@@ -24,6 +24,7 @@ LARGEST_PAGE = 100  # GitHub's own limit
 ADDRESSES_AT_ONCE = 5  # of each account; nearly nobody has more, and 100 accounts with 100 each would be too much for one answer
 MAX_PAGES = 10_000
 POINTS_RESERVED = 200  # of 5,000 an hour: for the enterprise's other programs under the same token's owner
+PATIENCE_S = 60.0  # a look at the fleet is not held up for what it can do without
 
 _PAGE = "pageInfo { hasNextPage endCursor }"
 INSTALLATIONS = f"""\
@@ -69,6 +70,12 @@ class ServerAccount:
 
     remote_id: str
     addresses: tuple[tuple[str, bool], ...]
+
+
+def impatient(error: RemoteError, attempt: int, elapsed_s: float, jitter: float) -> Decision:
+    """Try again as everywhere, for a minute at most (the policy of a `Retrier`)."""
+    decision = decide(error, attempt, elapsed_s, jitter)
+    return GiveUp() if isinstance(decision, Wait) and elapsed_s + decision.seconds > PATIENCE_S else decision
 
 
 @dataclass(slots=True)

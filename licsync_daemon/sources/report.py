@@ -58,6 +58,8 @@ class ReportUsageSource:
         async def ask() -> tuple[dict[str, Any], str | None]:
             async with self._http.get(f"api/v3/{path}", operation=operation) as response:
                 found = await response.json()
+                if isinstance(found, list) and len(found) == 1:  # published examples differ (ref 5, row 23)
+                    found = found[0]
                 if not isinstance(found, dict):
                     raise RemoteError(Code.BAD_RESPONSE, f"{operation} is not a JSON object", "check that the hostname is a GHES instance")
                 return found, response.headers.get("x-github-enterprise-version")

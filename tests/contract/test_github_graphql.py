@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from licsync_daemon.cloud import graphql
-from licsync_daemon.cloud.graphql import Graphql, ServerAccount
+from licsync_daemon.cloud.graphql import Graphql, ServerAccount, impatient
 from licsync_daemon.configured import Destination
 from licsync_daemon.errors import Code, RemoteError
 from licsync_daemon.model import Installation, UploadState
@@ -55,7 +55,7 @@ def asked(
             client = HttpClient(to=Destination(url=server.url), side=Side.CLOUD, authorization=lambda: "Bearer secret")
             async with client:
                 try:
-                    found = await ask(Graphql("octo", client, Retrier(clock, Waits())))
+                    found = await ask(Graphql("octo", client, Retrier(clock, Waits(), policy=impatient)))
                 except RemoteError as error:
                     found = error
             assert {(one.method, one.headers["content-type"]) for one in server.seen} == {("POST", "application/json")}
@@ -158,22 +158,22 @@ def test_a_rate_limit_comes_with_200_and_is_waited_for(kind: str | None) -> None
     limited = reply(
         refused(kind, "API rate limit exceeded for user ID 1."),
         x_ratelimit_remaining="0",
-        x_ratelimit_reset="1795485900",
+        x_ratelimit_reset="1795485630",
         date="Tue, 24 Nov 2026 02:00:00 GMT",
     )
     found, variables, clock = asked(limited, reply(servers(a_server())))
     assert len(found) == 1
     assert len(variables) == 2
-    assert clock.slept == [300.5]
+    assert clock.slept == [30.5]
 
 
 def test_a_long_rate_limit_ends_the_question() -> None:
-    """What would take longer than a run may wait is an error that says when to come back."""
+    """What would hold up a look at the fleet is an error that says when to come back."""
     limited = reply(
-        refused("RATE_LIMITED"), x_ratelimit_remaining="0", x_ratelimit_reset="1795489200", date="Tue, 24 Nov 2026 02:00:00 GMT"
+        refused("RATE_LIMITED"), x_ratelimit_remaining="0", x_ratelimit_reset="1795485660", date="Tue, 24 Nov 2026 02:00:00 GMT"
     )
     found, variables, _ = asked(limited)
-    assert (found.code, found.transient, found.retry_after.total_seconds()) == (Code.RATE_LIMITED, True, 3600)
+    assert (found.code, found.transient, found.retry_after.total_seconds()) == (Code.RATE_LIMITED, True, 60)
     assert len(variables) == 1
 
 
