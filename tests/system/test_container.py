@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.tools import tool
+
 ROOT = Path(__file__).parents[2]
 # What an operator does: `--run-now`, then the daemon, its health check, and its end; against a practice fleet in the same container.
 PLAY = """
@@ -27,7 +29,7 @@ PASSED_ON = ("PIP_CERT", "PIP_INDEX_URL", "PIP_DEFAULT_TIMEOUT")
 
 
 @pytest.mark.timeout(900)
-def test_the_image_builds_and_runs_a_sync(tmp_path: Path, tool) -> None:
+def test_the_image_builds_and_runs_a_sync(tmp_path: Path) -> None:
     """The Dockerfile builds without a container engine; in the result a whole practice fleet syncs, as a user who is not root."""
     base = os.environ.get("TEST_BASE_IMAGE")
     if base is None:

@@ -3,10 +3,12 @@
 import subprocess
 from pathlib import Path
 
+from tests.tools import tool
+
 ROOT = Path(__file__).parents[2]
 
 
-def test_systemd_finds_nothing_to_say_about_the_unit(tmp_path: Path, tool) -> None:
+def test_systemd_finds_nothing_to_say_about_the_unit(tmp_path: Path) -> None:
     """`systemd-analyze verify` is clean on a copy whose program exists; exit 0 alone proves nothing, an unknown key is only a warning."""
     text = (ROOT / "systemd" / "licsync.service").read_text()
     copy = tmp_path / "licsync.service"
@@ -18,7 +20,7 @@ def test_systemd_finds_nothing_to_say_about_the_unit(tmp_path: Path, tool) -> No
     assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_systemd_rates_the_unit_as_well_confined(tmp_path: Path, tool) -> None:
+def test_systemd_rates_the_unit_as_well_confined(tmp_path: Path) -> None:
     """The exposure of the unit is at most 1.2 of 10."""
     unit = ROOT / "systemd" / "licsync.service"
     command = [tool("systemd-analyze"), "security", "--offline=true", "--threshold=12", "--no-pager", str(unit)]
@@ -35,7 +37,7 @@ def test_the_unit_does_not_restart_what_a_restart_cannot_mend() -> None:
     assert {"RestartPreventExitStatus=2 11", "Type=notify", "User=licsync", "LoadCredential=licsync:/etc/licsync/credentials"} <= set(lines)
 
 
-def test_the_system_user_is_one_that_sysusers_accepts(tmp_path: Path, tool) -> None:
+def test_the_system_user_is_one_that_sysusers_accepts(tmp_path: Path) -> None:
     """`systemd-sysusers` makes the user that the unit runs as."""
     config = ROOT / "systemd" / "licsync.sysusers"
     (tmp_path / "etc").mkdir()
