@@ -18,8 +18,8 @@ ON_IDENTITY = frozenset({Code.SERVER_ID_CHANGED, Code.SERVER_ID_SHARED, Code.HOS
 #: What to do before an approval is thought of: to approve another identity sends under the one that is configured.
 ADVICE = {
     Code.SERVER_ID_CHANGED: "look up `server_id` in a fresh export, and configure it if it is another",
-    Code.SERVER_ID_SHARED: "disable the instance that is the copy",
-    Code.HOSTNAME_CHANGED: "if it is a copy, disable it",
+    Code.SERVER_ID_SHARED: "disable it if it is a copy",
+    Code.HOSTNAME_CHANGED: "disable it if it is a copy",
 }
 
 

@@ -271,10 +271,11 @@ LOOK_UP = "look up `server_id` in a fresh export, and configure it if it is anot
     [
         ((Code.SHRUNK_USAGE, Code.BELOW_SEATS), APPROVE),
         ((Code.SERVER_ID_CHANGED,) * 2, LOOK_UP + APPROVE),
-        ((Code.SHRUNK_USAGE, Code.SERVER_ID_SHARED), f"disable the instance that is the copy; {APPROVE}"),
-        ((Code.SERVER_ID_CHANGED, Code.HOSTNAME_CHANGED), f"{LOOK_UP}if it is a copy, disable it; {APPROVE}"),
+        ((Code.SHRUNK_USAGE, Code.SERVER_ID_SHARED), f"disable it if it is a copy; {APPROVE}"),
+        ((Code.SERVER_ID_SHARED, Code.HOSTNAME_CHANGED), f"disable it if it is a copy; {APPROVE}"),
+        ((Code.SERVER_ID_CHANGED, Code.HOSTNAME_CHANGED), f"{LOOK_UP}disable it if it is a copy; {APPROVE}"),
     ],
-    ids=["figures", "rebuilt", "shared", "two of them"],
+    ids=["figures", "rebuilt", "shared", "copied", "rebuilt and renamed"],
 )
 def test_what_to_do_about_a_held_run(codes: Iterable[Code], expected: str) -> None:
     """A person is told what to look at before approving another identity, each thing once, and always the command."""
