@@ -72,6 +72,7 @@ class Code(StrEnum):
     SERVER_ID_SHARED = "server_id_shared"
     HOSTNAME_CHANGED = "hostname_changed"
     ABOVE_SEATS = "above_seats"
+    VERSION_CHANGED = "version_changed"
     COUNTS_UNKNOWN = "counts_unknown"
     AGE_UNKNOWN = "age_unknown"
     # identity

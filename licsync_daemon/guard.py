@@ -159,3 +159,10 @@ def notices(counts: UsageCounts, newest_activity: datetime | None) -> tuple[Noti
     if newest_activity is None:
         found.append(Notice(code=Code.AGE_UNKNOWN, text="the report shows no activity, so its age cannot be told"))
     return tuple(found)
+
+
+def version_change(before: str | None, now: str | None) -> tuple[Notice, ...]:
+    """Tell of an upgrade: it explains what else changed with it."""
+    if before is None or now is None or before == now:
+        return ()
+    return (Notice(code=Code.VERSION_CHANGED, text=f"GHES {now} after {before}"),)

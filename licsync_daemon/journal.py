@@ -86,6 +86,7 @@ class Journal:
             self.run,
             collected_at=collected.collected_at,
             counts=collected.counts,
+            version=collected.version,
             notices=self.run.notices + collected.notices,
             waiting_for=None,
             waiting_until=None,

@@ -257,6 +257,7 @@ class Run:
     confirmed_at: datetime | None = None
     last_sync: datetime | None = None  # the cloud's date that confirmed it
     counts: UsageCounts = field(default_factory=UsageCounts)
+    version: str | None = None  # the instance's GHES version, where it said one
     content_hash: str | None = None
     accounts_in_cloud: int | None = None
     code: Code | None = None

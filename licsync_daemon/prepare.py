@@ -5,6 +5,7 @@ Talks to ports only. Whose usage it is comes from the configuration, from the ex
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from licsync_daemon.check import check_usage
@@ -13,7 +14,7 @@ from licsync_daemon.confirm import read_status
 from licsync_daemon.digests import compare, digest_of, unpack
 from licsync_daemon.document import UsageDocument, wrap_export, write_document
 from licsync_daemon.errors import Code, RunError
-from licsync_daemon.guard import ON_IDENTITY, Neighbor, guard_identity, guard_usage, notices
+from licsync_daemon.guard import ON_IDENTITY, Neighbor, guard_identity, guard_usage, notices, version_change
 from licsync_daemon.journal import Far, Journal
 from licsync_daemon.kept import kept
 from licsync_daemon.model import (
@@ -28,6 +29,8 @@ from licsync_daemon.model import (
 from licsync_daemon.ports import CloudReader, Collected, Export, StateStore
 from licsync_daemon.readback import server_id_of
 from licsync_daemon.spool import AccountSpool
+
+RUNS_READ = 400  # newest first: what is only watched is looked at four times a day
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +73,8 @@ class Preparer:
         # A report cannot say whose it is: without an answer to that it need not be read.
         identity = await self._identity(instance, cloud) if isinstance(instance.source, ReportSource) else None
         spool = stack.enter_context(AccountSpool(self.spool_dir))
-        used = self.known.last_run(instance.name, good=True) if isinstance(instance.source, FileSource) else None
-        source = await stack.enter_async_context(
-            self.far.adapters.source(instance, journal, newer_than=used.collected_at if used else None)
-        )
+        used = self._used_until(instance) if isinstance(instance.source, FileSource) else None
+        source = await stack.enter_async_context(self.far.adapters.source(instance, journal, newer_than=used))
         collected = await source.collect(spool)
         journal.collected(collected)
         journal.update(phase="checking")
@@ -84,9 +85,19 @@ class Preparer:
         changes = self._changes(instance.name, spool) if collected.counts.counted else None
         journal.update(phase="comparing", content_hash=document.content_hash, changes=changes)
         status = await read_status(self.far, cloud)
-        journal.update(notices=journal.run.notices + notices(collected.counts, collected.newest_activity))
+        upgraded = version_change(self._version_before(instance, journal), collected.version)
+        journal.update(notices=journal.run.notices + notices(collected.counts, collected.newest_activity) + upgraded)
         tripped = self._tripped(instance, identity, collected, status)
         return Prepared(identity, spool, document, status, tripped, collected.export)
+
+    def _used_until(self, instance: Instance) -> datetime | None:
+        """Answer when the newest file was made that a good run has used."""
+        runs = self.known.runs(instance.name, limit=RUNS_READ)
+        return next((run.collected_at for run in runs if run.state.is_good and run.collected_at is not None), None)
+
+    def _version_before(self, instance: Instance, journal: Journal) -> str | None:
+        runs = self.known.runs(instance.name, limit=RUNS_READ)
+        return next((run.version for run in runs if run.version is not None and run.run_id != journal.run.run_id), None)
 
     async def take_kept(
         self, instance: Instance, journal: Journal, stack: AsyncExitStack, cloud: CloudReader, held: Run | None

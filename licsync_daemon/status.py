@@ -194,6 +194,7 @@ def run_json(run: Run) -> dict[str, Any]:
         }
         if counts.counted
         else None,
+        "version": run.version,
         "content_hash": run.content_hash,
         "accounts_in_cloud": run.accounts_in_cloud,
         "code": run.code,

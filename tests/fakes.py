@@ -138,6 +138,7 @@ class FarSides:
     exports: dict[str, Export] = field(default_factory=dict)  # by instance name; the others have a report
     installs: tuple[Installation, ...] | None = None  # what GraphQL shows
     organization: bool = False
+    version: str = "3.19.2"
     newer_than: datetime | None = None  # of the source that was opened last
     seat_totals: SeatTotals = field(default_factory=lambda: SeatTotals(consumed=10, purchased=20))
 
@@ -209,7 +210,10 @@ class _Source:
         for account in accounts:
             spool.add(account)
         return Collected(
-            collected_at=self.world.clock.now(), version="3.19.2", http_only=False, counts=counts_of(accounts, total_users=len(accounts))
+            collected_at=self.world.clock.now(),
+            version=self.world.version,
+            http_only=False,
+            counts=counts_of(accounts, total_users=len(accounts)),
         )
 
 

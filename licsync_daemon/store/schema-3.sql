@@ -1,6 +1,7 @@
 -- Version 3: deliveries by a person, what the cloud lists, alerts.
 
 CREATE UNIQUE INDEX one_awaiting_run ON run (instance) WHERE state IN ('awaiting_upload', 'awaiting_export');
+ALTER TABLE run ADD COLUMN version TEXT; -- of the instance, as it said itself
 ALTER TABLE run ADD COLUMN counted INTEGER NOT NULL DEFAULT 1; -- 0: an opaque export, its numbers say nothing
 
 CREATE TABLE delivery_3 (

@@ -322,7 +322,21 @@ def _tls(to: Destination) -> ssl.SSLContext:
             Code.TLS_FAILED, f"the authorities in {to.ca_file} cannot be read: {error}", "check `ca_file`: it must be a readable PEM file"
         ) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if to.client_cert is not None:
+        try:
+            context.load_cert_chain(to.client_cert, to.client_key, password=_no_passphrase)
+        except (OSError, ssl.SSLError, ValueError) as error:
+            raise RemoteError(
+                Code.TLS_FAILED,
+                f"the certificate {to.client_cert} with the key {to.client_key} cannot be used: {error}",
+                "check `client_cert` and `client_key`: two PEM files that belong together, the key without a passphrase",
+            ) from error
     return context
+
+
+def _no_passphrase() -> str:
+    """Answer what OpenSSL would otherwise ask for on a terminal, where a daemon would wait for ever."""
+    raise ValueError("the key has a passphrase")
 
 
 def _translated(error: httpx.HTTPError, operation: str, to: Destination) -> RemoteError:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives import serialization
 
 from licsync_daemon import __version__
 from licsync_daemon.configured import Destination
@@ -28,7 +29,7 @@ MIB = 1024 * 1024
 
 def a_client(server: Server | str, **changes: Any) -> HttpClient:
     url = server if isinstance(server, str) else server.url
-    to = {key: changes.pop(key) for key in ("proxy", "ca_file") if key in changes}
+    to = {key: changes.pop(key) for key in ("proxy", "ca_file", "client_cert", "client_key") if key in changes}
     return HttpClient(**{"to": Destination(url=url, **to), "side": Side.CLOUD, "authorization": lambda: "Bearer secret", **changes})
 
 
@@ -522,6 +523,36 @@ def refused_over_tls(context: ssl.SSLContext, host: str = "localhost", **changes
 def test_an_own_authority_is_accepted(authority: trustme.CA, ca_file: Path, host: str) -> None:
     """With `ca_file` a certificate of one's own authority is trusted, for a name and for an address."""
     assert over_tls(server_context(authority.issue_cert(host)), host, ca_file=ca_file) == b"private"
+
+
+def test_a_certificate_of_ours_is_shown_where_it_is_wanted(authority: trustme.CA, ca_file: Path, tmp_path: Path) -> None:
+    """A relay that asks for one gets it; without it, the connection is not accepted; one that cannot be used is named."""
+    context = server_context(authority.issue_cert("localhost"))
+    context.verify_mode = ssl.CERT_REQUIRED
+    authority.configure_trust(context)
+    ours = authority.issue_cert("licsync.example.com")
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    ours.cert_chain_pems[0].write_to_path(cert)
+    ours.private_key_pem.write_to_path(key)
+    assert over_tls(context, ca_file=ca_file, client_cert=cert, client_key=key) == b"private"
+    without = over_tls(context, ca_file=ca_file)
+    assert isinstance(without, RemoteError)
+    assert without.code in {Code.TLS_FAILED, Code.CONNECTION_LOST}
+    unusable = refused_over_tls(context, ca_file=ca_file, client_cert=cert, client_key=ca_file)
+    assert "client_key" in unusable.next_step
+
+
+def test_a_key_with_a_passphrase_is_refused_instead_of_asked_for(authority: trustme.CA, ca_file: Path, tmp_path: Path) -> None:
+    """OpenSSL would ask on the terminal; a daemon has none."""
+    ours = authority.issue_cert("licsync.example.com")
+    key = serialization.load_pem_private_key(ours.private_key_pem.bytes(), None)
+    locked = tmp_path / "key.pem"
+    encryption = serialization.BestAvailableEncryption(b"secret")
+    locked.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption))
+    cert = tmp_path / "cert.pem"
+    ours.cert_chain_pems[0].write_to_path(cert)
+    found = refused_over_tls(server_context(authority.issue_cert("localhost")), ca_file=ca_file, client_cert=cert, client_key=locked)
+    assert "passphrase" in found.cause
 
 
 def test_an_unknown_authority_is_refused(authority: trustme.CA) -> None:

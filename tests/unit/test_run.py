@@ -711,3 +711,15 @@ def test_the_fake_endpoint_keeps_the_contract_of_a_real_one(stage: Stage) -> Non
     (upload,) = stage.world.uploads.values()
     assert upload.state is UploadState.SUCCESS
     assert stage.world.processed == [("server-emea", upload.content_hash)]
+
+
+def test_an_upgrade_of_the_instance_is_an_event_of_its_history(stage: Stage) -> None:
+    """Told once, with both versions; the same version again is no news."""
+    versions = iter(["3.18.4", "3.19.2", "3.19.2"])
+    for week, expected in enumerate([[], ["GHES 3.19.2 after 3.18.4"], []]):
+        stage.world.version = next(versions)
+        stage.clock.advance(WEEK.total_seconds() if week else 0)
+        run = stage.run(slot=T0 + week * WEEK)
+        assert run.version == stage.world.version
+        assert [one.text for one in run.notices if one.code is Code.VERSION_CHANGED] == expected
+        stage.look()
