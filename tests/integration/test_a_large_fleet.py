@@ -39,14 +39,14 @@ class Crowd(FarSides):
     most: int = 0
 
     @asynccontextmanager
-    async def source(self, instance: Instance, waits: WaitReporter) -> AsyncIterator[UsageSource]:  # type: ignore[override]
+    async def source(self, instance: Instance, waits: WaitReporter, **more: Any) -> AsyncIterator[UsageSource]:  # type: ignore[override]
         self.inside += 1
         self.most = max(self.most, self.inside)
         began = self.clock.now()
         while self.clock.now() < began + TAKES:  # noqa: ASYNC110 - the time is moved by the test
             await asyncio.sleep(0)
         self.inside -= 1
-        async with super().source(instance, waits) as source:
+        async with super().source(instance, waits, **more) as source:
             yield source
 
 
