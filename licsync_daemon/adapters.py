@@ -25,7 +25,8 @@ from licsync_daemon.configured import (
 )
 from licsync_daemon.credentials import Credentials
 from licsync_daemon.deliveries.http import HttpUpload
-from licsync_daemon.deliveries.outbox import Outbox, upload_page
+from licsync_daemon.deliveries.outbox import Outbox
+from licsync_daemon.handover import upload_page
 from licsync_daemon.model import SyncStatus
 from licsync_daemon.ports import Clock, CloudReader, Delivery, UsageSource, WaitReporter
 from licsync_daemon.retry import Gate, Retrier
@@ -97,8 +98,7 @@ class NetworkAdapters:
                 async with self._http_upload(instance.delivery.at, waits) as upload:
                     yield upload
             case ManualDelivery():
-                page = upload_page(self.account.at.url, self.account.enterprise or "")
-                yield Outbox(instance, instance.delivery, upload_page=page, now=self.clock.now())
+                yield Outbox(instance, instance.delivery, upload_page=upload_page(self.account), now=self.clock.now())
             case ConnectDelivery():
                 raise AssertionError("GitHub Connect carries the usage of this instance; nothing is ever sent for it")
 

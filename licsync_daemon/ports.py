@@ -215,10 +215,16 @@ class StateStore(Protocol):
     def listing(self) -> Listing | None: ...
 
     def save_alert(self, alert: Alert) -> None:
-        """Insert an alert, or replace the open one of the same instance and code. Closed ones are dropped after 400 days."""
+        """Insert an alert, or replace the same one: the open one of its instance and code, or one opened at the same time.
+
+        Closed ones are dropped after 400 days.
+        """
 
     def open_alerts(self) -> tuple[Alert, ...]:
         """Answer the alerts that are not closed, by instance and code."""
+
+    def untold_closings(self, since: datetime) -> tuple[Alert, ...]:
+        """Answer the alerts that were told, and closed after that and after `since`, the oldest closing first: nobody knows of it yet."""
 
     def save_seats(self, record: SeatRecord) -> None:
         """Add seat totals to the history."""

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from licsync_daemon.configured import Config, Instance
-from licsync_daemon.model import WATCHED, Decided, Decision, Holder, InstanceRecord, Run, RunState, SeatRecord
+from licsync_daemon.listing import Findings, compare
+from licsync_daemon.model import WATCHED, Alert, Decided, Decision, Holder, InstanceRecord, Run, RunState, SeatRecord, SyncEntry
 from licsync_daemon.ports import StateStore
 from licsync_daemon.recorded import recorded
 from licsync_daemon.schedule import Planned, Recorded, next_run
@@ -60,6 +61,8 @@ class FleetView:
     instances: tuple[InstanceView, ...]
     retired: tuple[InstanceRecord, ...]
     seats: SeatRecord | None
+    listed: Findings | None  # None: the cloud was never asked
+    alerts: tuple[Alert, ...]
 
 
 def fleet_view(
@@ -69,7 +72,16 @@ def fleet_view(
     up_since = daemon.holder.since_at if daemon.alive and daemon.holder is not None else now
     can_confirm = config.cloud.organization is None
     views = tuple(_instance_view(one, store, now, up_since, is_alive, can_confirm=can_confirm) for one in config.instances)
-    return FleetView(at=now, daemon=daemon, instances=views, retired=_retired(config, store, now), seats=store.seats() if store else None)
+    listing = store.listing() if store else None
+    return FleetView(
+        at=now,
+        daemon=daemon,
+        instances=views,
+        retired=_retired(config, store, now),
+        seats=store.seats() if store else None,
+        listed=compare(listing, config) if listing is not None else None,
+        alerts=store.open_alerts() if store else (),
+    )
 
 
 def _retired(config: Config, store: StateStore | None, now: datetime) -> tuple[InstanceRecord, ...]:
@@ -138,6 +150,35 @@ def as_json(view: FleetView) -> dict[str, Any]:
         "seats": {"read_at": iso(view.seats.read_at), "consumed": view.seats.consumed, "purchased": view.seats.purchased}
         if view.seats
         else None,
+        "listed": _listed_json(view.listed) if view.listed else None,
+        "alerts": [_alert_json(one) for one in view.alerts],
+    }
+
+
+def _listed_json(found: Findings) -> dict[str, Any]:
+    def servers(entries: tuple[SyncEntry, ...]) -> list[dict[str, Any]]:
+        return [{"server_id": one.server_id, "hostname": one.hostname, "last_sync": iso(one.date)} for one in entries]
+
+    return {
+        "read_at": iso(found.read_at),
+        "orphans": servers(found.orphans),
+        "missing": list(found.missing),
+        "second_servers": [asdict(one) for one in found.second_servers],
+        "elsewhere": servers(found.elsewhere),
+        "retired": servers(found.retired),
+    }
+
+
+def _alert_json(alert: Alert) -> dict[str, Any]:
+    return {
+        "instance": alert.instance or None,
+        "code": alert.code,
+        "severity": alert.severity,
+        "text": alert.text,
+        "next_step": alert.next_step,
+        "opened_at": iso(alert.opened_at),
+        "changed_at": iso(alert.changed_at),
+        "told_at": iso(alert.told_at),
     }
 
 

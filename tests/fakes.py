@@ -19,6 +19,7 @@ from licsync_daemon.document import UsageDocument, write_document
 from licsync_daemon.errors import Code, RemoteError, StateUnwritableError
 from licsync_daemon.model import (
     Account,
+    Alert,
     Baseline,
     Decided,
     Decision,
@@ -30,6 +31,7 @@ from licsync_daemon.model import (
     Run,
     RunState,
     SeatTotals,
+    Severity,
     SyncEntry,
     SyncStatus,
     Trigger,
@@ -380,6 +382,21 @@ def a_decision(**changes: Any) -> Decision:
             "at": T0,
             "reason": "site closed",
             "until": T0 + timedelta(days=7),
+            **changes,
+        }
+    )
+
+
+def an_alert(code: Code = Code.UNREACHABLE, **changes: Any) -> Alert:
+    return Alert(
+        **{
+            "instance": "emea",
+            "code": code,
+            "severity": Severity.ALERT,
+            "text": "it cannot be reached",
+            "next_step": "look at the network",
+            "opened_at": T0,
+            "changed_at": T0,
             **changes,
         }
     )

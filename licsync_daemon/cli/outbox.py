@@ -7,7 +7,8 @@ from licsync_daemon.cli import terminal
 from licsync_daemon.cli.loading import load
 from licsync_daemon.cli.terminal import moment, span
 from licsync_daemon.clock import SystemClock
-from licsync_daemon.configured import Instance, ManualDelivery
+from licsync_daemon.configured import Instance
+from licsync_daemon.handover import folder_of
 from licsync_daemon.model import Run, RunState
 from licsync_daemon.outcome import Exit
 from licsync_daemon.status import iso
@@ -50,7 +51,7 @@ def _row(instance: Instance, run: Run, now: datetime) -> tuple[str, ...]:
         moment(since, now),
         span(now - since),
         moment(since + instance.patience, now),
-        folder(instance),
+        str(folder_of(instance) or ""),
     )
 
 
@@ -63,12 +64,6 @@ def _json(instance: Instance, run: Run) -> dict[str, object]:
         "run_id": run.run_id,
         "since": iso(since),
         "until": iso(since + instance.patience),
-        "folder": folder(instance) or None,
+        "folder": str(folder) if (folder := folder_of(instance)) else None,
         "content_hash": run.content_hash,
     }
-
-
-def folder(instance: Instance) -> str:
-    """Answer the instance's folder in the outbox; "" where there is none."""
-    to = instance.delivery
-    return str(to.outbox / instance.name) if isinstance(to, ManualDelivery) and to.outbox is not None else ""

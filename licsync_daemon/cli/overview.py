@@ -7,13 +7,14 @@ from pathlib import Path
 from licsync_daemon.cli import terminal
 from licsync_daemon.cli.decide import AFTERWARDS
 from licsync_daemon.cli.loading import load
-from licsync_daemon.cli.outbox import folder
 from licsync_daemon.cli.results import show_changes, show_remarks
 from licsync_daemon.cli.terminal import moment, number, span
 from licsync_daemon.clock import SystemClock
 from licsync_daemon.errors import ConfigError, Problem
+from licsync_daemon.handover import folder_of
+from licsync_daemon.listing import in_short, problems
 from licsync_daemon.lock import in_words, is_alive, read_holder
-from licsync_daemon.model import AWAITING, Decided, Decision, Run, RunState, Transition
+from licsync_daemon.model import AWAITING, Decided, Decision, Run, RunState, Severity, Transition
 from licsync_daemon.outcome import Exit
 from licsync_daemon.status import ALIVE_FOR, DaemonView, FleetView, InstanceView, as_json, decision_json, fleet_view, iso, run_json
 from licsync_daemon.store.files import open_for_reading
@@ -61,6 +62,13 @@ def show_fleet(view: FleetView) -> None:
     for known in view.retired:
         since = f"{known.retired_at:%Y-%m-%d}" if known.retired_at else ""
         terminal.say(f"{known.name}: retired since {since}: it is not configured any more; its history is kept")
+    for problem in problems(view.listed):
+        terminal.say(f"warning: {problem.what}", style="yellow", hang=2)
+        terminal.say(f"  next step: {problem.hint}", hang=2)
+    for words, servers in (("elsewhere", view.listed.elsewhere), ("retired", view.listed.retired)) if view.listed else ():
+        if servers:
+            terminal.say(f"{words}, as configured: {', '.join(in_short(one) for one in servers)}", hang=2)
+    _show_alerts(view)
     if view.seats is not None:
         seats = f"{number(view.seats.consumed)} consumed of {number(view.seats.purchased)} purchased"
         terminal.say(f"seats: {seats}, read {span(view.at - view.seats.read_at)} ago")
@@ -68,6 +76,17 @@ def show_fleet(view: FleetView) -> None:
         terminal.say(f"daemon: {in_words(view.daemon.holder)}; all times are UTC")
     else:
         terminal.say("daemon: none is alive on this state directory, so nothing planned will happen by itself; all times are UTC")
+
+
+def _show_alerts(view: FleetView) -> None:
+    """Print what is open; what a run says of itself stands above already."""
+    for alert in view.alerts:
+        told = f"told {span(view.at - alert.told_at)} ago" if alert.told_at is not None else "nobody was told"
+        since = f"since {moment(alert.opened_at, view.at)}, {told}"
+        where = alert.instance or "the fleet"
+        style = "red" if alert.severity is Severity.ALERT else "yellow"
+        terminal.say(f"{alert.severity}: {where}: {alert.code}: {alert.text} ({since})", style=style, hang=2)
+        terminal.say(f"  next step: {alert.next_step}", hang=2)
 
 
 def _row(view: InstanceView, now: datetime) -> tuple[str, ...]:
@@ -122,7 +141,7 @@ def _show_remarks(view: InstanceView, now: datetime) -> None:
         if view.word_until is not None:
             what = "waiting for the cloud's word"
             if run.state in AWAITING:
-                what = f"waiting for a person ({folder(view.instance) or 'nothing was laid ready'})"
+                what = f"waiting for a person ({folder_of(view.instance) or 'nothing was laid ready'})"
             terminal.about(name, f"{what} until {moment(view.word_until, now)} at the latest")
         show_remarks(run)
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from licsync_daemon.cli import terminal
-from licsync_daemon.cli.outbox import folder
 from licsync_daemon.cli.terminal import moment, number, span
 from licsync_daemon.configured import Instance
 from licsync_daemon.errors import Code
 from licsync_daemon.fleet import Result
+from licsync_daemon.handover import folder_of
 from licsync_daemon.model import AWAITING, Run, RunState, UsageCounts
 
 WATCHED_HEADERS = ("instance", "state", "last sync", "age")
@@ -37,7 +37,7 @@ def _show_way(instance: Instance, run: Run, now: datetime) -> None:
         terminal.about(run.instance, f"nothing was sent: GitHub Connect carries the usage; {age}")
         terminal.more(run.instance, f"to sync at once: on https://{instance.hostname}/ enterprise settings > License, press *Sync now*")
     elif run.state in AWAITING:
-        place = folder(instance)
+        place = folder_of(instance)
         terminal.about(run.instance, f"{run.phase}{f': {place}' if place else ''}", style="yellow")
         terminal.more(run.instance, f"next step: {'follow README.txt there' if place else EXPORT_STEPS.format(host=instance.hostname)}")
 

@@ -1,8 +1,4 @@
-"""The delivery `manual`: lay the export ready for a person who uploads it in the browser, with a note of what to do.
-
-GitHub documents two ways for usage into a cloud account: GitHub Connect, and a person who presses *Add server usage*. This is the second.
-Source: docs.github.com, "Syncing license usage", "Manually uploading license usage" (checked 2026-11-24).
-"""
+"""The delivery `manual`: lay the export ready for a person who uploads it in the browser, with a note of what to do."""
 
 import json
 import os
@@ -11,13 +7,13 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Protocol
-from urllib.parse import urlsplit
 
 import structlog
 
 from licsync_daemon.configured import Instance, ManualDelivery
 from licsync_daemon.document import UsageDocument
 from licsync_daemon.errors import Code, RunError
+from licsync_daemon.handover import export_name, folder_of, steps
 from licsync_daemon.model import Upload
 
 log = structlog.get_logger()
@@ -37,7 +33,7 @@ class Outbox:
 
     @property
     def _folder(self) -> Path | None:
-        return self._to.outbox / self._instance.name if self._to.outbox is not None else None
+        return folder_of(self._instance)
 
     async def send(self, document: UsageDocument | None, key: str) -> str:
         """Lay everything ready; what an earlier hand-over left there is taken away.
@@ -46,7 +42,7 @@ class Outbox:
             RunError: `OUTBOX_UNWRITABLE`.
         """
         folder = self._folder
-        name = f"usage-{self._instance.name}-{document.collected_at:%Y%m%dT%H%M%SZ}.json" if document is not None else None
+        name = export_name(self._instance, document.collected_at) if document is not None else None
         if folder is None:
             return key
         manifest = self._manifest(document, key, name)
@@ -54,7 +50,7 @@ class Outbox:
             self._make(folder)
             if document is not None and name is not None:
                 self._write(folder / name, lambda file: file.writelines(document.plain()))
-            text = steps(self._instance, name, upload_page=self._upload_page)
+            text = steps(self._instance, name, place="this folder", upload_page=self._upload_page)
             self._write(folder / README, lambda file: file.write(f"{text}\n".encode()))
             self._write(folder / MANIFEST, lambda file: file.write(json.dumps(manifest, indent=2).encode() + b"\n"))
             for old in folder.glob("usage-*.json"):
@@ -133,31 +129,6 @@ class Writer(Protocol):
     """What writes one file's content."""
 
     def __call__(self, file: IO[bytes]) -> object: ...
-
-
-def steps(instance: Instance, name: str | None, *, upload_page: str) -> str:
-    """Say what a person has to do, in GitHub's own labels."""
-    export = (
-        f"1. Take the file {name} from this folder. Do not open or change it: it is GitHub's own export, and its users are encrypted."
-        if name is not None
-        else f"1. On https://{instance.hostname}/ click your picture, then Enterprise settings > Settings > License, and press\n"
-        "   *Export license usage*. Keep the JSON file that is downloaded; do not open or change it."
-    )
-    return f"""\
-License usage of {instance.hostname} ({instance.name}): to be uploaded by an owner of the enterprise
-
-{export}
-2. Open {upload_page} , go to Licensing (in older layouts: Settings > Enterprise licensing), and find
-   "Enterprise Server Instances".
-3. Press *Add server usage*, and choose the file.
-
-licsync-daemon sees by itself that the upload has arrived; look with: licsync-daemon status"""
-
-
-def upload_page(api_url: str, enterprise: str) -> str:
-    """Answer the address of the enterprise in the browser: on github.com, or on the host that belongs to `api_url`."""
-    host = urlsplit(api_url).hostname or ""
-    return f"https://{'github.com' if host == 'api.github.com' else host.removeprefix('api.')}/enterprises/{enterprise}"
 
 
 def _iso(moment: datetime) -> str:

@@ -145,11 +145,20 @@ class MemoryStore:
         return self._listing
 
     def save_alert(self, alert: Alert) -> None:
-        others = [one for one in self._alerts if one.closed_at is not None or (one.instance, one.code) != (alert.instance, alert.code)]
-        self._alerts = [*others, alert]
+        self._alerts = [one for one in self._alerts if not self._is_same(one, alert)] + [alert]
+
+    @staticmethod
+    def _is_same(one: Alert, alert: Alert) -> bool:
+        both_open = one.closed_at is None and alert.closed_at is None
+        return (one.instance, one.code) == (alert.instance, alert.code) and (both_open or one.opened_at == alert.opened_at)
 
     def open_alerts(self) -> tuple[Alert, ...]:
         return tuple(sorted((one for one in self._alerts if one.closed_at is None), key=lambda one: (one.instance, one.code)))
+
+    def untold_closings(self, since: datetime) -> tuple[Alert, ...]:
+        closed = [(one.closed_at, one.told_at, one) for one in self._alerts if one.closed_at is not None and one.told_at is not None]
+        untold = [(at, one) for at, told_at, one in closed if at > since and at > told_at]
+        return tuple(one for _, one in sorted(untold, key=lambda pair: pair[0]))
 
     def save_seats(self, record: SeatRecord) -> None:
         self._seats.append(record)

@@ -179,12 +179,19 @@ class SqliteStore:
         with self._transaction():
             row = rows.alert_row(alert)
             columns, marks = ", ".join(row), ", ".join(f":{column}" for column in row)
-            sql = "DELETE FROM alert WHERE instance = :instance AND code = :code AND closed_at IS NULL"
+            sql = (
+                "DELETE FROM alert WHERE instance = :instance AND code = :code"
+                " AND (opened_at = :opened_at OR (closed_at IS NULL AND :closed_at IS NULL))"
+            )
             self._db.execute(sql, row)
             self._db.execute(f"INSERT INTO alert ({columns}) VALUES ({marks})", row)  # noqa: S608 - our own names
 
     def open_alerts(self) -> tuple[Alert, ...]:
         return self._all(rows.read_alert, "SELECT * FROM alert WHERE closed_at IS NULL ORDER BY instance, code")
+
+    def untold_closings(self, since: datetime) -> tuple[Alert, ...]:
+        sql = "SELECT * FROM alert WHERE closed_at > ? AND closed_at > told_at ORDER BY closed_at"
+        return self._all(rows.read_alert, sql, rows.instant(since))
 
     def save_seats(self, record: SeatRecord) -> None:
         with self._transaction():

@@ -10,16 +10,21 @@ import pytest
 
 from licsync_daemon.errors import Code, StateUnwritableError
 from licsync_daemon.model import (
+    AWAITING,
+    Alert,
     Changes,
     Decided,
     Decision,
     DeliveryOutcome,
     Identity,
     InstanceRecord,
+    Listing,
     Notice,
     Run,
     RunState,
     SeatRecord,
+    Severity,
+    SyncEntry,
     Transition,
     Trigger,
     Tripped,
@@ -28,7 +33,7 @@ from licsync_daemon.model import (
 from licsync_daemon.ports import StateStore
 from licsync_daemon.store.files import open_state, prepare_state_dir
 from licsync_daemon.store.memory import MemoryStore
-from tests.fakes import T0, a_baseline, a_decision, a_delivery, a_holder, a_run, an_ended_run
+from tests.fakes import T0, a_baseline, a_decision, a_delivery, a_holder, a_run, an_alert, an_ended_run, an_entry
 
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
 FINAL = [state for state in RunState if state.is_final]
@@ -131,6 +136,11 @@ def test_nothing_is_there_at_first(store: StateStore) -> None:
     assert store.decisions() == ()
     assert store.approval("run1") is None
     assert store.confirmed_digests("emea") is None
+    assert store.awaiting_run("emea") is None
+    assert store.delivery_of("run1") is None
+    assert store.listing() is None
+    assert store.open_alerts() == ()
+    assert store.untold_closings(T0) == ()
     assert store.instances() == ()
 
 
@@ -258,6 +268,32 @@ def test_the_last_run_and_the_last_confirmed_one(store: StateStore) -> None:
     assert confirmed is not None
     assert (last.run_id, confirmed.run_id) == ("run3", "run2")
     assert store.last_run("labs", good=True) is None
+
+
+def test_the_last_run_whose_accounts_were_counted(store: StateStore) -> None:
+    """An opaque export counts nothing, and a run that collected nothing has no figures; both conditions may be asked at once."""
+    opaque = UsageCounts(counted=False)
+    store.save_run(an_ended_run("counted", collected_at=T0), T0)
+    store.save_run(an_ended_run("counted, failed", RunState.FAILED, collected_at=T0), T0)
+    store.save_run(an_ended_run("opaque", collected_at=T0, counts=opaque), T0)
+    store.save_run(an_ended_run("nothing collected", RunState.CURRENT), T0)
+    found = [store.last_run("emea", good=good, counted=counted) for good in (False, True) for counted in (False, True)]
+    assert [run and run.run_id for run in found] == ["nothing collected", "counted, failed", "nothing collected", "counted"]
+
+
+@pytest.mark.parametrize("state", sorted(AWAITING))
+def test_a_run_that_waits_for_a_person_is_found_and_blocks_no_other(store: StateStore, state: RunState) -> None:
+    """It is not open in the sense of `open_run`: a newer run may begin beside it, but not a second one that waits."""
+    waits = a_run("waits", state=state)
+    store.save_run(waits, T0)
+    assert (store.awaiting_run("emea"), store.awaiting_run("apac"), store.open_run("emea")) == (waits, None, None)
+    store.save_run(a_run("newer"), T0)
+    assert store.open_run("emea") == a_run("newer")
+    for other in sorted(AWAITING):
+        with pytest.raises(StateUnwritableError):
+            store.save_run(a_run("second", state=other), T0)
+    store.save_run(an_ended_run("waits"), T0)
+    assert store.awaiting_run("emea") is None
 
 
 @pytest.mark.parametrize(("ago", "kept"), [(400 * DAY - SECOND, True), (400 * DAY, True), (400 * DAY + SECOND, False)])
@@ -595,6 +631,107 @@ def test_the_newest_seats_are_the_last_saved(reopen: Open) -> None:
 
 
 # ---------------------------------------------------------------- other connections
+
+
+def test_the_record_of_a_run_is_the_one_it_opened_or_took_up_last(store: StateStore) -> None:
+    """The newest of its records, closed ones included; a record that a later run took up is that run's."""
+    store.save_delivery(a_delivery("first", closed_at=T0, outcome=DeliveryOutcome.USAGE_CHANGED))
+    store.save_delivery(a_delivery("second", closed_at=T0, outcome=DeliveryOutcome.REFUSED))
+    store.save_delivery(a_delivery("third"))
+    assert store.delivery_of("run1") == a_delivery("third")
+    store.save_delivery(a_delivery("third", run_id="run2"))
+    found = store.delivery_of("run1")
+    assert found is not None
+    assert (found.key, store.delivery_of("run2"), store.delivery_of("run3")) == ("second", a_delivery("third", run_id="run2"), None)
+
+
+# ---------------------------------------------------------------- what the cloud lists
+
+
+NAMELESS = SyncEntry(server_id="server-labs", hostname=None, date=None, status=None, error=None)
+LISTED = (an_entry(error="früher"), NAMELESS, an_entry(server_id=None, hostname="GHES-apac.example.com:443", status="Ünknown"))
+
+
+@pytest.mark.parametrize("entries", [(), LISTED, LISTED[::-1]], ids=["nothing", "three servers", "in the other order"])
+def test_what_the_cloud_listed_comes_back_as_it_was_saved(reopen: Open, entries: tuple[SyncEntry, ...]) -> None:
+    """Every entry in its order, whatever of it is unknown; an empty list is known too. It replaces the one from before."""
+    reopen().save_listing(Listing(entries=(an_entry(hostname="old.example.com"),), read_at=T0 - DAY))
+    listing = Listing(entries=entries, read_at=T0 + timedelta(microseconds=1))
+    reopen().save_listing(listing)
+    assert reopen().listing() == listing
+
+
+# ---------------------------------------------------------------- alerts
+
+
+ALERTS = [
+    an_alert(),
+    an_alert(Code.LATE, severity=Severity.WARNING, text="früher", changed_at=T0 + SECOND, told_at=T0 + DAY),
+    an_alert(Code.TIMEOUT, instance="", text="", next_step=""),
+]
+
+
+def test_open_alerts_come_back_by_instance_and_code(reopen: Open) -> None:
+    """Every field survives; the fleet's own come first."""
+    for alert in ALERTS:
+        reopen().save_alert(alert)
+    assert reopen().open_alerts() == (ALERTS[2], ALERTS[1], ALERTS[0])
+
+
+def test_an_open_alert_is_replaced_by_instance_and_code(store: StateStore) -> None:
+    """Of an instance and a code one alert is open, whatever changes of it; others stay."""
+    store.save_alert(an_alert())
+    store.save_alert(an_alert(instance="apac"))
+    changed = an_alert(severity=Severity.WARNING, text="other", told_at=T0 + SECOND, opened_at=T0 + SECOND)
+    store.save_alert(changed)
+    assert store.open_alerts() == (an_alert(instance="apac"), changed)
+
+
+def test_a_closed_alert_stays_closed_and_leaves_room_for_the_next(store: StateStore) -> None:
+    """After its closing the same may open again; saving the closed one anew, to say that it was told, touches neither."""
+    closed = an_alert(told_at=T0, closed_at=T0 + SECOND)
+    store.save_alert(an_alert(told_at=T0))
+    store.save_alert(closed)
+    assert store.open_alerts() == ()
+    again = an_alert(opened_at=T0 + DAY, changed_at=T0 + DAY)
+    store.save_alert(again)
+    store.save_alert(replace(closed, told_at=T0 + 2 * SECOND))
+    assert store.open_alerts() == (again,)
+    assert store.untold_closings(T0 - DAY) == ()
+
+
+@pytest.mark.parametrize(
+    ("alert", "untold"),
+    [
+        (an_alert(told_at=T0, closed_at=T0 + SECOND), True),
+        (an_alert(told_at=T0 + SECOND, closed_at=T0 + SECOND), False),
+        (an_alert(closed_at=T0 + SECOND), False),
+        (an_alert(told_at=T0), False),
+        (an_alert(told_at=T0 - DAY, closed_at=T0), False),
+    ],
+    ids=["closed after it was told", "told as closed", "never told", "open", "long ago"],
+)
+def test_closings_that_nobody_knows_of(reopen: Open, alert: Alert, untold: bool) -> None:
+    """Only who heard of an alert wants to hear that it is over, and only if that was not long ago."""
+    reopen().save_alert(alert)
+    assert reopen().untold_closings(T0) == ((alert,) if untold else ())
+
+
+def test_closings_come_in_their_order(store: StateStore) -> None:
+    """The oldest closing first, whichever was opened first."""
+    for number in (2, 1, 3):
+        store.save_alert(an_alert(instance=f"i{number}", told_at=T0, closed_at=T0 + number * SECOND))
+    assert [one.instance for one in store.untold_closings(T0)] == ["i1", "i2", "i3"]
+
+
+@pytest.mark.parametrize(("ago", "kept"), [(400 * DAY, True), (400 * DAY + SECOND, False)])
+def test_closed_alerts_are_dropped_after_400_days(store: StateStore, ago: timedelta, kept: bool) -> None:
+    """Open ones stay, however old they are."""
+    store.save_alert(an_alert(told_at=T0 - 999 * DAY, closed_at=T0 - ago))
+    store.save_alert(an_alert(Code.LATE, opened_at=T0 - 999 * DAY))
+    store.save_run(an_ended_run(), T0)
+    assert len(store.untold_closings(T0 - 998 * DAY)) == kept
+    assert len(store.open_alerts()) == 1
 
 
 def test_nobody_else_has_written(store: StateStore) -> None:

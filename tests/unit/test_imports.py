@@ -35,6 +35,7 @@ LAYERS = (
     (
         "redaction",
         "check",
+        "handover",
         "readback",
         "watch",
         "schedule",
@@ -49,7 +50,7 @@ LAYERS = (
         "log",
     ),
     ("ports",),
-    ("retry", "journal", "recorded", "kept"),
+    ("retry", "journal", "recorded", "kept", "listing"),
     ("confirm", "supervise", "status", "decisions"),
     ("transport.*",),
     ("sources.*", "deliveries.*", "cloud.*", "store.*", "settings.*", "settings", "credentials"),

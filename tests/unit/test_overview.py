@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from licsync_daemon.cli.overview import show_fleet
-from licsync_daemon.configured import Config, Destination, HttpDelivery, ManualDelivery
-from licsync_daemon.model import Identity, InstanceRecord, RunState
+from licsync_daemon.configured import CloudAccount, Config, Destination, HttpDelivery, ManualDelivery
+from licsync_daemon.errors import Code
+from licsync_daemon.model import Identity, InstanceRecord, Listing, RunState, Severity
 from licsync_daemon.status import DaemonView, as_json, fleet_view
 from licsync_daemon.store.memory import MemoryStore
-from tests.fakes import T0, a_config, a_holder, a_run, an_instance
+from tests.fakes import T0, a_config, a_holder, a_run, an_alert, an_entry, an_instance
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -67,3 +68,29 @@ def test_a_script_finds_the_end_of_the_wait() -> None:
     store.save_run(a_run(state=RunState.DELIVERED, delivered_at=T0), T0)
     (one,) = as_json(fleet_view(a_config(), store, T0, ALIVE, lambda _: True))["instances"]
     assert one["word_until"] == "2026-11-24T03:00:00Z"
+
+
+def test_servers_beside_the_configured_ones_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """A server of nobody is a warning with its next step; one that is named on purpose is only listed."""
+    store = MemoryStore()
+    listed = (
+        an_entry(),
+        an_entry(server_id="server-x", hostname="x.example.com"),
+        an_entry(server_id="server-o", hostname="o.example.com"),
+    )
+    store.save_listing(Listing(entries=listed, read_at=T0))
+    cloud = CloudAccount(at=Destination(url="https://api.github.com"), enterprise="octo", elsewhere=("o.example.com",))
+    out = shown(capsys, store, a_config(cloud=cloud))
+    assert "warning: the cloud also lists x.example.com (server id server-x), which nobody configures\n  next step: add a" in out
+    assert "elsewhere, as configured: o.example.com (server id server-o)\n" in out
+    assert "retired, as configured" not in out
+
+
+def test_open_alerts_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each with since when, when somebody was told, and what to do; also where nobody could be told."""
+    store = MemoryStore()
+    store.save_alert(an_alert(Code.LATE, instance="", severity=Severity.WARNING))
+    store.save_alert(an_alert(opened_at=T0 - 2 * HOUR, told_at=T0 - HOUR))
+    out = shown(capsys, store, a_config())
+    assert "warning: the fleet: late: it cannot be reached (since 02:00:00, nobody was told)\n  next step: look at the network\n" in out
+    assert "alert: emea: unreachable: it cannot be reached (since 00:00:00, told 1h ago)\n" in out

@@ -6,12 +6,12 @@ from datetime import timedelta
 import pytest
 
 from licsync_daemon.errors import Code
-from licsync_daemon.model import Holder, Identity, InstanceRecord, Run, RunState, SeatRecord
+from licsync_daemon.model import Holder, Identity, InstanceRecord, Listing, Run, RunState, SeatRecord
 from licsync_daemon.ports import StateStore
 from licsync_daemon.schedule import CONFIRM
 from licsync_daemon.status import DaemonView, FleetView, as_json, fleet_view, iso
 from licsync_daemon.store.memory import MemoryStore
-from tests.fakes import T0, a_config, a_holder, a_run, an_ended_run, an_instance
+from tests.fakes import T0, a_config, a_holder, a_run, an_alert, an_ended_run, an_entry, an_instance
 
 HOUR = timedelta(hours=1)
 DEAD = DaemonView(alive=False, holder=None, heartbeat_at=None)
@@ -126,6 +126,31 @@ def test_a_retired_instance_is_shown_for_30_days(age: int, shown: bool) -> None:
     assert view(store).retired == ((retired,) if shown else ())
     since = iso(retired.retired_at)
     assert as_json(view(store))["retired"] == ([{"name": "labs", "hostname": None, "since": since}] if shown else [])
+
+
+def test_what_the_cloud_lists_and_what_is_open_is_shown() -> None:
+    """Servers of nobody, missing ones, second ones and those named on purpose; open alerts. Null, and none, where nothing is known."""
+    store = a_store()
+    assert (as_json(view(store))["listed"], as_json(view(store))["alerts"], as_json(view(None))["alerts"]) == (None, [], [])
+    other = an_entry(server_id="server-x", hostname="ghes-x.example.com", date=None)
+    store.save_listing(Listing(entries=(an_entry(server_id="server-new"), other), read_at=T0))
+    store.save_alert(an_alert(Code.TIMEOUT, told_at=T0 + HOUR))
+    store.save_alert(an_alert(Code.LATE, instance=""))
+    store.save_alert(an_alert(Code.FORBIDDEN, closed_at=T0))
+    found = json.loads(json.dumps(as_json(view(store))))
+    assert found["listed"] == {
+        "read_at": "2026-11-24T02:00:00Z",
+        "orphans": [{"server_id": "server-x", "hostname": "ghes-x.example.com", "last_sync": None}],
+        "missing": ["emea"],
+        "second_servers": [{"instance": "emea", "hostname": "ghes-emea.example.com", "server_ids": ["server-new"]}],
+        "elsewhere": [],
+        "retired": [],
+    }
+    assert [(one["instance"], one["code"], one["told_at"]) for one in found["alerts"]] == [
+        (None, "late", None),
+        ("emea", "timeout", "2026-11-24T03:00:00Z"),
+    ]
+    assert set(found["alerts"][0]) == {"instance", "code", "severity", "text", "next_step", "opened_at", "changed_at", "told_at"}
 
 
 def test_json_holds_everything_and_only_json_values() -> None:
