@@ -1,0 +1,159 @@
+"""The `Delivery` port: one suite over a fake, the endpoint of the sandbox, and the outbox for a person."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from licsync_daemon.configured import Destination, ManualDelivery
+from licsync_daemon.deliveries.http import HttpUpload
+from licsync_daemon.deliveries.outbox import Outbox
+from licsync_daemon.document import UsageDocument, wrap_export
+from licsync_daemon.model import Identity, UploadState, UsageCounts
+from licsync_daemon.ports import Delivery
+from licsync_daemon.retry import Retrier
+from licsync_daemon.sandbox import Sandbox, generate_fleet
+from licsync_daemon.transport.client import HttpClient
+from licsync_daemon.transport.wire import Side
+from tests.fakes import T0, FakeClock, FarSides, Waits, a_document, an_account, an_instance
+
+KEY = "5b1f0e6f9d0c4f4e8a55c3b1f0e6f9d0"
+FLEET = generate_fleet(seed=3, instances=1, people=20)
+
+
+@dataclass
+class Case:
+    """One implementation, and how often it has what was sent."""
+
+    open: Callable[[], AbstractAsyncContextManager[Delivery]]
+    arrived: Callable[[], int]
+    server_id: str = "server-emea"
+    is_asked: bool = True  # whether it can say what became of an upload
+
+
+@contextmanager
+def fake(tmp_path: Path) -> Iterator[Case]:
+    world = FarSides(FakeClock())
+    yield Case(lambda: world.delivery(an_instance(), Waits()), lambda: len(world.processed))
+
+
+@contextmanager
+def endpoint(tmp_path: Path) -> Iterator[Case]:
+    with Sandbox(FLEET, processing_delay=0.0) as box:
+
+        @asynccontextmanager
+        async def opened() -> AsyncIterator[Delivery]:
+            client = HttpClient(
+                to=Destination(url=box.delivery_url), side=Side.DELIVERY, authorization=lambda: f"Bearer {box.delivery_token}"
+            )
+            async with client:
+                yield HttpUpload(client, Retrier(FakeClock(), Waits()))
+
+        yield Case(opened, lambda: len(box.cloud.uploads()), next(iter(box.instances.values())).server_id)
+
+
+@contextmanager
+def outbox(tmp_path: Path) -> Iterator[Case]:
+    instance = an_instance(delivery=ManualDelivery(outbox=tmp_path))
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Delivery]:
+        assert isinstance(instance.delivery, ManualDelivery)
+        yield Outbox(instance, instance.delivery, upload_page="https://github.com/enterprises/octo", now=T0)
+
+    yield Case(opened, lambda: len(list(tmp_path.glob("*/usage-*.json"))), is_asked=False)
+
+
+@pytest.fixture(params=[fake, endpoint, outbox], ids=["fake", "http", "manual"])
+def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
+    with request.param(tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def document(case: Case, tmp_path: Path) -> Iterator[UsageDocument]:
+    folder = tmp_path / "spool"
+    folder.mkdir()
+    with a_document(folder, [an_account(1)], identity=Identity(hostname="ghes-emea.example.com", server_id=case.server_id)) as found:
+        yield found
+
+
+def test_the_same_key_and_content_changes_nothing(case: Case, document: UsageDocument) -> None:
+    """Sent twice, it answers one id, and is there once."""
+
+    async def main() -> list[str]:
+        async with case.open() as delivery:
+            return [await delivery.send(document, KEY), await delivery.send(document, KEY)]
+
+    first, second = asyncio.run(main())
+    assert first == second
+    assert 0 < len(first) <= 128
+    assert case.arrived() == 1
+
+
+def test_another_process_may_repeat_it(case: Case, document: UsageDocument) -> None:
+    """After a crash another connection sends the same again."""
+
+    async def once() -> str:
+        async with case.open() as delivery:
+            return await delivery.send(document, KEY)
+
+    assert asyncio.run(once()) == asyncio.run(once())
+    assert case.arrived() == 1
+
+
+def test_it_says_what_became_of_an_upload_or_that_it_cannot(case: Case, document: UsageDocument) -> None:
+    """An id that nobody knows is no error either: the read-back alone decides then."""
+
+    async def main() -> tuple[UploadState | None, UploadState | None]:
+        async with case.open() as delivery:
+            known = await delivery.ask(await delivery.send(document, KEY))
+            return known.state, (await delivery.ask("nobody-knows-this")).state
+
+    known, unknown = asyncio.run(main())
+    assert known is (UploadState.SUCCESS if case.is_asked else None)
+    assert unknown is None
+
+
+def test_forgetting_raises_nothing_and_takes_only_its_own_away(case: Case, document: UsageDocument) -> None:
+    """Twice, and of what was never sent; what waits for a person is gone, what arrived elsewhere stays."""
+
+    async def main() -> str:
+        async with case.open() as delivery:
+            await delivery.forget("nobody-knows-this")
+            upload_id = await delivery.send(document, KEY)
+            await delivery.forget("nobody-knows-this")
+            assert case.arrived() == 1
+            await delivery.forget(upload_id)
+            await delivery.forget(upload_id)
+            return upload_id
+
+    asyncio.run(main())
+    assert case.arrived() == (1 if case.is_asked else 0)
+
+
+def test_an_export_goes_out_as_it_is(tmp_path: Path) -> None:
+    """The outbox holds it byte for byte; a newer one takes its place, and the older key takes nothing of it away."""
+    with outbox(tmp_path) as case:
+        for number, content in enumerate((b'{"users": "\xf0\x9f\x90\x99"}', b'{"users": "b"}')):
+            at = T0.replace(hour=number)
+            export = wrap_export(
+                content,
+                directory=tmp_path,
+                identity=Identity(hostname="h", server_id="s"),
+                collected_at=at,
+                counts=UsageCounts(counted=False),
+            )
+
+            async def main(export: UsageDocument = export, number: int = number) -> None:
+                async with case.open() as delivery:
+                    await delivery.send(export, f"key-{number}")
+                    await delivery.forget("key-0" if number else "key-none")
+
+            with export:
+                asyncio.run(main())
+            (file,) = tmp_path.glob("emea/usage-*.json")
+            assert file.read_bytes() == content
