@@ -122,7 +122,7 @@ class Outbox:
 
     def _next_step(self, folder: Path) -> str:
         group = f" -g {self._to.group}" if self._to.group is not None else ""
-        return f"as root: install -d -m 2770 -o licsync{group} {folder.parent}; and let the user licsync be a member of the group"
+        return f"as root: install -d -m 0750 -o licsync{group} {folder.parent}; under systemd see docs/deliveries.md"
 
 
 class Writer(Protocol):
