@@ -170,7 +170,8 @@ def _due(instance: Instance, recorded: Recorded, newest: Run | None, now: dateti
     settled = up_since + SETTLE + settle_jitter(instance.name)
     runs = _believable(recorded.runs, now)
     if recorded.approval is not None and recorded.approval.in_force(now):
-        return _approved(recorded.approval, runs, slot, now, up_since=up_since, settled=settled, changed_at=changed_at)
+        approved = _approved(recorded.approval, runs, slot, now, up_since=up_since, settled=settled, changed_at=changed_at)
+        return approved if approved.at < following else replace(later, reason=f"approved by {recorded.approval.actor}")
     if any(satisfies(run, slot, now) for run in runs):
         return later
     stopped = next((run for run in runs if run.slot == slot and run.state in STOPPED), None)
@@ -179,7 +180,8 @@ def _due(instance: Instance, recorded: Recorded, newest: Run | None, now: dateti
         return Planned(end, UNDECIDED, slot) if stopped.state is RunState.HELD and end < following else later
     failed = [run for run in runs if run.slot == slot and run.state is RunState.FAILED]
     if failed:
-        return _retry(failed, slot, now, settled=settled, changed_at=changed_at)
+        again = _retry(failed, slot, now, settled=settled, changed_at=changed_at)
+        return again if again.at < following else later
     if newest is None and slot < max(up_since, changed_at):  # it was configured after its slot
         reason = FIRST
     elif newest is not None and newest.state is RunState.INTERRUPTED and newest.slot == slot:
@@ -194,7 +196,7 @@ def _approved(
 ) -> Planned:
     """Answer when an approved usage is collected anew: at once; where that has failed since, as any failed run is tried again."""
     since = itertools.takewhile(lambda run: run.state is not RunState.HELD, runs)
-    failed = [run for run in since if run.state is RunState.FAILED and _ended(run, now) >= approval.at]
+    failed = [run for run in since if run.slot == slot and run.state is RunState.FAILED and _ended(run, now) >= approval.at]
     if failed:
         return _retry(failed, slot, now, settled=settled, changed_at=changed_at)
     return Planned(min(approval.at, now) if approval.at >= up_since else settled, f"approved by {approval.actor}", slot)

@@ -40,6 +40,7 @@ WEEK = timedelta(days=7)
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
 NOW = T0 + HOUR
 INSTANCE = an_instance()
 SETTLED = SETTLE + settle_jitter("emea")
@@ -320,6 +321,19 @@ def test_the_next_slot_comes_whatever_the_ladder_says() -> None:
         assert plan(run, now=T0 + WEEK) == Planned(T0 + WEEK, "weekly slot", T0 + WEEK)
 
 
+@pytest.mark.parametrize(
+    ("left", "is_slot"), [(timedelta(0), True), (SECOND, False), (-SECOND, True)], ids=["at it", "just before it", "just after it"]
+)
+@pytest.mark.parametrize("run", [failed(failures=30), failed(permanent=True), failed(retry_not_before=T0 + 99 * WEEK)])
+def test_no_retry_is_planned_past_the_next_slot(run: Run, left: timedelta, is_slot: bool) -> None:
+    """What would be tried again at the next slot or later is planned for the slot: else it would come up to a day late."""
+    wait = plan(replace(run, ended_at=T0), now=T0 + MINUTE).at - T0
+    ended = T0 + WEEK - wait - left
+    planned = plan(replace(run, started_at=ended, ended_at=ended), now=ended + SECOND)
+    assert planned.slot == (T0 + WEEK if is_slot else T0)
+    assert planned.at == T0 + WEEK - max(left, timedelta(0))
+
+
 # ---------------------------------------------------------------- runs that stop a slot
 
 
@@ -392,6 +406,15 @@ def test_an_approved_usage_is_sent_at_once(runs: Sequence[Run], up_since: dateti
     found = plan(*runs, up_since=up_since, approval=APPROVED)
     assert (found.reason, found.slot) == (reason, T0)
     assert found.at == (at or runs[-2].ended_at + retry_wait(1, "run1"))  # type: ignore[operator]
+
+
+def test_an_approved_usage_goes_with_the_next_slot_at_the_latest() -> None:
+    """A retry of it that would come later comes with the slot, and the slot's own ladder begins anew."""
+    approval = a_decision(at=T0 + 6 * DAY, until=T0 + 13 * DAY)
+    late = failed(permanent=True, started_at=T0 + 6 * DAY + HOUR)
+    held = replace(HELD, started_at=T0 + 5 * DAY)
+    assert plan(late, held, now=T0 + 6 * DAY + 2 * HOUR, approval=approval) == Planned(T0 + WEEK, "approved by mona", T0 + WEEK)
+    assert plan(late, held, now=T0 + WEEK, approval=approval) == Planned(T0 + WEEK, "approved by mona", T0 + WEEK)
 
 
 @pytest.mark.parametrize(
