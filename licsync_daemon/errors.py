@@ -92,6 +92,7 @@ class Code(StrEnum):
     NOT_CONNECTED = "not_connected"
     NOT_UPLOADED = "not_uploaded"
     OUTBOX_UNWRITABLE = "outbox_unwritable"
+    OVERDUE = "overdue"
     # ourselves
     STATE_UNWRITABLE = "state_unwritable"
     STATE_DAMAGED = "state_damaged"

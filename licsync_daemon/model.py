@@ -403,6 +403,8 @@ class Alert:
 
     Attributes:
         instance: Whose; "" for the whole fleet. Of each instance and code at most one is open.
+        next_step: What to do now; of a closed one, why it is over.
+        changed_at: When its meaning changed last; a changed number or date is no news.
         told_at: When the notifiers were told last; None: not yet.
     """
 
@@ -415,3 +417,32 @@ class Alert:
     changed_at: datetime
     told_at: datetime | None = None
     closed_at: datetime | None = None
+
+
+class Event(StrEnum):
+    """What is told of an alert."""
+
+    OPENED = "opened"
+    CHANGED = "changed"
+    REMINDER = "reminder"
+    CLOSED = "closed"
+    TEST = "test"  # of nothing: somebody tries the channels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """What a notifier tells.
+
+    Attributes:
+        event: Why it is told.
+        alert: What it is about; None for a test.
+        subject: One line for people.
+        lines: The whole text for people, a paragraph or a list item each.
+        at: When it was written.
+    """
+
+    event: Event
+    alert: Alert | None
+    subject: str
+    lines: tuple[str, ...]
+    at: datetime

@@ -15,6 +15,7 @@ from licsync_daemon.model import (
     Installation,
     InstanceRecord,
     Listing,
+    Message,
     Notice,
     Person,
     Run,
@@ -141,6 +142,20 @@ class Adapters(Protocol):
     def delivery(self, instance: Instance, waits: WaitReporter) -> AbstractAsyncContextManager[Delivery]: ...
 
     def cloud(self, waits: WaitReporter) -> AbstractAsyncContextManager[CloudReader]: ...
+
+
+class Notifier(Protocol):
+    """Tells somebody outside. What it is told may be told twice, never lost: whoever calls keeps what was not taken."""
+
+    @property
+    def name(self) -> str:
+        """Answer the kind of channel, such as `mail`; no address."""
+
+    async def tell(self, message: Message) -> None:
+        """Hand one message over; it was taken when this returns.
+
+        Raises `RunError` with the cause. Bounded by timeouts of its own; canceled, it returns at once.
+        """
 
 
 class StateStore(Protocol):

@@ -4,7 +4,7 @@ Four times are kept apart everywhere: when usage was collected, delivered and co
 from which age and overdue are computed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -39,12 +39,15 @@ class InstanceView:
     confirmed: Run | None
     counted: Run | None  # the last good one whose accounts were counted
     held: Run | None
+    awaiting: Run | None  # it waits for a person
     approval: Decision | None
     pause: Decision | None
     last_sync: datetime | None
     age: timedelta | None
     overdue: bool
     planned: Planned | None
+    runs: Sequence[Run]  # the newest ones, newest first
+    decisions: Sequence[Decision]  # the newest ones about its runs, newest first
 
     @property
     def word_until(self) -> datetime | None:
@@ -71,7 +74,7 @@ def fleet_view(
     """Put together what is known of every configured instance; without a store nothing is."""
     up_since = daemon.holder.since_at if daemon.alive and daemon.holder is not None else now
     can_confirm = config.cloud.organization is None
-    views = tuple(_instance_view(one, store, now, up_since, is_alive, can_confirm=can_confirm) for one in config.instances)
+    views = tuple(instance_view(one, store, now, up_since, is_alive, can_confirm=can_confirm) for one in config.instances)
     listing = store.listing() if store else None
     return FleetView(
         at=now,
@@ -91,7 +94,7 @@ def _retired(config: Config, store: StateStore | None, now: datetime) -> tuple[I
     return tuple(one for one in gone if one.retired_at is not None and now - one.retired_at <= RETIRED_SHOWN)
 
 
-def _instance_view(
+def instance_view(
     instance: Instance,
     store: StateStore | None,
     now: datetime,
@@ -100,7 +103,10 @@ def _instance_view(
     *,
     can_confirm: bool,
 ) -> InstanceView:
-    """`can_confirm` is False for an organization, which knows no sync that could be too old."""
+    """Put together what is known of one instance.
+
+    `can_confirm` is False for an organization, which knows no sync that could be too old.
+    """
     known_runs = recorded(store, instance.name) if store else Recorded()
     newest = next((run for run in known_runs.runs if run.state is not RunState.SKIPPED), None)
     state = newest.state if newest else None
@@ -118,12 +124,15 @@ def _instance_view(
         confirmed=store.last_run(instance.name, good=True) if store else None,
         counted=store.last_run(instance.name, good=True, counted=True) if store else None,
         held=store.held_run(instance.name) if store else None,
+        awaiting=store.awaiting_run(instance.name) if store else None,
         approval=_in_force(known_runs.approval, now),
         pause=_in_force(known_runs.pause, now) if known_runs.pause and known_runs.pause.what is Decided.PAUSED else None,
         last_sync=last_sync,
         age=age,
         overdue=instance.is_active and can_confirm and (age is None or age > instance.max_age),
         planned=next_run(instance, known_runs, now, up_since=up_since, changed_at=up_since),
+        runs=known_runs.runs,
+        decisions=[one for one in store.decisions(instance.name) if one.run_id is not None] if store else (),
     )
 
 

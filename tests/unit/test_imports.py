@@ -51,7 +51,7 @@ LAYERS = (
     ),
     ("ports",),
     ("retry", "journal", "recorded", "kept", "listing"),
-    ("confirm", "supervise", "status", "decisions"),
+    ("confirm", "supervise", "status", "decisions", "concerns", "alerts"),
     ("transport.*",),
     ("sources.*", "deliveries.*", "cloud.*", "store.*", "settings.*", "settings", "credentials"),
     ("adapters", "prepare"),
