@@ -39,7 +39,7 @@ from licsync_daemon.ports import Adapters, Clock, CloudReader, Delivery, StateSt
 from licsync_daemon.prepare import Prepared, Preparer, continues, server_id_known
 from licsync_daemon.readback import Accepted, Confirmed, Refuted, baseline_of, judge, must_wait_s
 from licsync_daemon.schedule import HELD_FOR
-from licsync_daemon.supervise import conclude, installations_of, watch
+from licsync_daemon.supervise import PHASE, conclude, installations_of, watch
 
 log = structlog.get_logger()
 
@@ -204,7 +204,7 @@ class Runner:
         journal.update(phase="collecting")
         prepared = await self._preparer.collect(instance, journal, stack, cloud)
         told = [Notice(code=one.code, text=f"{one.text}; GitHub Connect sends this by itself") for one in prepared.tripped]
-        journal.update(phase="looking at GitHub Connect's syncs", notices=(*journal.run.notices, *told))
+        journal.update(phase=PHASE, notices=(*journal.run.notices, *told))
         conclude(self, instance, journal, prepared.status, await installations_of(cloud))
 
     async def _ask_person(

@@ -3,6 +3,7 @@
 Talks to ports only. The caller holds the locks of the instances.
 """
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
@@ -10,7 +11,7 @@ import structlog
 
 from licsync_daemon.configured import Instance
 from licsync_daemon.confirm import instance_record, read_seats, read_status
-from licsync_daemon.errors import RunError
+from licsync_daemon.errors import Code, RunError, StateUnwritableError
 from licsync_daemon.journal import Far, Journal
 from licsync_daemon.model import Identity, Installation, Run, SyncStatus
 from licsync_daemon.ports import CloudReader
@@ -19,26 +20,45 @@ from licsync_daemon.watch import sighting
 
 log = structlog.get_logger()
 
+PHASE = "looking at GitHub Connect's syncs"
 DATES_READ = 300  # runs of an instance from which its weekly instant is learned: ten weeks of looks
 
 
 async def watch(far: Far, begun: Sequence[tuple[Instance, Run]]) -> list[Run]:
     """Ask the cloud once how the instances' syncs are, and end the runs that were begun for that. Answers them in the same order."""
     journals = [Journal(far.store, far.clock, run, far.observe) for _, run in begun]
-    for journal in journals:
-        journal.update(phase="looking at GitHub Connect's syncs")
+    try:
+        for journal in journals:
+            journal.update(phase=PHASE)
+        await _watch(far, [instance for instance, _ in begun], journals)
+    except asyncio.CancelledError:
+        for journal in journals:
+            journal.interrupted()
+        raise
+    except StateUnwritableError:
+        raise
+    except Exception:  # whatever it is, the daemon goes on, and the next look comes
+        log.critical("watch.crashed", exc_info=True)
+        for journal in journals:
+            if not journal.run.state.is_final:
+                journal.failed(RunError(Code.INTERNAL, "an error in licsync-daemon itself", "report it with the log of this run"))
+    return [journal.run for journal in journals]
+
+
+async def _watch(far: Far, instances: Sequence[Instance], journals: Sequence[Journal]) -> None:
     async with AsyncExitStack() as stack:
         try:
             cloud = await stack.enter_async_context(far.adapters.cloud(journals[0]))
             status = await read_status(far, cloud)
         except RunError as error:
-            return [journal.failed(error) for journal in journals]
+            for journal in journals:
+                journal.failed(error)
+            return
         installations = await installations_of(cloud)
-        for journal, (instance, _) in zip(journals, begun, strict=True):
+        for journal, instance in zip(journals, instances, strict=True):
             with structlog.contextvars.bound_contextvars(run_id=journal.run.run_id, instance=instance.name):
                 conclude(far, instance, journal, status, installations)
         await read_seats(far, cloud)
-    return [journal.run for journal in journals]
 
 
 async def installations_of(cloud: CloudReader) -> tuple[Installation, ...] | None:

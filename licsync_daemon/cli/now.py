@@ -12,8 +12,8 @@ from licsync_daemon.cli import terminal
 from licsync_daemon.cli.loading import chosen, load
 from licsync_daemon.cli.results import show_changes, show_remarks, show_results
 from licsync_daemon.clock import SystemClock
-from licsync_daemon.configured import Instance
-from licsync_daemon.errors import Code, RunError, StateUnwritableError
+from licsync_daemon.configured import Instance, NoSource
+from licsync_daemon.errors import Code, ConfigError, Problem, RunError, StateUnwritableError
 from licsync_daemon.fleet import ASKED, Result
 from licsync_daemon.fleet import run_now as run_fleet
 from licsync_daemon.journal import Journal
@@ -31,8 +31,14 @@ def run_now(arguments: argparse.Namespace) -> int:
     config = load(arguments, quiet=True)
     instances = chosen(config, arguments.run_now)
     if arguments.dry_run:
+        read = tuple(instance for instance in instances if not isinstance(instance.source, NoSource))
+        if not read:
+            raise ConfigError(tuple(_nothing_read(instance) for instance in instances), "nothing to show")
+        instances = read
         with unrecorded(config, SystemClock(), os.environ) as parts:
             return _dry_run(arguments, parts, instances)
+    if not instances:
+        terminal.complain("licsync-daemon: no instance is enabled and synced, so there is nothing to do")
     with terminal.progress([instance.name for instance in instances]) as progress:
         try:
             with recording(config, SystemClock(), os.environ, progress) as parts:
@@ -141,10 +147,16 @@ def _unrecorded_journal(parts: Parts, instance: Instance) -> Journal:
     return journal
 
 
+def _nothing_read(instance: Instance) -> Problem:
+    return Problem(instance.name, "nothing is read from this instance, and nothing leaves for it", 'source = { kind = "none" }')
+
+
 def payload(arguments: argparse.Namespace) -> int:
     """Print the usage document of an instance, byte for byte as it would be sent before compression."""
     config = load(arguments, quiet=True)
     (instance,) = chosen(config, [arguments.instance])
+    if isinstance(instance.source, NoSource):
+        raise ConfigError((_nothing_read(instance),), "nothing to show")
 
     async def work() -> int:
         async with AsyncExitStack() as stack:

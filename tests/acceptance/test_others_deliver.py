@@ -60,6 +60,15 @@ def test_connect_from_one_token(site: Site) -> None:
     assert state["emea"]["next"]["reason"] == "look at GitHub Connect's syncs"
 
 
+def test_nothing_leaves_the_machine(site: Site) -> None:
+    """What would be sent for an instance that is not read is nothing, and that is said."""
+    only_connect(site)
+    for words in (("payload", "emea"), ("--run-now", "--dry-run")):
+        done = site.run(*words)
+        assert done.code == 2
+        assert "nothing is read from this instance" in done.err
+
+
 def test_run_now_waits_for_the_button(site: Site) -> None:
     """With `--wait` it watches until the newer sync appears that somebody's press of *Sync now* makes."""
     only_connect(site)

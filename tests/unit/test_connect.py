@@ -81,6 +81,21 @@ def test_a_cloud_that_cannot_be_read_fails_them_all_and_is_tried_again_soon(stag
     assert stage.store.instance("labs").last_sync == T0  # type: ignore[union-attr]
 
 
+def test_a_look_that_is_cut_short_is_interrupted(stage: Stage) -> None:
+    """The process is told to stop in its midst: the runs are closed, and the next process looks again."""
+    stage.world.fail["sync_status"] = [asyncio.CancelledError()]
+    with pytest.raises(asyncio.CancelledError):
+        stage.watch(LABS, EMEA)
+    assert {run.state for run in stage.store.runs()} == {RunState.INTERRUPTED}
+
+
+def test_an_error_of_our_own_ends_the_look_and_nothing_else(stage: Stage) -> None:
+    """Each run says so; nothing stays `running`."""
+    stage.world.fail["sync_status"] = [ZeroDivisionError()]
+    runs = stage.watch(LABS, EMEA)
+    assert {(run.state, run.code) for run in runs} == {(RunState.FAILED, Code.INTERNAL)}
+
+
 def test_looks_follow_each_other_every_six_hours(stage: Stage) -> None:
     """A verdict, good or bad, is not retried: the next look comes when it is planned. Without a source there are no slots."""
     first = stage.planned()
