@@ -90,7 +90,8 @@ def sighting(
         return Sighting(before, Code.NEVER_SYNCED, f"the cloud {what}", CONNECT.format(host=host))
     if entry.status in FAILURES or (entry.status == SUCCESS and entry.error):
         why = f': "{entry.error}"' if entry.error else ""
-        return Sighting(before, Code.SYNC_FAILED, f"GitHub Connect's newest sync failed{why}", SYNC_NOW.format(host=host))
+        cause = f"GitHub Connect's newest sync, of {entry.date:%Y-%m-%d %H:%M} UTC, failed{why}"
+        return Sighting(before, Code.SYNC_FAILED, cause, SYNC_NOW.format(host=host))
     if entry.date > at + CLOCK_SLACK:
         cause = f"the cloud dates the newest sync {entry.date:%Y-%m-%d %H:%M} UTC, which is later than its own clock"
         return Sighting(before, Code.BAD_RESPONSE, cause, SYNC_NOW.format(host=host))

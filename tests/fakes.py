@@ -45,7 +45,7 @@ from licsync_daemon.spool import AccountSpool
 from licsync_daemon.store.memory import MemoryStore
 
 # The servers of the imaginary world, by server id.
-HOSTS = {f"server-{name}": f"ghes-{name}.example.com" for name in ("emea", "apac", "labs")}
+HOSTS = {f"server-{name}": f"ghes-{name}.example.com" for name in ("emea", "apac", "labs", "gov")}
 T0 = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)  # a Tuesday, and the slot of `an_instance`
 
 

@@ -27,16 +27,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from licsync_daemon import decisions
-from licsync_daemon.configured import Guards, Instance, Schedule
+from licsync_daemon.configured import Guards, Instance, ManualDelivery, Schedule, SshSource
 from licsync_daemon.decisions import Voice
-from licsync_daemon.model import Decided, DeliveryOutcome, Run, RunState, Trigger, UploadState
+from licsync_daemon.model import AWAITING, Decided, DeliveryOutcome, Run, RunState, Trigger, UploadState
+from licsync_daemon.ports import Export
 from licsync_daemon.recorded import recorded
 from licsync_daemon.run import Runner
 from licsync_daemon.schedule import Planned, next_run, satisfies, slot_at
 from licsync_daemon.store.files import open_state, prepare_state_dir
 from tests.fakes import Died, FakeClock, FarSides, a_holder, an_account, an_instance, permanent, transient
 
-NAMES = ("emea", "apac")
+NAMES = ("emea", "apac", "gov")  # a person uploads the export of gov
 SCHEDULES = ("0 2 * * 2", "30 4 * * *", "15 23 * * 0", "0 2 1 * *")
 STEPS = ("open cloud", "open delivery", "open source", "collect", "sync_status", "send", "answer", "ask", "seats")
 SOONEST = timedelta(seconds=1)
@@ -47,6 +48,12 @@ STOPPED = {RunState.HELD, RunState.REJECTED, RunState.EXPIRED}
 names = st.sampled_from(NAMES)
 SEEN: Counter[str] = Counter()
 HERE = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # it is the order of writes that counts here, not the disk
+
+
+def an_export(count: int) -> Export:
+    """An opaque export; with one account it is empty, which a guard holds."""
+    content = f'{{"users": "{count}"}}'.encode()
+    return Export(content=content, server_id="server-gov", hostname=None, version=None, is_clear=False, is_empty=count == 1)
 
 
 class MortalStore:
@@ -87,7 +94,12 @@ class Service(RuleBasedStateMachine):
         self.world = FarSides(self.clock)
         self.world.interfere = self._interfere
         self.instances = {name: an_instance(name, guards=Guards(shrink_accounts=2)) for name in NAMES}
+        outbox = Path(self.folder.name) / "outbox"
+        outbox.mkdir()
+        source = SshSource(host="ghes-gov.example.com", known_hosts=Path("/etc/licsync/known_hosts"))
+        self.instances["gov"] = replace(self.instances["gov"], source=source, delivery=ManualDelivery(outbox=outbox))
         self.world.accounts = {name: [an_account(number) for number in range(1, 13)] for name in NAMES}
+        self.world.exports["gov"] = an_export(12)
         self.broken: dict[str, bool] = {}  # a step that fails, and whether for good
         self.dies_at_call = 0
         self.calls = 0
@@ -275,6 +287,8 @@ class Service(RuleBasedStateMachine):
     @rule(name=names, count=st.integers(1, 14))
     def usage_changes(self, name: str, count: int) -> None:
         self.world.accounts[name] = [an_account(number) for number in range(1, count + 1)]
+        if name == "gov":
+            self.world.exports["gov"] = an_export(count)
 
     @rule(name=names, yes=st.booleans())
     def a_person_decides(self, name: str, yes: bool) -> None:
@@ -300,6 +314,10 @@ class Service(RuleBasedStateMachine):
         self.world.sync(f"server-{name}", status=status)
         self.foreign.add((f"server-{name}", self.clock.now().replace(microsecond=0)))
 
+    @rule()
+    def a_person_uploads_what_lies_ready(self) -> None:
+        self.somebody_else_syncs("gov", "success")
+
     @rule(tells=st.booleans())
     def the_endpoint_tells_what_became_of_uploads(self, tells: bool) -> None:
         self.world.tells_states = tells
@@ -319,7 +337,8 @@ class Service(RuleBasedStateMachine):
             if not instance.enabled or paused or now - slot < timedelta(minutes=10):
                 continue
             states = [(run.state, run.slot, run.started_at, run.code) for run in known.runs[:6]]
-            assert any(satisfies(run, slot, now) or (run.slot == slot and run.state in STOPPED) for run in known.runs), (now, slot, states)
+            asked = STOPPED | AWAITING
+            assert any(satisfies(run, slot, now) or (run.slot == slot and run.state in asked) for run in known.runs), (now, slot, states)
 
     # ---------------------------------------------------------------- what always holds
 
@@ -331,6 +350,9 @@ class Service(RuleBasedStateMachine):
             records = [record for record in self.store.deliveries(name) if record.closed_at is None]
             assert len(active) <= 1
             assert len([run for run in runs if run.state is RunState.HELD]) <= 1
+            awaiting = [run for run in runs if run.state in AWAITING]
+            assert len(awaiting) <= 1
+            assert all((record := self.store.delivery_of(run.run_id)) and record.content_hash == run.content_hash for run in awaiting)
             assert len(records) <= 1
             if active and active[0].state is RunState.DELIVERED:
                 assert (records[0].run_id, records[0].content_hash) == (active[0].run_id, active[0].content_hash)
@@ -346,7 +368,7 @@ class Service(RuleBasedStateMachine):
                 assert (record.outcome, record.content_hash) == (DeliveryOutcome.CONFIRMED, run.content_hash)
                 assert run.last_sync is not None
                 # Where the endpoint cannot be asked, a sync of somebody else's is taken for ours: the cloud does not say whose it was.
-                ours = self.world.uploads[record.key].state is UploadState.SUCCESS
+                ours = record.key in self.world.uploads and self.world.uploads[record.key].state is UploadState.SUCCESS
                 assert ours or (f"server-{run.instance}", run.last_sync) in self.foreign
             assert self.confirmed.setdefault(run.run_id, run) == run, "a final run was changed"
 
