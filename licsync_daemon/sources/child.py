@@ -51,11 +51,8 @@ async def run_child(words: Sequence[str], *, what: str, within: timedelta, max_b
         RunError: `COMMAND_FAILED` where it cannot be started, `COMMAND_TIMEOUT`, `EXPORT_TOO_LARGE`.
     """
     child = _Child(max_bytes)
-    environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8"}
     try:
-        transport, _ = await asyncio.get_running_loop().subprocess_exec(
-            lambda: child, *words, stdin=asyncio.subprocess.DEVNULL, env=environment, cwd="/", start_new_session=True
-        )
+        transport = await _start(words, child)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not a valid path"
         raise RunError(Code.COMMAND_FAILED, f"{what} cannot be started: {reason.lower()}", again) from error
@@ -65,11 +62,7 @@ async def run_child(words: Sequence[str], *, what: str, within: timedelta, max_b
     except TimeoutError:
         raise RunError(Code.COMMAND_TIMEOUT, f"{what} did not end within {within.total_seconds():g} seconds", again) from None
     finally:
-        try:
-            if not child.closed.is_set():
-                await _end(transport, child)
-        finally:
-            transport.close()
+        await _leave(transport, child)
     if child.too_large:
         mib = max_bytes / 1024 / 1024
         step = "check that it prints an export and nothing else; if it does, raise `max_export_bytes`"
@@ -111,8 +104,34 @@ class _Child(asyncio.SubprocessProtocol):
         self.over.set()
 
 
+async def _start(words: Sequence[str], child: _Child) -> asyncio.SubprocessTransport:
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8"}
+    starting = asyncio.create_task(
+        asyncio.get_running_loop().subprocess_exec(
+            lambda: child, *words, stdin=asyncio.subprocess.DEVNULL, env=environment, cwd="/", start_new_session=True
+        )
+    )
+    try:
+        transport, _ = await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # Canceled itself, asyncio would end only the program, and wait for whatever that has started.
+        with suppress(OSError, ValueError):
+            transport, _ = await starting
+            await _leave(transport, child)
+        raise
+    return transport
+
+
+async def _leave(transport: asyncio.SubprocessTransport, child: _Child) -> None:
+    """End a program and everything in its session within a second, if it is not over, and let go of it."""
+    try:
+        if not child.closed.is_set():
+            await _end(transport, child)
+    finally:
+        transport.close()
+
+
 async def _end(transport: asyncio.SubprocessTransport, child: _Child) -> None:
-    """End a program and everything in its session, within a second."""
     try:
         for number in (signal.SIGTERM, signal.SIGKILL):
             _signal(transport, number)

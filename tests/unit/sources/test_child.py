@@ -1,6 +1,7 @@
 """A program that prints something: how it is started, bounded and ended. The children are real and small."""
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -16,6 +17,7 @@ from licsync_daemon.sources.child import MESSAGES_BYTES, Ended, run_child
 
 SHORT = timedelta(seconds=0.3)
 SLEEP = "exec /bin/sleep 60"
+DEAF_CHILD = """(trap '' TERM; while :; do echo x; sleep 60; done) & echo $! > $1.other; trap 'exit 0' TERM; wait"""
 
 
 async def sh(script: str, *arguments: str, within: timedelta = timedelta(seconds=20), max_bytes: int = 1000) -> Ended:
@@ -52,6 +54,14 @@ async def until(condition: Callable[[], bool]) -> bool:
 def number_in(file: Path) -> int:
     """Answer the process id that a child wrote down; 0 while it has not."""
     return int(file.read_text()) if file.exists() and file.read_text().endswith("\n") else 0
+
+
+def command_lines() -> list[str]:
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found.append(file.read_text())
+    return found
 
 
 def test_its_words_arrive_as_they_are() -> None:
@@ -138,8 +148,8 @@ def test_what_does_not_end_is_ended() -> None:
 
 @pytest.mark.parametrize(
     "script",
-    [SLEEP, "trap '' TERM; while :; do sleep 60; done", "/bin/sleep 60 & echo $! > $1.other; wait"],
-    ids=["plain", "deaf", "with a child"],
+    [SLEEP, "trap '' TERM; while :; do sleep 60; done", "/bin/sleep 60 & echo $! > $1.other; wait", DEAF_CHILD],
+    ids=["plain", "deaf", "with a child", "with a deaf child"],
 )
 def test_canceled_it_is_gone_within_a_second(tmp_path: Path, script: str) -> None:
     """Also one that does not listen, and what it started itself."""
@@ -155,6 +165,24 @@ def test_canceled_it_is_gone_within_a_second(tmp_path: Path, script: str) -> Non
         assert time.monotonic() - began < 1
         assert not alive(number_in(own))
         assert await until(lambda: not alive(number_in(other)))
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("turns", range(12))
+def test_canceled_while_it_starts_it_is_gone_too(tmp_path: Path, turns: int) -> None:
+    """At whichever turn of the loop that comes, and whatever it has started already."""
+
+    async def scene() -> None:
+        task = asyncio.create_task(sh("/bin/sleep 60 & wait", str(tmp_path)))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        began = time.monotonic()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert time.monotonic() - began < 1
+        assert await until(lambda: not any(str(tmp_path) in words for words in command_lines()))
 
     asyncio.run(scene())
 

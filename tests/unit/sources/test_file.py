@@ -183,6 +183,22 @@ def test_a_link_in_place_of_the_file_is_not_followed(tmp_path: Path) -> None:
     assert refusal(link).cause == f"{link} is not a regular file"
 
 
+def test_a_link_that_takes_the_place_of_a_file_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even one that is put there between looking and opening."""
+    other, file = put(tmp_path / "other", export()), put(tmp_path / "it", export())
+    real = os.open
+
+    def swapped(path: Path, flags: int, *more: int) -> int:
+        if path == file:
+            file.unlink()
+            file.symlink_to(other)
+        return real(path, flags, *more)
+
+    monkeypatch.setattr(os, "open", swapped)
+
+    assert refusal(file).cause == f"{file} cannot be read: too many levels of symbolic links"
+
+
 @pytest.mark.parametrize(
     ("made", "cause"),
     [(None, "cannot be read: no such file or directory"), ("folder", "there is no file in"), ("pipe", "is not a regular file")],
