@@ -47,9 +47,8 @@ def guard_usage(
     if newest_activity is not None and now - newest_activity > guards.max_usage_age:
         days = (now - newest_activity) // timedelta(days=1)
         limit = guards.max_usage_age // timedelta(days=1)
-        tripped.append(
-            Tripped(Code.STALE_USAGE, f"the newest activity in the report is {days} days old (limit {limit})", before=limit, after=days)
-        )
+        text = f"the newest activity in the report, or the export itself, is {days} days old (limit {limit})"
+        tripped.append(Tripped(Code.STALE_USAGE, text, before=limit, after=days))
     return tuple(tripped)
 
 
