@@ -23,7 +23,7 @@ from licsync_daemon.store import files
 from licsync_daemon.store.files import Opened, open_for_reading, open_state, prepare_state_dir
 from tests.fakes import T0, a_delivery, a_run, an_ended_run
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

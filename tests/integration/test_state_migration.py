@@ -14,7 +14,7 @@ from licsync_daemon.store import files
 from licsync_daemon.store.files import open_for_reading, open_state, prepare_state_dir
 from tests.fakes import T0, a_decision, a_run
 
-SAMPLE = Path(__file__).parents[2] / "samples" / "state" / "state-1.db"  # written by the program as version 1 was
+SAMPLE = Path(__file__).parents[1] / "samples" / "state" / "state-1.db"  # written by the program as version 1 was
 WEEK, MINUTE = timedelta(days=7), timedelta(minutes=1)
 
 
