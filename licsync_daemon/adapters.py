@@ -1,6 +1,6 @@
 """Build the far sides of a run from what is configured: the only place that knows every kind of source, delivery and cloud."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,18 +17,23 @@ from licsync_daemon.configured import (
     FileSource,
     HttpDelivery,
     Instance,
+    MailNotifier,
     ManualDelivery,
     NoSource,
+    NotifierTo,
     ReportSource,
     Source,
     SshSource,
+    WebhookNotifier,
 )
 from licsync_daemon.credentials import Credentials
 from licsync_daemon.deliveries.http import HttpUpload
 from licsync_daemon.deliveries.outbox import Outbox
 from licsync_daemon.handover import upload_page
 from licsync_daemon.model import SyncStatus
-from licsync_daemon.ports import Clock, CloudReader, Delivery, UsageSource, WaitReporter
+from licsync_daemon.notify.mail import Mail
+from licsync_daemon.notify.webhook import Webhook
+from licsync_daemon.ports import Clock, CloudReader, Delivery, Notifier, UsageSource, WaitReporter
 from licsync_daemon.retry import Gate, Retrier
 from licsync_daemon.sources.command import CommandUsageSource
 from licsync_daemon.sources.counted import CountedUsageSource
@@ -137,3 +142,20 @@ class NetworkAdapters:
     def _proxy_auth(self, at: Destination) -> Callable[[], str]:
         """Answer a reader of the proxy's credential; many proxies want none."""
         return lambda: self.credentials.optional_line(at.proxy_auth) or ""
+
+
+def notifiers(channels: Iterable[NotifierTo], credentials: Credentials) -> tuple[Notifier, ...]:
+    """Build every configured channel to people. Credentials are read for every message."""
+
+    def build(channel: NotifierTo) -> Notifier:
+        match channel:
+            case MailNotifier():
+                return Mail(channel, password=lambda: credentials.line(channel.password))
+            case WebhookNotifier(at=at):
+                return Webhook(
+                    at,
+                    authorization=lambda: f"Bearer {token}" if (token := credentials.optional_delivery_token(at.token)) else "",
+                    proxy_auth=lambda: credentials.optional_line(at.proxy_auth) or "",
+                )
+
+    return tuple(build(one) for one in channels)

@@ -27,6 +27,7 @@ from licsync_daemon.model import (
     Holder,
     Identity,
     Installation,
+    Message,
     Person,
     Run,
     RunState,
@@ -273,6 +274,21 @@ class _Cloud:
         await self.world.at("people")
         for person in ():
             yield person
+
+
+class FakeNotifier:
+    """The `Notifier` port: remembers what it was told, or fails as its script says."""
+
+    def __init__(self, name: str = "fake") -> None:
+        self.name = name
+        self.told: list[Message] = []
+        self.fail: list[BaseException] = []
+
+    async def tell(self, message: Message) -> None:
+        await asyncio.sleep(0)
+        if self.fail:
+            raise self.fail.pop(0)
+        self.told.append(message)
 
 
 class FlakyStore(MemoryStore):

@@ -40,6 +40,7 @@ class Limits:
 
 API = Limits(deadline_s=60, wire_bytes=16 * MIB, decoded_bytes=64 * MIB)
 REPORT = Limits(deadline_s=900, wire_bytes=512 * MIB, decoded_bytes=2048 * MIB)
+PUSH = Limits(deadline_s=30, wire_bytes=MIB, decoded_bytes=MIB)
 UPLOAD = Limits(deadline_s=900, wire_bytes=MIB, decoded_bytes=MIB)  # of the answer; the request's size is ours
 
 
@@ -128,7 +129,8 @@ class HttpClient:
     Attributes:
         to: Where, and how to get there.
         side: Whom we talk to, for the meaning of refusals.
-        authorization: Answers the `Authorization` value, read anew; asked once more after a 401, in case it was just rotated.
+        authorization: Answers the `Authorization` value, read anew, or "" where none is wanted; asked once more after a 401, in case it
+            was just rotated.
         proxy_auth: Answers `USER:PASSWORD` for the proxy.
         headers: Sent with every request.
         seen: What the headers of the answers told so far.
@@ -215,6 +217,19 @@ class HttpClient:
             except RemoteError as error:  # it was accepted: the same delivery may be sent again, and must not be given up
                 raise RemoteError(error.code, error.cause, error.next_step, transient=True, status=202) from error
 
+    async def push(self, content: bytes, *, operation: str) -> None:
+        """POST JSON to the destination's own address; any 2xx is an answer, and its body is nobody's business."""
+
+        async def body() -> AsyncIterator[bytes]:
+            yield content
+
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(content))}
+        async with (
+            self._bounded(operation, PUSH),
+            self._exchange("POST", self.to.url, operation, PUSH, headers=headers, body=body) as response,
+        ):
+            await self._want(response, tuple(range(200, 300)), operation)
+
     @asynccontextmanager
     async def _exchange(
         self,
@@ -230,9 +245,8 @@ class HttpClient:
         assert self._http is not None, "use `async with`"
         used = self.authorization()
         for last in (False, True):
-            request = self._http.build_request(
-                method, url, headers={**headers, "Authorization": used}, content=body() if body is not None else None
-            )
+            secret = {"Authorization": used} if used else {}
+            request = self._http.build_request(method, url, headers={**headers, **secret}, content=body() if body is not None else None)
             async with self._sent(request) as answer:
                 fresh = self.authorization() if answer.status_code == 401 and not last else used
                 if fresh == used:

@@ -27,6 +27,7 @@ class Side(StrEnum):
     CLOUD = "cloud"  # an enterprise
     ORGANIZATION = "organization"
     DELIVERY = "delivery"
+    WEBHOOK = "webhook"
 
 
 Headers = Mapping[str, str]
@@ -36,6 +37,7 @@ _UNAUTHORIZED = {
     Side.CLOUD: "create a classic token with the scope `read:enterprise` as an enterprise owner and put it into `cloud__token`",
     Side.ORGANIZATION: "create a token of an owner of the organization that may read its plan and put it into `cloud__token`",
     Side.DELIVERY: "ask who runs the delivery endpoint for a valid token and put it into the delivery's credential file",
+    Side.WEBHOOK: "ask who runs the webhook for a valid token and put it into notify__webhook__token",
 }
 # Candidates of a 403 that is no rate limit. Source: docs.github.com, "Troubleshooting the REST API" and the pages on IP allow lists, SSO
 # authorization of tokens and token policies (checked 2026-11-24).
@@ -50,12 +52,14 @@ _FORBIDDEN = {
         "tokens of this kind are not restricted by policy; the token's owner is an owner of the organization"
     ),
     Side.DELIVERY: "check that the delivery token may upload usage",
+    Side.WEBHOOK: "check that the webhook's token may post",
 }
 _NOT_FOUND = {
     Side.INSTANCE: "GitHub answers 404 to anybody but site administrators: check the token's owner and scope, then the hostname",
     Side.CLOUD: "check `cloud.enterprise` and that the token's owner is an owner of it with the scope `read:enterprise`",
     Side.ORGANIZATION: "check `cloud.organization` and that the token's owner is a member of it",
     Side.DELIVERY: "check the delivery's `url`",
+    Side.WEBHOOK: "check `notify.webhook.url`",
 }
 
 
@@ -181,6 +185,8 @@ def refusal(side: Side, operation: str, status: int, headers: Headers, body: byt
             )
         case _ if status >= 500:
             return error(Code.SERVER_ERROR, "nothing to do if it passes: it is tried again", transient=True)
+        case _ if side is Side.WEBHOOK:
+            return error(Code.REJECTED, "check `notify.webhook.url`, and whether what is there takes the form of docs/notifications.md")
         case _:
             return error(Code.REJECTED, "look at the quoted answer; if it makes no sense, report it with the run's id")
 

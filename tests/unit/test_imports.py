@@ -26,6 +26,7 @@ HOMES = {
     "structlog": ("*",),
     "sqlite3": ("store.*", "spool"),
     "fcntl": ("lock",),
+    "smtplib": ("notify.mail",),
 }
 
 # From the bottom up: a module imports modules of lower layers, and of its own where the layer is not listed in APART.
@@ -53,7 +54,7 @@ LAYERS = (
     ("retry", "journal", "recorded", "kept", "listing"),
     ("confirm", "supervise", "status", "decisions", "concerns", "alerts"),
     ("transport.*",),
-    ("sources.*", "deliveries.*", "cloud.*", "store.*", "settings.*", "settings", "credentials"),
+    ("sources.*", "deliveries.*", "cloud.*", "notify.*", "store.*", "settings.*", "settings", "credentials"),
     ("adapters", "prepare"),
     ("run",),
     ("fleet",),
@@ -62,12 +63,13 @@ LAYERS = (
     ("cli.*", "__main__"),
 )
 # Neighbors within a layer that know nothing of each other.
-APART = ("sources", "deliveries", "cloud", "store", "settings", "credentials")
+APART = ("sources", "deliveries", "cloud", "notify", "store", "settings", "credentials")
 ONLY_BY = {
     "sources": ("sources.*", "adapters"),
     "deliveries": ("deliveries.*", "adapters"),
     "cloud": ("cloud.*", "adapters"),
-    "transport": ("transport.*", "sources.*", "deliveries.*", "cloud.*", "adapters"),
+    "notify": ("notify.*", "adapters"),
+    "transport": ("transport.*", "sources.*", "deliveries.*", "cloud.*", "notify.*", "adapters"),
     "store": ("store.*", "assembly", "cli.outbox", "cli.overview", "cli.serve"),
     "sandbox": ("sandbox.*", "cli.practice", "cli.practice_connect", "stories.*"),
 }

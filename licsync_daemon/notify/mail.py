@@ -1,0 +1,252 @@
+"""Messages by mail, through one SMTP server. The only module that imports smtplib.
+
+smtplib blocks, so a thread of its own does the work; where nobody waits for it any more, its connection is broken off.
+"""
+
+import asyncio
+import secrets
+import smtplib
+import socket
+import ssl
+import textwrap
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime
+
+import structlog
+
+from licsync_daemon.configured import MailNotifier
+from licsync_daemon.errors import Code, RemoteError, RunError
+from licsync_daemon.model import Message
+from licsync_daemon.redaction import clean
+
+log = structlog.get_logger()
+
+STEP_S = 20.0  # for one answer of the server
+DEADLINE_S = 60.0  # for a whole message
+WIDTH = 76
+POLICY = SMTP.clone(cte_type="7bit")  # old servers pass on no other
+
+
+class Mail:
+    """One SMTP server (the `Notifier` port). A message is one mail to all recipients."""
+
+    name = "mail"
+
+    def __init__(self, to: MailNotifier, *, password: Callable[[], str]) -> None:
+        """`password` answers the password of `to.username`, read anew; it is not asked without one."""
+        self._to = to
+        self._password = password
+
+    async def tell(self, message: Message) -> None:
+        """Send a message; it is taken when the server has taken it for at least one recipient.
+
+        Raises:
+            RunError: `CREDENTIAL_MISSING`, or a `RemoteError` with what the server said.
+        """
+        sending = _Sending(self._to, letter(message, self._to), self._password() if self._to.username is not None else "")
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                refused = await _in_thread(sending.send)
+        except TimeoutError as error:
+            raise sending.timed_out() from error
+        finally:
+            sending.stop()
+        if refused:
+            log.warning("notify.recipients_refused", channel=self.name, refused=refused, of=len(self._to.to))
+
+
+def letter(message: Message, to: MailNotifier) -> EmailMessage:
+    """Write a message as a mail: plain text, nothing about this machine in its head, not to be answered by machines."""
+    mail = EmailMessage(policy=POLICY)
+    mail["From"] = to.sender
+    mail["To"] = ", ".join(to.to)
+    mail["Subject"] = clean(message.subject)
+    mail["Date"] = format_datetime(message.at)
+    mail["Message-ID"] = f"<{secrets.token_hex(16)}@{to.sender.rpartition('@')[2]}>"
+    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday notice comes back
+    mail.set_content("\n".join(line for one in message.lines for line in _wrapped(one)) + "\n")
+    return mail
+
+
+def _wrapped(line: str) -> list[str]:
+    """Break a line between words; what follows keeps its indentation. Addresses and commands without a space stay whole."""
+    printable = "".join(char for char in line if char.isprintable())
+    indent = " " * (len(printable) - len(printable.lstrip()))
+    return textwrap.wrap(printable, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False) or [""]
+
+
+class _Connected(smtplib.SMTP):
+    """SMTP over a connection that was made before, so that it can be broken off at any moment."""
+
+    def __init__(self, connection: socket.socket, host: str) -> None:
+        self._connection = connection
+        super().__init__(host, timeout=STEP_S)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:  # noqa: ARG002 - smtplib's own seam, and its signature
+        return self._connection
+
+
+class _Sending:
+    """One mail on its way. `send` is called in a thread, `stop` in another."""
+
+    def __init__(self, to: MailNotifier, mail: EmailMessage, password: str) -> None:
+        self._to = to
+        self._mail = mail
+        self._password = password
+        self._what = f"mail through {to.host}"
+        self._sockets: list[socket.socket] = []
+        self._is_stopped = False
+
+    def send(self) -> int:
+        """Send it and answer how many recipients were refused.
+
+        Raises:
+            RunError: It was not taken.
+        """
+        if not self._password.isascii():
+            raise RunError(
+                Code.CREDENTIAL_MALFORMED,
+                "the password for the mail server has characters beyond ASCII, which its login cannot carry",
+                "choose another password and put it into notify__mail__password",
+            )
+        try:
+            return self._sent()
+        except ssl.SSLError as error:
+            why = getattr(error, "verify_message", None) or error.reason or "handshake failed"
+            raise self._error(
+                Code.TLS_FAILED,
+                f"the certificate or the TLS connection was not accepted ({str(why).replace('_', ' ').lower()})",
+                "for a certificate of your own authority set `notify.mail.ca_file`; check `host`, `port` and `security`",
+            ) from error
+        except smtplib.SMTPException as error:
+            raise self._refusal(error) from error
+        except TimeoutError as error:
+            raise self.timed_out() from error
+        except OSError as error:
+            unresolved = isinstance(error, socket.gaierror)
+            what = "the name cannot be resolved" if unresolved else "it cannot be reached (connection refused or no route)"
+            raise self._error(Code.UNREACHABLE, what, "check `notify.mail` host and port, DNS and the firewall", transient=True) from error
+
+    def _sent(self) -> int:
+        context = self._context()
+        connection = socket.create_connection((self._to.host, self._to.port), STEP_S)
+        self._hold(connection)
+        if self._to.security == "tls":
+            connection = context.wrap_socket(connection, server_hostname=self._to.host)
+            self._hold(connection)
+        try:
+            server = _Connected(connection, self._to.host)
+        except BaseException:
+            connection.close()
+            raise
+        try:
+            server.ehlo_or_helo_if_needed()
+            if self._to.security == "starttls":
+                self._start_tls(server, context)
+            if self._to.username is not None:
+                server.login(self._to.username, self._password)
+            refused = server.send_message(self._mail, self._to.sender, list(self._to.to))
+            with suppress(smtplib.SMTPException, OSError):  # it was taken; how the server says goodbye changes nothing
+                server.quit()
+            return len(refused)
+        finally:
+            server.close()
+
+    def _start_tls(self, server: smtplib.SMTP, context: ssl.SSLContext) -> None:
+        if not server.has_extn("starttls"):
+            raise self._error(
+                Code.TLS_FAILED,
+                "the server offers no STARTTLS, and nothing is sent unencrypted",
+                'set `notify.mail.security` to "tls" (port 465), or ask who runs the server',
+            )
+        server.starttls(context=context)
+        if server.sock is not None:
+            self._hold(server.sock)
+        server.ehlo_or_helo_if_needed()
+
+    def _context(self) -> ssl.SSLContext:
+        """TLS 1.2 or newer; the certificate is always verified."""
+        try:
+            context = ssl.create_default_context(cafile=self._to.ca_file)
+        except (OSError, ssl.SSLError) as error:
+            cause = f"the authorities in {self._to.ca_file} cannot be read: {error}"
+            raise RemoteError(Code.TLS_FAILED, cause, "check `notify.mail.ca_file`: it must be a readable PEM file") from error
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        return context
+
+    def stop(self) -> None:
+        """Break the connection off, if there still is one or it is just being made: the thread that waits for it then ends."""
+        self._is_stopped = True
+        for one in self._sockets:
+            _break_off(one)
+
+    def _hold(self, connection: socket.socket) -> None:
+        self._sockets.append(connection)
+        if self._is_stopped:
+            _break_off(connection)
+
+    def timed_out(self) -> RemoteError:
+        return self._error(Code.TIMEOUT, "the server took too long", "check the network and the mail server", transient=True)
+
+    def _refusal(self, error: smtplib.SMTPException) -> RemoteError:
+        """Say in our words what the server refused, with its own, which may hold neither an address nor the password."""
+        if isinstance(error.__context__, TimeoutError):
+            return self.timed_out()
+        if isinstance(error, smtplib.SMTPServerDisconnected):
+            return self._error(Code.CONNECTION_LOST, "the connection broke off", "nothing to do if it passes", transient=True)
+        if isinstance(error, smtplib.SMTPNotSupportedError):
+            return self._error(
+                Code.REJECTED, "the server offers no login", "remove `notify.mail.username`, or use its submission port (587)"
+            )
+        status, said = _answer_of(error)
+        quoted = clean(said.replace(self._password, "[secret]") if self._password else said)
+        cause = f'it was answered {status}: "{quoted}"' if status else f"it failed ({type(error).__name__})"
+        if isinstance(error, smtplib.SMTPAuthenticationError):
+            return self._error(Code.UNAUTHORIZED, cause, "check `notify.mail.username` and the credential notify__mail__password")
+        if 400 <= status < 500:
+            return self._error(Code.SERVER_ERROR, cause, "nothing to do if it passes: it is tried again", transient=True)
+        return self._error(Code.REJECTED, cause, "check `notify.mail` from and to, and what the server allows them")
+
+    def _error(self, code: Code, cause: str, next_step: str, *, transient: bool = False) -> RemoteError:
+        return RemoteError(code, f"{self._what}: {cause}", next_step, transient=transient)
+
+
+def _break_off(connection: socket.socket) -> None:
+    with suppress(OSError):  # it is closed already
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+
+def _answer_of(error: smtplib.SMTPException) -> tuple[int, str]:
+    """Answer the status and the words with which a server refused; of several recipients those for the first."""
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return next(((status, said.decode("utf-8", "replace")) for status, said in error.recipients.values()), (0, ""))
+    if isinstance(error, smtplib.SMTPResponseException):
+        said = error.smtp_error
+        return error.smtp_code, said.decode("utf-8", "replace") if isinstance(said, bytes) else said
+    return 0, ""
+
+
+async def _in_thread(work: Callable[[], int]) -> int:
+    """Do `work` in a thread that nobody waits for at the end; asyncio's own threads must stay free to resolve names."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[int] = loop.create_future()
+
+    def settle(result: int, error: BaseException | None) -> None:
+        if not done.done():
+            done.set_exception(error) if error is not None else done.set_result(result)
+
+    def run() -> None:
+        result, failure = 0, None
+        try:
+            result = work()
+        except BaseException as error:  # noqa: BLE001 - it is raised where the answer is awaited
+            failure = error
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, result, failure)
+
+    threading.Thread(target=run, name="mail", daemon=True).start()
+    return await done

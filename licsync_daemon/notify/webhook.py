@@ -1,0 +1,33 @@
+"""Messages as JSON, posted to one address; docs/notifications.md describes the form."""
+
+import json
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from licsync_daemon.alerts import as_json
+from licsync_daemon.configured import Destination
+from licsync_daemon.model import Message
+from licsync_daemon.transport.client import HttpClient
+from licsync_daemon.transport.wire import Side
+
+
+class Webhook:
+    """One address (the `Notifier` port). Its path may be a secret, so no text names more than the host."""
+
+    name = "webhook"
+
+    def __init__(self, to: Destination, *, authorization: Callable[[], str], proxy_auth: Callable[[], str]) -> None:
+        self._to = to
+        self._authorization = authorization
+        self._proxy_auth = proxy_auth
+
+    async def tell(self, message: Message) -> None:
+        """Post a message; any 2xx takes it.
+
+        Raises:
+            RemoteError: Everything else. A redirect is not followed.
+        """
+        client = HttpClient(to=self._to, side=Side.WEBHOOK, authorization=self._authorization, proxy_auth=self._proxy_auth)
+        content = json.dumps(as_json(message), ensure_ascii=False).encode()
+        async with client:
+            await client.push(content, operation=f"the webhook at {urlsplit(self._to.url).hostname}")

@@ -1,0 +1,472 @@
+"""The contract of `Notifier` over every implementation, and what each channel does on its wire: real servers on loopback."""
+
+import asyncio
+import json
+import ssl
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from licsync_daemon.adapters import notifiers
+from licsync_daemon.alerts import as_json
+from licsync_daemon.configured import Destination, MailNotifier, WebhookNotifier
+from licsync_daemon.credentials import Credentials
+from licsync_daemon.errors import Code, RemoteError, RunError
+from licsync_daemon.model import Event, Message
+from licsync_daemon.ports import Notifier
+from tests.contract.loopback import Server, answer, serving
+from tests.contract.smtp_server import Mailbox, mail_server
+from tests.fakes import T0, FakeNotifier, an_alert
+
+OPENED = Message(
+    event=Event.OPENED,
+    alert=an_alert(text="früher erreichbar"),
+    subject="[licsync] alert: emea: unreachable",
+    lines=("früher erreichbar", "", "Next step: look at the network"),
+    at=T0,
+)
+PASSWORD = {"LICSYNC_NOTIFY__MAIL__PASSWORD": "right"}
+TO = ("ops@example.com", "second@example.com")
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("ca") / "ca.pem"
+    authority.cert_pem.write_to_path(path)
+    return path
+
+
+def context_of(authority: trustme.CA, name: str = "localhost") -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name).configure_cert(context)
+    return context
+
+
+def mail_to(port: int, **changes: Any) -> MailNotifier:
+    return MailNotifier(
+        **{
+            "host": "localhost", "port": port, "security": "none", "sender": "licsync@example.org", "to": TO,
+            "password": ("notify__mail__password",), **changes,
+        }
+    )  # fmt: skip
+
+
+def built(to: MailNotifier | WebhookNotifier, environ: dict[str, str] | None = None) -> Notifier:
+    (one,) = notifiers([to], Credentials(Path("/nonexistent"), environ or {}))
+    return one
+
+
+async def outcome(channel: Notifier, *messages: Message) -> RunError | None:
+    try:
+        for message in messages:
+            await channel.tell(message)
+    except RunError as error:
+        return error
+    return None
+
+
+# ---------------------------------------------------------------- the contract
+
+
+@dataclass
+class Channel:
+    """An implementation beside its far side: what has arrived there, and how to let it refuse everything."""
+
+    notifier: Notifier
+    arrived: Callable[[], list[str]]
+    refuse: Callable[[], None]
+
+
+async def a_fake(stack: AsyncExitStack) -> Channel:
+    fake = FakeNotifier()
+
+    def refuse() -> None:
+        fake.fail = [RemoteError(Code.REJECTED, "no", "look")] * 9
+
+    return Channel(fake, lambda: [one.subject for one in fake.told], refuse)
+
+
+async def a_mail(stack: AsyncExitStack) -> Channel:
+    box = await stack.enter_async_context(mail_server(Mailbox()))
+
+    def refuse() -> None:
+        box.answer = "550 5.7.1 no"
+
+    return Channel(built(mail_to(box.port)), lambda: [str(one["Subject"]) for one in box.letters], refuse)
+
+
+async def a_webhook(stack: AsyncExitStack) -> Channel:
+    server = await stack.enter_async_context(serving())
+    server.on("/hook", answer())
+    refused: list[int] = []
+
+    def refuse() -> None:
+        server.on("/hook", answer(400))
+        refused.append(len(server.seen))
+
+    def arrived() -> list[str]:
+        return [json.loads(one.body)["subject"] for one in (server.seen[: refused[0]] if refused else server.seen)]
+
+    return Channel(built(WebhookNotifier(at=Destination(url=f"{server.url}/hook"))), arrived, refuse)
+
+
+EVERY = {"fake": a_fake, "mail": a_mail, "webhook": a_webhook}
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_a_message_that_was_taken_has_arrived(kind: str) -> None:
+    """When `tell` returns it is there; a second one is a second one."""
+
+    async def main() -> tuple[str, list[list[str]]]:
+        async with AsyncExitStack() as stack:
+            channel = await EVERY[kind](stack)
+            seen = []
+            for message in (OPENED, replace(OPENED, event=Event.CLOSED, subject="[licsync] over: emea: unreachable")):
+                await channel.notifier.tell(message)
+                seen.append(channel.arrived())
+            return channel.notifier.name, seen
+
+    name, seen = asyncio.run(main())
+    assert seen == [[OPENED.subject], [OPENED.subject, "[licsync] over: emea: unreachable"]]
+    assert name == kind
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_a_message_that_was_refused_is_an_error_with_a_next_step(kind: str) -> None:
+    """Nothing has arrived, and whoever called knows; the next one may be taken again."""
+
+    async def main() -> tuple[RunError | None, list[str]]:
+        async with AsyncExitStack() as stack:
+            channel = await EVERY[kind](stack)
+            channel.refuse()
+            return await outcome(channel.notifier, OPENED), channel.arrived()
+
+    error, arrived = asyncio.run(main())
+    assert error is not None
+    assert (error.code, bool(error.cause), bool(error.next_step), arrived) == (Code.REJECTED, True, True, [])
+
+
+async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Take a connection and never say a word."""
+    try:
+        await reader.read()
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize("kind", ["mail", "webhook"])
+def test_a_far_side_that_says_nothing_holds_nobody_who_cancels(kind: str) -> None:
+    """Canceled, it ends at once, and its connection with it."""
+
+    async def main() -> bool:
+        gone = asyncio.Event()
+        came = asyncio.Event()
+
+        async def watched(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            came.set()
+            try:
+                await silent(reader, writer)
+            finally:
+                gone.set()
+
+        server = await asyncio.start_server(watched, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        channel = built(mail_to(port) if kind == "mail" else WebhookNotifier(at=Destination(url=f"http://127.0.0.1:{port}")))
+        task = asyncio.create_task(channel.tell(OPENED))
+        await asyncio.wait_for(came.wait(), 5)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, 1)
+        await asyncio.wait_for(gone.wait(), 5)
+        server.close()
+        await server.wait_closed()
+        return gone.is_set()
+
+    assert asyncio.run(main())
+
+
+# ---------------------------------------------------------------- mail
+
+
+def mailed(
+    box: Mailbox, *, environ: dict[str, str] | None = None, message: Message = OPENED,
+    starttls: ssl.SSLContext | None = None, tls: ssl.SSLContext | None = None, **changes: Any,
+) -> RunError | None:  # fmt: skip
+    """Send a message to a mailbox; answer what went wrong."""
+
+    async def main() -> RunError | None:
+        async with mail_server(box, starttls=starttls, tls=tls):
+            return await outcome(built(mail_to(box.port, **changes), environ), message)
+
+    return asyncio.run(main())
+
+
+def test_what_a_mail_holds() -> None:
+    """Plain text with the message, to every recipient at once; its head tells nothing about this machine."""
+    box = Mailbox()
+    assert mailed(box) is None
+    (letter,) = box.letters
+    assert letter.get_content() == "früher erreichbar\n\nNext step: look at the network\n".replace("\n", "\r\n")
+    assert (letter.get_content_type(), letter["From"], letter["To"]) == ("text/plain", "licsync@example.org", ", ".join(TO))
+    assert (letter["Subject"], letter["Auto-Submitted"]) == (OPENED.subject, "auto-generated")
+    assert parsedate_to_datetime(letter["Date"]) == T0
+    assert str(letter["Message-ID"]).startswith("<")
+    assert str(letter["Message-ID"]).endswith("@example.org>")
+    assert box.recipients == [list(TO)]
+    assert set(letter.keys()) == {
+        "From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "Content-Type", "Content-Transfer-Encoding", "MIME-Version",
+    }  # fmt: skip
+    assert box.raw[0].isascii()
+
+
+def test_two_mails_have_two_ids() -> None:
+    """Otherwise a server might drop the second."""
+    box = Mailbox()
+    mailed(box)
+    mailed(box)
+    assert len({str(one["Message-ID"]) for one in box.letters}) == 2
+
+
+def test_no_text_can_add_a_header_or_a_line() -> None:
+    """What a far side once said stands in a subject as one printable line."""
+    box = Mailbox()
+    evil = replace(OPENED, subject="over\r\nBcc: everybody@example.com\x1b[31m", lines=("text\r\n.\r\nMAIL FROM:<x>\x07",))
+    assert mailed(box, message=evil) is None
+    (letter,) = box.letters
+    assert letter["Bcc"] is None
+    assert letter["Subject"] == "over Bcc: [address][31m"
+    assert letter.get_content() == "text.MAIL FROM:<x>\r\n"
+    assert box.recipients == [list(TO)]
+
+
+def test_long_lines_are_wrapped_and_commands_stay_whole() -> None:
+    """At 76 columns between words, a list item under its beginning."""
+    box = Mailbox()
+    page = "https://github.com/enterprises/" + "octo" * 20
+    item = "   *Export license usage*. " + "Keep the JSON file that is downloaded. " * 3 + page
+    assert mailed(box, message=replace(OPENED, lines=(item,))) is None
+    lines = box.letters[0].get_content().splitlines()
+    assert page in " ".join(lines)
+    assert all(line.startswith("   ") for line in lines)
+    assert all(len(line) <= 76 for line in lines if "https" not in line)
+    assert len(lines) == 3
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+def test_over_tls_with_a_login(authority: trustme.CA, ca_file: Path, security: str) -> None:
+    """The certificate is verified with the own authority, then the login goes out, then the mail."""
+    box = Mailbox()
+    tls = context_of(authority)
+    assert mailed(box, environ=PASSWORD, security=security, ca_file=ca_file, username="licsync", **{security: tls}) is None
+    assert (box.over_tls, box.logins, len(box.letters)) == ([True], [("licsync", "right")], 1)
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+@pytest.mark.parametrize("fault", ["unknown authority", "another name"])
+def test_a_certificate_that_is_not_the_servers_is_refused(authority: trustme.CA, ca_file: Path, security: str, fault: str) -> None:
+    """Neither the password nor the mail has left; nothing switches that off."""
+    box = Mailbox()
+    tls = context_of(trustme.CA()) if fault == "unknown authority" else context_of(authority, "mx.example.com")
+    error = mailed(box, environ=PASSWORD, security=security, ca_file=ca_file, username="licsync", **{security: tls})
+    assert error is not None
+    assert (error.code, box.logins, box.letters) == (Code.TLS_FAILED, [], [])
+    assert "certificate" in error.cause
+
+
+def test_old_tls_is_refused(authority: trustme.CA, ca_file: Path) -> None:
+    """TLS 1.2 is the oldest that is spoken."""
+    tls = context_of(authority)
+    tls.set_ciphers("DEFAULT:@SECLEVEL=0")
+    tls.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
+        tls.maximum_version = ssl.TLSVersion.TLSv1_1
+    error = mailed(Mailbox(), security="tls", ca_file=ca_file, tls=tls)
+    assert error is not None
+    assert error.code is Code.TLS_FAILED
+
+
+def test_a_server_without_starttls_gets_nothing(ca_file: Path) -> None:
+    """An attacker who takes the offer out of the answer gets neither password nor mail."""
+    box = Mailbox()
+    error = mailed(box, environ=PASSWORD, security="starttls", ca_file=ca_file, username="licsync")
+    assert error is not None
+    assert (error.code, box.logins, box.letters) == (Code.TLS_FAILED, [], [])
+    assert "offers no STARTTLS" in error.cause
+
+
+def test_an_unreadable_authority_is_named(tmp_path: Path) -> None:
+    """Before anybody is asked."""
+    error = mailed(Mailbox(), security="starttls", ca_file=tmp_path / "none.pem")
+    assert error is not None
+    assert (error.code, str(tmp_path / "none.pem") in error.cause) == (Code.TLS_FAILED, True)
+
+
+def test_a_wrong_password_is_no_secret_to_tell(authority: trustme.CA, ca_file: Path) -> None:
+    """The error names the credential and not its value, not even where the server repeats it."""
+    box = Mailbox(password="other")
+    tls = context_of(authority)
+    error = mailed(box, environ=PASSWORD, security="starttls", ca_file=ca_file, username="licsync", starttls=tls)
+    assert error is not None
+    assert (error.code, box.letters) == (Code.UNAUTHORIZED, [])
+    assert "notify__mail__password" in error.next_step
+    assert error.cause == 'mail through localhost: it was answered 535: "5.7.8 [secret] is not the password"'
+
+
+@pytest.mark.parametrize(
+    ("environ", "code"),
+    [({}, Code.CREDENTIAL_MISSING), ({"LICSYNC_NOTIFY__MAIL__PASSWORD": "päss"}, Code.CREDENTIAL_MALFORMED)],
+    ids=["none", "beyond ASCII"],
+)
+def test_a_password_that_cannot_be_used(authority: trustme.CA, ca_file: Path, environ: dict[str, str], code: Code) -> None:
+    """It is said before anybody is asked."""
+    box = Mailbox()
+    tls = context_of(authority)
+    error = mailed(box, environ=environ, security="starttls", ca_file=ca_file, username="licsync", starttls=tls)
+    assert error is not None
+    assert (error.code, box.logins, "päss" in str(error)) == (code, [], False)
+
+
+def test_a_server_without_a_login_is_told_apart() -> None:
+    """A password is configured, and nobody asks for it."""
+    error = mailed(Mailbox(), environ=PASSWORD, username="licsync")
+    assert error is not None
+    assert (error.code, "offers no login" in error.cause) == (Code.REJECTED, True)
+
+
+def test_one_good_recipient_is_enough() -> None:
+    """The others are logged; it was taken."""
+    box = Mailbox(refuse=(TO[0],))
+    assert mailed(box) is None
+    assert box.recipients == [[TO[1]]]
+
+
+def test_without_any_recipient_it_was_not_taken() -> None:
+    """The server's own words are quoted, without the address."""
+    error = mailed(Mailbox(refuse=TO))
+    assert error is not None
+    assert (error.code, error.cause) == (Code.REJECTED, 'mail through localhost: it was answered 550: "5.1.1 <[address]>: no such mailbox"')
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "transient"),
+    [("451 4.7.1 greylisted", Code.SERVER_ERROR, True), ("554 5.7.1 spam", Code.REJECTED, False)],
+)
+def test_a_refusal_may_pass(said: str, code: Code, transient: bool) -> None:
+    """A four says later, a five says no."""
+    error = mailed(Mailbox(answer=said))
+    assert isinstance(error, RemoteError)
+    assert (error.code, error.transient, said[4:] in error.cause) == (code, transient, True)
+
+
+def test_a_server_that_is_not_there() -> None:
+    """Unreachable, with what to look at."""
+
+    async def main() -> RunError | None:
+        async with mail_server(Mailbox()) as box:
+            port = box.port
+        return await outcome(built(mail_to(port)), OPENED)
+
+    error = asyncio.run(main())
+    assert error is not None
+    assert (error.code, "notify.mail" in error.next_step) == (Code.UNREACHABLE, True)
+
+
+def test_a_server_that_hangs_up() -> None:
+    """In the midst of the conversation."""
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mx.example.com\r\n")
+        await reader.readline()
+        writer.close()
+
+    async def main() -> RunError | None:
+        server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+        try:
+            return await outcome(built(mail_to(server.sockets[0].getsockname()[1])), OPENED)
+        finally:
+            server.close()
+            await server.wait_closed()
+
+    error = asyncio.run(main())
+    assert error is not None
+    assert error.code is Code.CONNECTION_LOST
+
+
+def test_a_server_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deadline is over the whole message, whatever trickles in."""
+    monkeypatch.setattr("licsync_daemon.notify.mail.DEADLINE_S", 0.1)
+
+    async def main() -> RunError | None:
+        server = await asyncio.start_server(silent, "127.0.0.1", 0)
+        try:
+            return await outcome(built(mail_to(server.sockets[0].getsockname()[1])), OPENED)
+        finally:
+            server.close()
+            await server.wait_closed()
+
+    error = asyncio.run(main())
+    assert error is not None
+    assert error.code is Code.TIMEOUT
+
+
+# ---------------------------------------------------------------- webhook
+
+
+def posted(script: Callable[[Server], None], environ: dict[str, str] | None = None) -> tuple[RunError | None, Server]:
+    async def main() -> tuple[RunError | None, Server]:
+        async with serving() as server:
+            script(server)
+            to = WebhookNotifier(at=Destination(url=f"{server.url}/services/T000/secret", token=("notify__webhook__token",)))
+            return await outcome(built(to, environ), OPENED), server
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+def test_what_is_posted(status: int) -> None:
+    """The documented object as UTF-8, without a credential where none is wanted; any 2xx takes it, whatever it answers."""
+    body = b"" if status == 204 else b"<p>ok</p>"
+    error, server = posted(lambda server: server.on("/services/T000/secret", answer(status, body)))
+    assert error is None
+    (seen,) = server.seen
+    assert (seen.method, seen.headers["content-type"], "authorization" in seen.headers) == ("POST", "application/json", False)
+    assert json.loads(seen.body) == as_json(OPENED)
+    assert "früher".encode() in seen.body
+
+
+def test_a_token_goes_with_it() -> None:
+    """As a bearer."""
+    _, server = posted(lambda server: server.on("/services/T000/secret", answer()), {"LICSYNC_NOTIFY__WEBHOOK__TOKEN": "t-1"})
+    assert server.seen[0].headers["authorization"] == "Bearer t-1"
+
+
+@pytest.mark.parametrize(
+    ("reply", "code"),
+    [
+        (answer(401), Code.UNAUTHORIZED),
+        (answer(403), Code.FORBIDDEN),
+        (answer(404), Code.NOT_FOUND),
+        (answer(503), Code.SERVER_ERROR),
+        (answer(302, location="/elsewhere"), Code.REJECTED),
+        (answer(400, b'{"message": "invalid_payload"}'), Code.REJECTED),
+    ],
+    ids=["401", "403", "404", "503", "redirect", "400"],
+)
+def test_what_a_webhook_refuses(reply: bytes, code: Code) -> None:
+    """With the cause and the next step; its path, which may be a secret, stands nowhere."""
+    error, server = posted(lambda server: server.on("/services/T000/secret", reply))
+    assert error is not None
+    assert (error.code, len(server.seen)) == (code, 1)
+    assert "webhook" in error.cause
+    assert "T000" not in error.cause + error.next_step
