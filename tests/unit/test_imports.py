@@ -55,6 +55,7 @@ LAYERS = (
     ("transport.*",),
     ("sources.*", "deliveries.*", "cloud.*", "store.*", "settings.*", "settings", "credentials"),
     ("adapters", "prepare"),
+    ("preflight.*",),
     ("run",),
     ("fleet",),
     ("outcome", "assembly", "daemon"),
@@ -64,10 +65,10 @@ LAYERS = (
 # Neighbors within a layer that know nothing of each other.
 APART = ("sources", "deliveries", "cloud", "store", "settings", "credentials")
 ONLY_BY = {
-    "sources": ("sources.*", "adapters"),
+    "sources": ("sources.*", "adapters", "preflight.*"),
     "deliveries": ("deliveries.*", "adapters"),
-    "cloud": ("cloud.*", "adapters"),
-    "transport": ("transport.*", "sources.*", "deliveries.*", "cloud.*", "adapters"),
+    "cloud": ("cloud.*", "adapters", "preflight.*"),
+    "transport": ("transport.*", "sources.*", "deliveries.*", "cloud.*", "adapters", "preflight.*"),
     "store": ("store.*", "assembly", "cli.outbox", "cli.overview", "cli.serve"),
     "sandbox": ("sandbox.*", "cli.practice", "cli.practice_connect", "stories.*"),
 }
