@@ -187,14 +187,14 @@ def _compared(probing: Probing) -> Iterator[Row]:
 
 
 def _listed(findings: Findings, config: Config) -> Iterator[Row]:
-    """Yield how the cloud's list and the configuration differ. Before its first sync an instance is not listed, unless Connect carries it."""
+    """Yield how the cloud's list and the configuration differ. Before its first sync an instance is listed only if Connect carries it."""
     for one in listing_problems(replace(findings, missing=())):
         yield CLOUD.warn("servers", one.what, one.hint)
     for instance in config.instances:
         if instance.name not in findings.missing:
             continue
         if isinstance(instance.delivery, ConnectDelivery):
-            fix = "enable GitHub Connect with license sync on it; else compare `hostname` and `server_id` with the enterprise's Licensing page"
+            fix = "enable license sync in its GitHub Connect; else compare `hostname` and `server_id` with the enterprise's Licensing page"
             yield _place(instance).warn("listed", "the cloud does not list it, and GitHub Connect should carry its usage", fix)
         else:
             yield _place(instance).ok("listed", "the cloud does not list it yet: it does after the first sync")
