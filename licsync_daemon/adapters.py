@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from licsync_daemon.cloud.github import GithubCloud
@@ -72,10 +73,7 @@ class NetworkAdapters:
             case ReportSource():
                 return await stack.enter_async_context(self._report(source, waits))
             case SshSource():
-                identity = source.identity
-                return SshUsageSource(
-                    source, lambda: identity or self.credentials.file(source.identity_credential), Retrier(self.clock, waits), self.clock
-                )
+                return SshUsageSource(source, lambda: self.identity(source), Retrier(self.clock, waits), self.clock)
             case CommandSource():
                 return CommandUsageSource(source, self.clock)
             case FileSource():
@@ -85,15 +83,7 @@ class NetworkAdapters:
 
     @asynccontextmanager
     async def _report(self, source: ReportSource, waits: WaitReporter) -> AsyncIterator[UsageSource]:
-        version = {"X-GitHub-Api-Version": source.api_version} if source.api_version else {}
-        client = HttpClient(
-            to=source.at,
-            side=Side.INSTANCE,
-            authorization=lambda: basic(source.username, self.credentials.github_token(source.at.token)),
-            proxy_auth=self._proxy_auth(source.at),
-            headers=version,
-        )
-        async with client:
+        async with self.instance_client(source) as client:
             yield ReportUsageSource(source, client, Retrier(self.clock, waits, gate=self._gate(source.at)), self.clock)
 
     @asynccontextmanager
@@ -109,27 +99,14 @@ class NetworkAdapters:
 
     @asynccontextmanager
     async def _http_upload(self, at: Destination, waits: WaitReporter) -> AsyncIterator[Delivery]:
-        client = HttpClient(
-            to=at,
-            side=Side.DELIVERY,
-            authorization=lambda: f"Bearer {self.credentials.delivery_token(at.token)}",
-            proxy_auth=self._proxy_auth(at),
-        )
-        async with client:
+        async with self.endpoint_client(at) as client:
             yield HttpUpload(client, Retrier(self.clock, waits, gate=self._gate(at)))
 
     @asynccontextmanager
     async def cloud(self, waits: WaitReporter) -> AsyncIterator[CloudReader]:
         account, at = self.account, self.account.at
-        client = HttpClient(
-            to=at,
-            side=Side.CLOUD if account.organization is None else Side.ORGANIZATION,
-            authorization=lambda: f"Bearer {self.credentials.github_token(at.token)}",
-            proxy_auth=self._proxy_auth(at),
-            headers={"X-GitHub-Api-Version": account.api_version},
-        )
         retry = Retrier(self.clock, waits, gate=self._gate(at))
-        async with client:
+        async with self.cloud_client() as client:
             try:
                 if account.organization is not None:
                     yield OrganizationCloud(account.organization, client, retry)
@@ -139,7 +116,39 @@ class NetworkAdapters:
             finally:
                 self.headlines[urlsplit(at.url).netloc] = client.seen
 
-    def _proxy_auth(self, at: Destination) -> Callable[[], str]:
+    def instance_client(self, source: ReportSource) -> HttpClient:
+        version = {"X-GitHub-Api-Version": source.api_version} if source.api_version else {}
+        return HttpClient(
+            to=source.at,
+            side=Side.INSTANCE,
+            authorization=lambda: basic(source.username, self.credentials.github_token(source.at.token)),
+            proxy_auth=self.proxy_auth(source.at),
+            headers=version,
+        )
+
+    def endpoint_client(self, at: Destination) -> HttpClient:
+        return HttpClient(
+            to=at,
+            side=Side.DELIVERY,
+            authorization=lambda: f"Bearer {self.credentials.delivery_token(at.token)}",
+            proxy_auth=self.proxy_auth(at),
+        )
+
+    def cloud_client(self) -> HttpClient:
+        account, at = self.account, self.account.at
+        return HttpClient(
+            to=at,
+            side=Side.CLOUD if account.organization is None else Side.ORGANIZATION,
+            authorization=lambda: f"Bearer {self.credentials.github_token(at.token)}",
+            proxy_auth=self.proxy_auth(at),
+            headers={"X-GitHub-Api-Version": account.api_version},
+        )
+
+    def identity(self, source: SshSource) -> Path:
+        """Answer the file of the private key. Raises `RunError`."""
+        return source.identity or self.credentials.file(source.identity_credential)
+
+    def proxy_auth(self, at: Destination) -> Callable[[], str]:
         """Answer a reader of the proxy's credential; many proxies want none."""
         return lambda: self.credentials.optional_line(at.proxy_auth) or ""
 

@@ -3,6 +3,7 @@
 Standard library only. Each call reads anew, so a credential is rotated by replacing its file. No error text holds a value.
 """
 
+import contextlib
 import os
 import re
 import stat
@@ -144,6 +145,22 @@ class Credentials:
             and (folder == self._credentials_dir or file.startswith(SYSTEMD_PREFIX) or "__" in name)
         )
 
+    def rotated(self, expected: Iterable[Expected]) -> tuple[Problem, ...]:
+        """Return a warning for each credential that was replaced in `credentials_dir` after systemd had handed its copy on.
+
+        The copy is made when the unit starts, and it is what is used. What may not be read is compared by its date.
+        """
+        given = self._environ.get("CREDENTIALS_DIRECTORY")
+        if not given or Path(given) == self._credentials_dir:
+            return ()
+        names = dict.fromkeys(name for one in expected for name in one.names)
+        copies = [(name, path) for name in names for path in self._paths(Path(given), name) if path.is_file()]
+        return tuple(
+            Problem(name, f"{self._credentials_dir / name} was replaced after the daemon had started", "run: systemctl restart licsync")
+            for name, copy in copies
+            if _differs(copy, self._credentials_dir / name)
+        )
+
     def _value(self, wanted: Expected, *, trust_folder: bool = False) -> str:
         found, hindered = self._find(wanted.names, trust_folder=trust_folder)
         if found is None:
@@ -226,6 +243,17 @@ def _of(at: Destination, kind: Kind, *, required: bool = True) -> Iterator[Expec
     yield Expected(names=at.token, kind=kind, required=required)
     if at.proxy_auth:
         yield Expected(names=at.proxy_auth, kind=Kind.LINE, required=False)
+
+
+def _differs(copy: Path, original: Path) -> bool:
+    try:
+        return copy.read_bytes() != original.read_bytes()
+    except PermissionError:
+        with contextlib.suppress(OSError):
+            return original.stat().st_mtime > copy.stat().st_mtime
+    except OSError:  # there is none: it is kept elsewhere
+        pass
+    return False
 
 
 def _read(path: Path, hindered: list[str]) -> bytes | None:

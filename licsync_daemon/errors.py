@@ -25,6 +25,9 @@ class Code(StrEnum):
     # credentials
     CREDENTIAL_MISSING = "credential_missing"
     CREDENTIAL_MALFORMED = "credential_malformed"
+    CREDENTIAL_EXPIRING = "credential_expiring"
+    CREDENTIAL_ROTATED = "credential_rotated"
+    SCOPE_MISSING = "scope_missing"
     # no answer, or not a whole one
     UNREACHABLE = "unreachable"
     TLS_FAILED = "tls_failed"
@@ -33,6 +36,8 @@ class Code(StrEnum):
     TRUNCATED = "truncated"
     TOO_LARGE = "too_large"
     REDIRECT_REFUSED = "redirect_refused"
+    CERTIFICATE_EXPIRING = "certificate_expiring"
+    CLOCK_WRONG = "clock_wrong"
     # an answer that says no
     UNAUTHORIZED = "unauthorized"
     FORBIDDEN = "forbidden"
@@ -43,6 +48,12 @@ class Code(StrEnum):
     MAINTENANCE = "maintenance"
     SERVER_ERROR = "server_error"
     BAD_RESPONSE = "bad_response"
+    API_DEPRECATED = "api_deprecated"
+    # the instance
+    GHES_VERSION = "ghes_version"
+    LICENSE_EXPIRING = "license_expiring"
+    SEATS_LOW = "seats_low"
+    OLD_LICENSE_FILE = "old_license_file"
     # the report
     REPORT_TIMEOUT = "report_timeout"
     REPORT_NOT_CSV = "report_not_csv"
@@ -94,6 +105,7 @@ class Code(StrEnum):
     OUTBOX_UNWRITABLE = "outbox_unwritable"
     OVERDUE = "overdue"
     # ourselves
+    DISK_LOW = "disk_low"
     STATE_UNWRITABLE = "state_unwritable"
     STATE_DAMAGED = "state_damaged"
     LOCKED = "locked"

@@ -1,4 +1,4 @@
-"""The life of the process: signals, and leaving without waiting for threads that cannot be stopped."""
+"""The life of the process: signals, whose it is, and leaving without waiting for threads that cannot be stopped."""
 
 import asyncio
 import logging
@@ -60,6 +60,16 @@ def leave_threads_behind(loop: asyncio.AbstractEventLoop) -> None:
     if executor is not None:
         executor.shutdown(wait=False, cancel_futures=True)
         loop._default_executor = None  # type: ignore[attr-defined]  # noqa: SLF001 - `shutdown_default_executor` then has nothing to wait for
+
+
+def user_name(uid: int) -> str:
+    """Answer the name of a user; ids without one are normal in containers."""
+    import pwd  # noqa: PLC0415 - only for messages
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def leave(code: int) -> int:

@@ -1,4 +1,4 @@
-"""`config init`, `config show`, `config schema`, `check`, and `completion`."""
+"""`config init`, `config show`, `config schema`, and `completion`."""
 
 import argparse
 import os
@@ -11,7 +11,7 @@ from licsync_daemon.cli import terminal
 from licsync_daemon.cli.starter import starter
 from licsync_daemon.clock import SystemClock
 from licsync_daemon.configured import CloudAccount, Destination
-from licsync_daemon.credentials import Credentials, expected_credentials
+from licsync_daemon.credentials import Credentials
 from licsync_daemon.errors import ConfigError, Problem, RunError
 from licsync_daemon.model import SyncStatus
 from licsync_daemon.outcome import Exit
@@ -96,33 +96,6 @@ class _Aloud:
 
     def resumed(self) -> None:
         pass
-
-
-def check(arguments: argparse.Namespace) -> int:
-    """Check the configuration and every credential it needs, without asking any server."""
-    if not arguments.offline:
-        raise ConfigError((Problem("check", "asking the servers is not built yet", "run: licsync-daemon check --offline"),))
-    loaded = load_config(arguments.config, os.environ)
-    credentials = Credentials(loaded.config.credentials_dir, os.environ)
-    expected = expected_credentials(loaded.config)
-    problems = credentials.problems(expected)
-    warnings = (*loaded.warnings, *credentials.warnings(expected))
-    if getattr(arguments, "json", False):
-        as_rows = [
-            {"result": result, "where": one.where, "what": one.what, "hint": one.hint}
-            for result, found in (("fail", problems), ("warn", warnings))
-            for one in found
-        ]
-        terminal.print_json({"ok": not problems, "findings": as_rows})
-        return Exit.USAGE if problems else Exit.OK
-    for problem in warnings:
-        terminal.say(f"warn  {problem}")
-    for problem in problems:
-        terminal.say(f"fail  {problem}")
-    if not problems:
-        count = len(loaded.config.instances)
-        terminal.say(f"ok    {arguments.config}: {count} instance{'s' if count != 1 else ''}, every credential in place")
-    return Exit.USAGE if problems else Exit.OK
 
 
 def completion(arguments: argparse.Namespace) -> int:

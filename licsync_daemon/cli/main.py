@@ -83,7 +83,7 @@ def _command(arguments: argparse.Namespace) -> Command:
 
             return config
         case "check":
-            from licsync_daemon.cli.configuration import check
+            from licsync_daemon.cli.check import check
 
             return check
         case "demo":

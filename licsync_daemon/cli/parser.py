@@ -23,7 +23,7 @@ exit codes:
 examples:
   licsync-daemon demo                          try everything on a practice fleet, nothing to configure
   licsync-daemon config init > config.toml     a commented sample configuration
-  licsync-daemon check --offline               is the configuration complete and right?
+  licsync-daemon check                         is everything there that a sync needs? what does not fit, and what to do
   licsync-daemon --run-now emea --dry-run      what would leave the machine for this instance?
   licsync-daemon --run-now                     sync every enabled instance now, and wait for the cloud's word
   licsync-daemon status                        last sync and next run of every instance, with the reason
@@ -147,8 +147,8 @@ def _add_settings(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     _add_config(config)
     _add_json(config)
 
-    check = commands.add_parser("check", help="check the configuration and the credentials")
-    check.add_argument("--offline", action="store_true", help="without asking any server")
+    check = commands.add_parser("check", help="test everything a sync needs: configuration, credentials, network, tokens, versions")
+    check.add_argument("--offline", action="store_true", help="ask no server")
     _add_config(check)
     _add_json(check)
 

@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,12 +20,15 @@ STATE_STYLE = {
     "interrupted": "yellow",
     "overdue": "bold red",
     "warning": "yellow",
+    "ok": "green",
+    "warn": "yellow",
+    "fail": "bold red",
 }
 
 
 GAP = 2  # between columns
 WORDY_WIDTH = 20
-WORDY = frozenset({"why", "reason", "value"})  # columns that may take several lines where a table is wider than the terminal
+WORDY = frozenset({"why", "reason", "value", "seen"})  # columns that may take several lines where a table is wider than the terminal
 
 
 def is_terminal() -> bool:
@@ -120,6 +123,22 @@ def progress(names: Sequence[str]) -> "Iterator[Progress]":
     columns = (SpinnerColumn(finished_text="•"), TextColumn("{task.description}"), TimeElapsedColumn(), TextColumn("{task.fields[phase]}"))
     with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
         yield Progress(bar, {name: bar.add_task(name, total=1, phase="waiting for its turn") for name in names})
+
+
+@contextmanager
+def counting(words: str) -> Iterator[Callable[[int, int], None]]:
+    """Show on a terminal how many of something are done; yield what is told so."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _of: None
+        return
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, SpinnerColumn, TextColumn
+    from rich.progress import Progress as RichProgress
+
+    columns = (SpinnerColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(words, total=None)
+        yield lambda done, of: bar.update(task, completed=done, total=of)
 
 
 class Progress:

@@ -53,7 +53,10 @@ class Sandbox:
         self.cloud = Cloud(fleet, self.clock, Processing(delay_s=processing_delay))
         self.quirks = Quirks(quirks)
         self.instances = {
-            entry.name: Instance(entry, n, _token(rng, "ghp_"), _token(rng, "ghp_"), self.quirks) for n, entry in enumerate(fleet.instances)
+            entry.name: Instance(
+                entry, n, _token(rng, "ghp_"), _token(rng, "ghp_"), self.quirks, clock=self.clock, seats_bought=fleet.seats_purchased
+            )
+            for n, entry in enumerate(fleet.instances)
         }
         limit, points = (RateLimit(self.clock, CLOUD_RATE_LIMIT) for _ in range(2))
         self.cloud_app = CloudApp(

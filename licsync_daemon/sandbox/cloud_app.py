@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from licsync_daemon.sandbox import graphql
 from licsync_daemon.sandbox.cloud import Cloud
 from licsync_daemon.sandbox.graphql import GraphqlApp
-from licsync_daemon.sandbox.http import Reply, Request, github_error, json_reply, same, token_of
+from licsync_daemon.sandbox.http import Reply, Request, github_error, json_reply, same, token_of, user
 from licsync_daemon.sandbox.limits import RateLimit
 from licsync_daemon.sandbox.quirks import CONSUMED, SYNC, Quirks
 from licsync_daemon.sandbox.seats import Seat
@@ -98,6 +98,7 @@ class CloudApp:
             f"{enterprise}license-sync-status": self._sync_status,
             f"{enterprise}consumed-licenses": self._consumed_licenses,
             f"/orgs/{name}": self._organization,
+            "/user": lambda _: json_reply(user("octo-owner")),
             "/rate_limit": self._rate_limit,
             "/versions": lambda _: json_reply(list(API_VERSIONS)),
             "/meta": lambda _: json_reply({"verifiable_password_authentication": False, "domains": {"website": ["*.github.com"]}}),

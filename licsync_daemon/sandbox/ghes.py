@@ -5,10 +5,13 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from functools import cached_property
 
+from licsync_daemon.sandbox.clock import SandboxClock, iso
 from licsync_daemon.sandbox.fleet import FleetInstance
 from licsync_daemon.sandbox.http import Reply, Request, basic_of, github_error, json_reply, same, token_of
+from licsync_daemon.sandbox.http import user as described
 from licsync_daemon.sandbox.limits import RateLimit
 from licsync_daemon.sandbox.quirks import LICENSE, Quirks
 from licsync_daemon.sandbox.reports import Account, Report, read_report
@@ -32,16 +35,21 @@ class Instance:
     """A GHES instance of the sandbox; also the application its port serves.
 
     `report_ready_after` (seconds) is how long the report takes to build after it was first asked for; infinity: for ever.
-    `rate_limit` is None, as on a new GHES, until one is set.
+    `rate_limit` is None, as on a new GHES, until one is set. `seats_bought` is what its license file holds; `scopes`, `token_ends` (as its
+    header is written) and `license_ends_in` (days) are what its answers tell.
     """
 
-    def __init__(self, fleet: FleetInstance, number: int, token: str, ordinary_token: str, quirks: Quirks) -> None:
+    def __init__(
+        self, fleet: FleetInstance, number: int, token: str, ordinary_token: str, quirks: Quirks, *, clock: SandboxClock, seats_bought: int
+    ) -> None:
         self.name, self.hostname, self.server_id, self.version = fleet.name, fleet.hostname, fleet.server_id, fleet.version
         self.username, self.token = USERNAME, token
         self.ordinary_username, self.ordinary_token = ORDINARY_USERNAME, ordinary_token
         self.url = ""  # known once the port is open
         self.report_ready_after = 0.1
         self.rate_limit: RateLimit | None = None
+        self.seats_bought, self.license_ends_in, self.scopes, self.token_ends = seats_bought, 300, "site_admin", ""
+        self._clock = clock
         self._number, self._quirks = number, quirks
         self._lock = threading.Lock()
         self._served = _Served(fleet.report)
@@ -83,6 +91,10 @@ class Instance:
         reply = self._answer(request, user)
         return replace(reply, headers=(*reply.headers, *limit.headers()))
 
+    def _of_token(self) -> tuple[tuple[str, str], ...]:
+        ends = (("GitHub-Authentication-Token-Expiration", self.token_ends),) if self.token_ends else ()
+        return (("X-OAuth-Scopes", self.scopes), *ends)
+
     def _user(self, request: Request) -> str | None:
         """Name the user behind the credentials. The web root knows HTTP basic only, the API both."""
         basic = basic_of(request)
@@ -102,6 +114,8 @@ class Instance:
             return github_error(404, "Not Found")
         if request.path == "/api/v3/meta":
             return json_reply({"verifiable_password_authentication": True, "installed_version": self.version})
+        if request.path == "/api/v3/user":
+            return json_reply(described(user, site_admin=user == self.username), headers=self._of_token())
         if request.path == "/api/v3/rate_limit" and self.rate_limit is not None:
             core = self.rate_limit.as_json()
             return json_reply({"resources": {"core": core, "search": core}, "rate": core})
@@ -122,14 +136,15 @@ class Instance:
 
     def _license(self) -> Reply:
         used = self.report.rows - self.report.suspended
-        seats = used + used // 10 + 10
+        seats = max(self.seats_bought, used)
+        ends = self._clock.now + timedelta(days=self.license_ends_in)
         answer = {
             "seats": seats,
             "seats_used": used,
             "seats_available": seats - used,
             "kind": "standard",
-            "days_until_expiration": 300,
-            "expire_at": "2027-09-20T12:41:52Z",
+            "days_until_expiration": self.license_ends_in,
+            "expire_at": iso(ends),
         }
         return json_reply(self._quirks.apply(LICENSE, answer, self._number))
 

@@ -58,6 +58,11 @@ def github_error(status: int, message: str, headers: tuple[tuple[str, str], ...]
     return json_reply({"message": message, "documentation_url": "https://docs.github.com/rest", "status": str(status)}, status, headers)
 
 
+def user(login: str, *, site_admin: bool = False) -> dict[str, object]:
+    """Write the few fields of `GET /user` that tell whose token it is."""
+    return {"login": login, "id": 1, "type": "User", "site_admin": site_admin}
+
+
 def problem(status: int, detail: str, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
     """Answer with a problem body (RFC 9457), as the delivery contract has it."""
     value = {"type": "about:blank", "title": TEXTS.get(status, "Error"), "status": status, "detail": detail}

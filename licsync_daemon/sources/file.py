@@ -47,7 +47,7 @@ class FileUsageSource:
         self._newer_than = newer_than
 
     async def collect(self, spool: AccountSpool) -> Collected:
-        for found in self._newest_first():
+        for found in self.newest_first():
             with self._opened(found.path) as stream:
                 kind = kind_of(stream.read(PIECE_BYTES))
                 stream.seek(0)
@@ -59,8 +59,12 @@ class FileUsageSource:
                 return collected
         raise self._none(f"nothing newer in {self._source.path} is an export or a report")
 
-    def _newest_first(self) -> list[Found]:
-        """Answer the files that come into question. The newest of all decides: no older one is taken while it is being written."""
+    def newest_first(self) -> list[Found]:
+        """Answer the files that come into question. The newest of all decides: no older one is taken while it is being written.
+
+        Raises:
+            RunError: `NO_NEW_EXPORT`: there is none.
+        """
         path = self._source.path
         try:
             is_folder = path.is_dir()

@@ -55,20 +55,29 @@ class SshUsageSource:
         return f"look at what this prints: ssh -p {source.port} {source.user}@{source.host} -- {shlex.join(source.command)}"
 
     async def _run(self) -> Ended:
-        client = shutil.which("ssh")
-        if client is None:
-            raise RunError(Code.SSH_FAILED, "there is no ssh client on this machine", "install it: apt-get install openssh-client")
         source = self._source
-        what = f"`{shlex.join(source.command)}` on {source.host}"
-        identity = self._identity()
-        with private_copy(identity) as key:
-            words = ssh_words(client, source, key)
-            ended = await run_child(words, what=what, within=source.timeout, max_bytes=source.max_export_bytes, again=self._by_hand)
-        if ended.code == OWN_FAILURE:
-            raise ssh_failure(source, identity, ended)
+        ended = await run_there(source, self._identity(), again=self._by_hand)
         if ended.code != 0:
-            raise command_failed(what, ended.code, ended.last_message, self._by_hand)
+            raise command_failed(f"`{shlex.join(source.command)}` on {source.host}", ended.code, ended.last_message, self._by_hand)
         return ended
+
+
+async def run_there(source: SshSource, identity: Path, *, again: str) -> Ended:
+    """Run the source's command on the instance, once; answer how it ended and what it printed. `again` is the next step if it does not end.
+
+    Raises:
+        RunError: There is no ssh client, or it failed itself; or as `run_child` says.
+    """
+    client = shutil.which("ssh")
+    if client is None:
+        raise RunError(Code.SSH_FAILED, "there is no ssh client on this machine", "install it: apt-get install openssh-client")
+    with private_copy(identity) as key:
+        words = ssh_words(client, source, key)
+        what = f"`{shlex.join(source.command)}` on {source.host}"
+        ended = await run_child(words, what=what, within=source.timeout, max_bytes=source.max_export_bytes, again=again)
+    if ended.code == OWN_FAILURE:
+        raise ssh_failure(source, identity, ended)
+    return ended
 
 
 def ssh_words(client: str, source: SshSource, key: Path) -> list[str]:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from licsync_daemon.errors import ConfigError, LockedError, Problem, StateError, StateNewerError, StateUnwritableError
 from licsync_daemon.lock import FileLock, in_words, read_holder, this_process
+from licsync_daemon.process import user_name
 from licsync_daemon.store.sqlite import SqliteStore
 
 FILE = "state.db"
@@ -50,8 +51,8 @@ def prepare_state_dir(path: Path) -> None:
                 (
                     Problem(
                         "state_dir",
-                        f"{path} belongs to user {_user(found.st_uid)}, and you are {_user(os.geteuid())}",
-                        f"run it as its owner: sudo -u {_user(found.st_uid)} licsync-daemon …",
+                        f"{path} belongs to user {user_name(found.st_uid)}, and you are {user_name(os.geteuid())}",
+                        f"run it as its owner: sudo -u {user_name(found.st_uid)} licsync-daemon …",
                     ),
                 )
             )
@@ -66,15 +67,6 @@ def prepare_state_dir(path: Path) -> None:
 
 def _own_it(path: Path) -> str:
     return f"as root: install -d -m 0700 -o {USER} -g {USER} {path}"
-
-
-def _user(uid: int) -> str:
-    import pwd  # noqa: PLC0415 - only for this message; unknown ids are normal in containers
-
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
 
 
 def open_state(directory: Path, now: datetime, *, sleep: Callable[[float], None] = time.sleep) -> Opened:

@@ -133,6 +133,7 @@ class HttpClient:
             was just rotated.
         proxy_auth: Answers `USER:PASSWORD` for the proxy.
         headers: Sent with every request.
+        tls: Whom we trust, ready made, for who asks many at once: it takes long to build. None builds it from `to`.
         seen: What the headers of the answers told so far.
     """
 
@@ -141,6 +142,7 @@ class HttpClient:
     authorization: Callable[[], str]
     proxy_auth: Callable[[], str] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    tls: ssl.SSLContext | None = None
     seen: Headline = field(default_factory=Headline, init=False)
     _http: httpx.AsyncClient | None = None
 
@@ -148,7 +150,7 @@ class HttpClient:
         secure = urlsplit(self.to.url).scheme == "https"
         self._http = httpx.AsyncClient(
             # A plain http address is loopback (settings see to that); the context that trusts nobody costs nothing to build.
-            verify=_tls(self.to) if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            verify=(self.tls or tls_context(self.to)) if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             proxy=self._proxy(),
             trust_env=False,
             follow_redirects=False,
@@ -305,16 +307,12 @@ class HttpClient:
         return target
 
     def _proxy(self) -> httpx.Proxy | None:
-        address = self.to.proxy
-        if address == "env":
-            parts = urlsplit(self.to.url)
-            address = None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
+        address = proxy_address(self.to)
         if address is None:
             return None
         user, _, password = self.proxy_auth().partition(":") if self.proxy_auth else ("", "", "")
         try:
-            # The environment's variables often leave the scheme out.
-            proxy = httpx.Proxy(address if "://" in address else f"http://{address}", auth=(user, password) if user else None)
+            proxy = httpx.Proxy(address, auth=(user, password) if user else None)
             usable = proxy.url.scheme in {"http", "https"}
         except (ValueError, httpx.InvalidURL):
             usable = False
@@ -327,7 +325,20 @@ class HttpClient:
         return proxy
 
 
-def _tls(to: Destination) -> ssl.SSLContext:
+def proxy_address(to: Destination) -> str | None:
+    """Answer the address of the proxy that stands before a destination, as `proxy` says; None for a direct connection."""
+    return environment_proxy(to.url) if to.proxy == "env" else to.proxy
+
+
+def environment_proxy(url: str) -> str | None:
+    """Answer the proxy that the process's environment names for an address, `NO_PROXY` obeyed. It may hold a password."""
+    parts = urlsplit(url)
+    address = None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
+    # The environment's variables often leave the scheme out.
+    return f"http://{address}" if address and "://" not in address else address
+
+
+def tls_context(to: Destination) -> ssl.SSLContext:
     """TLS 1.2 or newer, said explicitly: Debian's Python would otherwise allow whatever its OpenSSL was built for."""
     try:
         context = ssl.create_default_context(cafile=to.ca_file)

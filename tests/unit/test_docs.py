@@ -65,6 +65,6 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_the_readme_names_every_command() -> None:
     """Every command of the command line stands in the README with what it prints."""
     readme = (ROOT / "README.md").read_text()
-    commands = ["--run-now", "--dry-run", "status", "history", "payload", "config init", "config show", "config schema", "check --offline"]
+    commands = ["--run-now", "--dry-run", "status", "history", "payload", "config init", "config show", "config schema", "check"]
 
     assert [command for command in commands if f"licsync-daemon {command}" not in readme and f" {command}" not in readme] == []

@@ -56,6 +56,7 @@ LAYERS = (
     ("transport.*",),
     ("sources.*", "deliveries.*", "cloud.*", "notify.*", "store.*", "settings.*", "settings", "credentials"),
     ("adapters", "prepare"),
+    ("preflight.*",),
     ("run",),
     ("fleet",),
     ("outcome", "assembly", "daemon"),
@@ -65,11 +66,11 @@ LAYERS = (
 # Neighbors within a layer that know nothing of each other.
 APART = ("sources", "deliveries", "cloud", "notify", "store", "settings", "credentials")
 ONLY_BY = {
-    "sources": ("sources.*", "adapters"),
+    "sources": ("sources.*", "adapters", "preflight.*"),
     "deliveries": ("deliveries.*", "adapters"),
-    "cloud": ("cloud.*", "adapters"),
+    "cloud": ("cloud.*", "adapters", "preflight.*"),
     "notify": ("notify.*", "adapters"),
-    "transport": ("transport.*", "sources.*", "deliveries.*", "cloud.*", "notify.*", "adapters"),
+    "transport": ("transport.*", "sources.*", "deliveries.*", "cloud.*", "notify.*", "adapters", "preflight.*"),
     "store": ("store.*", "assembly", "cli.outbox", "cli.overview", "cli.serve"),
     "sandbox": ("sandbox.*", "cli.practice", "cli.practice_connect", "stories.*"),
 }

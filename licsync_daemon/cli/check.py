@@ -1,0 +1,61 @@
+"""`check`: everything that a sync needs, tested and shown in one table."""
+
+import argparse
+import os
+from collections.abc import Sequence
+
+from licsync_daemon import log
+from licsync_daemon.cli import terminal
+from licsync_daemon.clock import SystemClock
+from licsync_daemon.outcome import Exit
+from licsync_daemon.preflight.rows import Outcome, Row, worst
+from licsync_daemon.preflight.run import preflight
+from licsync_daemon.process import run_until_signal
+from licsync_daemon.settings import load_config
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Test the configuration, the credentials and this machine, and unless `--offline` every far side; 2 where something fails."""
+    loaded = load_config(arguments.config, os.environ)
+    log.set_up("critical")  # everything is in the table
+    found: list[Row] = []
+
+    async def test() -> int:
+        with terminal.counting("places tested") as tell:
+            rows = await preflight(loaded.config, os.environ, SystemClock(), warnings=loaded.warnings, offline=arguments.offline, tell=tell)
+        found.extend(rows)
+        return Exit.OK
+
+    run_until_signal(test())
+    if getattr(arguments, "json", False):
+        terminal.print_json({"ok": worst(found) is not Outcome.FAIL, "rows": [_json(row) for row in found]})
+    else:
+        show(found)
+    return Exit.USAGE if worst(found) is Outcome.FAIL else Exit.OK
+
+
+def show(rows: Sequence[Row]) -> None:
+    """Print the table, then what is to be done, then how many came out how."""
+    terminal.print_table(("place", "test", "result", "seen"), [(row.place, row.test, row.outcome, row.seen) for row in rows])
+    counts = {outcome: sum(row.outcome is outcome for row in rows) for outcome in Outcome}
+    for row in rows:
+        if row.outcome is not Outcome.OK:
+            code = f"{row.code}: " if row.code is not None else ""
+            style = terminal.STATE_STYLE[row.outcome]
+            terminal.say()
+            terminal.about(row.outcome, f"{row.place}, {row.test}: {code}{row.seen}", style=style)
+            terminal.more(row.outcome, f"next step: {row.fix}")
+    terminal.say()
+    terminal.say(f"{counts[Outcome.OK]} ok, {counts[Outcome.WARN]} to look at, {counts[Outcome.FAIL]} failed")
+
+
+def _json(row: Row) -> dict[str, str | None]:
+    return {
+        "place": row.place,
+        "instance": row.instance or None,
+        "test": row.test,
+        "outcome": row.outcome,
+        "seen": row.seen,
+        "fix": row.fix or None,
+        "code": row.code,
+    }
