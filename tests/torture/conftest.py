@@ -49,4 +49,5 @@ def programs(tmp_path: Path) -> Iterator[Callable[..., Counter[str]]]:
     for one in started:
         if one.poll() is None:
             one.kill()
-            one.wait()
+        if one.stdout is not None and not one.stdout.closed:
+            one.communicate()

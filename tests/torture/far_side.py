@@ -100,7 +100,7 @@ class LastingFarSide:
     # ---------------------------------------------------------------- the port
 
     @asynccontextmanager
-    async def source(self, instance: Instance, waits: WaitReporter) -> AsyncIterator["_Source"]:
+    async def source(self, instance: Instance, waits: WaitReporter, **_: object) -> AsyncIterator["_Source"]:
         yield _Source(self)
 
     @asynccontextmanager
