@@ -24,6 +24,7 @@ from licsync_daemon.journal import Journal, Observer, ignore
 from licsync_daemon.kept import keep, sweep
 from licsync_daemon.model import (
     CLOCK_SLACK,
+    KEEP,
     Baseline,
     Decision,
     DeliveryOutcome,
@@ -150,8 +151,9 @@ class Runner:
     def note_clock(self, instance: Instance) -> None:
         """Note in the history that the clock was set back, where it is: no run from the time that did not come satisfies a later slot."""
         now = self.clock.now()
-        newest = next(iter(self.store.runs(instance.name, limit=1)), None)
-        if newest is not None and newest.state.is_final and newest.started_at > now + CLOCK_SLACK:
+        runs = self.store.runs(instance.name, limit=RUNS_READ)
+        newest = next((run for run in runs if run.started_at > now - KEEP), None)  # what is older is forgotten with the next run
+        if newest is not None and newest.started_at > now + CLOCK_SLACK:
             mark = self.new_run(instance, Trigger.SCHEDULE, "the clock was set back", None)
             self.store.save_run(replace(mark, state=RunState.SKIPPED, phase="done", ended_at=now), now)
             log.warning("run.clock_set_back", instance=instance.name, newest=newest.started_at.isoformat())

@@ -31,7 +31,7 @@ SETTLE = timedelta(seconds=60)  # after a start, before what was missed is caugh
 SETTLE_JITTER_S = 300
 LOCKED_AGAIN = timedelta(seconds=60)
 HELD_FOR = timedelta(days=7)  # a held run waits so long for a decision, and an approval holds so long
-SYNCED_WITHIN = timedelta(hours=1)  # of a delivery, by the cloud's clock: then ours was right when it was made
+SYNCED_WITHIN = timedelta(hours=1)  # a run is synced no longer before its beginning, by the cloud's clock: else ours was ahead
 
 CATCH_UP = "catch-up after downtime"
 FIRST = "first sync"
@@ -217,8 +217,8 @@ def _believable(runs: Sequence[Run], now: datetime) -> list[Run]:
 
 
 def _dated_by_the_cloud(run: Run) -> bool:
-    """Answer whether the cloud's date of the sync fits the delivery's: then our clock was right."""
-    return run.last_sync is not None and run.delivered_at is not None and run.delivered_at <= run.last_sync + SYNCED_WITHIN
+    """Answer whether the cloud's date of the sync fits the run's beginning, which is what counts for its slot: then our clock was right."""
+    return run.last_sync is not None and run.started_at <= run.last_sync + SYNCED_WITHIN
 
 
 def _ended(run: Run, now: datetime) -> datetime:
