@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from licsync_daemon.alerts import Change, message_of, plan
-from licsync_daemon.concerns import concerns
+from licsync_daemon.concerns import ONLY_CHECKED, Concern, concerns, is_watched
 from licsync_daemon.configured import Config
 from licsync_daemon.errors import Code, RunError, StateUnwritableError
 from licsync_daemon.lock import FileLock, is_alive, this_process
@@ -103,11 +103,17 @@ class Alerting:
         self._noted: set[str] = set()
         self._all_noted = False
         self._awake = asyncio.Event()
+        self._checked: Mapping[str, Sequence[Concern]] | None = None
 
     def follow(self, config: Config, notifiers: Iterable[Notifier]) -> None:
         """Go on with another configuration. What was owed to a channel is forgotten; what nobody took is still in the state."""
         self._config = config
         self._channels = [_Channel(one) for one in notifiers]
+        self.note()
+
+    def heed(self, checked: Mapping[str, Sequence[Concern]]) -> None:
+        """Take what a check found of each instance, and of the fleet (""); it stands until the next one."""
+        self._checked = checked
         self.note()
 
     def note(self, names: Iterable[str] | None = None) -> None:
@@ -191,8 +197,14 @@ class Alerting:
 
     def _saved(self, names: Collection[str] | None, views: Mapping[str, InstanceView], now: datetime) -> Sequence[Change]:
         """Write what changed, and answer what is to be told: of these changes, and closings that nobody was told of."""
-        there = [one for one in self._store.open_alerts() if one.instance and (names is None or one.instance in names)]
-        found = {name: concerns(view, self._config.cloud, now) for name, view in views.items()}
+        there = [one for one in self._store.open_alerts() if self._is_judged(one) and (names is None or one.instance in names)]
+        checked = self._checked or {}
+        found = {
+            name: [*(checked.get(name, ()) if is_watched(view) else ()), *concerns(view, self._config.cloud, now)]
+            for name, view in views.items()
+        }
+        if names is None:
+            found[""] = [*checked.get("", ())]
         changes = plan(found, there, now, views)
         for change in changes:
             if change.alert not in there:
@@ -200,6 +212,10 @@ class Alerting:
                 _log(change)
         closings = [Change(one, Event.CLOSED) for one in self._store.untold_closings(now - TOLD_WITHIN)]
         return [*closings, *(one for one in changes if one.event not in {None, Event.CLOSED})]
+
+    def _is_judged(self, alert: Alert) -> bool:
+        """Answer whether we can tell if it is over: what only a check finds is as it was until there has been one."""
+        return self._checked is not None or (alert.instance != "" and alert.code not in ONLY_CHECKED)
 
     def _note_told(self, changes: Iterable[Change], told: Collection[Key]) -> None:
         """Write down what at least one channel took."""

@@ -11,11 +11,12 @@ import pytest
 import structlog
 
 from licsync_daemon.alerting import AGAIN_S, EVERY_S, LONGEST_PAUSE_S, PAUSE_S, Alerting
+from licsync_daemon.concerns import Concern
 from licsync_daemon.configured import Config
 from licsync_daemon.errors import Code, RemoteError, StateUnwritableError
 from licsync_daemon.lock import FileLock
-from licsync_daemon.model import Alert, Event, InstanceRecord, RunState
-from tests.fakes import T0, FakeClock, FakeNotifier, FlakyStore, a_config, an_alert, an_ended_run, an_instance
+from licsync_daemon.model import Alert, Decided, Event, InstanceRecord, RunState, Severity
+from tests.fakes import T0, FakeClock, FakeNotifier, FlakyStore, a_config, a_decision, an_alert, an_ended_run, an_instance
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 DOWN = RemoteError(Code.UNREACHABLE, "it is down", "look", transient=True)
@@ -134,6 +135,47 @@ def test_without_a_channel_alerts_are_kept_all_the_same(tmp_path: Path) -> None:
     world.channels = [FakeNotifier()]
     world.evaluate(alerting=world.another())
     assert (world.open, world.told()) == ([("emea", Code.UNAUTHORIZED, True)], [(Event.OPENED, "emea")])
+
+
+def a_finding(code: Code, text: str = "the token ends within 14 days, on 2026-12-08") -> Concern:
+    return Concern(code=code, severity=Severity.WARNING, text=text, next_step="renew it")
+
+
+def test_what_a_check_found_stands_until_the_next_one(world: World) -> None:
+    """Of an instance and of the fleet, whatever runs say meanwhile; told once, and again when the next check sees it worse."""
+    found = {"emea": [a_finding(Code.LICENSE_EXPIRING)], "": [a_finding(Code.CREDENTIAL_EXPIRING)]}
+    world.alerting.heed(found)
+    for _ in range(2):
+        world.evaluate()
+        world.ends("emea")
+        world.evaluate("emea")
+    assert world.told() == [(Event.OPENED, "emea"), (Event.OPENED, "")]
+    worse = a_finding(Code.CREDENTIAL_EXPIRING, "the token ends within 7 days, on 2026-12-08")
+    world.alerting.heed({"": [worse]})
+    world.clock.advance(1)
+    world.evaluate()
+    assert world.told()[2:] == [(Event.CLOSED, "emea"), (Event.CHANGED, "")]
+    world.alerting.heed({})
+    world.clock.advance(1)
+    world.evaluate()
+    assert (world.told()[4:], world.open) == ([(Event.CLOSED, "")], [])
+
+
+def test_a_new_process_closes_nothing_that_only_a_check_can_judge(world: World) -> None:
+    """After a restart it waits for its first check; what runs can judge they do."""
+    world.alerting.heed({"emea": [a_finding(Code.LICENSE_EXPIRING), a_finding(Code.UNAUTHORIZED)], "": [a_finding(Code.DISK_LOW)]})
+    world.evaluate()
+    world.clock.advance(1)
+    world.evaluate(alerting=world.another())
+    assert [(name, code) for name, code, _ in world.open] == [("", Code.DISK_LOW), ("emea", Code.LICENSE_EXPIRING)]
+
+
+def test_what_a_check_found_of_a_paused_instance_is_not_told(world: World) -> None:
+    """As nothing of it is."""
+    world.store.save_decision(a_decision(what=Decided.PAUSED, run_id=None))
+    world.alerting.heed({"emea": [a_finding(Code.LICENSE_EXPIRING)]})
+    world.evaluate()
+    assert world.open == []
 
 
 # ---------------------------------------------------------------- channels that fail

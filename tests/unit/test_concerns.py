@@ -378,6 +378,8 @@ def test_an_acknowledgment_is_of_what_was_said() -> None:
         ("no credential cloud__token", "no credential emea__token", False),
         ("row 17: 3 cells", "row 18: 5 cells", True),
         ("it failed", "it failed again", False),
+        ("it ends within 30 days, on 2026-12-20", "it ends within 30 days, on 2026-12-21", True),
+        ("it ends within 30 days, on 2026-12-20", "it ends within 14 days, on 2026-12-20", False),
     ],
 )
 def test_numbers_are_no_news(one: str, other: str, same: bool) -> None:
