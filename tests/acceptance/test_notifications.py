@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -152,6 +153,43 @@ def test_the_daemon_tells_of_a_held_run_until_somebody_decides(site: Site, hook:
     assert hook.told[1:] == [("closed", "emea", "shrunk_usage")]
     assert hook.got[1]["next_step"] == "nothing to do: approved by mona"
     assert running.end()[0] == 0
+
+
+def test_a_person_is_told_what_to_do_and_that_it_has_arrived(site: Site, hook: Hook, tmp_path: Path) -> None:
+    """A hand-over by a command is told with both pages, once; after the upload it is over."""
+    outbox = tmp_path / "outbox"
+    outbox.mkdir()
+    site.extend("emea", f'delivery = {{ kind = "manual", outbox = {{ path = "{outbox}" }} }}', 'source = { kind = "none" }')
+    for _ in range(2):
+        assert site.run("--run-now", "emea").code == 6
+    (opened,) = hook.got
+    assert (opened["event"], opened["code"], opened["severity"]) == ("opened", "not_uploaded", "warning")
+    host = site.box.instances["emea"].hostname
+    assert f"on https://{host}/ (enterprise settings > License) *Export license usage*, then on https://" in opened["next_step"]
+    assert opened["next_step"].endswith(f"/enterprises/{site.box.enterprise} (Licensing) *Add server usage*")
+    site.box.clock.advance(2)
+    site.box.upload("emea")
+    assert site.run("--run-now", "emea").code == 0
+    assert hook.told[1:] == [("closed", "emea", "not_uploaded")]
+
+
+def test_a_warning_is_acknowledged(site: Site, hook: Hook) -> None:
+    """What GitHub Connect sends cannot be held; the warning is told until somebody says that it may stay so."""
+    site.extend("emea", 'delivery = { kind = "connect" }')
+    site.box.push("emea")
+    site.confirm_last_week("emea")
+    site.shrink("emea")
+    assert site.run("--run-now", "emea").code == 0
+    assert hook.told == [("opened", "emea", "shrunk_usage")]
+    run = site.last("emea")
+    assert run is not None
+    assert hook.got[0]["severity"] == "warning"
+    assert f"licsync-daemon acknowledge {run.run_id} --reason" in hook.got[0]["next_step"]
+    assert site.run("acknowledge", run.run_id, "--reason", "site closed", env=MONA).code == 0
+    assert alerts(site) == []
+    assert site.run("--run-now", "amer").code == 0
+    assert hook.told[1:] == [("closed", "emea", "shrunk_usage")]
+    assert hook.got[1]["next_step"] == "nothing to do: acknowledged by mona: site closed"
 
 
 def test_every_channel_can_be_tried(site: Site, hook: Hook) -> None:
