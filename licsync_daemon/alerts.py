@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from licsync_daemon.concerns import Concern, acknowledgment, exported, noticed, same_meaning, verdict
+from licsync_daemon.concerns import ONLY_CHECKED, Concern, acknowledgment, exported, noticed, same_meaning, verdict
 from licsync_daemon.configured import CloudAccount
 from licsync_daemon.errors import Code
 from licsync_daemon.handover import folder_of, steps, upload_page
@@ -90,12 +90,16 @@ def _close(alert: Alert, view: InstanceView | None, now: datetime) -> Change:
 
 def why_over(alert: Alert, view: InstanceView | None) -> str:
     """Say why an alert is over; not everything that ends has recovered."""
+    if not alert.instance:
+        return "the daily check finds nothing wrong any more"
     if view is None:
         return "the instance is not configured any more"
     if not view.instance.is_active:
         return "the instance is disabled" if not view.instance.enabled else "the instance is not synced on purpose"
     if view.pause is not None:
         return f"the instance is paused until {view.pause.until:%Y-%m-%d %H:%M} UTC" if view.pause.until else "the instance is paused"
+    if alert.code in ONLY_CHECKED:
+        return "the daily check finds nothing wrong any more"
     seen = next((by for _, one in noticed(view) if one.code is alert.code and (by := acknowledgment(view, one)) is not None), None)
     if seen is not None:
         return f"acknowledged by {seen.actor}: {seen.reason}"

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import structlog
 
-from licsync_daemon.adapters import NetworkAdapters
+from licsync_daemon.adapters import NetworkAdapters, notifiers
+from licsync_daemon.alerting import Alerting
 from licsync_daemon.configured import Config
 from licsync_daemon.credentials import DIGEST_KEY, Credentials
 from licsync_daemon.errors import Code
@@ -34,6 +35,7 @@ class Parts:
     runner: Runner
     locks: InstanceLocks
     clock: Clock
+    alerting: Alerting
 
 
 def open_to_write(state_dir: Path, now: datetime) -> StateStore:
@@ -76,7 +78,8 @@ def recording(config: Config, clock: Clock, environ: Mapping[str, str], observe:
             fleet=config.instances,
             observe=observe,
         )
-        yield Parts(config, store, runner, InstanceLocks(config.state_dir, clock), clock)
+        alerting = Alerting(config, store, clock, notifiers(config.notify, credentials))
+        yield Parts(config, store, runner, InstanceLocks(config.state_dir, clock), clock, alerting)
     finally:
         store.close()
 
@@ -101,7 +104,7 @@ def unrecorded(config: Config, clock: Clock, environ: Mapping[str, str], observe
             observe=observe,
             history=history,
         )
-        yield Parts(config, store, runner, InstanceLocks(config.state_dir, clock), clock)
+        yield Parts(config, store, runner, InstanceLocks(config.state_dir, clock), clock, Alerting(config, store, clock, ()))
     finally:
         if history is not None:
             history.close()

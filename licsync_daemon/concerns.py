@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from licsync_daemon.configured import CloudAccount, ConnectDelivery, ManualDelivery
 from licsync_daemon.errors import Code
@@ -22,9 +23,25 @@ SAYS_OVERDUE = frozenset({Code.NEVER_SYNCED, Code.LATE, Code.NOT_UPLOADED})
 SAYS_NOTHING = frozenset({RunState.RUNNING, RunState.DELIVERED, RunState.INTERRUPTED, RunState.SKIPPED, RunState.SUPERSEDED})
 IN_PROGRESS = frozenset({RunState.RUNNING, RunState.DELIVERED})
 #: Notices that stay as they are for as long as the configuration or the instance does.
-FOR_INFORMATION = frozenset({Code.ABOVE_SEATS, Code.AGE_UNKNOWN, Code.COUNTS_UNKNOWN})
+FOR_INFORMATION = frozenset({Code.ABOVE_SEATS, Code.AGE_UNKNOWN, Code.COUNTS_UNKNOWN, Code.VERSION_CHANGED})
 #: Notices of every look at the cloud; the others are of what was collected.
 OF_THE_CLOUD = frozenset({Code.LATE, Code.NOT_CONNECTED, Code.BAD_RESPONSE})
+#: What only the daily check finds out; no run tells whether it is over.
+ONLY_CHECKED = frozenset(
+    {
+        Code.CREDENTIAL_EXPIRING,
+        Code.CREDENTIAL_ROTATED,
+        Code.SCOPE_MISSING,
+        Code.CERTIFICATE_EXPIRING,
+        Code.CLOCK_WRONG,
+        Code.API_DEPRECATED,
+        Code.GHES_VERSION,
+        Code.LICENSE_EXPIRING,
+        Code.SEATS_LOW,
+        Code.OLD_LICENSE_FILE,
+        Code.DISK_LOW,
+    }
+)
 LOOK_CLOSER = "see docs/runbook.md#{code}"
 
 
@@ -49,11 +66,16 @@ class Concern:
 
 def concerns(view: InstanceView, cloud: CloudAccount, now: datetime) -> tuple[Concern, ...]:
     """Answer what is wrong with an instance, one a code. Of one that is off or paused nothing is."""
-    if not view.instance.is_active or view.pause is not None:
+    if not is_watched(view):
         return ()
     bad = [*_failing(view), *_held(view), *_waiting(view, cloud)]
     found = [*_warnings(view), *bad, *_overdue(view, now, is_said=_is_said(view, bad))]
     return tuple({one.code: one for one in found}.values())  # of one code the later, which is the worse one
+
+
+def is_watched(view: InstanceView) -> bool:
+    """Answer whether anybody wants to hear of an instance."""
+    return view.instance.is_active and view.pause is None
 
 
 def verdict(runs: Iterable[Run]) -> Run | None:
@@ -134,7 +156,8 @@ def _overdue(view: InstanceView, now: datetime, *, is_said: bool) -> list[Concer
         return []
     since = f"from {view.last_sync:%Y-%m-%d %H:%M} UTC, longer ago than `max_age`" if view.last_sync is not None else "unknown"
     step = last.next_step if last is not None and last.state is RunState.FAILED else None
-    opens = not is_said and view.state not in IN_PROGRESS and not _is_looked_at_soon(view, last, now)
+    is_at_work = view.state in IN_PROGRESS or view.approval is not None  # what is approved is sent at once
+    opens = not is_said and not is_at_work and not _is_looked_at_soon(view, last, now)
     text = f"the cloud's last sync of it is {since}"
     return [Concern(code=Code.OVERDUE, severity=Severity.ALERT, text=text, next_step=step or _sync_it(view), opens=opens)]
 
@@ -201,5 +224,12 @@ def acknowledgment(view: InstanceView, notice: Notice) -> Decision | None:
 
 
 def same_meaning(one: str, other: str) -> bool:
-    """Answer whether two texts say the same: words with a digit in them say how much, when and which, not what."""
-    return [word for word in one.split() if not re.search(r"\d", word)] == [word for word in other.split() if not re.search(r"\d", word)]
+    """Answer whether two texts say the same: words with a digit in them say how much, when and which, not what.
+
+    "Within 14 days" after "within 30 days" is a step, and news.
+    """
+    return _without_numbers(one) == _without_numbers(other)
+
+
+def _without_numbers(text: str) -> list[str]:
+    return [word for before, word in pairwise(["", *text.split()]) if before == "within" or not re.search(r"\d", word)]

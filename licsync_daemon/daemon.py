@@ -14,6 +14,7 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
 
+from licsync_daemon.alerting import Alerting
 from licsync_daemon.configured import Config, ConnectDelivery, Instance
 from licsync_daemon.confirm import watched_runs
 from licsync_daemon.errors import StateUnwritableError
@@ -37,13 +38,24 @@ CLOCK_WAS_SET_S = 5.0  # between two heartbeats, against the monotonic clock; a 
 class Daemon:
     """Keeps every enabled instance of a configuration synced until it is told to stop."""
 
-    def __init__(self, config: Config, *, runner: Runner, locks: InstanceLocks, clock: Clock, lock: FileLock, notifier: Notifier) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        runner: Runner,
+        locks: InstanceLocks,
+        clock: Clock,
+        lock: FileLock,
+        notifier: Notifier,
+        alerting: Alerting,
+    ) -> None:
         self._config = config
         self._runner = runner
         self._locks = locks
         self._clock = clock
         self._lock = lock
         self._notifier = notifier
+        self._alerting = alerting
         self._up_since = self._changed_at = clock.now()
         self._offset_s = self._clock_offset_s()
         self._limit = asyncio.Semaphore(config.max_concurrent_runs)
@@ -89,6 +101,7 @@ class Daemon:
     async def serve(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set. Starts nothing before the state could be read, and leaves nothing running."""
         self._scheduler.start()
+        alerts = asyncio.create_task(self._alerting.serve(), name="alerts")
         try:
             self._plan_all()
             self._notifier.send("READY=1")
@@ -98,7 +111,7 @@ class Daemon:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), self._beat_every_s())
         finally:
-            await self._shut_down()
+            await self._shut_down(alerts)
 
     def _beat_every_s(self) -> float:
         return min(HEARTBEAT_S, self._notifier.watchdog_s / 2) if self._notifier.watchdog_s else HEARTBEAT_S
@@ -115,6 +128,8 @@ class Daemon:
             self._heed_clock()
         with contextlib.suppress(StateUnwritableError):
             changed = self._runner.store.changed_elsewhere() or was_set
+            if changed:
+                self._alerting.note()
             for instance in self._config.instances:
                 if instance.name not in self._tasks and (changed or self._scheduler.get_job(instance.name) is None):
                     self._plan(instance)
@@ -191,6 +206,7 @@ class Daemon:
             log.critical("daemon.work_crashed", instance=name, exc_info=True)
         finally:
             self._tasks.pop(name, None)
+            self._alerting.note({name, *(one.name for one in looked)})
             if self._scheduler.running:
                 for each in {name, *(one.name for one in looked)}:
                     configured = self._config.instance(each)
@@ -227,15 +243,14 @@ class Daemon:
     def _is_mine(self, instance: Instance) -> bool:
         return self._tasks.get(instance.name) is asyncio.current_task()
 
-    async def _shut_down(self) -> None:
-        """Stop in reverse order: no new alarms, then the runs (each records itself as interrupted), then the scheduler."""
+    async def _shut_down(self, alerts: asyncio.Task[None]) -> None:
+        """Stop in reverse order: no new alarms, then the runs (each records itself as interrupted) and the alerts, then the scheduler."""
         self._notifier.send("STOPPING=1", "STATUS=stopping")
         self._scheduler.pause()
-        tasks = list(self._tasks.values())
+        tasks = [*self._tasks.values(), alerts]
         for task in tasks:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=DRAIN_S)
+        await asyncio.wait(tasks, timeout=DRAIN_S)
         self._scheduler.shutdown(wait=False)
         log.info("daemon.stopped")
 

@@ -1,6 +1,7 @@
 """`approve`, `reject`, `acknowledge`, `pause`, `resume`: a person's word, recorded with who, when and why."""
 
 import argparse
+import asyncio
 import getpass
 import os
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from licsync_daemon import decisions
+from licsync_daemon.alerting import Alerting
 from licsync_daemon.assembly import open_to_write
 from licsync_daemon.cli import terminal
 from licsync_daemon.cli.loading import chosen, load
@@ -45,6 +47,8 @@ def decide(arguments: argparse.Namespace) -> int:
     store = open_to_write(config.state_dir, now)
     try:
         decision = acts[arguments.command](store)
+        # What a person has decided needs no alert any more. Whoever has channels tells that: the daemon, or the next --run-now.
+        asyncio.run(Alerting(config, store, SystemClock(), ()).evaluate_at_last([decision.instance], within_s=0))
     finally:
         store.close()
     terminal.say(effect_of(decision))

@@ -70,6 +70,10 @@ def _command(arguments: argparse.Namespace) -> Command:
             from licsync_daemon.cli.outbox import outbox
 
             return outbox
+        case "notify":
+            from licsync_daemon.cli.notify import notify
+
+            return notify
         case "payload":
             from licsync_daemon.cli.now import payload
 

@@ -78,6 +78,7 @@ def _sync(parts: Parts, instances: Sequence[Instance], arguments: argparse.Names
                 wait_lock=arguments.wait_lock,
             )
         )
+        await parts.alerting.evaluate_at_last()
         return Exit.OK
 
     run_until_signal(work())

@@ -75,6 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_status(commands)
     _add_decisions(commands)
     _add_settings(commands)
+    _add_notify(commands)
     _add_practice(commands)
     _add_completion(commands)
     return parser
@@ -151,6 +152,12 @@ def _add_settings(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     check.add_argument("--offline", action="store_true", help="ask no server")
     _add_config(check)
     _add_json(check)
+
+
+def _add_notify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    notify = commands.add_parser("notify", help="try the channels over which people are told of alerts")
+    notify.add_argument("--test", action="store_true", required=True, help="send a test message over every configured channel")
+    _add_config(notify)
 
 
 def _add_completion(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import structlog
 
+from licsync_daemon.adapters import notifiers
 from licsync_daemon.assembly import Parts, recording, with_config
 from licsync_daemon.cli.loading import load
 from licsync_daemon.clock import SystemClock
 from licsync_daemon.configured import Config
+from licsync_daemon.credentials import Credentials
 from licsync_daemon.daemon import HEARTBEAT_S, Daemon
 from licsync_daemon.errors import ConfigError, LockedError, Problem, StateUnwritableError
 from licsync_daemon.lock import FileLock, in_words, read_holder, this_process
@@ -50,6 +52,7 @@ async def _serve(path: Path, config: Config, clock: SystemClock) -> int:
             if serving is not None:
                 daemon, parts = serving
                 daemon.reload(config, with_config(parts.runner, config, os.environ))
+                parts.alerting.follow(config, notifiers(config.notify, Credentials(config.credentials_dir, os.environ)))
         except ConfigError as error:
             log.error("daemon.reload_refused", problems=[str(problem) for problem in error.problems])  # noqa: TRY400 - sentences
         finally:
@@ -60,7 +63,15 @@ async def _serve(path: Path, config: Config, clock: SystemClock) -> int:
         while not stop.is_set():
             try:
                 with _daemon_lock(config, clock) as lock, recording(config, clock, os.environ) as parts:
-                    daemon = Daemon(config, runner=parts.runner, locks=parts.locks, clock=clock, lock=lock, notifier=notifier)
+                    daemon = Daemon(
+                        config,
+                        runner=parts.runner,
+                        locks=parts.locks,
+                        clock=clock,
+                        lock=lock,
+                        notifier=notifier,
+                        alerting=parts.alerting,
+                    )
                     serving = (daemon, parts)
                     try:
                         await daemon.serve(stop)

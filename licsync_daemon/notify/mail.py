@@ -4,6 +4,7 @@ smtplib blocks, so a thread of its own does the work; where nobody waits for it 
 """
 
 import asyncio
+import re
 import secrets
 import smtplib
 import socket
@@ -73,9 +74,10 @@ def letter(message: Message, to: MailNotifier) -> EmailMessage:
 
 
 def _wrapped(line: str) -> list[str]:
-    """Break a line between words; what follows keeps its indentation. Addresses and commands without a space stay whole."""
+    """Break a line between words; what follows stands under its beginning, or under that of a list item. Addresses stay whole."""
     printable = "".join(char for char in line if char.isprintable())
-    indent = " " * (len(printable) - len(printable.lstrip()))
+    beginning = re.match(r" *(\d+\. )?", printable)
+    indent = " " * len(beginning[0] if beginning else "")
     return textwrap.wrap(printable, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False) or [""]
 
 

@@ -250,17 +250,18 @@ def test_no_text_can_add_a_header_or_a_line() -> None:
     assert box.recipients == [list(TO)]
 
 
-def test_long_lines_are_wrapped_and_commands_stay_whole() -> None:
-    """At 76 columns between words, a list item under its beginning."""
+@pytest.mark.parametrize(("beginning", "indent"), [("", ""), ("   ", "   "), ("1. ", "   ")], ids=["text", "indented", "list item"])
+def test_long_lines_are_wrapped_and_addresses_stay_whole(beginning: str, indent: str) -> None:
+    """At 76 columns between words, what follows under its beginning."""
     box = Mailbox()
-    page = "https://github.com/enterprises/" + "octo" * 20
-    item = "   *Export license usage*. " + "Keep the JSON file that is downloaded. " * 3 + page
+    page = "https://github.com/enterprises/" + "octo-" * 20
+    item = beginning + "Keep the JSON file that is downloaded. " * 4 + page
     assert mailed(box, message=replace(OPENED, lines=(item,))) is None
-    lines = box.letters[0].get_content().splitlines()
-    assert page in " ".join(lines)
-    assert all(line.startswith("   ") for line in lines)
-    assert all(len(line) <= 76 for line in lines if "https" not in line)
-    assert len(lines) == 3
+    first, *more = box.letters[0].get_content().splitlines()
+    assert first.startswith(f"{beginning}Keep the JSON")
+    assert all(line.startswith(indent) and line[len(indent)] != " " for line in more)
+    assert more[-1] == indent + page
+    assert all(len(line) <= 76 for line in (first, *more[:-1]))
 
 
 @pytest.mark.parametrize("security", ["starttls", "tls"])

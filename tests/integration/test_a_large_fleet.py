@@ -10,6 +10,7 @@ from typing import Any
 
 import freezegun
 
+from licsync_daemon.alerting import Alerting
 from licsync_daemon.assembly import with_config
 from licsync_daemon.clock import SystemClock
 from licsync_daemon.configured import Instance
@@ -66,7 +67,15 @@ def test_two_hundred_overdue_instances_after_a_boot(tmp_path: Path) -> None:
         async def live() -> None:
             lock = FileLock.take(tmp_path / "daemon.lock")
             assert lock is not None
-            daemon = Daemon(config, runner=runner, locks=InstanceLocks(tmp_path, clock), clock=clock, lock=lock, notifier=Notifier({}))
+            daemon = Daemon(
+                config,
+                runner=runner,
+                locks=InstanceLocks(tmp_path, clock),
+                clock=clock,
+                lock=lock,
+                notifier=Notifier({}),
+                alerting=Alerting(config, runner.store, clock, ()),
+            )
             stop = asyncio.Event()
             serving = asyncio.create_task(daemon.serve(stop))
             for tick in range(MANY * TAKES // AT_ONCE // TICK + 20):
@@ -127,9 +136,9 @@ def test_a_look_locks_only_what_is_delivered(tmp_path: Path) -> None:
         lock = FileLock.take(tmp_path / "daemon.lock")
         assert lock is not None
         with lock:
-            daemon = Daemon(
-                a_config(emea, apac, state_dir=tmp_path), runner=runner, locks=locks, clock=clock, lock=lock, notifier=Notifier({})
-            )
+            config = a_config(emea, apac, state_dir=tmp_path)
+            alerting = Alerting(config, runner.store, clock, ())
+            daemon = Daemon(config, runner=runner, locks=locks, clock=clock, lock=lock, notifier=Notifier({}), alerting=alerting)
             world.interfere = ask
             return await daemon._look()
 

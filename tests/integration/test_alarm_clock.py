@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import freezegun
 import pytest
 
+from licsync_daemon.alerting import Alerting
 from licsync_daemon.clock import SystemClock
 from licsync_daemon.configured import Schedule
 from licsync_daemon.daemon import Daemon
@@ -43,7 +44,15 @@ def test_the_alarm_rings_once_a_week_over_the_change_of_the_clock(tmp_path: Path
         async def live() -> None:
             lock = FileLock.take(tmp_path / "daemon.lock")
             assert lock is not None
-            daemon = Daemon(config, runner=runner, locks=InstanceLocks(tmp_path, clock), clock=clock, lock=lock, notifier=Notifier({}))
+            daemon = Daemon(
+                config,
+                runner=runner,
+                locks=InstanceLocks(tmp_path, clock),
+                clock=clock,
+                lock=lock,
+                notifier=Notifier({}),
+                alerting=Alerting(config, runner.store, clock, ()),
+            )
             stop = asyncio.Event()
             serving = asyncio.create_task(daemon.serve(stop))
             await turns()

@@ -85,7 +85,9 @@ async def serving(practice: Practice, *, slot_came_while_up: bool = True) -> Asy
         clock.shift = timedelta(minutes=-10) if slot_came_while_up else timedelta(0)
         notifier = Notifier({"WATCHDOG_USEC": "200000"})
         with lock:
-            daemon = Daemon(parts.config, runner=parts.runner, locks=parts.locks, clock=clock, lock=lock, notifier=notifier)
+            daemon = Daemon(
+                parts.config, runner=parts.runner, locks=parts.locks, clock=clock, lock=lock, notifier=notifier, alerting=parts.alerting
+            )
             clock.shift = timedelta(0)
             task = asyncio.create_task(daemon.serve(stop))
             try:

@@ -41,7 +41,8 @@ def a_view(*runs: Run, instance: Instance | None = None, store: MemoryStore | No
 
 def planned(concern: Concern | None, alert: Alert | None, after: timedelta = HOUR, view: InstanceView | None = None) -> Change | None:
     """Answer what changes of one alert."""
-    found = {"emea": [concern] if concern else []}
+    name = alert.instance if alert else "emea"
+    found = {name: [concern] if concern else []}
     changes = plan(found, [alert] if alert else [], T0 + after, {"emea": view} if view else {})
     assert len(changes) <= 1
     return changes[0] if changes else None
@@ -182,6 +183,8 @@ SHRUNK = {"code": Code.SHRUNK_USAGE, "cause": "300 fewer"}
     ("alert", "view", "why"),
     [
         (an_alert(), None, "the instance is not configured any more"),
+        (an_alert(instance=""), None, "the daily check finds nothing wrong any more"),
+        (an_alert(Code.LICENSE_EXPIRING), a_view(), "the daily check finds nothing wrong any more"),
         (an_alert(), a_view(instance=an_instance(enabled=False)), "the instance is disabled"),
         (an_alert(), a_view(instance=an_instance(unsynced_because="x")), "the instance is not synced on purpose"),
         (
@@ -213,6 +216,8 @@ SHRUNK = {"code": Code.SHRUNK_USAGE, "cause": "300 fewer"}
     ],
     ids=[
         "unknown",
+        "the fleet",
+        "checked",
         "disabled",
         "unsynced",
         "paused",

@@ -219,6 +219,9 @@ def test_an_approval_answers_it_while_it_is_in_force() -> None:
     store.save_decision(a_decision())
     assert wrong(store) == {}
     assert list(wrong(store, now=T0 + 7 * DAY)) == [Code.SHRUNK_USAGE]
+    never_synced = a_store(HELD, age=None)
+    never_synced.save_decision(a_decision())
+    assert opened(never_synced) == []
 
 
 def test_a_held_run_that_nobody_decided_on_is_still_told() -> None:
@@ -375,6 +378,8 @@ def test_an_acknowledgment_is_of_what_was_said() -> None:
         ("no credential cloud__token", "no credential emea__token", False),
         ("row 17: 3 cells", "row 18: 5 cells", True),
         ("it failed", "it failed again", False),
+        ("it ends within 30 days, on 2026-12-20", "it ends within 30 days, on 2026-12-21", True),
+        ("it ends within 30 days, on 2026-12-20", "it ends within 14 days, on 2026-12-20", False),
     ],
 )
 def test_numbers_are_no_news(one: str, other: str, same: bool) -> None:

@@ -1,12 +1,16 @@
 """The documentation names what is there: every code, every module, every dependency, and no file that is not."""
 
+import json
 import re
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from licsync_daemon.alerts import as_json, trial
 from licsync_daemon.errors import Code
+from licsync_daemon.model import Event
 
 ROOT = Path(__file__).parents[2]
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
@@ -52,6 +56,19 @@ def test_every_dependency_has_its_reason() -> None:
     names = [re.match(r"[A-Za-z0-9_.-]+", one)[0] for one in wanted]
 
     assert [name for name in names if not re.search(rf"^\|[^|]*\b{re.escape(name)}\b", CONTRIBUTING, re.MULTILINE)] == []
+
+
+def test_the_form_of_a_webhooks_message_is_documented() -> None:
+    """The example and the table name every field there is, and no other."""
+    page = (ROOT / "docs" / "notifications.md").read_text()
+    example = re.search(r"```json\n(.*?)```", page, re.DOTALL)
+    assert example is not None
+    fields = as_json(trial(machine="ghes-tools", now=datetime(2026, 11, 24, tzinfo=UTC)))
+    assert list(json.loads(example[1])) == list(fields)
+    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == list(fields)
+    events = re.search(r"^\| `event` \|(.*)\|$", page, re.MULTILINE)
+    assert events is not None
+    assert re.findall(r"`(\w+)`", events[1]) == [str(event) for event in Event]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)

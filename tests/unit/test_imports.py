@@ -58,7 +58,7 @@ LAYERS = (
     ("adapters", "prepare"),
     ("preflight.*",),
     ("run",),
-    ("fleet",),
+    ("fleet", "alerting"),
     ("outcome", "assembly", "daemon"),
     ("stories.*",),
     ("cli.*", "__main__"),

@@ -1,0 +1,63 @@
+"""`notify --test`: send a test message over every channel, and say what became of it."""
+
+import argparse
+import asyncio
+import os
+
+from licsync_daemon.adapters import notifiers
+from licsync_daemon.alerting import TELL_S
+from licsync_daemon.alerts import trial
+from licsync_daemon.cli import terminal
+from licsync_daemon.cli.loading import load
+from licsync_daemon.clock import SystemClock
+from licsync_daemon.configured import MailNotifier, NotifierTo
+from licsync_daemon.credentials import Credentials
+from licsync_daemon.errors import Code, ConfigError, Problem, RunError
+from licsync_daemon.lock import this_process
+from licsync_daemon.model import Message
+from licsync_daemon.outcome import Exit
+from licsync_daemon.ports import Notifier
+from licsync_daemon.process import run_until_signal
+
+
+def notify(arguments: argparse.Namespace) -> int:
+    """Try every channel; 3 where some failed, 4 where all did."""
+    config = load(arguments)
+    if not config.notify:
+        raise ConfigError((Problem("notify", "no channel is configured", "add [notify.mail] or [notify.webhook]"),), "nobody can be told")
+    now = SystemClock().now()
+    message = trial(machine=this_process(now).host, now=now)
+    channels = notifiers(config.notify, Credentials(config.credentials_dir, os.environ))
+    failures: list[RunError | None] = []
+
+    async def work() -> int:
+        failures.extend(await asyncio.gather(*(_told(channel, message) for channel in channels)))
+        return Exit.OK
+
+    run_until_signal(work())
+    for channel, to, failure in zip(channels, config.notify, failures, strict=True):
+        if failure is None:
+            terminal.about(channel.name, f"a test message was taken ({_where(to)})", style="green")
+        else:
+            terminal.about(channel.name, f"{failure.code}: {failure.cause}", style="red")
+            terminal.more(channel.name, f"next step: {failure.next_step}")
+    failed = sum(one is not None for one in failures)
+    return Exit.OK if not failed else Exit.SOME_FAILED if failed < len(channels) else Exit.ALL_FAILED
+
+
+async def _told(channel: Notifier, message: Message) -> RunError | None:
+    try:
+        async with asyncio.timeout(TELL_S):
+            await channel.tell(message)
+    except RunError as error:
+        return error
+    except TimeoutError:
+        return RunError(Code.TIMEOUT, f"nothing was taken within {TELL_S:.0f} s", "see whether the channel is slow")
+    return None
+
+
+def _where(to: NotifierTo) -> str:
+    if isinstance(to, MailNotifier):
+        count = len(to.to)
+        return f"{to.host}:{to.port}, for {count} recipient{'s' if count != 1 else ''}"
+    return to.at.url.partition("://")[2].partition("/")[0]
