@@ -4,9 +4,10 @@ from datetime import timedelta
 
 import pytest
 
+from licsync_daemon.concerns import Concern
 from licsync_daemon.errors import Code
 from licsync_daemon.model import Severity
-from licsync_daemon.preflight.rows import CREDENTIAL_DAYS, LICENSE_DAYS, Early, Outcome, Place, Row, alerts, ends, worst
+from licsync_daemon.preflight.rows import CREDENTIAL_DAYS, LICENSE_DAYS, Outcome, Place, Row, alerts, ends, worst
 from tests.fakes import T0
 
 EMEA = Place("instance emea", "emea")
@@ -68,8 +69,11 @@ def test_alerts_of_rows() -> None:
         Place("notify mail").fail("connection", "no", "mend", Code.UNREACHABLE),
         CLOUD.warn("connection", "slow", "mend", Code.UNREACHABLE),
     ]
-    assert alerts(rows) == [
-        Early("emea", Code.CREDENTIAL_EXPIRING, Severity.WARNING, "instance emea: the token ends", "new token"),
-        Early("", Code.CREDENTIAL_EXPIRING, Severity.WARNING, "cloud: the token ends", "new token"),
-        Early("", Code.UNREACHABLE, Severity.ALERT, "notify mail: no; cloud: slow", "mend"),
-    ]
+    expiring, unreachable = Code.CREDENTIAL_EXPIRING, Code.UNREACHABLE
+    assert alerts(rows) == {
+        "emea": [Concern(code=expiring, severity=Severity.WARNING, text="instance emea: the token ends", next_step="new token")],
+        "": [
+            Concern(code=expiring, severity=Severity.WARNING, text="cloud: the token ends", next_step="new token"),
+            Concern(code=unreachable, severity=Severity.ALERT, text="notify mail: no; cloud: slow", next_step="mend"),
+        ],
+    }
