@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+from benchmarks import preflight
 from licsync_daemon import log
 from licsync_daemon.assembly import recording
 from licsync_daemon.clock import SystemClock
@@ -42,6 +43,7 @@ def main() -> int:
     print(f"CPython {sys.version.split()[0]}, {os.cpu_count()} cores; medians of {RUNS} runs, files compiled beforehand\n")
     subprocess.run([sys.executable, "-m", "compileall", "-q", "licsync_daemon"], check=False)
     run_now_of_a_thousand()
+    preflight.fifty_instances()
     idle_daemon()
     a_hundred_thousand()
     unit_tests()

@@ -12,7 +12,7 @@ from licsync_daemon.sources.report import count_of
 from licsync_daemon.sources.ssh import run_there
 from licsync_daemon.transport.client import HttpClient
 
-HELP_S = timedelta(seconds=15)
+HELP_WITHIN = timedelta(seconds=15)
 HELP_BYTES = 64 * 1024
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # a shell's exit codes
 
@@ -69,7 +69,7 @@ async def ssh_rows(place: Place, probing: Probing, source: SshSource) -> Rows:
     except RunError as error:
         yield place.failed("ssh", error)
         return
-    helped = replace(source, command=(*source.command, "-h"), connect_timeout=HELP_S, timeout=HELP_S, max_export_bytes=HELP_BYTES)
+    helped = replace(source, command=(*source.command, "-h"), connect_timeout=HELP_WITHIN, timeout=HELP_WITHIN, max_export_bytes=HELP_BYTES)
     by_hand = f"look at what this prints: ssh -p {source.port} {source.user}@{source.host} -- {command} -h"
     try:
         ended = await run_there(helped, identity, again=by_hand)

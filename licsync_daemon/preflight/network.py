@@ -293,8 +293,7 @@ def _words(error: BaseException) -> str:
         return "no answer in time"
     if isinstance(error, ssl.SSLError):
         return (error.reason or "handshake failed").replace("_", " ").lower()
-    if isinstance(error, EOFError):
-        return "the connection was closed"
     if isinstance(error, OSError) and not isinstance(error, socket.gaierror) and error.errno is not None:
         return os.strerror(error.errno).lower()  # asyncio has words of its own that hold the address
-    return str(getattr(error, "strerror", None) or error).lower()
+    text = "" if isinstance(error, EOFError) else str(getattr(error, "strerror", None) or error)
+    return text.lower() or "the connection was closed"

@@ -44,13 +44,14 @@ class Probing:
     adapters: NetworkAdapters
     clock: Clock
     found: Found = field(default_factory=Found)
-    _trusted: dict[Path | None, ssl.SSLContext] = field(default_factory=dict)
+    _contexts: dict[tuple[Path | None, ...], ssl.SSLContext] = field(default_factory=dict)
 
     def tls(self, to: Destination) -> ssl.SSLContext:
-        """Answer whom a destination's certificate may come from; built once for all that share it. Raises `RemoteError`."""
-        if to.ca_file not in self._trusted:
-            self._trusted[to.ca_file] = tls_context(to)
-        return self._trusted[to.ca_file]
+        """Answer whom we trust there and what we show; built once for all that share it. Raises `RemoteError`."""
+        files = (to.ca_file, to.client_cert, to.client_key)
+        if files not in self._contexts:
+            self._contexts[files] = tls_context(to)
+        return self._contexts[files]
 
     async def way(self, place: Place, to: Destination) -> Rows:
         """Yield what the way to a destination is like."""

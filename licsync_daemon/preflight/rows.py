@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from licsync_daemon.concerns import Concern
 from licsync_daemon.errors import Code, RunError
 from licsync_daemon.model import Severity
 
@@ -95,30 +96,22 @@ def worst(rows: Iterable[Row]) -> Outcome:
     return max((row.outcome for row in rows), key=list(Outcome).index, default=Outcome.OK)
 
 
-@dataclass(frozen=True, slots=True)
-class Early:
-    """An alert that follows from a preflight: of each instance ("" for the whole fleet) and code there is one."""
+def alerts(rows: Iterable[Row]) -> dict[str, list[Concern]]:
+    """Answer what of the rows alarms somebody: by instance ("" for the whole fleet) one concern a code, in the order of the rows.
 
-    instance: str
-    code: Code
-    severity: Severity
-    text: str
-    next_step: str
-
-
-def alerts(rows: Iterable[Row]) -> list[Early]:
-    """Answer the alerts that rows amount to, in the order of the rows. What has no code is shown by `check` and alarms nobody."""
+    What has no code is shown by `check` and alarms nobody.
+    """
     found: dict[tuple[str, Code], list[Row]] = {}
     for row in rows:
         if row.outcome is not Outcome.OK and row.code is not None:
             found.setdefault((row.instance, row.code), []).append(row)
-    return [
-        Early(
-            instance,
-            code,
-            Severity.ALERT if worst(several) is Outcome.FAIL else Severity.WARNING,
-            "; ".join(dict.fromkeys(f"{row.place}: {row.seen}" for row in several)),
-            "; ".join(dict.fromkeys(row.fix for row in several)),
+    concerns: dict[str, list[Concern]] = {}
+    for (instance, code), several in found.items():
+        concern = Concern(
+            code=code,
+            severity=Severity.ALERT if worst(several) is Outcome.FAIL else Severity.WARNING,
+            text="; ".join(dict.fromkeys(f"{row.place}: {row.seen}" for row in several)),
+            next_step="; ".join(dict.fromkeys(row.fix for row in several)),
         )
-        for (instance, code), several in found.items()
-    ]
+        concerns.setdefault(instance, []).append(concern)
+    return concerns

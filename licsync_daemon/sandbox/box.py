@@ -155,6 +155,11 @@ class Sandbox:
         found = self.instances[instance]
         self.cloud.set_sync_entry(found.server_id, found.hostname, last_sync)
 
+    def set_license(self, instance: str, *, days: int, seats: int) -> None:
+        """Let an instance's license end in so many days and hold so many seats (never fewer than are used)."""
+        found = self.instances[instance]
+        found.license_ends_in, found.seats_bought = days, seats
+
     def state(self) -> dict[str, Any]:
         """Tell what the cloud holds and what was asked of the sandbox; counts, never people."""
         return {

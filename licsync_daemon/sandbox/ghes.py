@@ -83,13 +83,12 @@ class Instance:
             challenge = () if request.path.startswith("/api/") else (("WWW-Authenticate", 'Basic realm="GitHub"'),)
             return github_error(401, "Bad credentials" if "authorization" in request.headers else "Requires authentication", challenge)
         limit = self.rate_limit
-        if limit is None:
-            return self._answer(request, user)
-        refusal = limit.take()
+        refusal = limit.take() if limit is not None else None
         if refusal is not None:
             return refusal
         reply = self._answer(request, user)
-        return replace(reply, headers=(*reply.headers, *limit.headers()))
+        told = self._of_token() if request.path.startswith("/api/") else ()
+        return replace(reply, headers=(*reply.headers, *told, *(limit.headers() if limit is not None else ())))
 
     def _of_token(self) -> tuple[tuple[str, str], ...]:
         ends = (("GitHub-Authentication-Token-Expiration", self.token_ends),) if self.token_ends else ()
@@ -115,7 +114,7 @@ class Instance:
         if request.path == "/api/v3/meta":
             return json_reply({"verifiable_password_authentication": True, "installed_version": self.version})
         if request.path == "/api/v3/user":
-            return json_reply(described(user, site_admin=user == self.username), headers=self._of_token())
+            return json_reply(described(user, site_admin=user == self.username))
         if request.path == "/api/v3/rate_limit" and self.rate_limit is not None:
             core = self.rate_limit.as_json()
             return json_reply({"resources": {"core": core, "search": core}, "rate": core})
@@ -137,7 +136,7 @@ class Instance:
     def _license(self) -> Reply:
         used = self.report.rows - self.report.suspended
         seats = max(self.seats_bought, used)
-        ends = self._clock.now + timedelta(days=self.license_ends_in)
+        ends = (self._clock.now + timedelta(days=self.license_ends_in)).replace(hour=12, minute=41, second=52)
         answer = {
             "seats": seats,
             "seats_used": used,

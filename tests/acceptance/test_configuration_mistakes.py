@@ -184,9 +184,8 @@ def test_a_mistake_in_the_environment_is_named_by_its_variable(
         (["frobnicate"], "invalid choice"),
         (["--run-now", "--wait", "soon"], "--wait"),
         (["history", "--limit", "-1"], "--limit"),
-        (["check"], "check --offline"),
     ],
-    ids=["a_command_is_no_instance", "dry_run_alone", "unknown_command", "wait", "limit", "check_online"],
+    ids=["a_command_is_no_instance", "dry_run_alone", "unknown_command", "wait", "limit"],
 )
 def test_wrong_usage(command: Command, refused: Path, arguments: list[str], words: str) -> None:
     """Wrong usage exits 2 and says what is right."""

@@ -126,3 +126,9 @@ def test_a_304_is_not_counted(box, ask):
 
     assert [ask.cloud(box, SYNC, headers=mark).status_code for _ in range(3)] == [304, 304, 304]
     assert [ask.cloud(box, SYNC).status_code for _ in range(2)] == [200, 403]
+
+
+def test_whose_token_it_is(box, ask):
+    reply = ask.cloud(box, "/user")
+
+    assert (reply.json()["login"], reply.headers["x-oauth-scopes"]) == ("octo-owner", "read:enterprise")

@@ -144,6 +144,7 @@ def test_the_state_tells_counts(box, emea, ask):
         ("GET", "export?instance=nowhere", None, 422),
         ("PUT", "token", {"scopes": "read:enterprise"}, 422),
         ("PUT", "token", {"expires_at": "some day"}, 422),
+        ("PUT", "license", {"instance": "emea", "days": "many", "seats": 1}, 422),
         ("PUT", "headers", {"X": "a\r\nb"}, 422),
     ],
 )
@@ -272,6 +273,17 @@ def test_a_spoiled_export_is_refused(box, ask, change, said):
     assert reply.status_code == 422
     assert said in reply.json()["detail"]
     assert box.cloud.uploads() == []
+
+
+def test_a_license_can_be_another(box, ask):
+    name, instance = next(iter(box.instances.items()))
+    path, used = "/api/v3/enterprise/settings/license", box.instances[name].report.rows - box.instances[name].report.suspended
+
+    ask.control(box, "PUT", "license", {"instance": name, "days": 20, "seats": used + 1})
+    told = ask.ghes(instance, path).json()
+
+    assert (told["days_until_expiration"], told["seats"], told["seats_available"]) == (20, used + 1, 1)
+    assert told["expire_at"].startswith(f"{(box.clock.now + timedelta(days=20)):%Y-%m-%d}")
 
 
 def test_the_token_can_be_another(box, ask):

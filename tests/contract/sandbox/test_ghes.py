@@ -116,3 +116,14 @@ def test_in_maintenance_everything_is_503(box, emea, ask):
     assert (web.status_code, web.headers["content-type"]) == (503, "text/html; charset=utf-8")
     assert (api.status_code, api.json()["status"]) == (503, "503")
     assert ask.ghes(box.instances["amer"], API[0]).status_code == 200
+
+
+def test_whose_token_it_is(box, ask):
+    instance = next(iter(box.instances.values()))
+    instance.token_ends = "2030-01-01 00:00:00 UTC"
+
+    reply = ask.ghes(instance, "/api/v3/user")
+
+    assert (reply.json()["login"], reply.json()["site_admin"]) == (instance.username, True)
+    assert reply.headers["x-oauth-scopes"] == "site_admin"
+    assert reply.headers["github-authentication-token-expiration"] == "2030-01-01 00:00:00 UTC"

@@ -1,0 +1,139 @@
+"""`check` as a person runs it: the table, the next steps, the exit code, JSON."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.support import COMMAND, Site, environment
+
+
+def test_everything_is_fine(site: Site) -> None:
+    """Exit 0, every row ok, the last line counts them; nothing on stderr, no upload, and no state was made."""
+    done = site.run("check")
+
+    assert (done.code, done.err) == (0, "")
+    table, _, summary = done.out.rstrip().rpartition("\n\n")
+    lines = table.splitlines()
+    assert lines[0].split() == ["place", "test", "result", "seen"]
+    assert {line.split("  ok  ")[0].split("  ")[0] for line in lines[1:]} == {
+        "this machine", "cloud", "instance emea", "instance amer", "delivery of emea and 1 more",
+    }  # fmt: skip
+    assert summary == f"{len(lines) - 1} ok, 0 to look at, 0 failed"
+    assert {seen.method for seen in site.box.requests} == {"GET"}
+    assert not site.state_dir.exists()
+
+
+def test_a_revoked_token(site: Site) -> None:
+    """Exit 2; the row fails, and under the table stands what to do; the rest is tested."""
+    site.box.cloud_app.token = replace(site.box.cloud_app.token, value="ghp_" + "y" * 36)
+
+    done = site.run("check")
+
+    assert done.code == 2
+    lines = done.out.splitlines()
+    here = next(number for number, line in enumerate(lines) if line.startswith("fail: cloud, token: unauthorized: "))
+    assert lines[here + 1].startswith("      next step: create a classic token with the scope `read:enterprise`")
+    assert lines[-1].endswith(" ok, 0 to look at, 1 failed")
+
+
+def test_json_and_nothing_but_json(site: Site) -> None:
+    """Every row with its place, its instance and its code; the exit code is the same."""
+    site.box.instances["emea"].license_ends_in = 10
+    warned = site.run("check", "--json")
+    site.box.instances["emea"].token = "ghp_" + "y" * 36
+    failed = site.run("check", "--json")
+
+    assert (warned.code, failed.code, warned.err, failed.err) == (0, 2, "", "")
+    found = [json.loads(done.out) for done in (warned, failed)]
+    assert [one["ok"] for one in found] == [True, False]
+    assert set(found[0]["rows"][0]) == {"place", "instance", "test", "outcome", "seen", "fix", "code"}
+    bad = [[(row["instance"], row["test"], row["code"]) for row in one["rows"] if row["outcome"] != "ok"] for one in found]
+    assert bad == [[("emea", "license", "license_expiring")], [("emea", "token", "unauthorized")]]
+
+
+def test_a_configuration_that_cannot_be_used(site: Site) -> None:
+    """Its mistakes are listed as by every command, and nobody is asked."""
+    site.config.write_text(site.config.read_text().replace('hostname = "', 'hostnam = "'))
+
+    done = site.run("check")
+
+    assert (done.code, "did you mean hostname?" in done.err, done.out) == (2, True, "")
+    assert list(site.box.requests) == []
+
+
+def test_a_closed_port_is_found_at_once(site: Site) -> None:
+    """A far side that is down fails the connection, and what would follow is not tried."""
+    text = site.config.read_text()
+    site.config.write_text(text.replace(site.box.instances["emea"].url, "http://127.0.0.1:1"))
+
+    done = site.run("check", "--json")
+
+    rows = [row for row in json.loads(done.out)["rows"] if row["instance"] == "emea"]
+    assert (done.code, [(row["test"], row["outcome"], row["code"]) for row in rows]) == (
+        2, [("route", "ok", None), ("connection", "fail", "unreachable"), ("listed", "ok", None)],
+    )  # fmt: skip
+
+
+def test_a_proxy_of_the_environment_that_is_not_used(site: Site) -> None:
+    """Where the direct way fails, the proxy that stands ready is the hint."""
+    text = site.config.read_text()
+    site.config.write_text(text.replace(site.box.instances["emea"].url, "https://ghes.invalid"))
+
+    done = site.run("check", env={"HTTPS_PROXY": "http://mona:secret@127.0.0.1:1"})
+
+    assert done.code == 2
+    assert "direct; HTTPS_PROXY is set but not used" in done.out
+    assert 'set proxy = "env"' in done.out
+    assert "secret" not in done.all
+
+
+def test_a_silent_name_server_delays_nobody(site: Site) -> None:
+    """Names that are not answered fail after their time, together, and the command ends without waiting for the resolver's threads."""
+    if os.geteuid() != 0 or subprocess.run(["unshare", "-n", "-m", "true"], capture_output=True, check=False).returncode:
+        assert "CI" not in os.environ, "this must run where changes are judged: root and unshare are needed"
+        pytest.skip("needs root and unshare")
+    text = site.config.read_text()
+    for name in ("emea", "amer"):
+        text = text.replace(site.box.instances[name].url, f"https://{name}.nowhere.example.com")
+    site.config.write_text(text)
+    silent = ["unshare", "-n", "-m", sys.executable, str(Path(__file__).with_name("silent_dns.py"))]
+
+    began = time.monotonic()
+    running = site.start("check", before=silent)
+    code = running.wait(40)
+
+    assert (code, running.out.count("cannot be resolved: no answer in time")) == (2, 4)  # in the table, and below it
+    assert time.monotonic() - began < 20
+
+
+def test_on_a_terminal(site: Site) -> None:
+    """The table has colors, and nothing of the progress is left behind in what was printed."""
+    site.box.instances["emea"].license_ends_in = 10
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [COMMAND, "--config", site.config, "check"],
+        stdin=subprocess.DEVNULL, stdout=slave, stderr=subprocess.DEVNULL, env=environment(COLUMNS="160"),
+    )  # fmt: skip
+    os.close(slave)
+    said = b""
+    while True:
+        try:
+            piece = os.read(master, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not piece:
+            break
+        said += piece
+    os.close(master)
+
+    assert process.wait(10) == 0
+    assert b"\x1b[32mok" in said
+    assert b"\x1b[33mwarn" in said
+    assert b"within 14 days" in said
