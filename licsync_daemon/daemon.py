@@ -7,6 +7,7 @@ the runs are tasks of ours.
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +18,7 @@ from apscheduler.triggers.date import DateTrigger
 from licsync_daemon.alerting import Alerting
 from licsync_daemon.configured import Config, ConnectDelivery, Instance
 from licsync_daemon.confirm import watched_runs
+from licsync_daemon.daily import DailyCheck
 from licsync_daemon.errors import StateUnwritableError
 from licsync_daemon.fleet import InstanceLocks
 from licsync_daemon.lock import FileLock
@@ -48,6 +50,7 @@ class Daemon:
         lock: FileLock,
         notifier: Notifier,
         alerting: Alerting,
+        daily: DailyCheck | None = None,
     ) -> None:
         self._config = config
         self._runner = runner
@@ -56,6 +59,7 @@ class Daemon:
         self._lock = lock
         self._notifier = notifier
         self._alerting = alerting
+        self._daily = daily
         self._up_since = self._changed_at = clock.now()
         self._offset_s = self._clock_offset_s()
         self._limit = asyncio.Semaphore(config.max_concurrent_runs)
@@ -101,7 +105,9 @@ class Daemon:
     async def serve(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set. Starts nothing before the state could be read, and leaves nothing running."""
         self._scheduler.start()
-        alerts = asyncio.create_task(self._alerting.serve(), name="alerts")
+        beside = [asyncio.create_task(self._alerting.serve(), name="alerts")]
+        if self._daily is not None:
+            beside.append(asyncio.create_task(self._daily.serve(), name="daily check"))
         try:
             self._plan_all()
             self._notifier.send("READY=1")
@@ -111,7 +117,7 @@ class Daemon:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), self._beat_every_s())
         finally:
-            await self._shut_down(alerts)
+            await self._shut_down(beside)
 
     def _beat_every_s(self) -> float:
         return min(HEARTBEAT_S, self._notifier.watchdog_s / 2) if self._notifier.watchdog_s else HEARTBEAT_S
@@ -243,11 +249,11 @@ class Daemon:
     def _is_mine(self, instance: Instance) -> bool:
         return self._tasks.get(instance.name) is asyncio.current_task()
 
-    async def _shut_down(self, alerts: asyncio.Task[None]) -> None:
-        """Stop in reverse order: no new alarms, then the runs (each records itself as interrupted) and the alerts, then the scheduler."""
+    async def _shut_down(self, beside: Sequence[asyncio.Task[None]]) -> None:
+        """Stop in reverse order: no new alarms, then the runs (each records itself as interrupted) and what goes on beside, then the rest."""
         self._notifier.send("STOPPING=1", "STATUS=stopping")
         self._scheduler.pause()
-        tasks = [*self._tasks.values(), alerts]
+        tasks = [*self._tasks.values(), *beside]
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks, timeout=DRAIN_S)

@@ -5,6 +5,8 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -16,10 +18,12 @@ from licsync_daemon.clock import SystemClock
 from licsync_daemon.configured import Config
 from licsync_daemon.credentials import Credentials
 from licsync_daemon.daemon import HEARTBEAT_S, Daemon
+from licsync_daemon.daily import DailyCheck
 from licsync_daemon.errors import ConfigError, LockedError, Problem, StateUnwritableError
 from licsync_daemon.lock import FileLock, in_words, read_holder, this_process
 from licsync_daemon.log import set_up
 from licsync_daemon.outcome import Exit
+from licsync_daemon.preflight.rows import Row
 from licsync_daemon.process import SIGNALS, leave_threads_behind
 from licsync_daemon.settings import load_config
 from licsync_daemon.store.files import prepare_state_dir
@@ -41,7 +45,7 @@ async def _serve(path: Path, config: Config, clock: SystemClock) -> int:
     for number in SIGNALS:
         loop.add_signal_handler(number, stop.set)
     notifier = Notifier(os.environ)
-    serving: tuple[Daemon, Parts] | None = None
+    serving: tuple[Daemon, DailyCheck, Parts] | None = None
 
     def reload() -> None:
         """Read the configuration again. One that cannot be used changes nothing, and the log says every mistake."""
@@ -50,8 +54,9 @@ async def _serve(path: Path, config: Config, clock: SystemClock) -> int:
         try:
             config = _reloaded(path, config)
             if serving is not None:
-                daemon, parts = serving
+                daemon, daily, parts = serving
                 daemon.reload(config, with_config(parts.runner, config, os.environ))
+                daily.follow(partial(_preflight, config, clock))
                 parts.alerting.follow(config, notifiers(config.notify, Credentials(config.credentials_dir, os.environ)))
         except ConfigError as error:
             log.error("daemon.reload_refused", problems=[str(problem) for problem in error.problems])  # noqa: TRY400 - sentences
@@ -63,6 +68,7 @@ async def _serve(path: Path, config: Config, clock: SystemClock) -> int:
         while not stop.is_set():
             try:
                 with _daemon_lock(config, clock) as lock, recording(config, clock, os.environ) as parts:
+                    daily = DailyCheck(partial(_preflight, config, clock), parts.alerting.heed)
                     daemon = Daemon(
                         config,
                         runner=parts.runner,
@@ -71,8 +77,9 @@ async def _serve(path: Path, config: Config, clock: SystemClock) -> int:
                         lock=lock,
                         notifier=notifier,
                         alerting=parts.alerting,
+                        daily=daily,
                     )
-                    serving = (daemon, parts)
+                    serving = (daemon, daily, parts)
                     try:
                         await daemon.serve(stop)
                     finally:
@@ -84,6 +91,12 @@ async def _serve(path: Path, config: Config, clock: SystemClock) -> int:
     finally:
         leave_threads_behind(loop)
     return Exit.OK
+
+
+async def _preflight(config: Config, clock: SystemClock) -> Sequence[Row]:
+    from licsync_daemon.preflight.run import preflight  # a daemon that was just started need not hold it
+
+    return await preflight(config, os.environ, clock)
 
 
 def _reloaded(path: Path, before: Config) -> Config:

@@ -59,7 +59,7 @@ LAYERS = (
     ("preflight.*",),
     ("run",),
     ("fleet", "alerting"),
-    ("outcome", "assembly", "daemon"),
+    ("outcome", "assembly", "daily", "daemon"),
     ("stories.*",),
     ("cli.*", "__main__"),
 )

@@ -1,0 +1,68 @@
+"""The daily check by the daemon itself: a weekly job would hide Monday's breakage until Sunday.
+
+What it finds is logged once, when it appears, and goes to the alerts, where it stands until the next check.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+
+import structlog
+
+from licsync_daemon.concerns import Concern
+from licsync_daemon.preflight.rows import Outcome, Row, alerts
+
+log = structlog.get_logger()
+
+SETTLE_S = 120.0  # after a start or a reload, so that what comes up with us is there
+EVERY_S = 24 * 3600.0
+
+Check = Callable[[], Awaitable[Sequence[Row]]]
+Heed = Callable[[Mapping[str, Sequence[Concern]]], None]
+
+
+class DailyCheck:
+    """Checks soon after a start, after each reload, and then every day."""
+
+    def __init__(self, check: Check, heed: Heed, *, settle_s: float = SETTLE_S, every_s: float = EVERY_S) -> None:
+        self._check = check
+        self._heed = heed
+        self._settle_s = settle_s
+        self._every_s = every_s
+        self._told: set[tuple[str, str, Outcome]] = set()
+        self._changed = asyncio.Event()
+
+    def follow(self, check: Check) -> None:
+        """Go on with another configuration, and check it soon."""
+        self._check = check
+        self._changed.set()
+
+    async def serve(self) -> None:
+        """Check until canceled."""
+        wait_s = self._settle_s
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._changed.wait()
+            if self._changed.is_set():
+                self._changed.clear()
+                wait_s = self._settle_s
+                continue
+            await self._once()
+            wait_s = self._every_s
+
+    async def _once(self) -> None:
+        """Check, and tell what is wrong. A check that fails itself is tried again the next day."""
+        try:
+            rows = await self._check()
+        except Exception:
+            log.critical("preflight.crashed", exc_info=True)
+            return
+        wrong = [row for row in rows if row.outcome is not Outcome.OK]
+        for row in wrong:
+            if (row.place, row.test, row.outcome) not in self._told:
+                tell = log.error if row.outcome is Outcome.FAIL else log.warning
+                tell("preflight.found", place=row.place, test=row.test, code=row.code, seen=row.seen, next_step=row.fix)
+        self._told = {(row.place, row.test, row.outcome) for row in wrong}
+        self._heed(alerts(rows))
+        log.info("preflight.done", tests=len(rows), wrong=len(wrong))

@@ -1,0 +1,82 @@
+"""The daemon checks by itself: soon after a start, after a reload, and then every day."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+import pytest
+from structlog.testing import capture_logs
+
+from licsync_daemon.concerns import Concern
+from licsync_daemon.daily import DailyCheck
+from licsync_daemon.errors import Code
+from licsync_daemon.preflight.rows import Place, Row
+
+EMEA = Place("instance emea", "emea")
+GOOD = EMEA.ok("token", "it belongs to license-reader")
+BAD = EMEA.fail("token", "it was refused", "make a new one", Code.UNAUTHORIZED)
+
+
+class Stage:
+    """A check that answers what it is told to, and what was made of it."""
+
+    def __init__(self, *answers: Sequence[Row] | Exception, every_s: float = 0.0) -> None:
+        self.answers = list(answers)
+        self.checked = 0
+        self.heeded: list[Mapping[str, Sequence[Concern]]] = []
+        self.daily = DailyCheck(self.check, self.heeded.append, settle_s=0.0, every_s=every_s)
+
+    async def check(self) -> Sequence[Row]:
+        self.checked += 1
+        if not self.answers:
+            raise asyncio.CancelledError
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def serve(self) -> list[str]:
+        """Serve until nothing is left to answer; answer what was logged of findings."""
+        with capture_logs() as logged, suppress(asyncio.CancelledError):
+            asyncio.run(self.daily.serve())
+        return [line["test"] for line in logged if line["event"] == "preflight.found"]
+
+
+def test_what_is_wrong_is_logged_when_it_appears_and_stands_as_alerts() -> None:
+    """Day after day the same is said once; when it is mended it is gone, and a relapse is news."""
+    stage = Stage([GOOD], [BAD], [BAD], [GOOD], [BAD])
+    assert stage.serve() == ["token", "token"]
+    assert [[one.code for one in found.get("emea", ())] for found in stage.heeded] == [
+        [],
+        [Code.UNAUTHORIZED],
+        [Code.UNAUTHORIZED],
+        [],
+        [Code.UNAUTHORIZED],
+    ]
+
+
+def test_a_check_that_fails_itself_changes_nothing_and_comes_again() -> None:
+    """What was found before stands."""
+    stage = Stage([BAD], RuntimeError("a bug"), [BAD])
+    stage.serve()
+    assert (len(stage.heeded), stage.checked) == (2, 4)
+
+
+@pytest.mark.timeout(10)
+def test_a_reload_is_checked_soon() -> None:
+    """With the new configuration, and not only a day later."""
+    first, second = Stage([GOOD], every_s=3600.0), Stage([BAD])
+
+    async def main() -> None:
+        serving = asyncio.create_task(first.daily.serve())
+        while not first.heeded:
+            await asyncio.sleep(0)
+        first.daily.follow(second.check)
+        while len(first.heeded) < 2:
+            await asyncio.sleep(0)
+        serving.cancel()
+        with suppress(asyncio.CancelledError):
+            await serving
+
+    asyncio.run(main())
+    assert (first.checked, second.checked) == (1, 1)
