@@ -250,7 +250,7 @@ class Daemon:
         return self._tasks.get(instance.name) is asyncio.current_task()
 
     async def _shut_down(self, beside: Sequence[asyncio.Task[None]]) -> None:
-        """Stop in reverse order: no new alarms, then the runs (each records itself as interrupted) and what goes on beside, then the rest."""
+        """Stop in reverse order: no new alarms, then the runs (each records itself as interrupted) and what goes on beside them."""
         self._notifier.send("STOPPING=1", "STATUS=stopping")
         self._scheduler.pause()
         tasks = [*self._tasks.values(), *beside]

@@ -23,11 +23,13 @@ class Stage:
     def __init__(self, *answers: Sequence[Row] | Exception, every_s: float = 0.0) -> None:
         self.answers = list(answers)
         self.checked = 0
+        self.called = asyncio.Event()
         self.heeded: list[Mapping[str, Sequence[Concern]]] = []
         self.daily = DailyCheck(self.check, self.heeded.append, settle_s=0.0, every_s=every_s)
 
     async def check(self) -> Sequence[Row]:
         self.checked += 1
+        self.called.set()
         if not self.answers:
             raise asyncio.CancelledError
         answer = self.answers.pop(0)
@@ -69,11 +71,9 @@ def test_a_reload_is_checked_soon() -> None:
 
     async def main() -> None:
         serving = asyncio.create_task(first.daily.serve())
-        while not first.heeded:
-            await asyncio.sleep(0)
+        await first.called.wait()
         first.daily.follow(second.check)
-        while len(first.heeded) < 2:
-            await asyncio.sleep(0)
+        await second.called.wait()
         serving.cancel()
         with suppress(asyncio.CancelledError):
             await serving
