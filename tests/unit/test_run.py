@@ -11,7 +11,18 @@ import pytest
 from licsync_daemon.configured import Instance
 from licsync_daemon.decisions import Voice, approve
 from licsync_daemon.errors import Code, RunError
-from licsync_daemon.model import DeliveryOutcome, DeliveryRecord, InstanceRecord, Run, RunState, SeatRecord, SyncEntry, Trigger, UploadState
+from licsync_daemon.model import (
+    CLOCK_SLACK,
+    DeliveryOutcome,
+    DeliveryRecord,
+    InstanceRecord,
+    Run,
+    RunState,
+    SeatRecord,
+    SyncEntry,
+    Trigger,
+    UploadState,
+)
 from licsync_daemon.run import is_overdue
 from tests.fakes import (
     T0,
@@ -701,6 +712,39 @@ def test_overdue(passed: timedelta, overdue: bool) -> None:
     """An accepted delivery is overdue an hour later, or when the clock was set back by as much; one never accepted is not."""
     assert is_overdue(a_delivery(accepted_at=T0), EMEA, T0 + passed) is overdue
     assert not is_overdue(a_delivery(), EMEA, T0 + passed)
+
+
+@pytest.mark.parametrize(
+    ("started", "noted"),
+    [
+        ([timedelta(0)], False),
+        ([CLOCK_SLACK], False),
+        ([CLOCK_SLACK + SECOND], True),
+        ([timedelta(days=800)], True),
+        ([timedelta(days=8), timedelta(0)], False),
+        ([timedelta(days=8), timedelta(days=-800)], True),
+        ([timedelta(days=8), timedelta(days=-399)], False),
+    ],
+    ids=["now", "a little ahead", "ahead", "years ahead", "noted before", "noted long ago", "noted not long ago"],
+)
+@pytest.mark.parametrize("state", [RunState.CONFIRMED, RunState.FAILED, RunState.DELIVERED, RunState.HELD], ids=str)
+def test_a_clock_that_was_set_back_is_noted_once(stage: Stage, started: list[timedelta], noted: bool, state: RunState) -> None:
+    """A run from a time that has not come, finished or not, is followed by a mark, where no run shows yet that its clock was ahead.
+
+    One that is about to be forgotten (400 days) shows it no longer.
+    """
+    ahead, *later = started
+    stage.store.save_run(a_run("ahead", started_at=T0 + ahead, state=state, ended_at=T0 + ahead if state.is_final else None), T0)
+    for at in later:
+        stage.store.save_run(an_ended_run("later", RunState.SKIPPED, started_at=T0 + at), T0 + at)
+
+    stage.runner.note_clock(EMEA)
+    stage.runner.note_clock(EMEA)
+
+    marks = [run for run in stage.store.runs() if run.run_id not in {"ahead", "later"}]
+    found = [(mark.state, mark.started_at, mark.slot, mark.reason) for mark in marks]
+    assert found == [(RunState.SKIPPED, T0, None, "the clock was set back")] * noted
+    assert not noted or stage.store.runs()[0] == marks[0]  # it counts as recorded after the others
 
 
 def test_the_fake_endpoint_keeps_the_contract_of_a_real_one(stage: Stage) -> None:
