@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 from hypothesis import given, settings
@@ -28,7 +28,7 @@ ZONES = (
     "America/St_Johns",
     "Asia/Tehran",
 )
-SECOND, DAY, WEEK = timedelta(seconds=1), timedelta(days=1), timedelta(days=7)
+SECOND, MINUTE, DAY, WEEK = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1), timedelta(days=7)
 BEGIN, END = datetime(2020, 1, 1, tzinfo=UTC), datetime(2041, 1, 1, tzinfo=UTC)
 
 weekly = st.builds(lambda minute, hour, day: f"{minute} {hour} * * {day}", st.integers(0, 59), st.integers(0, 23), st.integers(0, 6))
@@ -43,20 +43,23 @@ moments = st.datetimes(BEGIN.replace(tzinfo=None), END.replace(tzinfo=None), tim
 
 @cache
 def transitions(zone: str) -> tuple[datetime, ...]:
-    """Every change of a zone's offset from 2020 to 2040, to the hour before it."""
-    info, found, moment = ZoneInfo(zone), [], BEGIN
+    """Every change of a zone's offset from 2020 to 2040: the first minute of the new one. No two lie in one week."""
+    found, moment = [], BEGIN
     while moment < END:
-        if moment.astimezone(info).utcoffset() != (moment + DAY).astimezone(info).utcoffset():
-            hours = (moment + timedelta(hours=hour) for hour in range(25))
-            found.append(
-                next(
-                    hour
-                    for hour in hours
-                    if (hour + timedelta(hours=1)).astimezone(info).utcoffset() != moment.astimezone(info).utcoffset()
-                )
-            )
-        moment += DAY
+        if offset(zone, moment) != offset(zone, moment + WEEK):
+            before, after = moment, moment + WEEK
+            while after - before > MINUTE:
+                middle = before + (after - before) // MINUTE // 2 * MINUTE
+                before, after = (middle, after) if offset(zone, middle) == offset(zone, moment) else (before, middle)
+            found.append(after)
+        moment += WEEK
     return tuple(found)
+
+
+def offset(zone: str, moment: datetime) -> timedelta:
+    found = moment.astimezone(ZoneInfo(zone)).utcoffset()
+    assert found is not None
+    return found
 
 
 @st.composite
@@ -77,6 +80,30 @@ def test_slots_forward_and_backward_agree(case: tuple[Schedule, datetime]) -> No
     assert slot_at(schedule, following) == following
     assert slot_at(schedule, following - SECOND) == newest
     assert slot_after(schedule, newest) == following
+
+
+def test_every_change_of_the_clocks_in_every_zone() -> None:
+    """A weekly slot in a gap comes when the gap ends, one in a fold comes the first time, those beside come as ever; each comes once.
+
+    Zones that change at the same instants by the same hours are one case.
+    """
+    cases = {
+        tuple((at, offset(zone, at - MINUTE), offset(zone, at)) for at in transitions(zone)): zone for zone in sorted(available_timezones())
+    }
+    assert sum(map(len, cases)) > 1000, "the zones of this machine have no rules for the future"
+    for changes, zone in cases.items():
+        for at, before, after in changes:
+            first, last = sorted((before, after))  # on the wall clock, what lies between is missing, or comes twice
+            local = at.replace(tzinfo=None)
+            gap = local + before, local + after
+            for wall in {local + first - MINUTE, local + first, local + (first + last) / 2, local + last - MINUTE, local + last}:
+                expected = at if gap[0] <= wall < gap[1] else (wall - before if wall < local + before else wall - after).replace(tzinfo=UTC)
+                schedule = Schedule(cron=f"{wall.minute} {wall.hour} * * {wall.isoweekday() % 7}", timezone=zone)
+                slots = [slot_after(schedule, at - WEEK / 2)]
+                while slots[-1] < at + WEEK / 2:
+                    slots.append(slot_after(schedule, slots[-1]))
+                assert slots[:-1] == [expected], (schedule, at, wall)
+                assert slot_at(schedule, expected) == expected, (schedule, at, wall)
 
 
 @pytest.mark.parametrize("zone", ZONES)
