@@ -22,6 +22,7 @@ SAYS_OVERDUE = frozenset({Code.NEVER_SYNCED, Code.LATE, Code.NOT_UPLOADED})
 #: Runs that do not tell how an instance stands, or not yet.
 SAYS_NOTHING = frozenset({RunState.RUNNING, RunState.DELIVERED, RunState.INTERRUPTED, RunState.SKIPPED, RunState.SUPERSEDED})
 IN_PROGRESS = frozenset({RunState.RUNNING, RunState.DELIVERED})
+KNOWN_TO_SOMEBODY = AWAITING | {RunState.REJECTED}
 #: Notices that stay as they are for as long as the configuration or the instance does.
 FOR_INFORMATION = frozenset({Code.ABOVE_SEATS, Code.AGE_UNKNOWN, Code.COUNTS_UNKNOWN, Code.VERSION_CHANGED})
 #: Notices of every look at the cloud; the others are of what was collected.
@@ -78,6 +79,11 @@ def is_watched(view: InstanceView) -> bool:
     return view.instance.is_active and view.pause is None
 
 
+def is_at_work(view: InstanceView) -> bool:
+    """Answer whether a run may mend things just now; what is approved is sent at once. Nothing is opened then, and nothing closed."""
+    return view.state in IN_PROGRESS or view.approval is not None
+
+
 def verdict(runs: Iterable[Run]) -> Run | None:
     """Answer the newest run that tells how its instance stands."""
     return next((run for run in runs if run.state not in SAYS_NOTHING), None)
@@ -94,7 +100,7 @@ def _failing(view: InstanceView) -> list[Concern]:
         return [Concern(code=run.code, severity=Severity.ALERT, text=text, next_step=step)]
     if run.state is not RunState.FAILED:
         return []
-    opens = run.permanent or run.code in AT_ONCE or run.failures >= FAILURES or view.overdue
+    opens = not is_at_work(view) and (run.permanent or run.code in AT_ONCE or run.failures >= FAILURES or view.overdue)
     return [Concern(code=run.code, severity=Severity.ALERT, text=run.cause or "", next_step=run.next_step or "", opens=opens)]
 
 
@@ -150,14 +156,13 @@ def _is_said(view: InstanceView, bad: Sequence[Concern]) -> bool:
 
 
 def _overdue(view: InstanceView, now: datetime, *, is_said: bool) -> list[Concern]:
-    """A new instance is left in peace until its newest run has ended badly. Nothing is opened that a run, or the next look, may mend."""
+    """A new instance is left in peace until its newest run has ended badly. Nothing is opened that the next look may mend."""
     last = verdict(view.runs)
-    if not view.overdue or (view.age is None and (last is None or last.state.is_good or last.state in AWAITING)):
+    if not view.overdue or (view.age is None and (last is None or last.state.is_good or last.state in KNOWN_TO_SOMEBODY)):
         return []
     since = f"from {view.last_sync:%Y-%m-%d %H:%M} UTC, longer ago than `max_age`" if view.last_sync is not None else "unknown"
     step = last.next_step if last is not None and last.state is RunState.FAILED else None
-    is_at_work = view.state in IN_PROGRESS or view.approval is not None  # what is approved is sent at once
-    opens = not is_said and not is_at_work and not _is_looked_at_soon(view, last, now)
+    opens = not is_said and not is_at_work(view) and not _is_looked_at_soon(view, last, now)
     text = f"the cloud's last sync of it is {since}"
     return [Concern(code=Code.OVERDUE, severity=Severity.ALERT, text=text, next_step=step or _sync_it(view), opens=opens)]
 

@@ -1,7 +1,7 @@
 """What the cloud lists beside what is configured: servers of nobody, servers that are missing, a second server behind a hostname. Pure."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from licsync_daemon.configured import Config, Instance
@@ -13,11 +13,12 @@ from licsync_daemon.redaction import clean
 
 @dataclass(frozen=True, slots=True)
 class SecondServer:
-    """The cloud lists servers of an instance's hostname that are not the instance: rebuilt, or copied."""
+    """The cloud lists servers of an instance's hostname that are not the instance: rebuilt, or copied. `beside`: it is listed, too."""
 
     instance: str
     hostname: str
     server_ids: tuple[str, ...]
+    beside: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,34 +41,30 @@ class Findings:
     retired: tuple[SyncEntry, ...] = ()
 
 
-@dataclass(slots=True)
-class _Owned:
-    """An instance and what is listed under its id, or else under its hostname."""
-
-    instance: Instance
-    ids: set[str | None] = field(default_factory=set)
-    is_listed: bool = False
-
-
 def compare(listing: Listing, config: Config) -> Findings:
     """Say how the cloud's newest list and the configuration differ."""
-    owned = [_Owned(one) for one in config.instances]
+    ids: dict[str, set[str]] = {one.name: set() for one in config.instances}  # by instance: those listed under its hostname
+    listed: set[str] = set()
     orphans, elsewhere, retired = [], [], []
     for entry in listing.entries:
         if _is_named(entry, config.cloud.retired):
             retired.append(entry)
-        elif _is_named(entry, config.cloud.elsewhere):
+            continue
+        if _is_named(entry, config.cloud.elsewhere):
             elsewhere.append(entry)
-        elif (owner := _owner(entry, owned)) is not None:
-            owner.is_listed |= None in (entry.server_id, owner.instance.server_id) or entry.server_id == owner.instance.server_id
-            owner.ids |= {entry.server_id} - {None}
-        else:
+            continue
+        listed |= {one.name for one in config.instances if _is_of(entry, one)}
+        owner = _owner(entry, config.instances)
+        if owner is None:
             orphans.append(entry)
+        elif entry.server_id is not None:
+            ids[owner.name].add(entry.server_id)
+    seconds = (_second(one, ids[one.name], beside=one.name in listed) for one in config.instances)
     return Findings(
         read_at=listing.read_at,
         orphans=tuple(orphans),
-        missing=tuple(one.instance.name for one in owned if one.instance.is_active and not one.is_listed),
-        second_servers=tuple(second for one in owned if (second := _second(one)) is not None),
+        missing=tuple(one.name for one in config.instances if one.is_active and one.name not in listed),
+        second_servers=tuple(one for one in seconds if one is not None),
         elsewhere=tuple(elsewhere),
         retired=tuple(retired),
     )
@@ -92,11 +89,13 @@ def problems(findings: Findings | None) -> tuple[Problem, ...]:
             "nothing to do before its first sync; else compare `hostname` and `server_id` with the enterprise's Licensing page",
         )
         for name in findings.missing
+        if name not in {one.instance for one in findings.second_servers}
     ]
     second = [
         Problem(
             f"instances.{one.instance}",
-            f"the cloud lists {one.hostname} under the server id {', '.join(one.server_ids)} as well: was the instance rebuilt, or copied?",
+            f"the cloud lists {one.hostname} under the server id {', '.join(one.server_ids)}"
+            f"{' as well' if one.beside else ', not under its own'}: was the instance rebuilt, or copied?",
             "if that server is gone, name its server id in [cloud] retired; set `server_id` of the instance to the one that lives",
         )
         for one in findings.second_servers
@@ -104,20 +103,29 @@ def problems(findings: Findings | None) -> tuple[Problem, ...]:
     return (*unknown, *missing, *second)
 
 
-def _owner(entry: SyncEntry, owned: Collection[_Owned]) -> _Owned | None:
-    """Answer the instance of an entry: that of its server id, else that of its hostname."""
-    by_id = (one for one in owned if entry.server_id is not None and one.instance.server_id == entry.server_id)
-    host = bare_host(entry.hostname or "")
-    return next(by_id, None) or next((one for one in owned if bare_host(one.instance.hostname) == host), None)
+def _is_of(entry: SyncEntry, instance: Instance) -> bool:
+    """Answer whether an entry may be an instance's: by server id where both sides have one, else by hostname."""
+    if entry.server_id is not None and instance.server_id is not None:
+        return entry.server_id == instance.server_id
+    return _has_hostname(entry, instance)
 
 
-def _second(one: _Owned) -> SecondServer | None:
+def _has_hostname(entry: SyncEntry, instance: Instance) -> bool:
+    return bare_host(entry.hostname or "") == bare_host(instance.hostname)
+
+
+def _owner(entry: SyncEntry, instances: Collection[Instance]) -> Instance | None:
+    """Answer whose a server is: the instance's with its id, else the instance's with its hostname."""
+    by_id = (one for one in instances if entry.server_id is not None and one.server_id == entry.server_id)
+    return next(by_id, None) or next((one for one in instances if _has_hostname(entry, one)), None)
+
+
+def _second(instance: Instance, ids: Collection[str], *, beside: bool) -> SecondServer | None:
     """Of a configured server id the others are second ones; without one it takes two, and nobody can say which is which."""
-    known = one.instance.server_id
-    others = one.ids - {known}
-    if not others or (known is None and len(others) == 1):
+    others = sorted({*ids} - {instance.server_id})
+    if not others or (instance.server_id is None and len(others) == 1):
         return None
-    return SecondServer(one.instance.name, bare_host(one.instance.hostname), tuple(sorted(filter(None, others))))
+    return SecondServer(instance.name, bare_host(instance.hostname), tuple(others), beside)
 
 
 def _is_named(entry: SyncEntry, names: Collection[str]) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from licsync_daemon import decisions
+from licsync_daemon import decisions, log
 from licsync_daemon.alerting import Alerting
 from licsync_daemon.assembly import open_to_write
 from licsync_daemon.cli import terminal
@@ -48,6 +48,7 @@ def decide(arguments: argparse.Namespace) -> int:
     try:
         decision = acts[arguments.command](store)
         # What a person has decided needs no alert any more. Whoever has channels tells that: the daemon, or the next --run-now.
+        log.set_up("error")  # what was decided is printed, and says enough
         asyncio.run(Alerting(config, store, SystemClock(), ()).evaluate_at_last([decision.instance], within_s=0))
     finally:
         store.close()

@@ -73,7 +73,8 @@ def test_an_instance_that_is_not_listed_is_missing(changes: dict[str, object], m
 def test_a_second_server_behind_a_hostname(configured: str | None, listed: list[str], second: tuple[str, ...] | None) -> None:
     """Every server id of the hostname that is not the instance's; without a known id it takes two to be one too many."""
     findings = found(*(an_entry(server_id=one) for one in listed), config=a_config(an_instance(server_id=configured)))
-    expected = (SecondServer("emea", "ghes-emea.example.com", second),) if second else ()
+    beside = configured is None or configured in listed
+    expected = (SecondServer("emea", "ghes-emea.example.com", second, beside),) if second else ()
     assert (findings.second_servers, findings.orphans) == (expected, ())
     assert findings.missing == (("emea",) if configured and configured not in listed else ())
 
@@ -91,24 +92,37 @@ def test_an_instance_by_id_is_preferred_to_one_by_hostname() -> None:
     assert found(an_entry(), moved, config=config) == Findings(read_at=T0)
 
 
+def test_an_instance_is_not_missing_because_a_copy_has_its_id() -> None:
+    """A copy was configured with the id that the cloud lists for the original, which is known by its hostname."""
+    config = a_config(an_instance("emea", server_id=None), an_instance("copy", server_id="server-emea"))
+    assert found(an_entry(), config=config) == Findings(read_at=T0)
+
+
 def test_every_finding_says_what_to_do() -> None:
     """One sentence and one next step each, free of what a far side might write into a name."""
     findings = found(
         an_entry(server_id="server-new"),
+        an_entry(server_id="server-apac", hostname="ghes-apac.example.com"),
+        an_entry(server_id="server-x", hostname="ghes-apac.example.com"),
         an_entry(server_id=None, hostname="evil\x1b[31m.example.com"),
         an_entry(server_id=None, hostname=None),
+        config=a_config(an_instance("emea"), an_instance("apac"), an_instance("labs")),
     )
     said = problems(findings)
     assert [(one.where, one.what) for one in said] == [
         ("cloud", "the cloud also lists evil[31m.example.com, which nobody configures"),
         ("cloud", "the cloud also lists a server without a name, which nobody configures"),
-        ("instances.emea", "the cloud does not list emea"),
+        ("instances.labs", "the cloud does not list labs"),
         (
             "instances.emea",
-            "the cloud lists ghes-emea.example.com under the server id server-new as well: was the instance rebuilt, or copied?",
+            "the cloud lists ghes-emea.example.com under the server id server-new, not under its own: was the instance rebuilt, or copied?",
+        ),
+        (
+            "instances.apac",
+            "the cloud lists ghes-apac.example.com under the server id server-x as well: was the instance rebuilt, or copied?",
         ),
     ]
-    assert ["[cloud] elsewhere" in one.hint for one in said] == [True, True, False, False]
+    assert ["[cloud] elsewhere" in one.hint for one in said] == [True, True, False, False, False]
     assert all(one.hint for one in said)
 
 

@@ -142,7 +142,7 @@ def test_what_the_cloud_lists_and_what_is_open_is_shown() -> None:
         "read_at": "2026-11-24T02:00:00Z",
         "orphans": [{"server_id": "server-x", "hostname": "ghes-x.example.com", "last_sync": None}],
         "missing": ["emea"],
-        "second_servers": [{"instance": "emea", "hostname": "ghes-emea.example.com", "server_ids": ["server-new"]}],
+        "second_servers": [{"instance": "emea", "hostname": "ghes-emea.example.com", "server_ids": ["server-new"], "beside": False}],
         "elsewhere": [],
         "retired": [],
     }
