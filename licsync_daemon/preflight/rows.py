@@ -110,7 +110,7 @@ def alerts(rows: Iterable[Row]) -> dict[str, list[Concern]]:
         concern = Concern(
             code=code,
             severity=Severity.ALERT if worst(several) is Outcome.FAIL else Severity.WARNING,
-            text="; ".join(dict.fromkeys(f"{row.place}: {row.seen}" for row in several)),
+            text="; ".join(dict.fromkeys(row.seen if instance else f"{row.place}: {row.seen}" for row in several)),
             next_step="; ".join(dict.fromkeys(row.fix for row in several)),
         )
         concerns.setdefault(instance, []).append(concern)

@@ -113,7 +113,7 @@ async def _rows_of(probe: Probe) -> list[Row]:
         fix = "look at the load of the far side, and at the network"
         rows.append(probe.place.fail("time", f"not done within {WITHIN_S:.0f} s", fix, Code.TIMEOUT))
     except Exception as error:
-        log.exception("preflight.crashed", place=probe.place.name)
+        log.critical("preflight.crashed", place=probe.place.name, exc_info=True)
         seen = f"the test itself failed ({type(error).__name__})"
         rows.append(probe.place.fail("test", seen, "report this with the log", Code.INTERNAL))
     return rows

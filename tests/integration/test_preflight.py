@@ -1,6 +1,7 @@
 """The whole preflight on a practice fleet: what each fault there comes to, and that nothing but questions leaves the machine."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -15,7 +16,7 @@ from licsync_daemon.preflight.run import preflight
 from licsync_daemon.sandbox.box import Sandbox
 from licsync_daemon.sandbox.faults import Fault
 from licsync_daemon.sandbox.limits import RateLimit
-from tests.integration.support import Practice
+from tests.integration.support import UPLOADS, Practice
 
 OK, WARN, FAIL = Outcome.OK, Outcome.WARN, Outcome.FAIL
 Bad = set[tuple[str, str, Outcome, Code | None]]
@@ -46,6 +47,7 @@ def test_a_healthy_fleet(practice: Practice) -> None:
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert {one.method for one in practice.box.requests} == {"GET"}
     assert practice.asked("emea", "/stafftools") == []
+    assert [one.path for one in practice.box.requests if one.path.startswith(UPLOADS)] == [UPLOADS]
     assert not practice.state_dir.exists()
 
 
@@ -217,11 +219,13 @@ def test_an_unreachable_instance_is_left_alone(practice: Practice) -> None:
 
 def test_a_dead_instance_delays_nobody(practice: Practice, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that never answers is given up after its time; what was found of it before that stands, and of the others everything."""
-    monkeypatch.setattr(module, "WITHIN_S", 1.0)
+    monkeypatch.setattr(module, "WITHIN_S", 3.0)
     practice.box.faults.add(Fault("emea", "/api/v3/meta", "hang"))
+    began, done_s = time.monotonic(), list[float]()
 
-    rows = rows_of(practice)
+    rows = rows_of(practice, tell=lambda _done, _of: done_s.append(time.monotonic() - began))
 
+    assert done_s[2] < 3.0 <= done_s[3]
     assert bad(rows) == {("instance emea", "time", FAIL, Code.TIMEOUT)}
     assert seen(rows, "instance emea", "token") == "it belongs to license-reader"
     assert seen(rows, "instance amer", "site administrator") == "the token's owner is one"

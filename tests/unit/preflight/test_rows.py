@@ -71,7 +71,7 @@ def test_alerts_of_rows() -> None:
     ]
     expiring, unreachable = Code.CREDENTIAL_EXPIRING, Code.UNREACHABLE
     assert alerts(rows) == {
-        "emea": [Concern(code=expiring, severity=Severity.WARNING, text="instance emea: the token ends", next_step="new token")],
+        "emea": [Concern(code=expiring, severity=Severity.WARNING, text="the token ends", next_step="new token")],
         "": [
             Concern(code=expiring, severity=Severity.WARNING, text="cloud: the token ends", next_step="new token"),
             Concern(code=unreachable, severity=Severity.ALERT, text="notify mail: no; cloud: slow", next_step="mend"),
