@@ -67,6 +67,7 @@ class Code(StrEnum):
     # exports
     EXPORT_MALFORMED = "export_malformed"
     EXPORT_TOO_LARGE = "export_too_large"
+    EXPORT_READABLE = "export_readable"
     NO_NEW_EXPORT = "no_new_export"
     COMMAND_FAILED = "command_failed"
     COMMAND_TIMEOUT = "command_timeout"
@@ -126,6 +127,7 @@ PERMANENT = frozenset(
         Code.REJECTED,
         Code.REPORT_HEADER_CHANGED,
         Code.EXPORT_TOO_LARGE,
+        Code.EXPORT_READABLE,
         Code.SSH_KEY_REFUSED,
         Code.HOST_KEY_UNKNOWN,
         Code.HOST_KEY_CHANGED,

@@ -38,12 +38,12 @@ class Prepared:
     """A collection that is ready to be sent, as far as the guards let it.
 
     Attributes:
-        spool: Its accounts; empty where only an opaque export is known.
-        export: The export that the document holds, where it is one; a held one is kept.
+        spool: Its accounts; empty where only an opaque export is known, None where that was kept: the accounts counted beside it were not.
+        export: The export that the document holds, where it is one; a held one is kept, if its users are encrypted.
     """
 
     identity: Identity
-    spool: AccountSpool
+    spool: AccountSpool | None
     document: UsageDocument
     status: SyncStatus
     tripped: tuple[Tripped, ...]
@@ -111,13 +111,12 @@ class Preparer:
             collected_at=collected_at, version=export.version, http_only=False, counts=held.counts, notices=held.notices, export=export
         )
         journal.collected(collected)
-        spool = stack.enter_context(AccountSpool(self.spool_dir))
-        document = stack.enter_context(self._document(identity, collected, spool))
+        document = stack.enter_context(self._wrapped(export, identity, collected))
         journal.update(content_hash=document.content_hash, changes=held.changes)
         status = await read_status(self.far, cloud)
         on_identity = self._tripped_by_identity(instance, identity, status, stated=True)
         tripped = (*(one for one in held.tripped if one.code not in ON_IDENTITY), *on_identity)
-        return Prepared(identity, spool, document, status, tripped, export)
+        return Prepared(identity, None, document, status, tripped, export)
 
     def _changes(self, name: str, spool: AccountSpool) -> Changes | None:
         before = self.known.confirmed_digests(name)
@@ -175,13 +174,7 @@ class Preparer:
 
     def _document(self, identity: Identity, collected: Collected, spool: AccountSpool) -> UsageDocument:
         if collected.export is not None:
-            return wrap_export(
-                collected.export.content,
-                directory=self.spool_dir,
-                identity=identity,
-                collected_at=collected.collected_at,
-                counts=collected.counts,
-            )
+            return self._wrapped(collected.export, identity, collected)
         return write_document(
             spool,
             directory=self.spool_dir,
@@ -190,6 +183,11 @@ class Preparer:
             version=collected.version,
             http_only=collected.http_only,
             counts=collected.counts,
+        )
+
+    def _wrapped(self, export: Export, identity: Identity, collected: Collected) -> UsageDocument:
+        return wrap_export(
+            export.content, directory=self.spool_dir, identity=identity, collected_at=collected.collected_at, counts=collected.counts
         )
 
 

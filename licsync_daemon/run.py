@@ -192,8 +192,10 @@ class Runner:
             prepared = await preparer.take_kept(instance, journal, stack, cloud, approved or sender) or await preparer.collect(
                 instance, journal, stack, cloud
             )
+            if prepared.export is not None and prepared.export.is_clear and isinstance(instance.delivery, ManualDelivery):
+                raise _readable(instance)
             if not continues(record, prepared) and not self._may_pass(prepared, held):
-                if prepared.export is not None:
+                if prepared.export is not None and not prepared.export.is_clear:  # no readable address rests on disk
                     keep(self.spool_dir, journal.run, prepared.export)
                 journal.held(prepared.tripped, instead_of=held)
                 return
@@ -296,7 +298,7 @@ class Runner:
             journal.resumed()
         now = self.clock.now()
         record = self._new_record(instance, journal, identity, baseline, content_hash=document.content_hash, sent=document.sent)
-        if document.sent is not None:
+        if document.sent is not None and prepared.spool is not None:
             digests = (digest_of(account, self.digest_key) for account in prepared.spool.everyone())
             self.store.stage_digests(instance.name, record.key, pack(digests))
         known = instance_record(instance, identity, prepared.status, now, self.store.instance(instance.name))
@@ -342,6 +344,14 @@ class Runner:
             journal.delivered(record, upload_id, state=state, instead_of=self.store.awaiting_run(instance.name))
         else:
             journal.delivered(record, upload_id)
+
+
+def _readable(instance: Instance) -> RunError:
+    return RunError(
+        Code.EXPORT_READABLE,
+        f"the export of {instance.hostname} lists its users readably, so it is not laid into an outbox: no address of a person rests on disk",
+        "have it exported as GitHub does by default, with encrypted users: *Export license usage*, or ghe-license usage without options",
+    )
 
 
 def _unwritable(cause: str) -> RunError:

@@ -139,6 +139,7 @@ class FarSides:
     processed: list[tuple[str, str]] = field(default_factory=list)  # (server id, content hash), in order
     calls: list[str] = field(default_factory=list)
     exports: dict[str, Export] = field(default_factory=dict)  # by instance name; the others have a report
+    counted: list[Account] | None = None  # what stands beside an export, from a second source
     installs: tuple[Installation, ...] | None = None  # what GraphQL shows
     organization: bool = False
     version: str = "3.19.2"
@@ -207,7 +208,9 @@ class _Source:
     async def collect(self, spool: AccountSpool) -> Collected:
         await self.world.at("collect")
         if (export := self.world.exports.get(self.instance.name)) is not None:
-            counts = UsageCounts(counted=False)
+            for account in self.world.counted or ():
+                spool.add(account)
+            counts = UsageCounts(counted=False) if self.world.counted is None else counts_of(self.world.counted)
             return Collected(collected_at=self.world.clock.now(), version=None, http_only=False, counts=counts, export=export)
         accounts = self.world.accounts.get(self.instance.name, self.world.default_accounts)
         for account in accounts:

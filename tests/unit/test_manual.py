@@ -18,7 +18,7 @@ from licsync_daemon.ports import Export
 from licsync_daemon.recorded import recorded
 from licsync_daemon.schedule import Planned, next_run
 from licsync_daemon.store.files import prepare_state_dir
-from tests.fakes import T0, FakeClock, FarSides, FlakyStore, a_runner, an_instance, transient
+from tests.fakes import T0, FakeClock, FarSides, FlakyStore, a_runner, an_account, an_instance, transient
 
 HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
 CONTENT = b'{"instance": {"server_id": "server-emea"}, "users": "b3BhcXVl"}'
@@ -215,6 +215,47 @@ def test_an_export_of_somebody_else_is_held_and_kept(stage: Stage, changes: dict
     stage.world.exports["emea"] = an_export(b"[]")
     stage.run(slot=T0 + WEEK)
     assert list((stage.directory / FOLDER).iterdir()) == []
+
+
+def test_a_readable_export_is_not_laid_ready(stage: Stage) -> None:
+    """No address of a person rests on disk outside an encrypted export: neither in the outbox nor among what is held."""
+    stage.world.exports["emea"] = an_export(b'{"users": [{"id": 1, "emails": ["mona@example.com"]}]}', is_clear=True)
+    run = stage.run()
+    assert (run.state, run.code, run.permanent) == (RunState.FAILED, Code.EXPORT_READABLE, True)
+    assert stage.files() == []
+
+
+def test_a_held_readable_export_is_collected_anew(stage: Stage) -> None:
+    """It is treated as a clear document is: its hash is kept and not its content; approved, what is exported by then is sent."""
+    stage.emea = replace(stage.emea, delivery=an_instance().delivery)
+    stage.world.exports["emea"] = an_export(
+        b'{"instance": {"server_id": "server-apac"}, "users": [{"id": 1, "emails": ["mona@example.com"]}]}',
+        is_clear=True,
+        server_id="server-apac",
+    )
+    held = stage.run()
+    assert held.state is RunState.HELD
+    assert not [path for path in stage.directory.rglob("*") if path.is_file() and b"mona@" in path.read_bytes()]
+    approve(stage.store, held.run_id, Voice(actor="mona", at=stage.clock.now(), reason="rebuilt"))
+    assert stage.run().state is RunState.DELIVERED
+    assert stage.world.calls.count("collect") == 2
+
+
+def test_what_was_confirmed_of_the_accounts_stays_where_a_kept_export_is_sent(stage: Stage) -> None:
+    """The accounts counted beside it are gone by then; the digests are not replaced by none."""
+    stage.emea = replace(stage.emea, delivery=an_instance().delivery)
+    stage.world.counted = [an_account(1), an_account(2)]
+    stage.run(slot=T0 - WEEK)
+    stage.look()
+    before = list(stage.store.confirmed_digests("emea") or ())
+    stage.world.exports["emea"] = an_export(CONTENT.replace(b"emea", b"apac"), server_id="server-apac")
+    held = stage.run()
+    approve(stage.store, held.run_id, Voice(actor="mona", at=stage.clock.now(), reason="rebuilt"))
+    stage.run()
+    stage.clock.advance(60)
+    assert stage.look()[0].state is RunState.CONFIRMED
+    assert before
+    assert list(stage.store.confirmed_digests("emea") or ()) == before
 
 
 def test_an_approved_export_that_was_lost_on_the_way_is_sent_again_itself(stage: Stage) -> None:
