@@ -349,7 +349,7 @@ class Runner:
 def _readable(instance: Instance) -> RunError:
     return RunError(
         Code.EXPORT_READABLE,
-        f"the export of {instance.hostname} lists its users readably, so it is not laid into an outbox: no address of a person rests on disk",
+        f"the export of {instance.hostname} lists its users readably, so it is not laid into an outbox: no address rests on disk",
         "have it exported as GitHub does by default, with encrypted users: *Export license usage*, or ghe-license usage without options",
     )
 
