@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from benchmarks import preflight
+from benchmarks.proc import memory, switches
 from licsync_daemon import log
 from licsync_daemon.assembly import recording
 from licsync_daemon.clock import SystemClock
@@ -46,6 +46,7 @@ def main() -> int:
     preflight.fifty_instances()
     idle_daemon()
     a_hundred_thousand()
+    a_million()
     unit_tests()
     return 0
 
@@ -121,6 +122,11 @@ def a_hundred_thousand() -> None:
         print(f"  idle {idle / MIB:.1f} MiB, peak {peak / MIB:.1f} MiB: {(peak - idle) / MIB:.1f} MiB above the idle daemon\n")
 
 
+def a_million() -> None:
+    """What a million accounts take, in a process of its own."""
+    print(run(sys.executable, "-m", "benchmarks.million"))
+
+
 def unit_tests() -> None:
     """How long the unit tests take."""
     began = time.monotonic()
@@ -157,22 +163,6 @@ def median_s(action: Callable[[], object], pause: float = 0.0) -> float:
 
 def run(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-
-def memory(pid: int, field: str) -> int:
-    """A memory figure of a process, in KiB."""
-    found = re.search(rf"^{field}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
-    assert found is not None
-    return int(found[1])
-
-
-def switches(pid: int) -> int:
-    """How often the threads of a process have given up the processor by themselves: its wake-ups."""
-    total = 0
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        found = re.search(r"^voluntary_ctxt_switches:\s+(\d+)", (thread / "status").read_text(), re.MULTILINE)
-        total += int(found[1]) if found else 0
-    return total
 
 
 if __name__ == "__main__":
