@@ -1,10 +1,15 @@
 """The entry point: `licsync-daemon` and `python -m licsync_daemon`."""
 
+import os
+import signal
 import sys
 
 
 def main() -> int:
     """Run the command line and leave with its exit code, whatever threads are stuck."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else whoever started us wants it ignored
+        # While modules load there is nothing to clean up, and the import system may swallow a KeyboardInterrupt.
+        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     try:
         _import_structlog_without_rich()
         from licsync_daemon.cli.main import main as command  # noqa: PLC0415 - a Ctrl-C while modules load is no traceback either

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 from collections.abc import Callable, Sequence
 
 from licsync_daemon.cli import terminal
@@ -31,7 +32,10 @@ def _main(argv: Sequence[str]) -> int:
     except SystemExit as error:  # argparse has printed its usage or its help
         return int(error.code or 0)
     try:
-        return _command(arguments)(arguments)
+        command = _command(arguments)
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # everything is loaded: from here on a Ctrl-C cleans up
+        return command(arguments)
     except ConfigError as error:
         return _config_problems(error, as_json=getattr(arguments, "json", False))
     except StateNewerError as error:
