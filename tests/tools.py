@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 
 import pytest
 
@@ -14,3 +15,12 @@ def tool(name: str) -> str:
             pytest.fail(f"{name} is missing; .ci/run installs what the tests need")
         pytest.skip(f"{name} is not installed")
     return path
+
+
+def unshare(*what: str) -> list[str]:
+    """Answer the words that start a program apart from the rest of the machine, or skip where only a user is at work; CI must be able to."""
+    words = ["unshare", *what]
+    if os.geteuid() != 0 or subprocess.run([*words, "true"], capture_output=True, check=False).returncode:
+        assert "CI" not in os.environ, "this must run where changes are judged: root and unshare are needed"
+        pytest.skip("needs root and unshare")
+    return words

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
@@ -383,6 +383,16 @@ def test_a_server_that_is_not_there() -> None:
     assert (error.code, "notify.mail" in error.next_step) == (Code.UNREACHABLE, True)
 
 
+async def mail_outcome(answer: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]) -> RunError | None:
+    """Send a mail to a server that answers so; answer what went wrong."""
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    try:
+        return await outcome(built(mail_to(server.sockets[0].getsockname()[1])), OPENED)
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
 def test_a_server_that_hangs_up() -> None:
     """In the midst of the conversation."""
 
@@ -391,15 +401,7 @@ def test_a_server_that_hangs_up() -> None:
         await reader.readline()
         writer.close()
 
-    async def main() -> RunError | None:
-        server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
-        try:
-            return await outcome(built(mail_to(server.sockets[0].getsockname()[1])), OPENED)
-        finally:
-            server.close()
-            await server.wait_closed()
-
-    error = asyncio.run(main())
+    error = asyncio.run(mail_outcome(hang_up))
     assert error is not None
     assert error.code is Code.CONNECTION_LOST
 
@@ -408,15 +410,7 @@ def test_a_server_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """The deadline is over the whole message, whatever trickles in."""
     monkeypatch.setattr("licsync_daemon.notify.mail.DEADLINE_S", 0.1)
 
-    async def main() -> RunError | None:
-        server = await asyncio.start_server(silent, "127.0.0.1", 0)
-        try:
-            return await outcome(built(mail_to(server.sockets[0].getsockname()[1])), OPENED)
-        finally:
-            server.close()
-            await server.wait_closed()
-
-    error = asyncio.run(main())
+    error = asyncio.run(mail_outcome(silent))
     assert error is not None
     assert error.code is Code.TIMEOUT
 

@@ -10,21 +10,18 @@ from typing import Any
 
 import freezegun
 
-from licsync_daemon.alerting import Alerting
 from licsync_daemon.assembly import with_config
 from licsync_daemon.clock import SystemClock
 from licsync_daemon.configured import Instance
-from licsync_daemon.daemon import Daemon
 from licsync_daemon.errors import Code
 from licsync_daemon.fleet import InstanceLocks
-from licsync_daemon.lock import FileLock
 from licsync_daemon.model import RunState, Trigger
 from licsync_daemon.ports import UsageSource, WaitReporter
 from licsync_daemon.sandbox import Fault
 from licsync_daemon.schedule import CATCH_UP, FIRST, SETTLE
 from licsync_daemon.store.memory import MemoryStore
-from licsync_daemon.systemd import Notifier
 from tests.fakes import FakeClock, FarSides, a_config, a_runner, an_ended_run, an_instance
+from tests.integration.daemons import a_daemon
 from tests.integration.support import SYNC_STATUS, Practice
 
 MANY, AT_ONCE = 200, 4
@@ -65,29 +62,18 @@ def test_two_hundred_overdue_instances_after_a_boot(tmp_path: Path) -> None:
         runner = a_runner(world, tmp_path, store, clock=clock)
 
         async def live() -> None:
-            lock = FileLock.take(tmp_path / "daemon.lock")
-            assert lock is not None
-            daemon = Daemon(
-                config,
-                runner=runner,
-                locks=InstanceLocks(tmp_path, clock),
-                clock=clock,
-                lock=lock,
-                notifier=Notifier({}),
-                alerting=Alerting(config, runner.store, clock, ()),
-            )
-            stop = asyncio.Event()
-            serving = asyncio.create_task(daemon.serve(stop))
-            for tick in range(MANY * TAKES // AT_ONCE // TICK + 20):
-                for _ in range(40):
-                    await asyncio.sleep(0)
-                if tick == 40:  # some are at it, some wait for their turn, and most are still to come
-                    daemon.reload(config, runner)
-                frozen.tick(TICK)
-                daemon._scheduler.wakeup()
-            stop.set()
-            await serving
-            lock.release()
+            with a_daemon(config, runner) as daemon:
+                stop = asyncio.Event()
+                serving = asyncio.create_task(daemon.serve(stop))
+                for tick in range(MANY * TAKES // AT_ONCE // TICK + 20):
+                    for _ in range(40):
+                        await asyncio.sleep(0)
+                    if tick == 40:  # some are at it, some wait for their turn, and most are still to come
+                        daemon.reload(config, runner)
+                    frozen.tick(TICK)
+                    daemon._scheduler.wakeup()
+                stop.set()
+                await serving
 
         asyncio.run(live())
 
@@ -133,12 +119,7 @@ def test_a_look_locks_only_what_is_delivered(tmp_path: Path) -> None:
 
     async def work() -> list[Instance]:
         await runner.run(emea, trigger=Trigger.SCHEDULE, reason="weekly slot", slot=None)
-        lock = FileLock.take(tmp_path / "daemon.lock")
-        assert lock is not None
-        with lock:
-            config = a_config(emea, apac, state_dir=tmp_path)
-            alerting = Alerting(config, runner.store, clock, ())
-            daemon = Daemon(config, runner=runner, locks=locks, clock=clock, lock=lock, notifier=Notifier({}), alerting=alerting)
+        with a_daemon(a_config(emea, apac, state_dir=tmp_path), runner) as daemon:
             world.interfere = ask
             return await daemon._look()
 

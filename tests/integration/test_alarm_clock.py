@@ -8,16 +8,12 @@ from zoneinfo import ZoneInfo
 import freezegun
 import pytest
 
-from licsync_daemon.alerting import Alerting
 from licsync_daemon.clock import SystemClock
 from licsync_daemon.configured import Schedule
-from licsync_daemon.daemon import Daemon
-from licsync_daemon.fleet import InstanceLocks
-from licsync_daemon.lock import FileLock
 from licsync_daemon.model import RunState
 from licsync_daemon.store.memory import MemoryStore
-from licsync_daemon.systemd import Notifier
 from tests.fakes import FarSides, a_config, a_runner, an_instance
+from tests.integration.daemons import a_daemon
 
 BERLIN = ZoneInfo("Europe/Berlin")
 WEEK = timedelta(weeks=1)
@@ -42,31 +38,20 @@ def test_the_alarm_rings_once_a_week_over_the_change_of_the_clock(tmp_path: Path
         config = a_config(instance, state_dir=tmp_path)
 
         async def live() -> None:
-            lock = FileLock.take(tmp_path / "daemon.lock")
-            assert lock is not None
-            daemon = Daemon(
-                config,
-                runner=runner,
-                locks=InstanceLocks(tmp_path, clock),
-                clock=clock,
-                lock=lock,
-                notifier=Notifier({}),
-                alerting=Alerting(config, runner.store, clock, ()),
-            )
-            stop = asyncio.Event()
-            serving = asyncio.create_task(daemon.serve(stop))
-            await turns()
-            for _ in range(30):  # alarms: a run and its look for confirmation, week by week
-                job = daemon._scheduler.get_job(instance.name)
-                assert job is not None
-                if job.next_run_time >= start + 5 * WEEK:
-                    break
-                frozen.move_to(job.next_run_time + timedelta(seconds=1))
-                daemon._scheduler.wakeup()
+            with a_daemon(config, runner) as daemon:
+                stop = asyncio.Event()
+                serving = asyncio.create_task(daemon.serve(stop))
                 await turns()
-            stop.set()
-            await serving
-            lock.release()
+                for _ in range(30):  # alarms: a run and its look for confirmation, week by week
+                    job = daemon._scheduler.get_job(instance.name)
+                    assert job is not None
+                    if job.next_run_time >= start + 5 * WEEK:
+                        break
+                    frozen.move_to(job.next_run_time + timedelta(seconds=1))
+                    daemon._scheduler.wakeup()
+                    await turns()
+                stop.set()
+                await serving
 
         asyncio.run(live())
 

@@ -1,0 +1,29 @@
+"""A daemon on far sides that are played, for tests that look at it from inside."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from licsync_daemon.alerting import Alerting
+from licsync_daemon.configured import Config
+from licsync_daemon.daemon import Daemon
+from licsync_daemon.fleet import InstanceLocks
+from licsync_daemon.lock import FileLock
+from licsync_daemon.run import Runner
+from licsync_daemon.systemd import Notifier
+
+
+@contextmanager
+def a_daemon(config: Config, runner: Runner) -> Iterator[Daemon]:
+    """Build one over `runner`, its clock and its store, and hold its lock for as long as it is used. The state directory must be there."""
+    lock = FileLock.take(config.state_dir / "daemon.lock")
+    assert lock is not None
+    with lock:
+        yield Daemon(
+            config,
+            runner=runner,
+            locks=InstanceLocks(config.state_dir, runner.clock),
+            clock=runner.clock,
+            lock=lock,
+            notifier=Notifier({}),
+            alerting=Alerting(config, runner.store, runner.clock, ()),
+        )
