@@ -20,7 +20,7 @@ from licsync_daemon.journal import Observer, ignore
 from licsync_daemon.lock import this_process
 from licsync_daemon.ports import Clock, StateStore
 from licsync_daemon.run import Runner
-from licsync_daemon.store.files import open_for_reading, open_state, own_digest_key, prepare_state_dir
+from licsync_daemon.store.files import open_state, own_digest_key, prepare_state_dir, reading
 from licsync_daemon.store.memory import MemoryStore
 
 log = structlog.get_logger()
@@ -88,8 +88,7 @@ def recording(config: Config, clock: Clock, environ: Mapping[str, str], observe:
 def unrecorded(config: Config, clock: Clock, environ: Mapping[str, str], observe: Observer = ignore) -> Iterator[Parts]:
     """Yield parts that send and record nothing lasting, for `--dry-run` and `payload`; they compare with what is recorded."""
     writable = config.state_dir.is_dir() and os.access(config.state_dir, os.W_OK)
-    history = open_for_reading(config.state_dir)
-    try:
+    with reading(config.state_dir) as history:
         credentials = Credentials(config.credentials_dir, environ)
         key = credentials.optional_line(DIGEST_KEY)
         store = MemoryStore()
@@ -105,9 +104,6 @@ def unrecorded(config: Config, clock: Clock, environ: Mapping[str, str], observe
             history=history,
         )
         yield Parts(config, store, runner, InstanceLocks(config.state_dir, clock), clock, Alerting(config, store, clock, ()))
-    finally:
-        if history is not None:
-            history.close()
 
 
 def with_config(runner: Runner, config: Config, environ: Mapping[str, str]) -> Runner:

@@ -118,26 +118,27 @@ def _settle(
             journal.accepted(record)
         case Refuted(outcome=outcome, code=code, cause=cause, next_step=next_step):
             journal.failed(RunError(code, cause, next_step), replace(record, closed_at=now, outcome=outcome))
-        case Waiting() if is_overdue(record, instance, now) and journal.run.state in AWAITING:
-            journal.failed(
-                RunError(
-                    Code.NOT_UPLOADED,
-                    f"nobody has uploaded the usage since {record.opened_at:%Y-%m-%d}, or the upload has not arrived",
-                    "the next run prepares it anew; see who looks after the uploads: licsync-daemon outbox",
-                ),
-                replace(record, closed_at=now, outcome=DeliveryOutcome.NOT_CONFIRMED),
-            )
         case Waiting(why=why) if is_overdue(record, instance, now):
-            journal.failed(
-                RunError(
-                    Code.NOT_CONFIRMED,
-                    f"the upload was accepted, but the cloud did not confirm it in time: {why}",
-                    "look at the enterprise's Licensing page for this server's last sync; the usage is sent anew with the next run",
-                ),
-                replace(record, closed_at=now, outcome=DeliveryOutcome.NOT_CONFIRMED),
-            )
+            error = _not_uploaded(record) if journal.run.state in AWAITING else _not_confirmed(why)
+            journal.failed(error, replace(record, closed_at=now, outcome=DeliveryOutcome.NOT_CONFIRMED))
         case Waiting(why=why) if journal.run.state not in AWAITING:
             journal.note_wait(why)
+
+
+def _not_uploaded(record: DeliveryRecord) -> RunError:
+    return RunError(
+        Code.NOT_UPLOADED,
+        f"nobody has uploaded the usage since {record.opened_at:%Y-%m-%d}, or the upload has not arrived",
+        "the next run prepares it anew; see who looks after the uploads: licsync-daemon outbox",
+    )
+
+
+def _not_confirmed(why: str) -> RunError:
+    return RunError(
+        Code.NOT_CONFIRMED,
+        f"the upload was accepted, but the cloud did not confirm it in time: {why}",
+        "look at the enterprise's Licensing page for this server's last sync; the usage is sent anew with the next run",
+    )
 
 
 async def read_seats(far: Far, cloud: CloudReader) -> None:
@@ -152,6 +153,16 @@ async def read_seats(far: Far, cloud: CloudReader) -> None:
 def is_overdue(record: DeliveryRecord, instance: Instance, now: datetime) -> bool:
     """Answer whether an accepted delivery has waited too long; a clock that was set back by more than that counts as well."""
     return record.accepted_at is not None and abs(now - record.accepted_at) >= instance.patience
+
+
+def server_id_known(known: InstanceRecord | None) -> str | None:
+    """Answer the server id that is remembered of an instance."""
+    return known.identity.server_id if known is not None and known.identity is not None else None
+
+
+def identity_known(instance: Instance, known: InstanceRecord | None) -> Identity:
+    """Answer who an instance is as far as it was configured, or else remembered."""
+    return Identity(hostname=instance.hostname, server_id=instance.server_id or server_id_known(known))
 
 
 def instance_record(

@@ -217,3 +217,8 @@ class RemoteError(RunError):
         self.transient = transient
         self.retry_after = retry_after
         self.status = status
+
+
+def own_error() -> RunError:
+    """Answer what a run fails with where this program is wrong itself; its log has the stack."""
+    return RunError(Code.INTERNAL, "an error in licsync-daemon itself", "report it with the log of this run")

@@ -3,6 +3,7 @@
 Talks to ports only. Whose usage it is comes from the configuration, from the export itself, or from what the cloud lists.
 """
 
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from licsync_daemon.check import check_usage
 from licsync_daemon.configured import FileSource, HttpDelivery, Instance, ReportSource
-from licsync_daemon.confirm import read_status
+from licsync_daemon.confirm import identity_known, read_status, server_id_known
 from licsync_daemon.digests import compare, digest_of, unpack
 from licsync_daemon.document import UsageDocument, wrap_export, write_document
 from licsync_daemon.errors import Code, RunError
@@ -21,7 +22,6 @@ from licsync_daemon.model import (
     Changes,
     DeliveryRecord,
     Identity,
-    InstanceRecord,
     Run,
     SyncStatus,
     Tripped,
@@ -73,7 +73,8 @@ class Preparer:
         # A report cannot say whose it is: without an answer to that it need not be read.
         identity = await self._identity(instance, cloud) if isinstance(instance.source, ReportSource) else None
         spool = stack.enter_context(AccountSpool(self.spool_dir))
-        used = self._used_until(instance) if isinstance(instance.source, FileSource) else None
+        earlier = self.known.runs(instance.name, limit=RUNS_READ)
+        used = _used_until(earlier) if isinstance(instance.source, FileSource) else None
         source = await stack.enter_async_context(self.far.adapters.source(instance, journal, newer_than=used))
         collected = await source.collect(spool)
         journal.collected(collected)
@@ -85,19 +86,10 @@ class Preparer:
         changes = self._changes(instance.name, spool) if collected.counts.counted else None
         journal.update(phase="comparing", content_hash=document.content_hash, changes=changes)
         status = await read_status(self.far, cloud)
-        upgraded = version_change(self._version_before(instance, journal), collected.version)
+        upgraded = version_change(_version_before(earlier), collected.version)
         journal.update(notices=journal.run.notices + notices(collected.counts, collected.newest_activity) + upgraded)
         tripped = self._tripped(instance, identity, collected, status)
         return Prepared(identity, spool, document, status, tripped, collected.export)
-
-    def _used_until(self, instance: Instance) -> datetime | None:
-        """Answer when the newest file was made that a good run has used."""
-        runs = self.known.runs(instance.name, limit=RUNS_READ)
-        return next((run.collected_at for run in runs if run.state.is_good and run.collected_at is not None), None)
-
-    def _version_before(self, instance: Instance, journal: Journal) -> str | None:
-        runs = self.known.runs(instance.name, limit=RUNS_READ)
-        return next((run.version for run in runs if run.version is not None and run.run_id != journal.run.run_id), None)
 
     async def take_kept(
         self, instance: Instance, journal: Journal, stack: AsyncExitStack, cloud: CloudReader, held: Run | None
@@ -143,13 +135,11 @@ class Preparer:
         remembered = self.known.instance(instance.name)
         before = remembered.identity if remembered is not None else None
         if stated:
-            server_id = instance.server_id or server_id_known(remembered)
-            before = Identity(hostname=instance.hostname, server_id=server_id)
+            before = identity_known(instance, remembered)
         neighbors = [
-            Neighbor(name=other.name, identity=Identity(hostname=other.hostname, server_id=other.server_id or server_id_known(known)))
+            Neighbor(name=other.name, identity=identity_known(other, self.known.instance(other.name)))
             for other in self.fleet
             if other.is_active and other.name != instance.name
-            for known in (self.known.instance(other.name),)
         ]
         return guard_identity(identity, before, neighbors, status)
 
@@ -169,8 +159,8 @@ class Preparer:
 
     def _stated(self, instance: Instance, export: Export) -> Identity:
         """Answer who an export says it is of; what it does not say is what was configured or known before."""
-        known = instance.server_id or server_id_known(self.known.instance(instance.name))
-        return Identity(hostname=export.hostname or instance.hostname, server_id=export.server_id or known)
+        known = identity_known(instance, self.known.instance(instance.name))
+        return Identity(hostname=export.hostname or known.hostname, server_id=export.server_id or known.server_id)
 
     def _document(self, identity: Identity, collected: Collected, spool: AccountSpool) -> UsageDocument:
         if collected.export is not None:
@@ -196,5 +186,10 @@ def continues(record: DeliveryRecord | None, prepared: Prepared) -> bool:
     return record is not None and (record.content_hash, record.identity) == (prepared.document.content_hash, prepared.identity)
 
 
-def server_id_known(known: InstanceRecord | None) -> str | None:
-    return known.identity.server_id if known is not None and known.identity is not None else None
+def _used_until(runs: Iterable[Run]) -> datetime | None:
+    """Answer when the newest file was made that a good run has used."""
+    return next((run.collected_at for run in runs if run.state.is_good and run.collected_at is not None), None)
+
+
+def _version_before(runs: Iterable[Run]) -> str | None:
+    return next((run.version for run in runs if run.version is not None), None)

@@ -6,8 +6,11 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -60,6 +63,33 @@ def leave_threads_behind(loop: asyncio.AbstractEventLoop) -> None:
     if executor is not None:
         executor.shutdown(wait=False, cancel_futures=True)
         loop._default_executor = None  # type: ignore[attr-defined]  # noqa: SLF001 - `shutdown_default_executor` then has nothing to wait for
+
+
+async def in_own_thread(work: Callable[[], T], name: str) -> T:
+    """Do `work` in a thread of its own, which nobody waits for at the end; answer what it answers, or raise what it raises.
+
+    asyncio's own threads are few and must stay free: what blocks in one of them keeps everybody else from resolving names.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def settle(outcome: Callable[[], None]) -> None:
+        if not done.done():
+            outcome()
+
+    def run() -> None:
+        outcome: Callable[[], None]
+        try:
+            result = work()
+            outcome = lambda: done.set_result(result)  # noqa: E731
+        except BaseException as error:  # noqa: BLE001 - it is raised where the answer is awaited
+            failure = error
+            outcome = lambda: done.set_exception(failure)  # noqa: E731
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, outcome)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return await done
 
 
 def user_name(uid: int) -> str:

@@ -15,10 +15,10 @@ from pathlib import Path
 import structlog
 
 from licsync_daemon.configured import ConnectDelivery, Instance, ManualDelivery, NoSource
-from licsync_daemon.confirm import instance_record, is_overdue, look, read_status
+from licsync_daemon.confirm import identity_known, instance_record, is_overdue, look, read_status
 from licsync_daemon.digests import digest_of, pack
 from licsync_daemon.document import UsageDocument
-from licsync_daemon.errors import Code, RemoteError, RunError, StateUnwritableError
+from licsync_daemon.errors import Code, RemoteError, RunError, StateUnwritableError, own_error
 from licsync_daemon.guard import ON_IDENTITY, beyond_approval
 from licsync_daemon.journal import Journal, Observer, ignore
 from licsync_daemon.kept import keep, sweep
@@ -37,7 +37,7 @@ from licsync_daemon.model import (
     Trigger,
 )
 from licsync_daemon.ports import Adapters, Clock, CloudReader, Delivery, StateStore
-from licsync_daemon.prepare import Prepared, Preparer, continues, server_id_known
+from licsync_daemon.prepare import Prepared, Preparer, continues
 from licsync_daemon.readback import Accepted, Confirmed, Refuted, baseline_of, judge, must_wait_s
 from licsync_daemon.schedule import HELD_FOR
 from licsync_daemon.supervise import PHASE, conclude, installations_of, watch
@@ -99,7 +99,7 @@ class Runner:
                 raise
             except Exception:  # whatever it is, it stays with this instance
                 log.critical("run.crashed", exc_info=True)
-                return journal.failed(RunError(Code.INTERNAL, "an error in licsync-daemon itself", "report it with the log of this run"))
+                return journal.failed(own_error())
 
     async def _recorded(self, instance: Instance, journal: Journal) -> Run:
         """Go through the steps; what they raise on purpose becomes the run's end."""
@@ -217,7 +217,7 @@ class Runner:
         """Ask a person for everything: to export the usage on the instance and to upload it."""
         if record is None:
             known, now = self.store.instance(instance.name), self.clock.now()
-            identity = Identity(hostname=instance.hostname, server_id=instance.server_id or server_id_known(known))
+            identity = identity_known(instance, known)
             status = await read_status(self, cloud)
             record = self._new_record(instance, journal, identity, baseline_of(identity, status), content_hash="", sent=None)
             journal.update(delivery=record, identity=instance_record(instance, identity, status, now, known))

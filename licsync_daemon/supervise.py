@@ -10,13 +10,13 @@ from contextlib import AsyncExitStack
 import structlog
 
 from licsync_daemon.configured import Instance
-from licsync_daemon.confirm import instance_record, read_seats, read_status
-from licsync_daemon.errors import Code, RunError, StateUnwritableError
+from licsync_daemon.confirm import identity_known, instance_record, read_seats, read_status
+from licsync_daemon.errors import RunError, StateUnwritableError, own_error
 from licsync_daemon.journal import Far, Journal
-from licsync_daemon.model import Identity, Installation, Run, SyncStatus
+from licsync_daemon.model import Installation, Run, SyncStatus
 from licsync_daemon.ports import CloudReader
-from licsync_daemon.readback import bare_host, drift
-from licsync_daemon.watch import sighting
+from licsync_daemon.readback import drift
+from licsync_daemon.watch import installation_of, sighting
 
 log = structlog.get_logger()
 
@@ -41,7 +41,7 @@ async def watch(far: Far, begun: Sequence[tuple[Instance, Run]]) -> list[Run]:
         log.critical("watch.crashed", exc_info=True)
         for journal in journals:
             if not journal.run.state.is_final:
-                journal.failed(RunError(Code.INTERNAL, "an error in licsync-daemon itself", "report it with the log of this run"))
+                journal.failed(own_error())
     return [journal.run for journal in journals]
 
 
@@ -73,8 +73,7 @@ async def installations_of(cloud: CloudReader) -> tuple[Installation, ...] | Non
 def conclude(far: Far, instance: Instance, journal: Journal, status: SyncStatus, installations: Sequence[Installation] | None) -> None:
     """End a run with what was seen of its instance."""
     known, now = far.store.instance(instance.name), far.clock.now()
-    server_id = instance.server_id or (known.identity.server_id if known is not None and known.identity is not None else None)
-    identity = Identity(hostname=instance.hostname, server_id=server_id)
+    identity = identity_known(instance, known)
     before = known.last_sync if known is not None else None
     earlier = far.store.runs(instance.name, limit=DATES_READ)
     seen = sighting(
@@ -86,7 +85,7 @@ def conclude(far: Far, instance: Instance, journal: Journal, status: SyncStatus,
         before=before,
         now=now,
     )
-    there = next((one for one in installations or () if bare_host(one.hostname) == bare_host(instance.hostname)), None)
+    there = installation_of(instance, installations)
     notices = list(seen.notices)
     if there is not None and there.accounts is not None:
         journal.update(accounts_in_cloud=there.accounts)

@@ -57,6 +57,12 @@ def expected_after(last: datetime, anchor: datetime) -> datetime:
     return anchor + weeks * WEEK
 
 
+def installation_of(instance: Instance, installations: Sequence[Installation] | None) -> Installation | None:
+    """Answer what GraphQL shows of an instance; None where that is not known."""
+    host = bare_host(instance.hostname)
+    return next((one for one in installations or () if bare_host(one.hostname) == host), None)
+
+
 def sighting(
     instance: Instance,
     identity: Identity,
@@ -79,7 +85,7 @@ def sighting(
         now: Our clock, used where the reply had no `Date`.
     """
     host = bare_host(instance.hostname)
-    there = next((one for one in installations or () if bare_host(one.hostname) == host), None)
+    there = installation_of(instance, installations)
     disconnected = there is not None and not there.is_connected
     entry = entry_of(identity, status)
     at = status.answered_at or now

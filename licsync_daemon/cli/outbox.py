@@ -12,7 +12,7 @@ from licsync_daemon.handover import folder_of
 from licsync_daemon.model import Run, RunState
 from licsync_daemon.outcome import Exit
 from licsync_daemon.status import iso
-from licsync_daemon.store.files import open_for_reading
+from licsync_daemon.store.files import reading
 
 TO_DO = {RunState.AWAITING_UPLOAD: "upload the export", RunState.AWAITING_EXPORT: "export the usage and upload it"}
 
@@ -21,12 +21,8 @@ def outbox(arguments: argparse.Namespace) -> int:
     """Show what waits, the oldest first."""
     config = load(arguments)
     now = SystemClock().now()
-    store = open_for_reading(config.state_dir)
-    try:
+    with reading(config.state_dir) as store:
         every = [(one, store.awaiting_run(one.name)) for one in config.instances] if store is not None else []
-    finally:
-        if store is not None:
-            store.close()
     waiting = sorted(((one, run) for one, run in every if run is not None), key=lambda pair: _since(pair[1]))
     if getattr(arguments, "json", False):
         terminal.print_json({"waiting": [_json(one, run) for one, run in waiting]})

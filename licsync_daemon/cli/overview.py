@@ -17,7 +17,7 @@ from licsync_daemon.lock import in_words, is_alive, read_holder
 from licsync_daemon.model import AWAITING, Decided, Decision, Run, RunState, Severity, Transition
 from licsync_daemon.outcome import Exit
 from licsync_daemon.status import ALIVE_FOR, DaemonView, FleetView, InstanceView, as_json, decision_json, fleet_view, iso, run_json
-from licsync_daemon.store.files import open_for_reading
+from licsync_daemon.store.files import reading
 
 
 def status(arguments: argparse.Namespace) -> int:
@@ -28,12 +28,8 @@ def status(arguments: argparse.Namespace) -> int:
     if arguments.alive:
         terminal.say("alive" if daemon.alive else "no daemon is alive on this state directory")
         return Exit.OK if daemon.alive else Exit.INTERNAL
-    store = open_for_reading(config.state_dir)
-    try:
+    with reading(config.state_dir) as store:
         view = fleet_view(config, store, now, daemon, is_alive)
-    finally:
-        if store is not None:
-            store.close()
     if getattr(arguments, "json", False):
         terminal.print_json(as_json(view))
     else:
@@ -150,17 +146,14 @@ def history(arguments: argparse.Namespace) -> int:
     """Show the recorded runs, newest first."""
     config = load(arguments)
     now = SystemClock().now()
-    store = open_for_reading(config.state_dir)
     runs: tuple[Run, ...] = ()
     steps: dict[str, tuple[Transition, ...]] = {}
     decided: tuple[Decision, ...] = ()
-    if store is not None:
-        try:
+    with reading(config.state_dir) as store:
+        if store is not None:
             runs = store.runs(arguments.instance, limit=arguments.limit)
             decided = store.decisions(arguments.instance, limit=arguments.limit)
             steps = {run.run_id: store.transitions(run.run_id) for run in runs}
-        finally:
-            store.close()
     if arguments.instance is not None and not runs and config.instance(arguments.instance) is None:
         raise ConfigError((Problem(arguments.instance, "no such instance is configured or recorded"),))
     if getattr(arguments, "json", False):

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -15,6 +15,7 @@ from licsync_daemon.document import UsageDocument
 from licsync_daemon.errors import Code, RunError
 from licsync_daemon.handover import export_name, folder_of, steps
 from licsync_daemon.model import Upload
+from licsync_daemon.status import iso
 
 log = structlog.get_logger()
 
@@ -93,8 +94,8 @@ class Outbox:
             "server_id": document.identity.server_id if document is not None else self._instance.server_id,
             "content_hash": document.content_hash if document is not None else None,
             "accounts": document.sent if document is not None else None,
-            "since": _iso(since),
-            "expires": _iso(since + self._instance.max_age),
+            "since": iso(since),
+            "expires": iso(since + self._instance.max_age),
         }
 
     def _make(self, folder: Path) -> None:
@@ -129,7 +130,3 @@ class Writer(Protocol):
     """What writes one file's content."""
 
     def __call__(self, file: IO[bytes]) -> object: ...
-
-
-def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -10,7 +10,6 @@ import smtplib
 import socket
 import ssl
 import textwrap
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from email.message import EmailMessage
@@ -22,6 +21,7 @@ import structlog
 from licsync_daemon.configured import MailNotifier
 from licsync_daemon.errors import Code, RemoteError, RunError
 from licsync_daemon.model import Message
+from licsync_daemon.process import in_own_thread
 from licsync_daemon.redaction import clean
 
 log = structlog.get_logger()
@@ -51,7 +51,7 @@ class Mail:
         sending = _Sending(self._to, letter(message, self._to), self._password() if self._to.username is not None else "")
         try:
             async with asyncio.timeout(DEADLINE_S):
-                refused = await _in_thread(sending.send)
+                refused = await in_own_thread(sending.send, "mail")
         except TimeoutError as error:
             raise sending.timed_out() from error
         finally:
@@ -230,25 +230,3 @@ def _answer_of(error: smtplib.SMTPException) -> tuple[int, str]:
         said = error.smtp_error
         return error.smtp_code, said.decode("utf-8", "replace") if isinstance(said, bytes) else said
     return 0, ""
-
-
-async def _in_thread(work: Callable[[], int]) -> int:
-    """Do `work` in a thread that nobody waits for at the end; asyncio's own threads must stay free to resolve names."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[int] = loop.create_future()
-
-    def settle(result: int, error: BaseException | None) -> None:
-        if not done.done():
-            done.set_exception(error) if error is not None else done.set_result(result)
-
-    def run() -> None:
-        result, failure = 0, None
-        try:
-            result = work()
-        except BaseException as error:  # noqa: BLE001 - it is raised where the answer is awaited
-            failure = error
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(settle, result, failure)
-
-    threading.Thread(target=run, name="mail", daemon=True).start()
-    return await done

@@ -9,7 +9,6 @@ import contextlib
 import os
 import socket
 import ssl
-import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from licsync_daemon.configured import Destination
+from licsync_daemon.process import in_own_thread
 from licsync_daemon.redaction import clean
 from licsync_daemon.transport.client import environment_proxy, proxy_address
 
@@ -174,31 +174,16 @@ async def look_up(host: str, port: int) -> tuple[str, ...]:
     Raises:
         OSError: There is none, or no answer in time.
     """
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[tuple[str, ...]] = loop.create_future()
 
-    def settle(found: tuple[str, ...] | OSError) -> None:
-        if answer.done():
-            return
-        if isinstance(found, OSError):
-            answer.set_exception(found)
-        else:
-            answer.set_result(found)
-
-    def work() -> None:
+    def work() -> tuple[str, ...]:
         try:
             entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            found: tuple[str, ...] | OSError = tuple(dict.fromkeys(str(entry[4][0]) for entry in entries))
-        except OSError as error:
-            found = error
         except UnicodeError:
-            found = OSError(f"{host} is no name")
-        with contextlib.suppress(RuntimeError):  # nobody waits any more: the loop is closed
-            loop.call_soon_threadsafe(settle, found)
+            raise OSError(f"{host} is no name") from None
+        return tuple(dict.fromkeys(str(entry[4][0]) for entry in entries))
 
-    threading.Thread(target=work, name=f"look up {host}", daemon=True).start()
     async with asyncio.timeout(RESOLVE_S):
-        return await answer
+        return await in_own_thread(work, f"look up {host}")
 
 
 async def _reachable(addresses: tuple[str, ...], port: int) -> str:

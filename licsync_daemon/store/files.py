@@ -9,8 +9,8 @@ import secrets
 import sqlite3
 import stat
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import resources
@@ -99,6 +99,17 @@ def _store(path: Path, lock: FileLock, on_failure: ExitStack) -> SqliteStore:
     store = SqliteStore(_connect(path), lock)
     on_failure.pop_all()  # the store releases the lock
     return store
+
+
+@contextmanager
+def reading(directory: Path) -> Iterator[SqliteStore | None]:
+    """Open the state file as `open_for_reading` does, for as long as it is read."""
+    store = open_for_reading(directory)
+    try:
+        yield store
+    finally:
+        if store is not None:
+            store.close()
 
 
 def open_for_reading(directory: Path) -> SqliteStore | None:
