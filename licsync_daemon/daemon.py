@@ -162,7 +162,7 @@ class Daemon:
             planned = self._planned(instance)
             if planned is None and (lock := self._locks.take(instance.name)) is not None:
                 with lock:  # nobody is at it: the process that was is gone
-                    self._runner.close_stale(instance.name)
+                    self._runner.close_stale(instance)
                 planned = self._planned(instance)
         except (StateUnwritableError, OSError) as error:
             log.error("daemon.state_unusable", cause=str(error))  # noqa: TRY400 - the cause is a sentence
@@ -194,7 +194,7 @@ class Daemon:
                     log.info("run.skipped", instance=name, cause=f"locked by {self._locks.holder(name)}")
                     return
                 with lock:
-                    self._runner.close_stale(name)
+                    self._runner.close_stale(instance)
                     self._runner.expire(name)
                     planned = self._planned(instance)  # the alarm may be old: the state says what is due
                     if planned is None or (planned.at > self._clock.now() + SOONEST and not planned.is_look):

@@ -102,8 +102,6 @@ async def _watch(instances: Sequence[Instance], *, runner: Runner, locks: Instan
     first: dict[str, datetime | None] = {}
     while True:
         with locks.those_free(waiting) as free:
-            for instance in free:
-                runner.close_stale(instance.name)
             runs = await runner.watch(free, trigger=Trigger.PERSON, reason=ASKED)
         results |= {run.instance: Result(instance, run) for instance, run in zip(free, runs, strict=True)}
         results |= {one.name: Result(one, None, locks.holder(one.name)) for one in waiting if one.name not in results}
@@ -176,7 +174,7 @@ async def _one(instance: Instance, *, runner: Runner, locks: InstanceLocks, cloc
     if lock is None:
         return Result(instance, None, locks.holder(instance.name))
     with lock:
-        runner.close_stale(instance.name)
+        runner.close_stale(instance)
         joined = runner.store.open_run(instance.name) or _awaited(instance, runner.store, slot)
         if joined is not None:
             return Result(instance, joined)

@@ -133,13 +133,32 @@ class Runner:
             failures=failed.failures if failed is not None else 0,
         )
 
-    def close_stale(self, name: str) -> None:
-        """Record as `interrupted` a run that is still `running` though we hold its instance's lock: its process is gone."""
+    def close_stale(self, instance: Instance) -> None:
+        """Close what nobody will ever end, though we hold the instance's lock.
+
+        A run that is still `running` is `interrupted`: its process is gone. One that waits for a delivery which the configuration does not
+        have any more is `superseded`: GitHub Connect sends, and nothing is watched for it; nobody is asked to upload any more.
+        """
+        name, now = instance.name, self.clock.now()
         stale = self.store.open_run(name)
         if stale is not None and stale.state is RunState.RUNNING:
-            now = self.clock.now()
             self.store.save_run(replace(stale, state=RunState.INTERRUPTED, ended_at=now, waiting_for=None, waiting_until=None), now)
             log.warning("run.interrupted", run_id=stale.run_id, instance=name)
+        if isinstance(instance.delivery, ManualDelivery):
+            return
+        left = [self.store.awaiting_run(name)]
+        if isinstance(instance.delivery, ConnectDelivery):
+            left += [self.store.open_run(name), self.store.held_run(name)]
+        for run in left:
+            if run is not None and not run.state.is_final and run.state is not RunState.RUNNING:
+                record = self.store.delivery_of(run.run_id)
+                closed = (
+                    replace(record, closed_at=now, outcome=DeliveryOutcome.NOT_CONFIRMED) if record and record.closed_at is None else None
+                )
+                self.store.save_run(
+                    replace(run, state=RunState.SUPERSEDED, ended_at=now, waiting_for=None, waiting_until=None), now, delivery=closed
+                )
+                log.warning("run.superseded", run_id=run.run_id, instance=name, cause="another delivery is configured by now")
 
     def expire(self, name: str) -> None:
         """End a held run that nobody decided on within 7 days."""
@@ -322,10 +341,15 @@ class Runner:
 
     async def look(self, instances: Iterable[Instance]) -> list[Run]:
         """Ask the cloud once and settle every delivered run among `instances`, whose locks the caller holds. Answers those runs."""
-        return await look(self, instances)
+        every = tuple(instances)
+        for instance in every:
+            self.close_stale(instance)
+        return await look(self, every)
 
     async def watch(self, instances: Sequence[Instance], *, trigger: Trigger, reason: str) -> list[Run]:
         """Ask the cloud once how GitHub Connect is doing for `instances`, whose locks the caller holds. Answers their runs, in order."""
+        for instance in instances:
+            self.close_stale(instance)
         begun = [(instance, self.new_run(instance, trigger, reason, None)) for instance in instances]
         return await watch(self, begun) if begun else []
 

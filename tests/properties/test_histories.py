@@ -183,7 +183,7 @@ class Machine:
 
     def restarts(self) -> None:
         """End and begin again, at once."""
-        self.runner.close_stale(NAME)
+        self.runner.close_stale(self.instance)
         self.runner.note_clock(self.instance)
         self.up_since = self.changed_at = self.now
 

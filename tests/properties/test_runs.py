@@ -43,7 +43,7 @@ class Fleet(RuleBasedStateMachine):
         runner = a_runner(self.world, Path(self.directory.name), self.store)
         now = self.clock.now()
         try:
-            runner.close_stale(instance.name)
+            runner.close_stale(instance)
             if runner.store.open_run(instance.name) is not None:
                 return
             slot = slot_at(instance.schedule, now)

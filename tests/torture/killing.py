@@ -155,7 +155,7 @@ def settle(place: Path, before: int) -> int:
         store, up_since = desk.runner.store, clock.now()
         for _ in range(6):
             with desk.locks.take(EMEA.name):  # type: ignore[union-attr]
-                desk.runner.close_stale(EMEA.name)
+                desk.runner.close_stale(EMEA)
             known = recorded(store, EMEA.name)
             if any(satisfies(run, slot, clock.now()) for run in known.runs):
                 break

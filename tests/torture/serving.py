@@ -164,7 +164,7 @@ class Service(RuleBasedStateMachine):
         """`--run-now` of one instance, without waiting for its confirmation."""
         runner, instance = self._runner(), self.instances[name]
         try:
-            runner.close_stale(name)
+            runner.close_stale(self.instances[name])
             if self.store.open_run(name) is None and instance.enabled:
                 slot = slot_at(instance.schedule, self.clock.now())
                 asyncio.run(runner.run(instance, trigger=Trigger.PERSON, reason="asked with --run-now", slot=slot))
@@ -182,7 +182,7 @@ class Service(RuleBasedStateMachine):
                 at, name, planned = due
                 self.clock.advance(max(0.0, (at - self.clock.now()).total_seconds()))
                 runner = self._runner()
-                runner.close_stale(name)
+                runner.close_stale(self.instances[name])
                 runner.expire(name)
                 if planned.is_look:
                     looks += 1
@@ -204,7 +204,7 @@ class Service(RuleBasedStateMachine):
         for name, instance in self.instances.items():
             planned = self._planned(instance)
             if planned is None and instance.enabled:
-                self._runner().close_stale(name)
+                self._runner().close_stale(self.instances[name])
                 planned = self._planned(instance)
             if planned is not None:
                 plans.append((max(planned.at, self.clock.now() + SOONEST), name, planned))

@@ -13,7 +13,7 @@ from licsync_daemon.model import Installation, Run, RunState, Trigger
 from licsync_daemon.recorded import recorded
 from licsync_daemon.schedule import next_run
 from licsync_daemon.store.files import prepare_state_dir
-from tests.fakes import T0, FakeClock, FarSides, FlakyStore, a_runner, an_account, an_instance, transient
+from tests.fakes import T0, FakeClock, FarSides, FlakyStore, a_delivery, a_run, a_runner, an_account, an_instance, transient
 
 HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
 LABS, EMEA, APAC = (an_instance(name, source=NoSource(), delivery=ConnectDelivery(), server_id=None) for name in ("labs", "emea", "apac"))
@@ -183,3 +183,17 @@ def test_one_that_another_process_is_at_is_left_alone(stage: Stage) -> None:
         labs, emea = stage.now(LABS, EMEA)
     assert (labs.run, emea.run is not None) == (None, True)
     assert labs.locked_by is not None
+
+
+@pytest.mark.parametrize("left", [RunState.RUNNING, RunState.DELIVERED, RunState.AWAITING_UPLOAD, RunState.HELD])
+def test_what_another_delivery_left_open_is_closed_and_stops_nobody(stage: Stage, left: RunState) -> None:
+    """GitHub Connect carries it by now, or a process died meanwhile: the whole fleet is watched all the same, and no look is made for it."""
+    stage.store.save_run(a_run("left", instance="emea", state=left), T0, delivery=a_delivery(instance="emea", run_id="left"))
+    for name in ("labs", "emea"):
+        stage.world.sync(f"server-{name}")
+    assert [run.state for run in stage.watch(LABS, EMEA)] == [RunState.CURRENT, RunState.CURRENT]
+    found = stage.store.run("left")
+    assert found is not None
+    assert found.state is (RunState.INTERRUPTED if left is RunState.RUNNING else RunState.SUPERSEDED)
+    assert asyncio.run(stage.runner.look((EMEA,))) == []
+    assert (stage.store.open_delivery("emea") is None) == (left is not RunState.RUNNING)

@@ -257,6 +257,6 @@ def test_a_crash_between_approval_and_record_uses_up_nothing(stage: Stage) -> No
     held = stage.held()
     approval = stage.approve(held)
     stage.store.save_run(replace(held, run_id="gone", state=RunState.RUNNING, phase="collecting", tripped=(), code=None), T0)
-    stage.runner.close_stale("emea")
+    stage.runner.close_stale(EMEA)
     assert stage.store.approval(held.run_id) == approval
     assert stage.run().state is RunState.DELIVERED

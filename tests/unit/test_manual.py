@@ -317,3 +317,16 @@ def test_run_now_joins_what_waits_for_a_person(stage: Stage) -> None:
     stage.clock.advance(5)
     stage.world.sync("server-emea")
     assert now().state is RunState.CONFIRMED
+
+
+def test_what_waits_for_a_person_ends_where_an_endpoint_is_configured(stage: Stage) -> None:
+    """Nobody is asked to upload any more: the slot is due at once, and what is sent to the endpoint has a record of its own."""
+    first = stage.run()
+    stage.emea = replace(stage.emea, delivery=an_instance().delivery)
+    stage.runner.close_stale(stage.emea)
+    old = stage.store.run(first.run_id)
+    assert old is not None
+    assert (old.state, stage.store.awaiting_run("emea")) == (RunState.SUPERSEDED, None)
+    assert (stage.planned().slot, stage.planned().is_look) == (T0, False)
+    assert stage.run().state is RunState.DELIVERED
+    assert len(stage.store.deliveries("emea")) == 2

@@ -439,7 +439,7 @@ def test_a_disk_that_fills_up_on_the_way(stage: Stage, step: str) -> None:
     assert ("send" in stage.world.calls) == (step in {"send", "answer"})
     stage.store.full = False
     stage.world.interfere = lambda at, number: None
-    stage.runner.close_stale("emea")
+    stage.runner.close_stale(an_instance("emea"))
     stage.clock.advance(60)
     assert stage.run().state is RunState.DELIVERED
     assert len(stage.world.uploads) == 1
@@ -522,7 +522,7 @@ def test_a_stale_run_is_closed(stage: Stage) -> None:
     """A `running` run whose lock we hold belongs to nobody any more."""
     stage.store.save_run(a_run(waiting_for="x", waiting_until=T0), T0)
     stage.clock.advance(10)
-    stage.runner.close_stale("emea")
+    stage.runner.close_stale(an_instance("emea"))
     assert stage.store.runs() == (a_run(state=RunState.INTERRUPTED, ended_at=T0 + 10 * SECOND),)
 
 
@@ -530,7 +530,7 @@ def test_a_stale_run_is_closed(stage: Stage) -> None:
 def test_nothing_else_is_closed(stage: Stage, run: Run) -> None:
     """A delivered run and an ended one stay as they are."""
     stage.store.save_run(run, T0)
-    stage.runner.close_stale("emea")
+    stage.runner.close_stale(an_instance("emea"))
     assert stage.store.runs() == (run,)
 
 
