@@ -1,5 +1,6 @@
 """The delivery `manual`: lay the export ready for a person who uploads it in the browser, with a note of what to do."""
 
+import errno
 import json
 import os
 import shutil
@@ -99,6 +100,8 @@ class Outbox:
         }
 
     def _make(self, folder: Path) -> None:
+        if folder.is_symlink():  # whoever may write in the outbox must not have us change another place
+            raise NotADirectoryError(errno.ENOTDIR, "it is a link")
         folder.mkdir(mode=FOLDER_MODE, parents=False, exist_ok=True)
         folder.chmod(FOLDER_MODE)
         self._give(folder)

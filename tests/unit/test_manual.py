@@ -188,6 +188,18 @@ def test_an_outbox_that_cannot_be_written_fails_the_instance(stage: Stage) -> No
     assert stage.run().code is Code.OUTBOX_UNWRITABLE
 
 
+def test_a_link_in_place_of_the_folder_is_not_followed(stage: Stage) -> None:
+    """Whoever may write in the outbox cannot have another folder filled, opened to the group, or emptied."""
+    elsewhere = stage.directory / "elsewhere"
+    elsewhere.mkdir(mode=0o700)
+    (elsewhere / "usage-other.json").write_text("{}")
+    (stage.outbox / "emea").symlink_to(elsewhere)
+    run = stage.run()
+    assert (run.state, run.code) == (RunState.FAILED, Code.OUTBOX_UNWRITABLE)
+    assert [path.name for path in elsewhere.iterdir()] == ["usage-other.json"]
+    assert elsewhere.stat().st_mode & 0o777 == 0o700
+
+
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
