@@ -16,6 +16,7 @@ from licsync_daemon.errors import Code, RunError, StateUnwritableError
 from licsync_daemon.journal import Far, Journal
 from licsync_daemon.model import (
     AWAITING,
+    CLOCK_SLACK,
     WATCHED,
     DeliveryOutcome,
     DeliveryRecord,
@@ -168,9 +169,14 @@ def identity_known(instance: Instance, known: InstanceRecord | None) -> Identity
 def instance_record(
     instance: Instance, identity: Identity, status: SyncStatus, now: datetime, before: InstanceRecord | None = None
 ) -> InstanceRecord:
-    """Answer what to remember of an instance after reading the cloud: its newest *successful* sync."""
+    """Answer what to remember of an instance after reading the cloud: its newest *successful* sync.
+
+    Not one that the cloud dates later than its own clock: it would never be overdue until then.
+    """
     entry = entry_of(identity, status)
     date = entry.date if entry is not None and entry.status == "success" and not entry.error else None
+    if date is not None and date > (status.answered_at or now) + CLOCK_SLACK:
+        date = None
     return InstanceRecord(
         name=instance.name,
         identity=identity,

@@ -140,6 +140,7 @@ class FarSides:
     calls: list[str] = field(default_factory=list)
     exports: dict[str, Export] = field(default_factory=dict)  # by instance name; the others have a report
     counted: list[Account] | None = None  # what stands beside an export, from a second source
+    collected_at: datetime | None = None  # when an export was made, if not now
     installs: tuple[Installation, ...] | None = None  # what GraphQL shows
     organization: bool = False
     version: str = "3.19.2"
@@ -211,7 +212,8 @@ class _Source:
             for account in self.world.counted or ():
                 spool.add(account)
             counts = UsageCounts(counted=False) if self.world.counted is None else counts_of(self.world.counted)
-            return Collected(collected_at=self.world.clock.now(), version=None, http_only=False, counts=counts, export=export)
+            made = self.world.collected_at or self.world.clock.now()
+            return Collected(collected_at=made, version=None, http_only=False, counts=counts, export=export)
         accounts = self.world.accounts.get(self.instance.name, self.world.default_accounts)
         for account in accounts:
             spool.add(account)

@@ -96,7 +96,7 @@ class Outbox:
             "content_hash": document.content_hash if document is not None else None,
             "accounts": document.sent if document is not None else None,
             "since": iso(since),
-            "expires": iso(since + self._instance.max_age),
+            "expires": iso(self._now + self._instance.max_age),  # a courier's file may be older than that
         }
 
     def _make(self, folder: Path) -> None:

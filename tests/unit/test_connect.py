@@ -1,6 +1,7 @@
 """What GitHub Connect carries: watched for the whole fleet with one question, and never sent."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -197,3 +198,15 @@ def test_what_another_delivery_left_open_is_closed_and_stops_nobody(stage: Stage
     assert found.state is (RunState.INTERRUPTED if left is RunState.RUNNING else RunState.SUPERSEDED)
     assert asyncio.run(stage.runner.look((EMEA,))) == []
     assert (stage.store.open_delivery("emea") is None) == (left is not RunState.RUNNING)
+
+
+def test_a_date_later_than_the_clouds_own_clock_is_not_remembered(stage: Stage) -> None:
+    """The look fails for it, and the date known before stays: else the instance could not be overdue for months."""
+    stage.world.sync("server-labs")
+    stage.watch()
+    stage.world.entries["server-labs"] = replace(stage.world.entries["server-labs"], date=T0 + 100 * DAY)
+    (run,) = stage.watch()
+    assert (run.state, run.code) == (RunState.FAILED, Code.BAD_RESPONSE)
+    known = stage.store.instance("labs")
+    assert known is not None
+    assert known.last_sync == T0

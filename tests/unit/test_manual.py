@@ -92,6 +92,14 @@ def test_the_export_lies_ready_unchanged_with_what_to_do(stage: Stage) -> None:
     assert [one.code for one in run.notices] == [Code.COUNTS_UNKNOWN, Code.AGE_UNKNOWN]
 
 
+def test_an_old_file_of_a_courier_expires_when_the_run_does(stage: Stage) -> None:
+    """Not `max_age` after it was made: that may be over by now."""
+    stage.world.collected_at = T0 - 10 * DAY
+    stage.run()
+    manifest = json.loads((stage.outbox / "emea" / "manifest.json").read_text())
+    assert (manifest["since"], manifest["expires"]) == ("2026-11-14T02:00:00Z", "2026-12-02T02:00:00Z")
+
+
 def test_the_upload_of_a_person_confirms_it_and_clears_the_outbox(stage: Stage) -> None:
     """The cloud's later date is the proof; looks come every six hours, and none starts the slot again."""
     stage.world.sync("server-emea")
