@@ -9,7 +9,8 @@ from contextlib import suppress
 
 import structlog
 
-from licsync_daemon.concerns import Concern
+from licsync_daemon.concerns import Concern, same_meaning
+from licsync_daemon.errors import RunError
 from licsync_daemon.preflight.rows import Outcome, Row, alerts
 
 log = structlog.get_logger()
@@ -29,12 +30,11 @@ class DailyCheck:
         self._heed = heed
         self._settle_s = settle_s
         self._every_s = every_s
-        self._told: set[tuple[str, str, Outcome]] = set()
+        self._told: list[Row] = []
         self._changed = asyncio.Event()
 
-    def follow(self, check: Check) -> None:
-        """Go on with another configuration, and check it soon."""
-        self._check = check
+    def soon(self) -> None:
+        """Check soon: the configuration is another."""
         self._changed.set()
 
     async def serve(self) -> None:
@@ -55,14 +55,22 @@ class DailyCheck:
         """Check, and tell what is wrong. A check that fails itself is tried again the next day."""
         try:
             rows = await self._check()
+        except RunError as error:
+            log.error("preflight.failed", code=error.code, cause=error.cause, next_step=error.next_step)  # noqa: TRY400 - a sentence
+            return
         except Exception:
             log.critical("preflight.crashed", exc_info=True)
             return
         wrong = [row for row in rows if row.outcome is not Outcome.OK]
         for row in wrong:
-            if (row.place, row.test, row.outcome) not in self._told:
+            if not any(_same(row, told) for told in self._told):
                 tell = log.error if row.outcome is Outcome.FAIL else log.warning
                 tell("preflight.found", place=row.place, test=row.test, code=row.code, seen=row.seen, next_step=row.fix)
-        self._told = {(row.place, row.test, row.outcome) for row in wrong}
+        self._told = wrong
         self._heed(alerts(rows))
         log.info("preflight.done", tests=len(rows), wrong=len(wrong))
+
+
+def _same(one: Row, other: Row) -> bool:
+    """Answer whether two rows tell of one fault: a place may have several of one test, and what is seen of one varies in its numbers."""
+    return (one.place, one.test, one.outcome) == (other.place, other.test, other.outcome) and same_meaning(one.seen, other.seen)

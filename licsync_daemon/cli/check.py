@@ -28,7 +28,7 @@ def check(arguments: argparse.Namespace) -> int:
 
     run_until_signal(test())
     if getattr(arguments, "json", False):
-        terminal.print_json({"ok": worst(found) is not Outcome.FAIL, "rows": [_json(row) for row in found]})
+        terminal.print_json({"ok": worst(found) is not Outcome.FAIL, "rows": [row.as_json() for row in found]})
     else:
         show(found)
     return Exit.USAGE if worst(found) is Outcome.FAIL else Exit.OK
@@ -47,15 +47,3 @@ def show(rows: Sequence[Row]) -> None:
             terminal.more(row.outcome, f"next step: {row.fix}")
     terminal.say()
     terminal.say(f"{counts[Outcome.OK]} ok, {counts[Outcome.WARN]} to look at, {counts[Outcome.FAIL]} failed")
-
-
-def _json(row: Row) -> dict[str, str | None]:
-    return {
-        "place": row.place,
-        "instance": row.instance or None,
-        "test": row.test,
-        "outcome": row.outcome,
-        "seen": row.seen,
-        "fix": row.fix or None,
-        "code": row.code,
-    }

@@ -5,7 +5,6 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from licsync_daemon.errors import ConfigError, LockedError, Problem, StateUnwrit
 from licsync_daemon.lock import FileLock, in_words, read_holder, this_process
 from licsync_daemon.log import set_up
 from licsync_daemon.outcome import Exit
-from licsync_daemon.preflight.rows import Row
+from licsync_daemon.preflight.apart import preflight_apart
 from licsync_daemon.process import SIGNALS, leave_threads_behind
 from licsync_daemon.settings import load_config
 from licsync_daemon.store.files import prepare_state_dir
@@ -36,7 +35,7 @@ def serve(arguments: argparse.Namespace) -> int:
     """Be the daemon. A state directory that lacks space or rights is tried again at every heartbeat: neither is a reason to end."""
     config = load(arguments)
     prepare_state_dir(config.state_dir)
-    return asyncio.run(_serve(arguments.config, config, SystemClock()))
+    return asyncio.run(_serve(arguments.config.absolute(), config, SystemClock()))
 
 
 async def _serve(path: Path, config: Config, clock: SystemClock) -> int:
@@ -56,7 +55,7 @@ async def _serve(path: Path, config: Config, clock: SystemClock) -> int:
             if serving is not None:
                 daemon, daily, parts = serving
                 daemon.reload(config, with_config(parts.runner, config, os.environ))
-                daily.follow(partial(_preflight, config, clock))
+                daily.soon()
                 parts.alerting.follow(config, notifiers(config.notify, Credentials(config.credentials_dir, os.environ)))
         except ConfigError as error:
             log.error("daemon.reload_refused", problems=[str(problem) for problem in error.problems])  # noqa: TRY400 - sentences
@@ -68,7 +67,7 @@ async def _serve(path: Path, config: Config, clock: SystemClock) -> int:
         while not stop.is_set():
             try:
                 with _daemon_lock(config, clock) as lock, recording(config, clock, os.environ) as parts:
-                    daily = DailyCheck(partial(_preflight, config, clock), parts.alerting.heed)
+                    daily = DailyCheck(partial(preflight_apart, path), parts.alerting.heed)
                     daemon = Daemon(
                         config,
                         runner=parts.runner,
@@ -91,12 +90,6 @@ async def _serve(path: Path, config: Config, clock: SystemClock) -> int:
     finally:
         leave_threads_behind(loop)
     return Exit.OK
-
-
-async def _preflight(config: Config, clock: SystemClock) -> Sequence[Row]:
-    from licsync_daemon.preflight.run import preflight  # a daemon that was just started need not hold it
-
-    return await preflight(config, os.environ, clock)
 
 
 def _reloaded(path: Path, before: Config) -> Config:

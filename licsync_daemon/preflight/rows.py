@@ -1,7 +1,7 @@
 """What a test of the preflight says: a row of the table, and the alerts that follow from rows. Pure."""
 
-from collections.abc import AsyncGenerator, Iterable
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -43,6 +43,28 @@ class Row:
     fix: str = ""
     code: Code | None = None
     instance: str = ""
+
+    def as_json(self) -> dict[str, str | None]:
+        """Answer it for programs, as `check --json` prints it."""
+        return asdict(self) | {"instance": self.instance or None, "fix": self.fix or None}
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, str | None]) -> "Row":
+        """Read what `as_json` answers.
+
+        Raises:
+            KeyError, ValueError: It is something else.
+        """
+        code = row["code"]
+        return cls(
+            place=row["place"] or "",
+            test=row["test"] or "",
+            outcome=Outcome(row["outcome"] or ""),
+            seen=row["seen"] or "",
+            fix=row["fix"] or "",
+            code=Code(code) if code is not None else None,
+            instance=row["instance"] or "",
+        )
 
 
 Rows = AsyncGenerator[Row, None]  # as they are found

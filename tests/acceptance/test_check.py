@@ -1,5 +1,6 @@
 """`check` as a person runs it: the table, the next steps, the exit code, JSON."""
 
+import asyncio
 import json
 import os
 import pty
@@ -9,6 +10,11 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from licsync_daemon.errors import Code, RunError
+from licsync_daemon.preflight.apart import preflight_apart
+from licsync_daemon.preflight.rows import Outcome
 from tests.acceptance.support import COMMAND, Site, environment
 from tests.tools import unshare
 
@@ -133,3 +139,27 @@ def test_on_a_terminal(site: Site) -> None:
     assert b"\x1b[32mok" in said
     assert b"\x1b[33mwarn" in said
     assert b"within 14 days" in said
+
+
+def test_the_daemon_s_own_check_is_this_command(site: Site) -> None:
+    """It runs apart, with the daemon's environment, and answers the same rows; what it cannot read is what it found."""
+    site.box.instances["emea"].token = "ghp_" + "y" * 36
+    printed = json.loads(site.run("check", "--json").out)["rows"]
+    rows = asyncio.run(preflight_apart(site.config))
+    assert [row.code for row in rows if row.outcome is not Outcome.OK] == [Code.UNAUTHORIZED]
+    assert [(row.place, row.test, row.outcome) for row in rows] == [(row["place"], row["test"], row["outcome"]) for row in printed]
+
+    site.config.write_text(site.config.read_text().replace('hostname = "', 'hostnam = "'))
+    broken = asyncio.run(preflight_apart(site.config))
+    assert {(row.place, row.test, row.outcome, row.code) for row in broken} == {("this machine", "configuration", Outcome.FAIL, None)}
+    assert any("did you mean hostname?" in row.fix for row in broken)
+
+
+def test_the_daemon_s_own_check_comes_to_no_answer(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installation that is broken under the running daemon is said with its last words."""
+    (site.folder / "licsync_daemon").mkdir()
+    (site.folder / "licsync_daemon" / "__init__.py").touch()
+    (site.folder / "licsync_daemon" / "__main__.py").write_text("raise SystemExit('half of it is gone')")
+    monkeypatch.setenv("PYTHONPATH", str(site.folder))
+    with pytest.raises(RunError, match=r"ended with 1 and no answer: half of it is gone"):
+        asyncio.run(preflight_apart(site.config))

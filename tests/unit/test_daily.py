@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from licsync_daemon.concerns import Concern
 from licsync_daemon.daily import DailyCheck
-from licsync_daemon.errors import Code
+from licsync_daemon.errors import Code, RunError
 from licsync_daemon.preflight.rows import Place, Row
 
 EMEA = Place("instance emea", "emea")
@@ -64,19 +64,37 @@ def test_a_check_that_fails_itself_changes_nothing_and_comes_again() -> None:
     assert (len(stage.heeded), stage.checked) == (2, 4)
 
 
+def test_a_second_fault_of_one_test_is_told_beside_the_first() -> None:
+    """A place may have several rows of one test; the same fault with other numbers is the same."""
+    second = EMEA.fail("token", "it lacks a scope", "add it", Code.SCOPE_MISSING)
+    slow, slower = (EMEA.warn("clock", f"it is {by} s off", "set it", Code.CLOCK_WRONG) for by in (95, 97))
+    assert Stage([BAD], [BAD, second], [second, slow], [slower]).serve() == ["token", "token", "clock"]
+
+
+def test_a_check_that_gives_no_answer_is_said_in_words() -> None:
+    """The daemon's own check may fail like any program; that is no crash."""
+    stage = Stage(RunError(Code.COMMAND_TIMEOUT, "the daily check did not end", "look"), [BAD])
+    with capture_logs() as logged, suppress(asyncio.CancelledError):
+        asyncio.run(stage.daily.serve())
+    assert [(line["event"], line.get("cause")) for line in logged if line["log_level"] in ("error", "critical")] == [
+        ("preflight.failed", "the daily check did not end"), ("preflight.found", None),
+    ]  # fmt: skip
+
+
 @pytest.mark.timeout(10)
 def test_a_reload_is_checked_soon() -> None:
-    """With the new configuration, and not only a day later."""
-    first, second = Stage([GOOD], every_s=3600.0), Stage([BAD])
+    """And not only a day later."""
+    stage = Stage([GOOD], [BAD], every_s=3600.0)
 
     async def main() -> None:
-        serving = asyncio.create_task(first.daily.serve())
-        await first.called.wait()
-        first.daily.follow(second.check)
-        await second.called.wait()
-        serving.cancel()
+        serving = asyncio.create_task(stage.daily.serve())
+        for _ in range(2):
+            await stage.called.wait()
+            stage.called.clear()
+            stage.daily.soon()
+        await stage.called.wait()
         with suppress(asyncio.CancelledError):
             await serving
 
     asyncio.run(main())
-    assert (first.checked, second.checked) == (1, 1)
+    assert stage.checked == 3

@@ -51,7 +51,7 @@ LAYERS = (
         "log",
     ),
     ("ports",),
-    ("retry", "journal", "recorded", "kept", "listing"),
+    ("retry", "journal", "recorded", "kept", "listing", "child"),
     ("confirm", "supervise", "status", "decisions", "concerns", "alerts"),
     ("transport.*",),
     ("sources.*", "deliveries.*", "cloud.*", "notify.*", "store.*", "settings.*", "settings", "credentials"),

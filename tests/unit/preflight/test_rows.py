@@ -1,5 +1,6 @@
 """Rows: what ends one day, the worst of several, and the alerts that follow."""
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -77,3 +78,10 @@ def test_alerts_of_rows() -> None:
             Concern(code=unreachable, severity=Severity.ALERT, text="notify mail: no; cloud: slow", next_step="mend"),
         ],
     }
+
+
+def test_a_row_in_json_and_back() -> None:
+    """The daemon reads what its own daily check prints."""
+    rows = [EMEA.ok("clock", "fine"), EMEA.fail("token", "no", "yes", Code.UNAUTHORIZED), Place("cloud").warn("servers", "two", "look")]
+    assert [Row.from_json(json.loads(json.dumps(row.as_json()))) for row in rows] == rows
+    assert [row.as_json()["fix"] for row in rows] == [None, "yes", "look"]

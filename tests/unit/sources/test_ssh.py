@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from licsync_daemon.child import Ended
 from licsync_daemon.configured import SshSource
 from licsync_daemon.errors import PERMANENT, Code, RemoteError, RunError
-from licsync_daemon.sources.child import Ended
 from licsync_daemon.sources.ssh import private_copy, ssh_failure, ssh_words
 
 

@@ -1,13 +1,13 @@
-"""A program that prints an export: started without a shell, bounded in time and size, and gone afterwards, whatever happens.
+"""A program that prints something: started without a shell, bounded in time and size, and gone afterwards, whatever happens.
 
-It has no terminal and nothing to read, a session of its own (so that it is ended together with everything it started), and of our
-environment only `PATH` and `HOME`; `LANG` is fixed, so that messages are English.
+It has no terminal and nothing to read, and a session of its own (so that it is ended together with everything it started). Of our
+environment it has only `PATH` and `HOME`, unless it is told otherwise; `LANG` is fixed, so that messages are English.
 """
 
 import asyncio
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -37,7 +37,9 @@ class Ended:
         return clean(next((line for line in reversed(self.messages.splitlines()) if line.strip()), ""))
 
 
-async def run_child(words: Sequence[str], *, what: str, within: timedelta, max_bytes: int, again: str) -> Ended:
+async def run_child(
+    words: Sequence[str], *, what: str, within: timedelta, max_bytes: int, again: str, environ: Mapping[str, str] | None = None
+) -> Ended:
     """Run a program to its end.
 
     Args:
@@ -46,13 +48,14 @@ async def run_child(words: Sequence[str], *, what: str, within: timedelta, max_b
         within: How long all of it may take.
         max_bytes: How much it may print; it is ended where it prints more, and nothing of that is kept.
         again: The next step where it does not come to its end.
+        environ: Its environment; None: a clean one.
 
     Raises:
         RunError: `COMMAND_FAILED` where it cannot be started, `COMMAND_TIMEOUT`, `EXPORT_TOO_LARGE`.
     """
     child = _Child(max_bytes)
     try:
-        transport = await _start(words, child)
+        transport = await _start(words, child, clean_environment() if environ is None else environ)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not a valid path"
         raise RunError(Code.COMMAND_FAILED, f"{what} cannot be started: {reason.lower()}", again) from error
@@ -104,11 +107,15 @@ class _Child(asyncio.SubprocessProtocol):
         self.over.set()
 
 
-async def _start(words: Sequence[str], child: _Child) -> asyncio.SubprocessTransport:
-    environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8"}
+def clean_environment() -> dict[str, str]:
+    """Answer what a program that is not ours gets to see."""
+    return {"PATH": os.environ.get("PATH", os.defpath), "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8"}
+
+
+async def _start(words: Sequence[str], child: _Child, environ: Mapping[str, str]) -> asyncio.SubprocessTransport:
     starting = asyncio.create_task(
         asyncio.get_running_loop().subprocess_exec(
-            lambda: child, *words, stdin=asyncio.subprocess.DEVNULL, env=environment, cwd="/", start_new_session=True
+            lambda: child, *words, stdin=asyncio.subprocess.DEVNULL, env=environ, cwd="/", start_new_session=True
         )
     )
     try:

@@ -1,0 +1,35 @@
+"""`check` in a process of its own, whose memory is gone with it: an idle daemon does not hold what it needs once a day."""
+
+import json
+import os
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+from licsync_daemon.child import run_child
+from licsync_daemon.errors import Code, RunError
+from licsync_daemon.preflight.rows import MACHINE, Row
+
+WITHIN = timedelta(minutes=5)
+MAX_BYTES = 8 * 1024 * 1024
+AGAIN = "run `licsync-daemon check` by hand"
+
+
+async def preflight_apart(config: Path) -> tuple[Row, ...]:
+    """Run `check --json` with our environment, and answer its rows.
+
+    Args:
+        config: The absolute path of the configuration file. One that cannot be used by now is what the check finds.
+
+    Raises:
+        RunError: It could not be started, did not end in time, or ended otherwise than with an answer.
+    """
+    words = [sys.executable, "-P", "-m", "licsync_daemon", "--config", str(config), "check", "--json"]
+    ended = await run_child(words, what="the daily check", within=WITHIN, max_bytes=MAX_BYTES, again=AGAIN, environ=os.environ)
+    try:
+        found = json.loads(ended.output)
+        if "problems" in found:
+            return tuple(MACHINE.fail("configuration", f"{one['where']}: {one['what']}", one["hint"], None) for one in found["problems"])
+        return tuple(Row.from_json(row) for row in found["rows"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(Code.INTERNAL, f"the daily check ended with {ended.code} and no answer: {ended.last_message}", AGAIN) from error
