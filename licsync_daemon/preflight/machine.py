@@ -33,9 +33,6 @@ def machine_rows(config: Config, warnings: Iterable[Problem], credentials: Crede
     if config.notify:
         count = len(config.notify)
         yield MACHINE.ok("notifications", f"{count} notifier{'s' if count != 1 else ''} configured")
-    elif outboxes:
-        seen = "a person hands usage over, and nobody is told when"
-        yield MACHINE.warn("notifications", seen, "add [notify.mail] or [notify.webhook]; without one, look at `status` or `outbox`")
 
 
 def _configuration_rows(config: Config, warnings: Iterable[Problem]) -> Iterator[Row]:
@@ -123,7 +120,8 @@ def outbox_row(path: Path, group: str | None) -> Row:
         return MACHINE.fail("outbox", f"there is no group {group}", f"run: groupadd {group}", Code.OUTBOX_UNWRITABLE)
     if os.geteuid() != 0 and number not in {os.getegid(), *os.getgroups()}:
         seen = f"{user_name(os.geteuid())} is not a member of the group {group}"
-        return MACHINE.fail("outbox", seen, f"run: usermod -aG {group} {user_name(os.geteuid())}, and restart", Code.OUTBOX_UNWRITABLE)
+        fix = f"run: usermod -aG {group} {user_name(os.geteuid())}, and restart; under systemd with PrivateUsers=no (docs/deliveries.md)"
+        return MACHINE.fail("outbox", seen, fix, Code.OUTBOX_UNWRITABLE)
     return MACHINE.ok("outbox", f"{path} can be written, for the group {group}")
 
 

@@ -73,8 +73,8 @@ def _warnings(config: Config) -> tuple[Problem, ...]:
         )
     by_hand = [one.name for one in config.instances if one.is_active and isinstance(one.delivery, ManualDelivery)]
     if by_hand and not config.notify:
-        what = f"nobody is told when something of {listed(by_hand)} waits for a person; only `status` shows it"
-        found.append(Problem("notify", what, "add [notify.mail] or [notify.webhook]"))
+        what = f"nobody is told when something of {listed(by_hand)} waits for a person"
+        found.append(Problem("notify", what, "add [notify.mail] or [notify.webhook]; without one, look at `status` or `outbox`"))
     known_hosts = {one.source.known_hosts: one.name for one in config.instances if isinstance(one.source, SshSource)}
     found += [
         Problem(f"instances.{name}.source.known_hosts", f"{path} does not exist, so no instance is trusted over SSH", _KNOWN_HOSTS)

@@ -122,15 +122,13 @@ def test_a_credential_that_was_rotated_under_systemd(tmp_path: Path) -> None:
     assert brief(found(config, environ)["credentials"]) == [(OK, None)]
 
 
-def test_manual_without_a_notifier(tmp_path: Path) -> None:
-    """A person who has to act should be told; a notifier, or nobody who has to act, is fine."""
-    manual = an_instance(source=NoSource(), delivery=ManualDelivery())
-    config = a_small_config(tmp_path, instance=manual)
-    assert brief(found(config)["notifications"]) == [(WARN, None)]
+def test_how_many_notifiers_there_are(tmp_path: Path) -> None:
+    """That there is none where a person has to act is a warning of the configuration itself."""
+    config = a_small_config(tmp_path)
+    assert "notifications" not in found(config)
 
     mail = MailNotifier(host="mail.example.com", sender="a@example.com", to=("b@example.com",))
     assert brief(found(replace(config, notify=(mail,)))["notifications"]) == [(OK, None)]
-    assert "notifications" not in found(replace(config, instances=(replace(manual, enabled=False),)))
 
 
 # ---------------------------------------------------------------- the state directory
