@@ -107,7 +107,7 @@ def space_row(path: Path, free_bytes: int) -> Row:
 def outbox_row(path: Path, group: str | None) -> Row:
     """Judge whether exports can be laid out for a person who is in `group`."""
     of_group = f" -g {group}" if group is not None else ""
-    fix = f"as root: install -d -m 2770 -o licsync{of_group} {path}; and let the user licsync be a member of the group"
+    fix = f"as root: install -d -m 0750 -o licsync{of_group} {path}; under systemd see docs/deliveries.md"
     if not path.is_dir():
         return MACHINE.fail("outbox", f"{path} is not a folder", fix, Code.OUTBOX_UNWRITABLE)
     if not os.access(path, os.W_OK | os.X_OK):

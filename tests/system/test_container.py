@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools import tool
+from tests.tools import package_index, tool
 
 ROOT = Path(__file__).parents[2]
 # What an operator does: `--run-now`, then the daemon, its health check, and its end; against a practice fleet in the same container.
@@ -25,7 +25,6 @@ wait $daemon; echo "ended $?"
 kill -TERM $sandbox
 wait $sandbox
 """
-PASSED_ON = ("PIP_CERT", "PIP_INDEX_URL", "PIP_DEFAULT_TIMEOUT")
 
 
 @pytest.mark.timeout(900)
@@ -37,9 +36,6 @@ def test_the_image_builds_and_runs_a_sync(tmp_path: Path) -> None:
             pytest.fail("TEST_BASE_IMAGE names no image with Python; .ci/run makes one")
         pytest.skip("TEST_BASE_IMAGE names no image with Python to build on")
     buildah, image = tool("buildah"), "localhost/licsync-daemon-test"
-    # What this machine's own pip needs to reach its index is given to the build, and nothing else.
-    given = [f"--env={name}={os.environ[name]}" for name in PASSED_ON if name in os.environ]
-    shared = [f"--volume={certificates}:{certificates}:ro"] if (certificates := os.environ.get("PIP_CERT")) else []
     build = [
         buildah,
         "bud",
@@ -49,8 +45,7 @@ def test_the_image_builds_and_runs_a_sync(tmp_path: Path) -> None:
         "docker",
         "--build-arg",
         f"BASE={base}",
-        *given,
-        *shared,
+        *package_index(),
         "-t",
         image,
         str(ROOT),
