@@ -69,7 +69,7 @@ def concerns(view: InstanceView, cloud: CloudAccount, now: datetime) -> tuple[Co
     """Answer what is wrong with an instance, one a code. Of one that is off or paused nothing is."""
     if not is_watched(view):
         return ()
-    bad = [*_failing(view), *_held(view), *_waiting(view, cloud)]
+    bad = [*_failing(view), *_held(view), *_waiting(view, cloud, now)]
     found = [*_warnings(view), *bad, *_overdue(view, now, is_said=_is_said(view, bad))]
     return tuple({one.code: one for one in found}.values())  # of one code the later, which is the worse one
 
@@ -112,8 +112,11 @@ def _held(view: InstanceView) -> list[Concern]:
     return [Concern(code=run.code, severity=Severity.ALERT, text=text, next_step=run.next_step or "", since=run.started_at)]
 
 
-def _waiting(view: InstanceView, cloud: CloudAccount) -> list[Concern]:
-    """What waits for a person: a warning, and an alert once the instance is overdue or the time is over."""
+def _waiting(view: InstanceView, cloud: CloudAccount, now: datetime) -> list[Concern]:
+    """What waits for a person: a warning, and an alert once the instance is overdue or the time is over.
+
+    One that never had a sync is left in peace for as long as one may be old.
+    """
     run, last = view.awaiting, verdict(view.runs)
     if run is None:
         if last is None or last.code is not Code.NOT_UPLOADED or last.state is not RunState.FAILED:
@@ -121,7 +124,7 @@ def _waiting(view: InstanceView, cloud: CloudAccount) -> list[Concern]:
         text, step = last.cause or "", last.next_step or ""
         return [Concern(code=Code.NOT_UPLOADED, severity=Severity.ALERT, text=text, next_step=step, remind=REMIND)]
     since = run.delivered_at or run.started_at
-    is_late = view.overdue and view.age is not None
+    is_late = view.overdue and (view.age is not None or now - min(one.started_at for one in view.runs) > view.instance.max_age)
     text = f"{_what_waits(view, run)} since {since:%Y-%m-%d %H:%M} UTC" + ("; the instance is overdue by now" if is_late else "")
     host, page = view.instance.hostname, upload_page(cloud)
     export = f"on https://{host}/ (enterprise settings > License) *Export license usage*, then " if exported(view, run) is None else ""

@@ -91,14 +91,9 @@ class Journal:
             waiting_for=None,
             waiting_until=None,
         )
-        log.info(
-            "run.collected",
-            rows=collected.counts.rows,
-            sent=collected.counts.sent,
-            suspended=collected.counts.suspended,
-            unusable=collected.counts.unusable,
-            version=collected.version,
-        )
+        counts = collected.counts
+        figures = {"rows": counts.rows, "sent": counts.sent, "suspended": counts.suspended, "unusable": counts.unusable}
+        log.info("run.collected", **(figures if counts.counted else {}), version=collected.version)
 
     def held(self, tripped: Sequence[Tripped], *, instead_of: Run | None) -> None:
         """A guard stopped it; nothing left the machine. It takes the place of an earlier held run."""

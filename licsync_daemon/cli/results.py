@@ -1,6 +1,6 @@
 """Show what became of runs: one table, then every failure with its cause and next step."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from licsync_daemon.cli import terminal
@@ -9,7 +9,7 @@ from licsync_daemon.configured import Instance
 from licsync_daemon.errors import Code
 from licsync_daemon.fleet import Result
 from licsync_daemon.handover import folder_of
-from licsync_daemon.model import AWAITING, Run, RunState, UsageCounts
+from licsync_daemon.model import AWAITING, Run, RunState
 
 WATCHED_HEADERS = ("instance", "state", "last sync", "age")
 HEADERS = ("instance", "accounts", "sent", "suspended", "unusable", "state", "collected", "delivered", "confirmed", "last sync")
@@ -21,7 +21,7 @@ def show_results(results: Sequence[Result], now: datetime) -> None:
         terminal.print_table(WATCHED_HEADERS, [_watched_row(result, now) for result in results])
     else:
         rows = [_row(result, now) for result in results]
-        terminal.print_table(HEADERS, rows, totals=_totals([result.run.counts for result in results if result.run is not None]))
+        terminal.print_table(HEADERS, rows, totals=_totals(result.run for result in results if result.run is not None))
     for result in results:
         if result.run is None:
             terminal.say(f"{result.instance.name}: {Code.LOCKED}: {result.locked_by} is at it; it was left alone", style="yellow")
@@ -66,10 +66,8 @@ def _row(result: Result, now: datetime) -> tuple[str, ...]:
     run = result.run
     if run is None:
         return (result.instance.name, *("-",) * 4, "locked", *("-",) * 4)
-    counts = run.counts
     times = (run.collected_at, run.delivered_at, run.confirmed_at, run.last_sync)
-    known = counts.counted and run.collected_at is not None
-    figures = (counts.rows, counts.sent, counts.suspended, counts.unusable) if known else (None,) * 4
+    figures = _figures(run) or (None,) * 4
     return (run.instance, *map(number, figures), str(run.state), *(moment(time, now) for time in times))
 
 
@@ -81,14 +79,17 @@ def _watched_row(result: Result, now: datetime) -> tuple[str, ...]:
     return (run.instance, str(run.state), moment(run.last_sync, now), span(age))
 
 
-def _totals(counts: Sequence[UsageCounts]) -> tuple[str, ...]:
-    figures = (
-        sum(one.rows for one in counts),
-        sum(one.sent for one in counts),
-        sum(one.suspended for one in counts),
-        sum(one.unusable for one in counts),
-    )
-    return ("total", *map(number, figures), "", "", "", "", "")
+def _figures(run: Run) -> tuple[int, int, int, int] | None:
+    """Answer what was counted; None where nothing was collected, or what was is opaque."""
+    counts = run.counts
+    known = counts.counted and run.collected_at is not None
+    return (counts.rows, counts.sent, counts.suspended, counts.unusable) if known else None
+
+
+def _totals(runs: Iterable[Run]) -> tuple[str, ...]:
+    counted = [figures for run in runs if (figures := _figures(run)) is not None]
+    sums = [sum(column) for column in zip(*counted, strict=True)] or (None,) * 4
+    return ("total", *map(number, sums), "", "", "", "", "")
 
 
 def show_changes(run: Run) -> None:

@@ -278,6 +278,14 @@ def test_what_waits_too_long_becomes_an_alert() -> None:
     assert [(one.code, one.severity) for one in found.values()] == [(Code.NOT_UPLOADED, Severity.WARNING)]
 
 
+def test_what_was_never_uploaded_becomes_an_alert_too() -> None:
+    """Week after week a newer export takes the place of one that nobody uploaded: after `max_age` that is no new instance any more."""
+    for began, severity in ((7 * DAY, Severity.WARNING), (9 * DAY, Severity.ALERT)):
+        first = an_ended_run("first", RunState.SUPERSEDED, started_at=T0 - began)
+        found = wrong(a_store(first, awaiting(), age=None), an_instance(**MANUAL))
+        assert [(one.code, one.severity) for one in found.values()] == [(Code.NOT_UPLOADED, severity)]
+
+
 def test_what_nobody_uploaded_stays_an_alert() -> None:
     """Also while it is prepared anew, and when it is laid ready again; it is over when the cloud has it."""
     given_up = failed(Code.NOT_UPLOADED, cause="nobody has uploaded it")

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from licsync_daemon.configured import Instance, ManualDelivery, NoSource, SshSource
 from licsync_daemon.decisions import Voice, approve
@@ -71,6 +72,14 @@ class Stage:
 @pytest.fixture
 def stage(tmp_path: Path) -> Stage:
     return Stage(tmp_path)
+
+
+def test_of_an_opaque_export_nothing_is_counted(stage: Stage) -> None:
+    """The log of a collection has no number then, and not a zero."""
+    with capture_logs() as logged:
+        stage.run()
+    (line,) = [line for line in logged if line["event"] == "run.collected"]
+    assert {"rows", "sent", "suspended", "unusable"}.isdisjoint(line)
 
 
 def test_the_export_lies_ready_unchanged_with_what_to_do(stage: Stage) -> None:
