@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from licsync_daemon.cli.starter import starter
@@ -119,7 +119,6 @@ ENTRIES = st.builds(
 )
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(ENTRIES, max_size=6))
 def test_whatever_is_listed_can_be_loaded(tmp_path_factory: pytest.TempPathFactory, entries: list[SyncEntry]) -> None:
     """Every server appears once, and the file is a configuration as soon as one of them can be used."""
