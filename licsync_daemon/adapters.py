@@ -153,13 +153,18 @@ class NetworkAdapters:
         return lambda: self.credentials.optional_line(at.proxy_auth) or ""
 
 
+def mail(to: MailNotifier, credentials: Credentials) -> Mail:
+    """Build the channel to people by mail. The password is read for every message."""
+    return Mail(to, password=lambda: credentials.line(to.password))
+
+
 def notifiers(channels: Iterable[NotifierTo], credentials: Credentials) -> tuple[Notifier, ...]:
     """Build every configured channel to people. Credentials are read for every message."""
 
     def build(channel: NotifierTo) -> Notifier:
         match channel:
             case MailNotifier():
-                return Mail(channel, password=lambda: credentials.line(channel.password))
+                return mail(channel, credentials)
             case WebhookNotifier(at=at):
                 return Webhook(
                     at,

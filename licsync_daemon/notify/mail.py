@@ -48,16 +48,28 @@ class Mail:
         Raises:
             RunError: `CREDENTIAL_MISSING`, or a `RemoteError` with what the server said.
         """
-        sending = _Sending(self._to, letter(message, self._to), self._password() if self._to.username is not None else "")
-        try:
-            async with asyncio.timeout(DEADLINE_S):
-                refused = await in_own_thread(sending.send, "mail")
-        except TimeoutError as error:
-            raise sending.timed_out() from error
-        finally:
-            sending.stop()
+        mail = letter(message, self._to)
+        refused = await self._signed_in(lambda server: len(server.send_message(mail, self._to.sender, list(self._to.to))))
         if refused:
             log.warning("notify.recipients_refused", channel=self.name, refused=refused, of=len(self._to.to))
+
+    async def try_out(self) -> None:
+        """Go as far as a message would begin: the greeting, TLS, the login. Nothing is sent.
+
+        Raises:
+            RunError: As `tell` does.
+        """
+        await self._signed_in(lambda server: server.noop()[0])
+
+    async def _signed_in(self, work: Callable[[smtplib.SMTP], int]) -> int:
+        session = _Session(self._to, self._password() if self._to.username is not None else "", work)
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                return await in_own_thread(session.run, "mail")
+        except TimeoutError as error:
+            raise session.timed_out() from error
+        finally:
+            session.stop()
 
 
 def letter(message: Message, to: MailNotifier) -> EmailMessage:
@@ -92,22 +104,22 @@ class _Connected(smtplib.SMTP):
         return self._connection
 
 
-class _Sending:
-    """One mail on its way. `send` is called in a thread, `stop` in another."""
+class _Session:
+    """One conversation with a mail server. `run` is called in a thread, `stop` in another."""
 
-    def __init__(self, to: MailNotifier, mail: EmailMessage, password: str) -> None:
+    def __init__(self, to: MailNotifier, password: str, work: Callable[[smtplib.SMTP], int]) -> None:
         self._to = to
-        self._mail = mail
         self._password = password
+        self._work = work
         self._what = f"mail through {to.host}"
         self._sockets: list[socket.socket] = []
         self._is_stopped = False
 
-    def send(self) -> int:
-        """Send it and answer how many recipients were refused.
+    def run(self) -> int:
+        """Sign in, do the work and answer what it answers.
 
         Raises:
-            RunError: It was not taken.
+            RunError: The server could not be reached, or refused something.
         """
         if not self._password.isascii():
             raise RunError(
@@ -116,7 +128,7 @@ class _Sending:
                 "choose another password and put it into notify__mail__password",
             )
         try:
-            return self._sent()
+            return self._done()
         except ssl.SSLError as error:
             why = getattr(error, "verify_message", None) or error.reason or "handshake failed"
             raise self._error(
@@ -133,7 +145,7 @@ class _Sending:
             what = "the name cannot be resolved" if unresolved else "it cannot be reached (connection refused or no route)"
             raise self._error(Code.UNREACHABLE, what, "check `notify.mail` host and port, DNS and the firewall", transient=True) from error
 
-    def _sent(self) -> int:
+    def _done(self) -> int:
         context = self._context()
         connection = socket.create_connection((self._to.host, self._to.port), STEP_S)
         self._hold(connection)
@@ -151,10 +163,10 @@ class _Sending:
                 self._start_tls(server, context)
             if self._to.username is not None:
                 server.login(self._to.username, self._password)
-            refused = server.send_message(self._mail, self._to.sender, list(self._to.to))
+            answer = self._work(server)
             with suppress(smtplib.SMTPException, OSError):  # it was taken; how the server says goodbye changes nothing
                 server.quit()
-            return len(refused)
+            return answer
         finally:
             server.close()
 

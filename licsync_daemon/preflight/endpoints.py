@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from licsync_daemon.adapters import mail
 from licsync_daemon.configured import Destination, MailNotifier, WebhookNotifier
 from licsync_daemon.errors import Code, RunError
 from licsync_daemon.preflight.network import Hop, Route
@@ -44,7 +45,7 @@ async def webhook_rows(place: Place, probing: Probing, notifier: WebhookNotifier
 
 
 async def mail_rows(place: Place, probing: Probing, notifier: MailNotifier) -> Rows:
-    """Yield whether the mail server can be reached; TLS that begins after a greeting is not tried."""
+    """Yield whether the mail server can be reached and lets us in."""
     route = Route(to=Hop(notifier.host, notifier.port, notifier.security == "tls"), ca_file=notifier.ca_file)
     try:
         tls = probing.tls(Destination(url=f"https://{notifier.host}", ca_file=notifier.ca_file))
@@ -53,3 +54,13 @@ async def mail_rows(place: Place, probing: Probing, notifier: MailNotifier) -> R
         return
     async for row in probing.along(place, replace(route, ignored=False), tls):
         yield row
+        if row.outcome is Outcome.FAIL:
+            return
+    try:
+        await mail(notifier, probing.adapters.credentials).try_out()
+    except RunError as error:
+        yield place.failed("login", error)
+    else:
+        encrypted = {"none": "without TLS", "starttls": "TLS by STARTTLS", "tls": "TLS"}[notifier.security]
+        who = "the login is accepted" if notifier.username is not None else "no login is configured"
+        yield place.ok("login", f"{encrypted}, {who}; nothing was sent")

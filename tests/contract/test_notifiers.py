@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import trustme
 
-from licsync_daemon.adapters import notifiers
+from licsync_daemon.adapters import mail, notifiers
 from licsync_daemon.alerts import as_json
 from licsync_daemon.configured import Destination, MailNotifier, WebhookNotifier
 from licsync_daemon.credentials import Credentials
@@ -322,6 +322,24 @@ def test_a_wrong_password_is_no_secret_to_tell(authority: trustme.CA, ca_file: P
     assert (error.code, box.letters) == (Code.UNAUTHORIZED, [])
     assert "notify__mail__password" in error.next_step
     assert error.cause == 'mail through localhost: it was answered 535: "5.7.8 [secret] is not the password"'
+
+
+@pytest.mark.parametrize(("password", "code"), [("right", None), ("other", Code.UNAUTHORIZED)])
+def test_signing_in_tells_whether_a_message_would_go(authority: trustme.CA, ca_file: Path, password: str, code: Code | None) -> None:
+    """As far as the login everything is as for a message, and nothing is sent."""
+    box = Mailbox(password=password)
+
+    async def main() -> RunError | None:
+        async with mail_server(box, starttls=context_of(authority)):
+            to = mail_to(box.port, security="starttls", ca_file=ca_file, username="licsync")
+            try:
+                await mail(to, Credentials(Path("/nonexistent"), PASSWORD)).try_out()
+            except RunError as error:
+                return error
+        return None
+
+    error = asyncio.run(main())
+    assert ((error.code if error else None), set(box.logins), box.letters) == (code, {("licsync", "right")}, [])
 
 
 @pytest.mark.parametrize(

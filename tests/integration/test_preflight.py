@@ -16,6 +16,7 @@ from licsync_daemon.preflight.run import preflight
 from licsync_daemon.sandbox.box import Sandbox
 from licsync_daemon.sandbox.faults import Fault
 from licsync_daemon.sandbox.limits import RateLimit
+from tests.contract.smtp_server import Mailbox, mail_server
 from tests.integration.support import UPLOADS, Practice
 
 OK, WARN, FAIL = Outcome.OK, Outcome.WARN, Outcome.FAIL
@@ -254,14 +255,30 @@ def test_an_organization(practice: Practice) -> None:
 
 
 def test_notifiers_are_reached_and_told_nothing(practice: Practice) -> None:
-    """A webhook and a mail server are connected to; no message arrives."""
-    config = practice.config
-    port = int(practice.box.cloud_api_url.rpartition(":")[2])
-    mail = MailNotifier(host="127.0.0.1", port=port, security="none", sender="a@example.com", to=("b@example.com",))
+    """A webhook is connected to, a mail server lets us in; no message arrives."""
+    config, box = practice.config, Mailbox()
     dead = WebhookNotifier(at=Destination(url="http://127.0.0.1:1/hook", token=("notify__webhook__token",)))
 
-    rows = rows_of(practice, replace(config, notify=(mail, dead)))
+    async def main() -> tuple[Row, ...]:
+        async with mail_server(box):
+            mail = MailNotifier(host="127.0.0.1", port=box.port, security="none", sender="a@example.com", to=("b@example.com",))
+            return await preflight(replace(config, notify=(mail, dead)), {}, practice.clock)
+
+    rows = asyncio.run(main())
 
     assert bad(rows) == {("notify webhook", "connection", FAIL, Code.UNREACHABLE)}
-    assert seen(rows, "notify mail", "connection") == f"port {port} of 127.0.0.1 takes connections"
-    assert [one for one in practice.box.requests if one.method != "GET"] == []
+    assert seen(rows, "notify mail", "connection") == f"port {box.port} of 127.0.0.1 takes connections"
+    assert seen(rows, "notify mail", "login") == "without TLS, no login is configured; nothing was sent"
+    assert (box.letters, [one for one in practice.box.requests if one.method != "GET"]) == ([], [])
+
+
+def test_a_mail_server_that_does_not_let_us_in(practice: Practice) -> None:
+    """It can be reached, and that is not enough."""
+    config, box = practice.config, Mailbox()
+
+    async def main() -> tuple[Row, ...]:
+        async with mail_server(box):
+            mail = MailNotifier(host="127.0.0.1", port=box.port, security="starttls", sender="a@example.com", to=("b@example.com",))
+            return await preflight(replace(config, notify=(mail,)), {}, practice.clock)
+
+    assert bad(asyncio.run(main())) == {("notify mail", "login", FAIL, Code.TLS_FAILED)}
