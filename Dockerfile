@@ -18,6 +18,8 @@ RUN /build/bin/python -m pip wheel --no-cache-dir --no-deps --no-build-isolation
  && /opt/licsync/bin/python -m pip install --no-cache-dir --no-deps /dist/*.whl
 
 FROM ${BASE}
+# For the source `ssh`.
+RUN apt-get update && apt-get install -y --no-install-recommends openssh-client && rm -rf /var/lib/apt/lists/*
 COPY --from=build /opt/licsync /opt/licsync
 RUN groupadd --system --gid 65532 licsync \
  && useradd --system --uid 65532 --gid 65532 --home-dir /var/lib/licsync --no-create-home --shell /usr/sbin/nologin licsync \

@@ -57,6 +57,7 @@ def test_the_image_builds_and_runs_a_sync(tmp_path: Path) -> None:
         inside = [buildah, "run", "--isolation", "chroot", container, "--"]
         identity = subprocess.run([*inside, "id", "-u"], capture_output=True, text=True, check=True).stdout.strip()
         played = subprocess.run([*inside, "sh", "-c", PLAY], capture_output=True, text=True, check=False)
+        ssh = subprocess.run([*inside, "ssh", "-o", "BatchMode=yes", "-p", "1", "127.0.0.1"], capture_output=True, text=True, check=False)
         unconfigured = subprocess.run(
             [*inside, "/opt/licsync/bin/licsync-daemon", "--run-now"], capture_output=True, text=True, check=False
         )
@@ -67,5 +68,6 @@ def test_the_image_builds_and_runs_a_sync(tmp_path: Path) -> None:
     assert played.returncode == 0, played.stdout + played.stderr
     assert len(re.findall(r"^(emea|amer|apac|labs) .* confirmed +\d\d:", played.stdout, re.MULTILINE)) == 4
     assert "alive\nended 0\n" in played.stdout
+    assert "connect to host 127.0.0.1 port 1" in ssh.stderr  # the client is there, and knows the user that it runs as
     assert unconfigured.returncode == 2, unconfigured.stderr
     assert "/etc/licsync/config.toml" in unconfigured.stderr
