@@ -270,6 +270,11 @@ class Run:
     failures: int = 0  # how often this slot has failed so far, this run included; maintenance does not count
     permanent: bool = False  # the same request would fail again until somebody changes something
 
+    @property
+    def counted(self) -> UsageCounts | None:
+        """What was counted; None where nothing was collected, or what was is opaque."""
+        return self.counts if self.collected_at is not None and self.counts.counted else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:

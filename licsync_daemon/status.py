@@ -215,7 +215,7 @@ def _instance_json(view: InstanceView) -> dict[str, Any]:
 
 def run_json(run: Run) -> dict[str, Any]:
     """Answer a run as JSON values."""
-    counts = run.counts
+    counts = run.counted
     return {
         "run_id": run.run_id,
         "instance": run.instance,
@@ -242,7 +242,7 @@ def run_json(run: Run) -> dict[str, Any]:
             "total_users": counts.total_users,
             "seats_used": counts.seats_used,
         }
-        if counts.counted
+        if counts is not None
         else None,
         "version": run.version,
         "content_hash": run.content_hash,

@@ -89,8 +89,8 @@ def conclude(far: Far, instance: Instance, journal: Journal, status: SyncStatus,
     notices = list(seen.notices)
     if there is not None and there.accounts is not None:
         journal.update(accounts_in_cloud=there.accounts)
-        counts = journal.run.counts
-        drifted = drift(counts.sent, there.accounts) if journal.run.collected_at is not None and counts.counted else None
+        counts = journal.run.counted
+        drifted = drift(counts.sent, there.accounts) if counts is not None else None
         notices += [drifted] if drifted is not None else []
     record = instance_record(instance, identity, status, now, known)
     if seen.code is None:

@@ -124,9 +124,9 @@ def _word(run: Run) -> str:
 
 
 def _dry_row(run: Run, size: int | None) -> tuple[str, ...]:
-    counts = run.counts
-    figures = (counts.rows, counts.sent, counts.suspended, counts.unusable, counts.without_address, size)
-    return (run.instance, *map(terminal.number, figures), (run.content_hash or "-")[:19])
+    counts = run.counted
+    figures = (counts.rows, counts.sent, counts.suspended, counts.unusable, counts.without_address) if counts is not None else (None,) * 5
+    return (run.instance, *map(terminal.number, (*figures, size)), (run.content_hash or "-")[:19])
 
 
 async def _preview(parts: Parts, instance: Instance) -> tuple[Run, int | None]:

@@ -179,7 +179,7 @@ def history(arguments: argparse.Namespace) -> int:
             run.instance,
             str(run.state),
             str(run.code or "-"),
-            number(run.counts.sent if run.collected_at and run.counts.counted else None),
+            number(run.counted.sent if run.counted else None),
             moment(run.last_sync, now),
             run.reason,
             run.run_id,

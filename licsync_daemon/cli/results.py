@@ -80,10 +80,8 @@ def _watched_row(result: Result, now: datetime) -> tuple[str, ...]:
 
 
 def _figures(run: Run) -> tuple[int, int, int, int] | None:
-    """Answer what was counted; None where nothing was collected, or what was is opaque."""
-    counts = run.counts
-    known = counts.counted and run.collected_at is not None
-    return (counts.rows, counts.sent, counts.suspended, counts.unusable) if known else None
+    counts = run.counted
+    return (counts.rows, counts.sent, counts.suspended, counts.unusable) if counts is not None else None
 
 
 def _totals(runs: Iterable[Run]) -> tuple[str, ...]:

@@ -18,11 +18,12 @@ from email.utils import format_datetime
 
 import structlog
 
-from licsync_daemon.configured import MailNotifier
+from licsync_daemon.configured import Destination, MailNotifier
 from licsync_daemon.errors import Code, RemoteError, RunError
 from licsync_daemon.model import Message
 from licsync_daemon.process import in_own_thread
 from licsync_daemon.redaction import clean
+from licsync_daemon.transport.client import tls_context
 
 log = structlog.get_logger()
 
@@ -146,7 +147,7 @@ class _Session:
             raise self._error(Code.UNREACHABLE, what, "check `notify.mail` host and port, DNS and the firewall", transient=True) from error
 
     def _done(self) -> int:
-        context = self._context()
+        context = tls_context(Destination(url=f"https://{self._to.host}", ca_file=self._to.ca_file))
         connection = socket.create_connection((self._to.host, self._to.port), STEP_S)
         self._hold(connection)
         if self._to.security == "tls":
@@ -181,16 +182,6 @@ class _Session:
         if server.sock is not None:
             self._hold(server.sock)
         server.ehlo_or_helo_if_needed()
-
-    def _context(self) -> ssl.SSLContext:
-        """TLS 1.2 or newer; the certificate is always verified."""
-        try:
-            context = ssl.create_default_context(cafile=self._to.ca_file)
-        except (OSError, ssl.SSLError) as error:
-            cause = f"the authorities in {self._to.ca_file} cannot be read: {error}"
-            raise RemoteError(Code.TLS_FAILED, cause, "check `notify.mail.ca_file`: it must be a readable PEM file") from error
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        return context
 
     def stop(self) -> None:
         """Break the connection off, if there still is one or it is just being made: the thread that waits for it then ends."""

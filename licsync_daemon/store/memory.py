@@ -108,7 +108,7 @@ class MemoryStore:
     def last_run(self, instance: str, *, good: bool = False, counted: bool = False) -> Run | None:
         runs = self.runs(instance, limit=len(self._runs))
         fits = (run for run in runs if not good or run.state.is_good)
-        return next((run for run in fits if not counted or (run.counts.counted and run.collected_at is not None)), None)
+        return next((run for run in fits if not counted or run.counted is not None), None)
 
     def transitions(self, run_id: str) -> tuple[Transition, ...]:
         return tuple(one for one in self._transitions if one.run_id == run_id)

@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 
 from licsync_daemon.errors import Code
-from licsync_daemon.model import Holder, Identity, InstanceRecord, Listing, Run, RunState, SeatRecord
+from licsync_daemon.model import Holder, Identity, InstanceRecord, Listing, Run, RunState, SeatRecord, UsageCounts
 from licsync_daemon.ports import StateStore
 from licsync_daemon.schedule import CONFIRM
-from licsync_daemon.status import DaemonView, FleetView, as_json, fleet_view, iso
+from licsync_daemon.status import DaemonView, FleetView, as_json, fleet_view, iso, run_json
 from licsync_daemon.store.memory import MemoryStore
 from tests.fakes import T0, a_config, a_holder, a_run, an_alert, an_ended_run, an_entry, an_instance
 
@@ -179,6 +179,13 @@ def test_json_holds_everything_and_only_json_values() -> None:
         None,
     )
     assert set(last["counts"]) == {"rows", "sent", "suspended", "unusable", "without_address", "total_users", "seats_used"}
+
+
+def test_what_was_not_counted_is_null() -> None:
+    """A look at what GitHub Connect carries counts nothing, and an opaque export cannot be counted: that is not zero."""
+    looked = an_ended_run("look", RunState.CURRENT, collected_at=None)
+    opaque = an_ended_run("opaque", counts=UsageCounts(counted=False))
+    assert [run_json(run)["counts"] for run in (looked, opaque)] == [None, None]
 
 
 def test_a_dead_daemon_has_no_process_in_json() -> None:
