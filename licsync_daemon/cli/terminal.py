@@ -27,8 +27,8 @@ STATE_STYLE = {
 
 
 GAP = 2  # between columns
-WORDY_WIDTH = 20
-WORDY = frozenset({"why", "reason", "value", "seen"})  # columns that may take several lines where a table is wider than the terminal
+WORDY = frozenset({"why", "reason", "value", "seen"})  # columns that take several lines first where a table is wider than the terminal
+WORDY_WIDTH = 15  # what is left to them
 
 
 def is_terminal() -> bool:
@@ -72,21 +72,42 @@ def print_json(value: Any) -> None:
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, totals: Sequence[str] | None = None) -> None:
     """Print rows under headers; numbers to the right, states in color. `totals` is set apart at the end.
 
-    A terminal that is too narrow gets the plain lines: it breaks them, where a table would cut figures off.
+    On a terminal cells are broken between words as far as that is needed. One that is too narrow even so gets the plain lines: it breaks
+    them, where a table would cut figures off.
     """
     numeric = [all(_is_number(row[column]) for row in rows) for column in range(len(headers))]
     everything = [headers, *rows, *([totals] if totals else [])]
     widths = [max(len(row[column]) for row in everything) for column in range(len(headers))]
-    least = sum(min(width, WORDY_WIDTH) if header in WORDY else width for header, width in zip(headers, widths, strict=True))
-    if is_terminal() and least + GAP * len(headers) <= shutil.get_terminal_size().columns:
-        _rich_table(headers, rows, totals, numeric)
+    if is_terminal() and (fitted := _fitted(everything, widths, shutil.get_terminal_size().columns)) is not None:
+        _rich_table(headers, rows, totals, numeric, fitted)
         return
     for row in everything:
         cells = [cell.rjust(width) if right else cell.ljust(width) for cell, width, right in zip(row, widths, numeric, strict=True)]
         print("  ".join(cells).rstrip())
 
 
-def _rich_table(headers: Sequence[str], rows: Sequence[Sequence[str]], totals: Sequence[str] | None, numeric: Sequence[bool]) -> None:
+def _fitted(rows: Sequence[Sequence[str]], widths: Sequence[int], columns: int) -> list[int] | None:
+    """Answer the widths of columns with which a table fits, none narrower than its longest word; None where there are none."""
+    least = [max(len(word) for row in rows for word in (*row[column].split(), "")) for column in range(len(widths))]
+    fitted = list(widths)
+    over = sum(widths) + GAP * len(widths) - columns
+    wordy = [column for column, header in enumerate(rows[0]) if header in WORDY]
+    others = sorted(set(range(len(widths))) - {*wordy}, key=lambda column: least[column] - widths[column])
+    for column in (*wordy, *others):
+        floor = max(least[column], WORDY_WIDTH) if column in wordy else least[column]
+        given = max(0, min(over, widths[column] - floor))
+        fitted[column] -= given
+        over -= given
+    return fitted if over <= 0 else None
+
+
+def _rich_table(
+    headers: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    totals: Sequence[str] | None,
+    numeric: Sequence[bool],
+    widths: Sequence[int],
+) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -98,7 +119,7 @@ def _rich_table(headers: Sequence[str], rows: Sequence[Sequence[str]], totals: S
             header,
             footer=Text(totals[column], style="bold") if totals else "",
             justify="right" if numeric[column] else "left",
-            no_wrap=header not in WORDY,
+            width=widths[column],
             overflow="fold",
         )
     for row in rows:

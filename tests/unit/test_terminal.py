@@ -38,16 +38,36 @@ def screen(columns: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Screen]:
         yield shown
 
 
-@pytest.mark.parametrize("columns", [80, 97, 100, 101, 102, 103, 110, 200])
-def test_the_tables_of_status_and_run_now_are_whole(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On every width each cell is whole: a long reason takes a second line, and a narrow terminal gets plain lines."""
+TOTALS = ("total", "20,412", "20,398", "14", "0", "", "", "", "", "")
+
+
+@pytest.mark.parametrize("columns", [60, 70, 71, 72, 80, 81, 97, 100, 102, 103, 104, 110, 200])
+@pytest.mark.parametrize(
+    ("headers", "row", "totals", "least"), [(HEADERS, ROW, None, 71), (RESULTS, RESULT, TOTALS, 103)], ids=["status", "run-now"]
+)
+def test_on_every_width_each_word_is_whole(
+    columns: int,
+    headers: tuple[str, ...],
+    row: tuple[str, ...],
+    totals: tuple[str, ...] | None,
+    least: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Cells take several lines where that is needed; a terminal that is too narrow for it gets plain lines."""
     with screen(columns, monkeypatch) as shown:
+        terminal.print_table(headers, [row], totals=totals)
+    assert {word for cell in (*headers, *row, *(totals or ())) for word in cell.split()} <= set(" ".join(shown.lines).split())
+    is_table = any(set(line) == {"─", " "} for line in shown.lines)
+    assert is_table is (columns >= least)
+    assert not is_table or max(map(len, shown.lines)) <= columns
+
+
+def test_a_reason_gives_way_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Instants stay on one line as long as they can."""
+    with screen(88, monkeypatch) as shown:
         terminal.print_table(HEADERS, [ROW])
-        terminal.print_table(RESULTS, [RESULT], totals=("total", "20,412", "20,398", "14", "0", "", "", "", "", ""))
-    text = "\n".join(shown.lines)
-    assert all(cell in text for cell in (*HEADERS, *ROW[:-1], *RESULTS, *RESULT))
-    assert set(ROW[-1].split()) <= set(text.split())
-    assert any(set(line) == {"─", " "} for line in shown.lines) is (columns > 97)
+    assert [line for line in shown.lines if "2027-04-06 02:00" in line and "2027-04-14 13:21" in line]
+    assert shown.lines[-2].split() == ["overdue", "connection", "lost"]
 
 
 def test_a_long_line_goes_on_under_its_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
