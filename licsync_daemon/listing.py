@@ -47,10 +47,10 @@ def compare(listing: Listing, config: Config) -> Findings:
     listed: set[str] = set()
     orphans, elsewhere, retired = [], [], []
     for entry in listing.entries:
-        if _is_named(entry, config.cloud.retired):
+        if is_named(entry, config.cloud.retired):
             retired.append(entry)
             continue
-        if _is_named(entry, config.cloud.elsewhere):
+        if is_named(entry, config.cloud.elsewhere):
             elsewhere.append(entry)
             continue
         listed |= {one.name for one in config.instances if _is_of(entry, one)}
@@ -128,7 +128,8 @@ def _second(instance: Instance, ids: Collection[str], *, beside: bool) -> Second
     return SecondServer(instance.name, bare_host(instance.hostname), tuple(others), beside)
 
 
-def _is_named(entry: SyncEntry, names: Collection[str]) -> bool:
+def is_named(entry: SyncEntry, names: Collection[str]) -> bool:
+    """Answer whether one of the names, hostnames or server ids, is this server's."""
     return any(name == entry.server_id or (entry.hostname and bare_host(name) == bare_host(entry.hostname)) for name in names)
 
 

@@ -66,7 +66,7 @@ def _from_cloud(arguments: argparse.Namespace) -> str:
 def _account(arguments: argparse.Namespace, environ: Mapping[str, str]) -> tuple[CloudAccount, Credentials]:
     """Answer the account that the words on the command line mean; without them the configured one.
 
-    Where there is no configuration yet, the environment may still name a proxy and authorities, as it may over a configuration.
+    Where there is no configuration yet, the environment may still name an address, a proxy and authorities, as it may over a configuration.
     """
     if arguments.enterprise is None:
         if arguments.api_url is not None:
@@ -76,14 +76,14 @@ def _account(arguments: argparse.Namespace, environ: Mapping[str, str]) -> tuple
     try:
         proxy, ca_file = environ.get("LICSYNC_CLOUD__PROXY"), environ.get("LICSYNC_CLOUD__CA_FILE")
         at = Destination(
-            url=normal_url(arguments.api_url or "https://api.github.com"),
+            url=normal_url(arguments.api_url or environ.get("LICSYNC_CLOUD__API_URL") or "https://api.github.com"),
             proxy=normal_proxy(proxy) if proxy else None,
             proxy_auth=("cloud__proxy_auth",),
             ca_file=Path(ca_file) if ca_file else None,
             token=("cloud__token",),
         )
     except Mistake as mistake:
-        raise ConfigError((Problem("--api-url, or LICSYNC_CLOUD__PROXY", mistake.what, mistake.hint),)) from mistake
+        raise ConfigError((Problem("--api-url, or LICSYNC_CLOUD__API_URL or __PROXY", mistake.what, mistake.hint),)) from mistake
     folder = Path(environ.get("LICSYNC_CREDENTIALS_DIR", DEFAULT_CREDENTIALS_DIR))
     return CloudAccount(at=at, enterprise=arguments.enterprise), Credentials(folder, environ)
 

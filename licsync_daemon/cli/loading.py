@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import structlog
 
 from licsync_daemon import log
+from licsync_daemon.cli import terminal
+from licsync_daemon.cli.parser import default_config
 from licsync_daemon.configured import Config, Instance
 from licsync_daemon.errors import ConfigError, Problem
 from licsync_daemon.settings import load_config
@@ -17,6 +19,7 @@ logger = structlog.get_logger()
 
 def load(arguments: argparse.Namespace, *, quiet: bool = False) -> Config:
     """Load the configuration and set up the log. `quiet` keeps the log from a terminal that shows progress instead."""
+    terminal.read_from(arguments.config if arguments.config != default_config() else None)
     loaded = load_config(arguments.config, os.environ)
     log.set_up("critical" if quiet and sys.stderr.isatty() else loaded.config.log_level)
     for problem in loaded.warnings:

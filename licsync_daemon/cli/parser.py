@@ -57,6 +57,11 @@ def _chooses_a_fleet(arguments: argparse.Namespace) -> bool:
     return arguments.fleet is not None or any(getattr(arguments, name) != usual for name, usual in INVENTED.items())
 
 
+def default_config() -> Path:
+    """Answer the configuration of a command that names none."""
+    return Path(os.environ.get("LICSYNC_CONFIG", DEFAULT_CONFIG))
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the whole command line."""
     parser = argparse.ArgumentParser(
@@ -67,7 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"licsync-daemon {__version__}")
-    _add_config(parser, default=Path(os.environ.get("LICSYNC_CONFIG", DEFAULT_CONFIG)))
+    _add_config(parser, default=default_config())
     now = parser.add_argument_group("run now")
     now.add_argument("--run-now", nargs="*", metavar="INSTANCE", help="sync now: every enabled instance, or those named")
     _add_run_now(now)

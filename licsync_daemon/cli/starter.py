@@ -6,6 +6,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 
 from licsync_daemon.configured import CloudAccount
+from licsync_daemon.listing import is_named
 from licsync_daemon.model import SyncEntry, SyncStatus
 from licsync_daemon.redaction import clean
 from licsync_daemon.settings.addresses import normal_hostname, without_port
@@ -19,13 +20,13 @@ def starter(account: CloudAccount, status: SyncStatus) -> str:
     """Write a configuration with one table for each server, GitHub Connect carrying its usage.
 
     What cannot be configured as it is listed stands there too, commented out, with the reason: a second server of one hostname or one id
-    (the one synced longer ago), and a server without a usable hostname.
+    (the one synced longer ago), a server without a usable hostname, and what the account names as `elsewhere` or `retired`.
     """
     hosts: set[str] = set()
     ids: set[str] = set()
     judged: list[tuple[SyncEntry, str | None]] = []
     for entry in sorted(status.entries, key=lambda entry: entry.date or NEVER, reverse=True):  # the newest first
-        why_not = _why_not(entry, hosts, ids)
+        why_not = _not_ours(entry, account) or _why_not(entry, hosts, ids)
         judged.append((entry, why_not))
         if why_not is None:
             hosts.add(_host(entry))
@@ -47,6 +48,7 @@ def _head(account: CloudAccount, status: SyncStatus) -> str:
         f"api_url = {_text(account.at.url)}",
         *([f"proxy = {_text(account.at.proxy)}"] if account.at.proxy else []),
         *([f"ca_file = {_text(str(account.at.ca_file))}"] if account.at.ca_file else []),
+        *(f"{key} = [{', '.join(map(_text, names))}]" for key, names in _named(account).items() if names),
         "",
         "[defaults]",
         'delivery = { kind = "connect" }',
@@ -63,6 +65,14 @@ def _table(entry: SyncEntry, name: str, why_not: str | None) -> str:
     synced = f"last sync {entry.date:%Y-%m-%d %H:%M UTC}, {clean(entry.status or 'of no status')}" if entry.date else "never synced"
     comments = [f"# {synced}", *([f"# left out: {why_not}"] if why_not else [])]
     return "\n".join(["", *comments, *(f"# {line}" if why_not else line for line in lines)]) + "\n"
+
+
+def _named(account: CloudAccount) -> dict[str, Collection[str]]:
+    return {"elsewhere": account.elsewhere, "retired": account.retired}
+
+
+def _not_ours(entry: SyncEntry, account: CloudAccount) -> str | None:
+    return next((f"it is named in [cloud] {key}" for key, names in _named(account).items() if is_named(entry, names)), None)
 
 
 def _why_not(entry: SyncEntry, hosts: Collection[str], ids: Collection[str]) -> str | None:

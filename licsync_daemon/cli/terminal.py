@@ -2,12 +2,15 @@
 
 import json
 import os
+import re
+import shlex
 import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from licsync_daemon.model import Run, RunState
@@ -31,12 +34,28 @@ WORDY = frozenset({"why", "reason", "value", "seen"})  # columns that take sever
 WORDY_WIDTH = 15  # what is left to them
 
 
+#: Our commands in the texts of next steps that read a configuration.
+_COMMAND = re.compile(r"\blicsync-daemon (?=--run-now|(?:acknowledge|approve|check|history|outbox|payload|reject|status)\b)")
+_config = ""
+
+
+def read_from(config: Path | None) -> None:
+    """From now on, name the configuration in every command that is printed; None: it is where each command looks by itself."""
+    global _config  # noqa: PLW0603 - what a process prints is said for all of it, as where it prints is
+    _config = f"--config {shlex.quote(str(config))} " if config is not None else ""
+
+
+def _typed(text: str) -> str:
+    return _COMMAND.sub(lambda found: found[0] + _config, text)
+
+
 def is_terminal() -> bool:
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def say(text: str = "", style: str = "", hang: int = 0) -> None:
     """Print a line for people; on a terminal it is colored and broken between words, from the second line on indented by `hang`."""
+    text = _typed(text)
     if not (text and is_terminal()):
         print(text)
         return
@@ -62,7 +81,7 @@ def more(name: str, text: str) -> None:
 
 def complain(text: str) -> None:
     """Print a line about a failure, to stderr."""
-    print(text, file=sys.stderr)
+    print(_typed(text), file=sys.stderr)
 
 
 def print_json(value: Any) -> None:

@@ -17,12 +17,14 @@ def synced(site: Site) -> Site:
     return site
 
 
-def test_one_token_is_enough(synced: Site, command: Command, tmp_path: Path) -> None:
+@pytest.mark.parametrize("by", ["argument", "environment"])
+def test_one_token_is_enough(synced: Site, command: Command, tmp_path: Path, by: str) -> None:
     """Without any configuration: the enterprise's name and address, and the token in the environment."""
+    url, env = synced.box.cloud_api_url, {"LICSYNC_CLOUD__TOKEN": synced.box.cloud_token}
+    given, env = (["--api-url", url], env) if by == "argument" else ([], {**env, "LICSYNC_CLOUD__API_URL": url})
     done = command.run(
-        "--config", tmp_path / "none.toml", "config", "init", "--from-cloud", "--enterprise", synced.box.enterprise,
-        "--api-url", synced.box.cloud_api_url, env={"LICSYNC_CLOUD__TOKEN": synced.box.cloud_token},
-    )  # fmt: skip
+        "--config", tmp_path / "none.toml", "config", "init", "--from-cloud", "--enterprise", synced.box.enterprise, *given, env=env
+    )
 
     assert (done.code, done.err) == (0, "")
     config = tmp_path / "config.toml"

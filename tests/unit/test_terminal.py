@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 
 import pytest
 
@@ -94,3 +95,18 @@ def test_lines_and_empty_lines_stay(monkeypatch: pytest.MonkeyPatch) -> None:
         terminal.say("one\n\ntwo")
         terminal.say()
     assert shown.lines == ["one", "", "two", ""]
+
+
+@pytest.mark.parametrize("config", [None, "my fleet/config.toml"])
+def test_a_command_that_is_printed_can_be_typed_as_it_stands(config: str | None, capsys: pytest.CaptureFixture[str]) -> None:
+    """It names the configuration that this command was given; a sentence about the program is left alone."""
+    said = "sudo -u licsync licsync-daemon check; licsync-daemon approve 1f --reason; an error in licsync-daemon itself"
+    terminal.read_from(Path(config) if config else None)
+    try:
+        terminal.say(said)
+        terminal.complain(said)
+    finally:
+        terminal.read_from(None)
+    option = "--config 'my fleet/config.toml' " if config else ""
+    shown = said.replace("daemon check", f"daemon {option}check").replace("daemon approve", f"daemon {option}approve")
+    assert capsys.readouterr() == (f"{shown}\n", f"{shown}\n")

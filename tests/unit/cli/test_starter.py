@@ -1,6 +1,7 @@
 """The first configuration: a table a server, names that can be used, doubles commented out; whatever is listed, it can be loaded."""
 
 import tomllib
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -47,6 +48,24 @@ def test_a_server_is_a_table_with_its_last_sync_beside_it(tmp_path: Path) -> Non
     assert text.startswith("# What the cloud enterprise octo listed on 2026-11-24 at 02:00 UTC.\n")
     assert "\n# never synced\n[instances.ghes_apac]\n" in text
     assert "\n# last sync 2026-11-23 02:00 UTC, success\n[instances.ghes_emea]\n" in text
+
+
+def test_what_is_named_as_not_ours_stays_so(tmp_path: Path) -> None:
+    """A server of another daemon, and one that is gone, get no table: both lists stand in the new configuration as well."""
+    account = replace(ACCOUNT, elsewhere=("ghes-us.example.com",), retired=("id-old",))
+    text = written(
+        entry("ghes-us.example.com", "id-us"), entry("ghes-emea.example.com", "id-old"), entry("ghes-emea.example.com", "id-new", days=3),
+        account=account,
+    )  # fmt: skip
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+
+    loaded = load_config(path, {}).config
+
+    assert [(one.hostname, one.server_id) for one in loaded.instances] == [("ghes-emea.example.com", "id-new")]
+    assert (loaded.cloud.elsewhere, loaded.cloud.retired) == (account.elsewhere, account.retired)
+    assert "# left out: it is named in [cloud] elsewhere\n# [instances.ghes_us]\n" in text
+    assert "# left out: it is named in [cloud] retired\n" in text
 
 
 @pytest.mark.parametrize(
