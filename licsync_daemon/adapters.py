@@ -165,9 +165,10 @@ def notifiers(channels: Iterable[NotifierTo], credentials: Credentials) -> tuple
         match channel:
             case MailNotifier():
                 return mail(channel, credentials)
-            case WebhookNotifier(at=at):
+            case WebhookNotifier(at=at, secret_path=secret_path):
                 return Webhook(
                     at,
+                    secret_path=lambda: credentials.optional_secret_path(secret_path) or "",
                     authorization=lambda: f"Bearer {token}" if (token := credentials.optional_delivery_token(at.token)) else "",
                     proxy_auth=lambda: credentials.optional_line(at.proxy_auth) or "",
                 )

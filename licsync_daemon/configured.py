@@ -181,9 +181,15 @@ class MailNotifier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookNotifier:
-    """Post messages as JSON to one address."""
+    """Post messages as JSON to one address.
+
+    Attributes:
+        at: The address, and how to get there.
+        secret_path: Names under which the rest of the address is sought, where a part of it is a secret: a path, a query or both.
+    """
 
     at: Destination
+    secret_path: tuple[str, ...] = ()
 
 
 NotifierTo = MailNotifier | WebhookNotifier

@@ -27,6 +27,7 @@ class Kind(StrEnum):
 
     GITHUB_TOKEN = "a GitHub token"  # noqa: S105 - words for a message
     DELIVERY_TOKEN = "a delivery token"  # noqa: S105
+    SECRET_PATH = "the rest of an address"  # noqa: S105
     LINE = "a line of text"
     KEY_FILE = "a private key"
 
@@ -100,6 +101,15 @@ class Credentials:
         """
         found, _ = self._find(names)
         return _text(found, Kind.DELIVERY_TOKEN) if found else None
+
+    def optional_secret_path(self, names: Sequence[str]) -> str | None:
+        """Return the rest of an address, which begins with / or ?; None where no such credential exists anywhere.
+
+        Raises:
+            RunError: One exists and cannot be read or used.
+        """
+        found, _ = self._find(names)
+        return _text(found, Kind.SECRET_PATH) if found else None
 
     def file(self, names: Sequence[str]) -> Path:
         """Return where the file of a private key is; a variable cannot hold one. Its content is another program's to judge.
@@ -234,6 +244,8 @@ def expected_credentials(config: Config) -> tuple[Expected, ...]:
     for notifier in config.notify:
         if isinstance(notifier, WebhookNotifier):
             expected += _of(notifier.at, Kind.DELIVERY_TOKEN, required=False)
+            if notifier.secret_path:
+                expected.append(Expected(names=notifier.secret_path, kind=Kind.SECRET_PATH, required=False))
         if isinstance(notifier, MailNotifier) and notifier.password:
             expected.append(Expected(names=notifier.password, kind=Kind.LINE))
     return (*expected, Expected(names=DIGEST_KEY, kind=Kind.LINE, required=False))
@@ -318,9 +330,11 @@ def _fault(raw: bytes, kind: Kind) -> str | None:
     if kind is Kind.LINE:
         return _line_fault(value)
     if re.search(rb"\s", value):
-        return "has white space inside the token"
+        return "has white space inside"
     if re.search(rb"[^\x21-\x7e]", value):
-        return "has a character that no token has (not printable ASCII)"
+        return "has a character that it cannot have (not printable ASCII)"
+    if kind is Kind.SECRET_PATH and value[:1] not in {b"/", b"?"}:
+        return "does not begin with / or ?, as what follows the host of an address does"
     low, high = (20, 255) if kind is Kind.GITHUB_TOKEN else (1, 8192)
     if not low <= len(value) <= high:
         return f"has {'fewer' if len(value) < low else 'more'} characters than {kind} ({low} to {high})"

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from licsync_daemon.alerts import as_json
@@ -12,12 +13,16 @@ from licsync_daemon.transport.wire import Side
 
 
 class Webhook:
-    """One address (the `Notifier` port). Its path may be a secret, so no text names more than the host."""
+    """One address (the `Notifier` port). Its path and its query may be secrets, so no text names more than the host."""
 
     name = "webhook"
 
-    def __init__(self, to: Destination, *, authorization: Callable[[], str], proxy_auth: Callable[[], str]) -> None:
+    def __init__(
+        self, to: Destination, *, secret_path: Callable[[], str], authorization: Callable[[], str], proxy_auth: Callable[[], str]
+    ) -> None:
+        """`secret_path` answers what follows the address of `to`, read anew, or ""."""
         self._to = to
+        self._secret_path = secret_path
         self._authorization = authorization
         self._proxy_auth = proxy_auth
 
@@ -25,9 +30,10 @@ class Webhook:
         """Post a message; any 2xx takes it.
 
         Raises:
-            RemoteError: Everything else. A redirect is not followed.
+            RunError: A credential cannot be used; a `RemoteError` for everything else. A redirect is not followed.
         """
-        client = HttpClient(to=self._to, side=Side.WEBHOOK, authorization=self._authorization, proxy_auth=self._proxy_auth)
+        to = replace(self._to, url=self._to.url + self._secret_path())
+        client = HttpClient(to=to, side=Side.WEBHOOK, authorization=self._authorization, proxy_auth=self._proxy_auth)
         content = json.dumps(as_json(message), ensure_ascii=False).encode()
         async with client:
             await client.push(content, operation=f"the webhook at {urlsplit(self._to.url).hostname}")

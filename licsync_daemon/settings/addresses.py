@@ -45,19 +45,32 @@ def without_port(host: str) -> str:
     return host.partition(":")[0]
 
 
-def normal_url(text: str) -> str:
+def normal_url(text: str, *, for_query: str = _KEEP_SECRETS_APART) -> str:
     """Return an `https` address (or `http` to this machine) without a trailing slash.
+
+    Args:
+        text: The address.
+        for_query: What to do where it has a query.
 
     Raises:
         Mistake: Another scheme, plain http elsewhere, a user name, a query or a fragment, a refused or malformed host.
     """
-    parts = _split(text)
+    parts = _split(text, for_query)
     if parts.scheme not in {"http", "https"}:
         raise Mistake("the address must start with https://", 'for example "https://relay.example.com/uploads"')
     host = _host(parts)
     if parts.scheme == "http" and not is_loopback(host):
         raise Mistake("plain http is allowed to this machine only (127.0.0.1, ::1, localhost)", "write https://")
     return _joined(parts, host) + parts.path.rstrip("/")
+
+
+def webhook_url(text: str) -> str:
+    """Return what `normal_url` does. What it refuses as a secret has a credential of its own here.
+
+    Raises:
+        Mistake: As `normal_url`.
+    """
+    return normal_url(text, for_query="put what follows the host, from its / or ? on, into the credential notify__webhook__secret_path")
 
 
 def normal_proxy(text: str) -> str:
@@ -84,7 +97,7 @@ def is_loopback(host: str) -> bool:
     return host == "localhost" if address is None else address.is_loopback
 
 
-def _split(text: str) -> SplitResult:
+def _split(text: str, for_query: str = _KEEP_SECRETS_APART) -> SplitResult:
     text = text.strip()
     if _UNSAFE.search(text):
         raise Mistake("an address must not contain white space, control characters or a backslash")
@@ -96,7 +109,7 @@ def _split(text: str) -> SplitResult:
     if "@" in parts.netloc:
         raise Mistake("an address must not carry a user name or a password", _KEEP_SECRETS_APART)
     if "?" in text or "#" in text:
-        raise Mistake("an address must not have a query (?) or a fragment (#)", _KEEP_SECRETS_APART)
+        raise Mistake("an address must not have a query (?) or a fragment (#)", for_query)
     if not parts.netloc or not parts.hostname or port == 0:
         raise Mistake("this is not a whole address", 'for example "https://ghes.example.com"')
     return parts

@@ -192,7 +192,8 @@ def _notifiers(notify: NotifyTable, checked: Checked) -> tuple[NotifierTo, ...]:
         )
     if (webhook := notify.webhook) is not None:
         level = ("notify__webhook", table(checked, "notify", "webhook"))
-        found.append(WebhookNotifier(at=_destination(webhook.url, ("notify__webhook__token",), level)))
+        at = _destination(webhook.url, ("notify__webhook__token",), level)
+        found.append(WebhookNotifier(at=at, secret_path=("notify__webhook__secret_path",)))
     return tuple(found)
 
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
-from licsync_daemon.settings.addresses import normal_hostname, normal_proxy, normal_url, without_port
+from licsync_daemon.settings.addresses import normal_hostname, normal_proxy, normal_url, webhook_url, without_port
 from licsync_daemon.settings.durations import PATTERN, format_duration, parse_duration
 from licsync_daemon.settings.words import Mistake, did_you_mean, listed
 from licsync_daemon.windows import parse_window
@@ -220,6 +220,7 @@ Share = Annotated[float, BeforeValidator(no_bool), AfterValidator(share)]
 Count = Annotated[int, AfterValidator(count)]
 Hostname = Annotated[str, AfterValidator(normal_hostname)]
 Url = Annotated[str, AfterValidator(normal_url)]
+WebhookUrl = Annotated[str, AfterValidator(webhook_url)]
 Proxy = Annotated[str, AfterValidator(normal_proxy)]
 AbsolutePath = Annotated[Path, AfterValidator(absolute)]
 Zone = Annotated[str, AfterValidator(zone)]

@@ -207,11 +207,12 @@ class MailTable(Table):
 class WebhookTable(Table):
     """Messages as JSON, posted to one address."""
 
-    url: f.Url = Field(description="Address that messages are posted to.")
+    url: f.WebhookUrl = Field(description="Address that messages are posted to.")
     proxy: f.Proxy | None = Field(default=None, description=f"For the webhook. {_PROXY}")
     ca_file: f.AbsolutePath | None = Field(default=None, description=f"For the webhook. {_CA_FILE}")
     proxy_auth: SecretStr | None = Field(default=None, description=_PROXY_AUTH)
     token: SecretStr | None = Field(default=None, description="Bearer token, where the webhook wants one.")
+    secret_path: SecretStr | None = Field(default=None, description="What follows `url`, where a part of the address is a secret.")
 
 
 class NotifyTable(Table):

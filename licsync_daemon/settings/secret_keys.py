@@ -7,7 +7,7 @@ from typing import Any
 from licsync_daemon.settings.models import fields_at, is_secret
 from licsync_daemon.settings.words import Finding
 
-_NAMES = frozenset({"token", "proxy_auth", "password", "passwd", "passphrase", "secret", "api_key"})
+_NAMES = frozenset({"token", "proxy_auth", "password", "passwd", "passphrase", "secret", "secret_path", "api_key"})
 
 
 def take_out_secrets(file: Mapping[str, Any], credentials_dir: PurePath) -> tuple[dict[str, Any], list[Finding]]:

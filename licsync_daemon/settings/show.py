@@ -120,6 +120,7 @@ def _notifier(notifier: NotifierTo, origins: Origins) -> list[Row]:
         return [
             *_rows(here, {"url": notifier.at.url}, origins),
             *_destination(notifier.at, here, [here], (*here, "token"), origins),
+            _unlocated(Row(path=_dotted(*here, "secret_path"), value=MASK, origin="", credential=notifier.secret_path)),
         ]
     here = ("notify", "mail")
     values = {"host": notifier.host, "port": notifier.port, "security": notifier.security, "username": notifier.username}

@@ -319,7 +319,7 @@ class HttpClient:
         if not usable:
             raise RemoteError(
                 Code.UNREACHABLE,
-                f"the proxy for {self.to.url} has an address that cannot be used",
+                f"the proxy for {urlsplit(self.to.url).hostname} has an address that cannot be used",
                 "check `proxy` of this destination, or the environment's proxy variables if it is `env`; only http and https proxies are",
             )
         return proxy

@@ -59,7 +59,7 @@ _NOT_FOUND = {
     Side.CLOUD: "check `cloud.enterprise` and that the token's owner is an owner of it with the scope `read:enterprise`",
     Side.ORGANIZATION: "check `cloud.organization` and that the token's owner is a member of it",
     Side.DELIVERY: "check the delivery's `url`",
-    Side.WEBHOOK: "check `notify.webhook.url`",
+    Side.WEBHOOK: "check `notify.webhook.url`, and the credential notify__webhook__secret_path if part of the address is a secret",
 }
 
 
@@ -149,6 +149,8 @@ def refusal(side: Side, operation: str, status: int, headers: Headers, body: byt
         body: Its first bytes; GitHub's own message in them is quoted.
     """
     said = message_of(body)
+    if side is Side.WEBHOOK and re.search(r"[/?=&]", said):
+        said = ""  # it may repeat the address it was asked for, which may be a secret
     cause = f"{operation} was answered {status}" + (f': "{said}"' if said else "")
 
     def error(code: Code, next_step: str, *, transient: bool = False, retry_after: timedelta | None = None) -> RemoteError:

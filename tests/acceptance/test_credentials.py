@@ -15,10 +15,10 @@ FAULTS = {
     "missing": (None, "credential_missing", "no credential "),
     "empty": (b"", "credential_malformed", "is empty"),
     "blank": (b" \n\n", "credential_malformed", "is empty"),
-    "inner_blank": (f"{GOOD_PART} {GOOD_PART}".encode(), "credential_malformed", "has white space inside the token"),
-    "two_lines": (f"{GOOD_PART}\n{GOOD_PART}\n".encode(), "credential_malformed", "has white space inside the token"),
-    "non_ascii": (f"{GOOD_PART}ü".encode(), "credential_malformed", "has a character that no token has"),
-    "nul": (f"{GOOD_PART}\x00".encode(), "credential_malformed", "has a character that no token has"),
+    "inner_blank": (f"{GOOD_PART} {GOOD_PART}".encode(), "credential_malformed", "has white space inside"),
+    "two_lines": (f"{GOOD_PART}\n{GOOD_PART}\n".encode(), "credential_malformed", "has white space inside"),
+    "non_ascii": (f"{GOOD_PART}ü".encode(), "credential_malformed", "has a character that it cannot have"),
+    "nul": (f"{GOOD_PART}\x00".encode(), "credential_malformed", "has a character that it cannot have"),
 }
 CASES = [("source", fault) for fault in FAULTS] + [(side, fault) for side in ("delivery", "cloud") for fault in ("missing", "inner_blank")]
 

@@ -15,7 +15,7 @@ from licsync_daemon.sandbox import Fault
 from tests.acceptance.support import META, Site, started, wait_for
 from tests.contract.smtp_server import Mailbox, mail_server
 
-TOKEN = "webhook-token-6f1c"
+TOKEN, SIGNATURE = "webhook-token-6f1c", "webhook-signature-2b7d"
 QUICK_HEARTBEAT = {"WATCHDOG_USEC": "1000000"}  # twice within that time, instead of once in 30 s
 MONA = {"SUDO_USER": "mona"}
 
@@ -26,11 +26,13 @@ class Hook:
     def __init__(self) -> None:
         self.got: list[dict[str, Any]] = []
         self.tokens: list[str | None] = []
+        self.targets: set[str] = set()
         self.status = 204
         hook = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
+                hook.targets.add(self.path)
                 body = self.rfile.read(int(self.headers["content-length"]))
                 if hook.status == 204:
                     hook.got.append(json.loads(body))
@@ -51,14 +53,15 @@ class Hook:
 
 @pytest.fixture
 def hook(site: Site) -> Iterator[Hook]:
-    """A webhook that the configuration names, with a token that must not be seen anywhere."""
+    """A webhook that the configuration names, with a token and a signature in its address that must not be seen anywhere."""
     hook = Hook()
     thread = threading.Thread(target=hook.server.serve_forever)
     thread.start()
     with site.config.open("a", encoding="utf-8") as file:
         file.write(f'\n[notify.webhook]\nurl = "http://127.0.0.1:{hook.server.server_port}/services/T0"\n')
     (site.credentials / "notify__webhook__token").write_text(TOKEN)
-    site.command.evidence.secrets.add(TOKEN)
+    (site.credentials / "notify__webhook__secret_path").write_text(f"?sig={SIGNATURE}\n")
+    site.command.evidence.secrets |= {TOKEN, SIGNATURE}
     yield hook
     hook.server.shutdown()
     thread.join()
@@ -205,7 +208,7 @@ def test_every_channel_can_be_tried(site: Site, hook: Hook) -> None:
         )
         (letter,) = box.letters
         assert letter["Subject"] == "[licsync] test: this channel works"
-        assert [one["event"] for one in hook.got] == ["test"]
+        assert ([one["event"] for one in hook.got], hook.targets) == (["test"], {f"/services/T0?sig={SIGNATURE}"})
         hook.status = 403
         done = site.run("notify", "--test")
         assert done.code == 3

@@ -440,7 +440,8 @@ def posted(script: Callable[[Server], None], environ: dict[str, str] | None = No
     async def main() -> tuple[RunError | None, Server]:
         async with serving() as server:
             script(server)
-            to = WebhookNotifier(at=Destination(url=f"{server.url}/services/T000/secret", token=("notify__webhook__token",)))
+            at = Destination(url=f"{server.url}/services/T000/secret", token=("notify__webhook__token",))
+            to = WebhookNotifier(at=at, secret_path=("notify__webhook__secret_path",))
             return await outcome(built(to, environ), OPENED), server
 
     return asyncio.run(main())
@@ -462,6 +463,41 @@ def test_a_token_goes_with_it() -> None:
     """As a bearer."""
     _, server = posted(lambda server: server.on("/services/T000/secret", answer()), {"LICSYNC_NOTIFY__WEBHOOK__TOKEN": "t-1"})
     assert server.seen[0].headers["authorization"] == "Bearer t-1"
+
+
+@pytest.mark.parametrize("rest", ["/B00/x%2Fy", "?api-version=1&sig=a%2Bb%3D", "/B00?sig=a%2Bb%3D"])
+def test_the_rest_of_the_address_is_a_credential(rest: str) -> None:
+    """A path, a query or both; it goes out as it is."""
+    error, server = posted(
+        lambda server: server.on("/services/T000/secret" + rest, answer()), {"LICSYNC_NOTIFY__WEBHOOK__SECRET_PATH": rest}
+    )
+    assert error is None
+    assert [one.target for one in server.seen] == ["/services/T000/secret" + rest]
+
+
+@pytest.mark.parametrize("rest", ["B00", "https://x.example.com/", "/a b", "/ü", ""])
+def test_a_rest_of_an_address_that_cannot_be_one(rest: str) -> None:
+    """It is said, without its value, before anything is sent; nothing goes to the address without it."""
+    error, server = posted(lambda server: None, {"LICSYNC_NOTIFY__WEBHOOK__SECRET_PATH": rest})
+    assert error is not None
+    assert (error.code, server.seen) == (Code.CREDENTIAL_MALFORMED, [])
+    assert not rest or rest not in str(error)
+
+
+@pytest.mark.parametrize("said", ["Route POST:/services/T000/secret not found", "not signed: sig=T000", "no ?T000"])
+def test_an_answer_that_repeats_the_address_is_not_quoted(said: str) -> None:
+    """What it says may hold the secret."""
+    error, _ = posted(lambda server: server.on("/services/T000/secret", answer(404, json.dumps({"message": said}).encode())))
+    assert error is not None
+    assert error.cause == "the webhook at 127.0.0.1 was answered 404"
+
+
+def test_a_proxy_that_cannot_be_used_does_not_show_the_address() -> None:
+    """Only its host."""
+    at = Destination(url="http://127.0.0.1/services/T000/secret", proxy="socks5://proxy.example.com")
+    error = asyncio.run(outcome(built(WebhookNotifier(at=at)), OPENED))
+    assert error is not None
+    assert (error.code, "proxy" in error.cause, "T000" in error.cause) == (Code.UNREACHABLE, True, False)
 
 
 @pytest.mark.parametrize(

@@ -445,12 +445,13 @@ def test_an_instance_at_rest_requires_nothing(tmp_path: Path, at_rest: dict[str,
 
 
 def test_notifiers_ask_for_what_they_use(tmp_path: Path) -> None:
-    """A mail server with a login wants a password; a webhook's token may be missing."""
+    """A mail server with a login wants a password; a webhook's token and the secret rest of its address may be missing."""
     mail = MailNotifier(host="h", sender="a@b", to=("c@d",))
     login = MailNotifier(host="h", sender="a@b", to=("c@d",), username="u", password=("p",))
-    assert asked(tmp_path, notify=(mail, login, WebhookNotifier(at=at("w")))) == (
+    assert asked(tmp_path, notify=(mail, login, WebhookNotifier(at=at("w"), secret_path=("s",)))) == (
         Expected(names=("p",), kind=Kind.LINE),
         Expected(names=("w",), kind=Kind.DELIVERY_TOKEN, required=False),
+        Expected(names=("s",), kind=Kind.SECRET_PATH, required=False),
     )
 
 

@@ -57,6 +57,7 @@ def test_secrets_may_stand_in_the_environment(load: Load) -> None:
         "NOTIFY__MAIL__PASSWORD",
         "NOTIFY__WEBHOOK__TOKEN",
         "NOTIFY__WEBHOOK__PROXY_AUTH",
+        "NOTIFY__WEBHOOK__SECRET_PATH",
     )
     notify = """
         [notify.mail]

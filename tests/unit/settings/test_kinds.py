@@ -97,6 +97,7 @@ LABS = '\n[instances.labs]\nhostname = "ghes-labs.example.com"\n'
         (DEFAULTS + EMEA + "[notify.mail]\nhost = 'h'\nfrom = 'a@b'\nto = ['a@b']\nsender = 'a@b'", "notify.mail.sender", "unknown key", ""),
         (DEFAULTS + EMEA + "[notify.webhook]\n", "notify.webhook.url", "missing", "https://alerts"),
         (DEFAULTS + EMEA + "[notify.webhook]\nurl = 'http://x.example.com'", "notify.webhook.url", "plain http", "https"),
+        (DEFAULTS + EMEA + "[notify.webhook]\nurl = 'https://x.example.com/?k=1'", "notify.webhook.url", "query", "webhook__secret_path"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_with_its_place_and_a_way_out(refuse: Refuse, text: str, where: str, what: str, hint: str) -> None:

@@ -19,6 +19,7 @@ VALUE = "ghp_0123456789abcdefghijABCDEFGHIJ012345"
         (f'{VALID}source.kind = "ssh"\n[instances.emea.counts]\nkind = "file"\npath = "/x"\ntoken = "{VALUE}"', "instances.emea.counts.token"),
         (f"{VALID}[notify.mail]\nhost='h'\nfrom='a@b'\nto=['a@b']\npassword='{VALUE}'", "notify.mail.password"),
         (f"{VALID}[notify.webhook]\nurl='https://a'\ntoken='{VALUE}'", "notify.webhook.token"),
+        (f"{VALID}[notify.webhook]\nurl='https://a'\nsecret_path='/{VALUE}'", "notify.webhook.secret_path"),
         (f'{CLOUD}{DEFAULTS}source.token = "{VALUE}"\n{EMEA}'.replace('source = { kind = "report", username = "reader" }', 'source.kind = "report"\nsource.username = "reader"'), "defaults.source.token"),
         (f'{CLOUD}{DEFAULTS}proxy_auth = "{VALUE}"\n{EMEA}', "defaults.proxy_auth"),
     ],

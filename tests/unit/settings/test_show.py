@@ -126,6 +126,7 @@ def test_every_kind_is_shown_with_what_it_can_say(load: Load) -> None:
         "notify.mail.password": ("********", "credential notify__mail__password"),
         "notify.webhook.url": ("https://alerts.example.com/x", "file"),
         "notify.webhook.token": ("********", "credential notify__webhook__token"),
+        "notify.webhook.secret_path": ("********", "credential notify__webhook__secret_path"),
         "instances.apac.reachable": ("true", "built-in"),
         "instances.apac.url": ("https://ghes-apac.example.com", "built-in"),
         "instances.apac.source.command": ('["ghe-license", "usage"]', "built-in"),

@@ -321,7 +321,8 @@ def test_notifiers_become_values(load: Load) -> None:
             proxy_auth=("notify__webhook__proxy_auth",),
             ca_file=Path("/dev/null"),
             token=("notify__webhook__token",),
-        )
+        ),
+        secret_path=("notify__webhook__secret_path",),
     )
     (known,) = load(VALID + MAIL + 'username = "licsync"\nca_file = "/dev/null"').config.notify
     assert (known.username, known.password, known.ca_file) == ("licsync", ("notify__mail__password",), Path("/dev/null"))
