@@ -149,7 +149,9 @@ def test_the_outbox_s_drop_in(machine: Machine) -> None:
         config.write(BY_HAND)
     machine.run("chmod 0755 /usr/local/bin/export-usage")
     document = (ROOT / "docs" / "deliveries.md").read_text(encoding="utf-8")
-    for command in re.findall(r"`((?:groupadd|install -d)[^`]*)`", document.partition("## Hand over by a person")[2].partition("\n## ")[0]):
+    commands_of_the_group = re.findall(r"`((?:groupadd|install -d)[^`]* license-couriers [^`]*)`", document)
+    assert len(commands_of_the_group) == 2
+    for command in commands_of_the_group:
         machine.run(command)
     # What the service does later by itself is done at its start, as confined as it is.
     tried = "ExecStartPost=-/opt/licsync/bin/licsync-daemon --run-now gov --wait 0\nExecStartPost=-/opt/licsync/bin/licsync-daemon check\n"
