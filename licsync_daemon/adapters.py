@@ -29,9 +29,9 @@ from licsync_daemon.configured import (
 )
 from licsync_daemon.credentials import Credentials
 from licsync_daemon.deliveries.http import HttpUpload
-from licsync_daemon.deliveries.outbox import Outbox
+from licsync_daemon.deliveries.outbox import Outbox, take_back
 from licsync_daemon.handover import upload_page
-from licsync_daemon.model import SyncStatus
+from licsync_daemon.model import DeliveryRecord, SyncStatus
 from licsync_daemon.notify.mail import Mail
 from licsync_daemon.notify.webhook import Webhook
 from licsync_daemon.ports import Clock, CloudReader, Delivery, Notifier, UsageSource, WaitReporter
@@ -96,6 +96,9 @@ class NetworkAdapters:
                 yield Outbox(instance, instance.delivery, upload_page=upload_page(self.account), now=self.clock.now())
             case ConnectDelivery():
                 raise AssertionError("GitHub Connect carries the usage of this instance; nothing is ever sent for it")
+
+    def take_back(self, record: DeliveryRecord) -> None:
+        take_back(record)
 
     @asynccontextmanager
     async def _http_upload(self, at: Destination, waits: WaitReporter) -> AsyncIterator[Delivery]:

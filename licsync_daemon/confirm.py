@@ -66,8 +66,7 @@ async def look(far: Far, instances: Iterable[Instance]) -> list[Run]:
                 _settle(far, instance, journal, record, status=status, verdict=verdict)
                 seen.append(journal.run)
                 if was in AWAITING and journal.run.state.is_final:
-                    async with far.adapters.delivery(instance, journal) as delivery:
-                        await delivery.forget(record.key)
+                    far.adapters.take_back(record)
         if any(run.state.is_good for run in seen) and not isinstance(status, RunError):
             await read_seats(far, cloud)
     return seen

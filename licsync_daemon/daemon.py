@@ -20,7 +20,7 @@ from licsync_daemon.configured import Config, ConnectDelivery, Instance
 from licsync_daemon.confirm import watched_runs
 from licsync_daemon.daily import DailyCheck
 from licsync_daemon.errors import StateUnwritableError
-from licsync_daemon.fleet import InstanceLocks
+from licsync_daemon.fleet import InstanceLocks, let_go
 from licsync_daemon.lock import FileLock
 from licsync_daemon.model import Decided, RunState, Trigger
 from licsync_daemon.ports import Clock, StateStore
@@ -87,9 +87,15 @@ class Daemon:
         """Plan every configured instance, and note in the state which ones are no longer configured."""
         with contextlib.suppress(StateUnwritableError):
             _note_retired(self._runner.store, self._config, self._clock.now())
+        self._let_go()
         self._heed_clock()
         for instance in self._config.instances:
             self._plan(instance)
+
+    def _let_go(self) -> None:
+        """Close what is left of instances that are not ours any more. Only the daemon does: a command may have a smaller configuration."""
+        with contextlib.suppress(StateUnwritableError, OSError):
+            let_go(self._runner, self._locks)
 
     def _heed_clock(self) -> None:
         """Let nothing wait for a moment that only a clock ahead of time knew."""
@@ -213,6 +219,8 @@ class Daemon:
         finally:
             self._tasks.pop(name, None)
             self._alerting.note({name, *(one.name for one in looked)})
+            if self._config.instance(name) is None:  # taken out while this ran
+                self._let_go()
             if self._scheduler.running:
                 for each in {name, *(one.name for one in looked)}:
                     configured = self._config.instance(each)

@@ -115,6 +115,16 @@ async def _watch(instances: Sequence[Instance], *, runner: Runner, locks: Instan
         await clock.sleep(min((next_look(since, now) - now).total_seconds(), left))
 
 
+def let_go(runner: Runner, locks: InstanceLocks) -> None:
+    """Close what is left of instances that were taken out of the configuration, or are not to be synced; not where somebody is at one."""
+    wanted = {one.name for one in runner.fleet if one.unsynced_because is None}
+    for name in (known.name for known in runner.store.instances() if known.name not in wanted):
+        lock = locks.take(name)
+        if lock is not None:
+            with lock:
+                runner.let_go(name)
+
+
 def _awaited(instance: Instance, store: StateStore, slot: datetime) -> Run | None:
     """Answer the run that waits for a person to do what this slot asks for, unless an approval says that something else is to go."""
     awaiting, held = store.awaiting_run(instance.name), store.held_run(instance.name)

@@ -98,7 +98,7 @@ class Delivery(Protocol):
     """Hands a usage document to the cloud side, or to a person who does. Safe to repeat with the same key and content hash."""
 
     async def send(self, document: UsageDocument | None, key: str) -> str:
-        """Send `document` under the idempotency `key` and answer the upload's id, at most 128 characters.
+        """Send `document` under the idempotency `key` and answer the upload's id, or the folder in which it lies ready for a person.
 
         None: nothing was collected, and a person exports the usage (with the delivery `manual` only).
 
@@ -107,9 +107,6 @@ class Delivery(Protocol):
 
     async def ask(self, upload_id: str) -> Upload:
         """Answer what became of an upload; `state` None where the endpoint does not know or cannot be asked."""
-
-    async def forget(self, upload_id: str) -> None:
-        """Hear that nobody waits for an upload any more: what lies ready for a person is taken away. Raises nothing."""
 
 
 class CloudReader(Protocol):
@@ -140,6 +137,9 @@ class Adapters(Protocol):
         """
 
     def delivery(self, instance: Instance, waits: WaitReporter) -> AbstractAsyncContextManager[Delivery]: ...
+
+    def take_back(self, record: DeliveryRecord) -> None:
+        """Take away what lies ready for a person under a record, wherever the outbox was then; what is newer stays. Raises nothing."""
 
     def cloud(self, waits: WaitReporter) -> AbstractAsyncContextManager[CloudReader]: ...
 

@@ -23,6 +23,7 @@ from licsync_daemon.guard import ON_IDENTITY, beyond_approval
 from licsync_daemon.journal import Journal, Observer, ignore
 from licsync_daemon.kept import keep, sweep
 from licsync_daemon.model import (
+    AWAITING,
     CLOCK_SLACK,
     KEEP,
     Baseline,
@@ -139,26 +140,43 @@ class Runner:
         A run that is still `running` is `interrupted`: its process is gone. One that waits for a delivery which the configuration does not
         have any more is `superseded`: GitHub Connect sends, and nothing is watched for it; nobody is asked to upload any more.
         """
-        name, now = instance.name, self.clock.now()
-        stale = self.store.open_run(name)
-        if stale is not None and stale.state is RunState.RUNNING:
-            self.store.save_run(replace(stale, state=RunState.INTERRUPTED, ended_at=now, waiting_for=None, waiting_until=None), now)
-            log.warning("run.interrupted", run_id=stale.run_id, instance=name)
+        name = instance.name
+        self._interrupt(name)
         if isinstance(instance.delivery, ManualDelivery):
             return
         left = [self.store.awaiting_run(name)]
         if isinstance(instance.delivery, ConnectDelivery):
             left += [self.store.open_run(name), self.store.held_run(name)]
-        for run in left:
-            if run is not None and not run.state.is_final and run.state is not RunState.RUNNING:
-                record = self.store.delivery_of(run.run_id)
-                closed = (
-                    replace(record, closed_at=now, outcome=DeliveryOutcome.NOT_CONFIRMED) if record and record.closed_at is None else None
-                )
-                self.store.save_run(
-                    replace(run, state=RunState.SUPERSEDED, ended_at=now, waiting_for=None, waiting_until=None), now, delivery=closed
-                )
-                log.warning("run.superseded", run_id=run.run_id, instance=name, cause="another delivery is configured by now")
+            sweep(self.spool_dir, name, ())
+        self._supersede(left, "another delivery is configured by now")
+
+    def let_go(self, name: str) -> None:
+        """Close all that is open of an instance for which nothing is done any more, and delete its exports. We hold its lock."""
+        self._interrupt(name)
+        left = (self.store.awaiting_run(name), self.store.open_run(name), self.store.held_run(name))
+        self._supersede(left, "it is not configured any more, or not to be synced")
+        sweep(self.spool_dir, name, ())
+
+    def _interrupt(self, name: str) -> None:
+        stale, now = self.store.open_run(name), self.clock.now()
+        if stale is not None and stale.state is RunState.RUNNING:
+            self.store.save_run(replace(stale, state=RunState.INTERRUPTED, ended_at=now, waiting_for=None, waiting_until=None), now)
+            log.warning("run.interrupted", run_id=stale.run_id, instance=name)
+
+    def _supersede(self, runs: Iterable[Run | None], cause: str) -> None:
+        """End runs that wait for nothing any more, and take away what lies ready for a person."""
+        now = self.clock.now()
+        for run in runs:
+            if run is None:
+                continue
+            record = self.store.delivery_of(run.run_id)
+            if record is not None and run.state in AWAITING:
+                self.adapters.take_back(record)
+            if record is not None and record.closed_at is None:
+                record = replace(record, closed_at=now, outcome=DeliveryOutcome.NOT_CONFIRMED)
+            ended = replace(run, state=RunState.SUPERSEDED, ended_at=now, waiting_for=None, waiting_until=None)
+            self.store.save_run(ended, now, delivery=record)
+            log.warning("run.superseded", run_id=run.run_id, instance=run.instance, cause=cause)
 
     def expire(self, name: str) -> None:
         """End a held run that nobody decided on within 7 days."""
@@ -365,7 +383,11 @@ class Runner:
             raise
         if isinstance(instance.delivery, ManualDelivery):
             state = RunState.AWAITING_EXPORT if document is None else RunState.AWAITING_UPLOAD
-            journal.delivered(record, upload_id, state=state, instead_of=self.store.awaiting_run(instance.name))
+            earlier = self.store.awaiting_run(instance.name)
+            journal.delivered(record, upload_id, state=state, instead_of=earlier)
+            theirs = self.store.delivery_of(earlier.run_id) if earlier is not None else None
+            if theirs is not None and theirs.upload_id != upload_id:  # the outbox is another one by now
+                self.adapters.take_back(theirs)
         else:
             journal.delivered(record, upload_id)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from licsync_daemon.configured import CloudAccount, Config, Destination, HttpDelivery, Instance, ManualDelivery, ReportSource, Schedule
-from licsync_daemon.deliveries.outbox import Outbox
+from licsync_daemon.deliveries.outbox import Outbox, take_back
 from licsync_daemon.document import UsageDocument, write_document
 from licsync_daemon.errors import Code, RemoteError, StateUnwritableError
 from licsync_daemon.model import (
@@ -195,6 +195,9 @@ class FarSides:
         else:
             yield _Delivery(self)
 
+    def take_back(self, record: DeliveryRecord) -> None:
+        take_back(record)
+
     @asynccontextmanager
     async def cloud(self, waits: WaitReporter) -> AsyncIterator["_Cloud"]:
         await self.at("open cloud")
@@ -251,9 +254,6 @@ class _Delivery:
         if found is None or not self.world.tells_states:
             return Upload(state=None)
         return Upload(state=found.state, error=found.error)
-
-    async def forget(self, upload_id: str) -> None:
-        await self.world.at("forget")
 
 
 @dataclass

@@ -65,6 +65,3 @@ class HttpUpload:
             if error.status == 404:  # an endpoint that keeps no states: the read-back alone decides
                 return Upload(state=None)
             raise
-
-    async def forget(self, upload_id: str) -> None:
-        pass

@@ -15,7 +15,7 @@ from licsync_daemon.configured import Instance, ManualDelivery
 from licsync_daemon.document import UsageDocument
 from licsync_daemon.errors import Code, RunError
 from licsync_daemon.handover import export_name, folder_of, steps
-from licsync_daemon.model import Upload
+from licsync_daemon.model import DeliveryRecord, Upload
 from licsync_daemon.status import iso
 
 log = structlog.get_logger()
@@ -38,7 +38,7 @@ class Outbox:
         return folder_of(self._instance)
 
     async def send(self, document: UsageDocument | None, key: str) -> str:
-        """Lay everything ready; what an earlier hand-over left there is taken away.
+        """Lay everything ready, in place of what an earlier hand-over left there; answer the folder, or the key where there is none.
 
         Raises:
             RunError: `OUTBOX_UNWRITABLE`.
@@ -61,28 +61,11 @@ class Outbox:
         except (OSError, LookupError) as error:
             cause = f"{folder} cannot be written: {getattr(error, 'strerror', None) or error}"
             raise RunError(Code.OUTBOX_UNWRITABLE, cause, self._next_step(folder)) from error
-        return key
+        return str(folder)
 
     async def ask(self, upload_id: str) -> Upload:  # noqa: ARG002 - the port's signature
         """Nobody keeps the state of a person's upload: the read-back alone decides."""
         return Upload(state=None)
-
-    async def forget(self, upload_id: str) -> None:
-        """Take away what was laid ready under this key, unless something newer lies there."""
-        folder = self._folder
-        if folder is None:
-            return
-        try:
-            found = json.loads((folder / MANIFEST).read_bytes())
-            if found.get("key") != upload_id:
-                return
-            for path in (*folder.glob("usage-*.json"), folder / README, folder / MANIFEST):
-                path.unlink(missing_ok=True)
-            folder.rmdir()
-        except FileNotFoundError:
-            pass
-        except (OSError, ValueError, AttributeError) as error:
-            log.warning("outbox.not_cleaned", instance=self._instance.name, folder=str(folder), cause=str(error))
 
     def _manifest(self, document: UsageDocument | None, key: str, name: str | None) -> dict[str, Any]:
         since = self._now if document is None else document.collected_at
@@ -127,6 +110,24 @@ class Outbox:
     def _next_step(self, folder: Path) -> str:
         group = f" -g {self._to.group}" if self._to.group is not None else ""
         return f"as root: install -d -m 0750 -o licsync{group} {folder.parent}; under systemd see docs/deliveries.md"
+
+
+def take_back(record: DeliveryRecord) -> None:
+    """Take away what was laid ready under a record, unless something newer lies there. The record says where: its `upload_id`."""
+    if record.upload_id is None or record.upload_id == record.key:
+        return
+    folder = Path(record.upload_id)
+    try:
+        found = json.loads((folder / MANIFEST).read_bytes())
+        if found.get("key") != record.key:
+            return
+        for path in (*folder.glob("usage-*.json"), folder / README, folder / MANIFEST):
+            path.unlink(missing_ok=True)
+        folder.rmdir()
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, AttributeError) as error:
+        log.warning("outbox.not_cleaned", instance=record.instance, folder=str(folder), cause=str(error))
 
 
 class Writer(Protocol):

@@ -126,6 +126,23 @@ def test_a_person_uploads_what_lies_ready(site: Site, tmp_path: Path) -> None:
     assert "no_new_export" in again.out
 
 
+def test_an_instance_that_was_taken_out_leaves_no_export(site: Site, tmp_path: Path) -> None:
+    """The daemon that starts without it empties its outbox: nobody uploads what nobody looks after."""
+    source = f'{{ kind = "command", command = ["/bin/cat", "{tmp_path}/export.json"] }}'
+    (tmp_path / "export.json").write_text(json.dumps(site.box.export("emea")))
+    outbox = by_hand(site, tmp_path, source)
+    assert site.run("--run-now", "emea").code == 6
+    assert (outbox / "emea").exists()
+    text = site.config.read_text(encoding="utf-8")
+    site.config.write_text(text.replace("[instances.emea]", "[instances.other]"), encoding="utf-8")
+
+    daemon = started(site)
+    wait_for(lambda: not (outbox / "emea").exists())
+
+    assert daemon.end()[0] == 0
+    assert [one["state"] for one in as_json(site.run("history", "emea", "--json"))["runs"]] == ["superseded"]
+
+
 def test_without_a_source_a_person_gets_both_links(site: Site, tmp_path: Path) -> None:
     """The instance is never contacted; the steps stand in the outbox and on the screen."""
     outbox = by_hand(site, tmp_path)

@@ -10,9 +10,9 @@ import pytest
 
 from licsync_daemon.configured import Destination, ManualDelivery
 from licsync_daemon.deliveries.http import HttpUpload
-from licsync_daemon.deliveries.outbox import Outbox
+from licsync_daemon.deliveries.outbox import Outbox, take_back
 from licsync_daemon.document import UsageDocument, wrap_export
-from licsync_daemon.model import Identity, UploadState, UsageCounts
+from licsync_daemon.model import Baseline, DeliveryRecord, Identity, UploadState, UsageCounts
 from licsync_daemon.ports import Delivery
 from licsync_daemon.retry import Retrier
 from licsync_daemon.sandbox import Sandbox, generate_fleet
@@ -67,6 +67,21 @@ def outbox(tmp_path: Path) -> Iterator[Case]:
     yield Case(opened, lambda: len(list(tmp_path.glob("*/usage-*.json"))), is_asked=False)
 
 
+def a_record(key: str, upload_id: str) -> DeliveryRecord:
+    return DeliveryRecord(
+        key=key,
+        instance="emea",
+        run_id="r1",
+        slot=None,
+        content_hash="",
+        identity=Identity(hostname="ghes-emea.example.com", server_id="server-emea"),
+        sent=None,
+        baseline=Baseline(date=None, answered_at=None, entry=""),
+        opened_at=T0,
+        upload_id=upload_id,
+    )
+
+
 @pytest.fixture(params=[fake, endpoint, outbox], ids=["fake", "http", "manual"])
 def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
     with request.param(tmp_path) as found:
@@ -90,7 +105,7 @@ def test_the_same_key_and_content_changes_nothing(case: Case, document: UsageDoc
 
     first, second = asyncio.run(main())
     assert first == second
-    assert 0 < len(first) <= 128
+    assert 0 < len(first) <= (128 if case.is_asked else 4096)  # a folder's path
     assert case.arrived() == 1
 
 
@@ -118,25 +133,25 @@ def test_it_says_what_became_of_an_upload_or_that_it_cannot(case: Case, document
     assert unknown is None
 
 
-def test_forgetting_raises_nothing_and_takes_only_its_own_away(case: Case, document: UsageDocument) -> None:
-    """Twice, and of what was never sent; what waits for a person is gone, what arrived elsewhere stays."""
+def test_what_is_taken_back_is_what_its_record_laid_ready(tmp_path: Path) -> None:
+    """Wherever the outbox is configured by now; a newer hand-over in the same folder stays, and twice does no harm."""
+    with outbox(tmp_path) as case, a_document(tmp_path, [an_account(1)]) as export:
 
-    async def main() -> str:
-        async with case.open() as delivery:
-            await delivery.forget("nobody-knows-this")
-            upload_id = await delivery.send(document, KEY)
-            await delivery.forget("nobody-knows-this")
-            assert case.arrived() == 1
-            await delivery.forget(upload_id)
-            await delivery.forget(upload_id)
-            return upload_id
+        async def sent(key: str) -> DeliveryRecord:
+            async with case.open() as delivery:
+                return a_record(key, await delivery.send(export, key))
 
-    asyncio.run(main())
-    assert case.arrived() == (1 if case.is_asked else 0)
+        older, newer = asyncio.run(sent("key-0")), asyncio.run(sent("key-1"))
+        take_back(older)
+        assert case.arrived() == 1
+        take_back(newer)
+        take_back(newer)
+        take_back(a_record("key-2", "key-2"))
+    assert not (tmp_path / "emea").exists()
 
 
 def test_an_export_goes_out_as_it_is(tmp_path: Path) -> None:
-    """The outbox holds it byte for byte; a newer one takes its place, and the older key takes nothing of it away."""
+    """The outbox holds it byte for byte; a newer one takes its place."""
     with outbox(tmp_path) as case:
         for number, content in enumerate((b'{"users": "\xf0\x9f\x90\x99"}', b'{"users": "b"}')):
             at = T0.replace(hour=number)
@@ -151,7 +166,6 @@ def test_an_export_goes_out_as_it_is(tmp_path: Path) -> None:
             async def main(export: UsageDocument = export, number: int = number) -> None:
                 async with case.open() as delivery:
                     await delivery.send(export, f"key-{number}")
-                    await delivery.forget("key-0" if number else "key-none")
 
             with export:
                 asyncio.run(main())

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from licsync_daemon.configured import Instance, ManualDelivery, NoSource, SshSource
 from licsync_daemon.decisions import Voice, approve
 from licsync_daemon.errors import Code
-from licsync_daemon.fleet import InstanceLocks, run_now
+from licsync_daemon.fleet import InstanceLocks, let_go, run_now
 from licsync_daemon.kept import FOLDER
 from licsync_daemon.model import DeliveryOutcome, Run, RunState, Trigger
 from licsync_daemon.ports import Export
@@ -359,3 +359,44 @@ def test_what_waits_for_a_person_ends_where_an_endpoint_is_configured(stage: Sta
     assert (stage.planned().slot, stage.planned().is_look) == (T0, False)
     assert stage.run().state is RunState.DELIVERED
     assert len(stage.store.deliveries("emea")) == 2
+    assert stage.files() == []
+
+
+def test_an_outbox_that_was_moved_leaves_no_export_behind(stage: Stage) -> None:
+    """The next hand-over lies in the new place alone; what the record of the earlier one laid ready is gone."""
+    stage.run()
+    elsewhere = stage.outbox.parent / "elsewhere"
+    elsewhere.mkdir()
+    stage.emea = replace(stage.emea, delivery=ManualDelivery(outbox=elsewhere))
+    stage.clock.advance(WEEK.total_seconds())
+    run = stage.run(slot=T0 + WEEK)
+    assert run.state is RunState.AWAITING_UPLOAD
+    assert not (stage.outbox / "emea").exists()
+    assert len(list(elsewhere.glob("emea/usage-*.json"))) == 1
+
+
+@pytest.mark.parametrize("removed", [True, False], ids=["removed", "never to be synced"])
+def test_nothing_is_left_of_an_instance_that_is_not_ours_any_more(stage: Stage, removed: bool) -> None:
+    """Its export leaves the outbox, what was held is deleted, and nobody is asked for anything; not while somebody is at it."""
+    waiting = stage.run()
+    stage.world.exports["emea"] = an_export(is_empty=True)
+    stage.clock.advance(WEEK.total_seconds())
+    held = stage.run(slot=T0 + WEEK)
+    assert (held.state, len(list((stage.directory / FOLDER).iterdir()))) == (RunState.HELD, 1)
+    locks = InstanceLocks(stage.directory, stage.clock)
+    stage.runner.fleet = (stage.emea, an_instance("apac"))
+    let_go(stage.runner, locks)
+    assert stage.store.awaiting_run("emea") is not None
+
+    stage.runner.fleet = (an_instance("apac"),) if removed else (replace(stage.emea, unsynced_because="it may not leave"),)
+    lock = locks.take("emea")
+    assert lock is not None
+    with lock:
+        let_go(stage.runner, locks)
+        assert len(stage.files()) == 3
+    let_go(stage.runner, locks)
+
+    assert (stage.files(), list((stage.directory / FOLDER).iterdir())) == ([], [])
+    states = [run.state for one in (waiting, held) if (run := stage.store.run(one.run_id)) is not None]
+    assert states == [RunState.SUPERSEDED, RunState.SUPERSEDED]
+    assert stage.store.open_delivery("emea") is None
