@@ -398,9 +398,17 @@ def _translated(error: httpx.HTTPError, operation: str, to: Destination) -> Remo
 
 
 def _tls_failed(error: ssl.SSLError, operation: str) -> RemoteError:
-    why = getattr(error, "verify_message", None) or error.reason or "handshake failed"
+    reason = error.reason or "handshake failed"
+    why = str(getattr(error, "verify_message", None) or reason).replace("_", " ").lower()
+    # An alert is what the far side says of us. TLS 1.2 has no better word for a certificate that it misses than a failed handshake.
+    if "ALERT" in reason and any(word in reason for word in ("CERTIFICATE", "UNKNOWN_CA", "HANDSHAKE")):
+        return RemoteError(
+            Code.TLS_FAILED,
+            f"{operation}: the far side wants a certificate of ours, or does not accept the one it got ({why})",
+            "set `client_cert` and `client_key` of the delivery, and ask who runs it which authority it wants them from",
+        )
     return RemoteError(
         Code.TLS_FAILED,
-        f"{operation}: the certificate or the TLS connection was not accepted ({str(why).replace('_', ' ').lower()})",
+        f"{operation}: the certificate or the TLS connection was not accepted ({why})",
         "for a certificate of your own authority set `ca_file`; an expired or wrong certificate must be renewed on the far side",
     )

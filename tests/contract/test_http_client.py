@@ -4,7 +4,10 @@ import asyncio
 import base64
 import contextlib
 import datetime as dt
+import os
+import socket
 import ssl
+import threading
 import tracemalloc
 import warnings
 import zlib
@@ -540,6 +543,45 @@ def test_a_certificate_of_ours_is_shown_where_it_is_wanted(authority: trustme.CA
     assert without.code in {Code.TLS_FAILED, Code.CONNECTION_LOST}
     unusable = refused_over_tls(context, ca_file=ca_file, client_cert=cert, client_key=ca_file)
     assert "client_key" in unusable.next_step
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+@pytest.mark.parametrize("shown", [False, True], ids=["none", "a stranger's"])
+def test_a_far_side_that_refuses_our_certificate_is_told_apart(
+    authority: trustme.CA, ca_file: Path, tmp_path: Path, version: ssl.TLSVersion, shown: bool
+) -> None:
+    """It says so with an alert: then the certificate to look at is ours, not its own. (asyncio's servers close without one.)"""
+    context = server_context(authority.issue_cert("localhost"))
+    context.verify_mode, context.maximum_version = ssl.CERT_REQUIRED, version
+    authority.configure_trust(context)
+    stranger = trustme.CA().issue_cert("licsync.example.com")
+    stranger.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    stranger.private_key_pem.write_to_path(tmp_path / "key.pem")
+    ours = {"client_cert": tmp_path / "cert.pem", "client_key": tmp_path / "key.pem"} if shown else {}
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def refuse() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False) as shaken:
+                    with contextlib.suppress(ssl.SSLError):
+                        shaken.do_handshake()
+                    while os.read(shaken.fileno(), 4096):  # a reset for what is unread might overtake the alert
+                        pass
+
+        threading.Thread(target=refuse, daemon=True).start()
+        client = a_client(f"https://localhost:{listener.getsockname()[1]}", ca_file=ca_file, **ours)
+        with pytest.raises(RemoteError) as refused:
+            asyncio.run(fetch(client))
+        listener.shutdown(socket.SHUT_RDWR)
+
+    assert (refused.value.code, refused.value.transient) == (Code.TLS_FAILED, False)
+    assert "the far side wants a certificate of ours" in refused.value.cause
+    assert "`client_cert` and `client_key`" in refused.value.next_step
 
 
 def test_a_key_with_a_passphrase_is_refused_instead_of_asked_for(authority: trustme.CA, ca_file: Path, tmp_path: Path) -> None:
