@@ -112,6 +112,8 @@ def outbox_row(path: Path, group: str | None) -> Row:
         return MACHINE.fail("outbox", f"{path} is not a folder", fix, Code.OUTBOX_UNWRITABLE)
     if not os.access(path, os.W_OK | os.X_OK):
         return MACHINE.fail("outbox", f"{path} cannot be written by {user_name(os.geteuid())}", fix, Code.OUTBOX_UNWRITABLE)
+    if path.stat().st_mode & OTHERS_WRITE:  # a link in place of a folder would lead an export elsewhere
+        return MACHINE.warn("outbox", f"{path} can be written by others as well as by {user_name(os.geteuid())}", f"run: chmod 0750 {path}")
     if group is None:
         return MACHINE.ok("outbox", f"{path} can be written")
     try:

@@ -191,6 +191,14 @@ def test_the_outbox(tmp_path: Path) -> None:
     assert (nobody.outcome, nobody.seen) == (FAIL, "there is no group no-such-group")
 
 
+@pytest.mark.parametrize(("mode", "outcome"), [(0o750, OK), (0o755, OK), (0o770, WARN), (0o757, WARN), (0o1777, WARN)])
+def test_an_outbox_that_others_may_write(tmp_path: Path, mode: int, outcome: Outcome) -> None:
+    """Whoever may put a link there may lead an export elsewhere."""
+    tmp_path.chmod(mode)
+    row = outbox_row(tmp_path, None)
+    assert (row.outcome, row.fix) == (outcome, f"run: chmod 0750 {tmp_path}" if outcome is WARN else "")
+
+
 @not_as_root
 def test_an_outbox_for_a_group_of_others(tmp_path: Path) -> None:
     """Only a member may give files to a group."""
