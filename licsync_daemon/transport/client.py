@@ -278,7 +278,7 @@ class HttpClient:
                 Code.TIMEOUT, f"{operation} took too long", "check the network and the load of the far side", transient=True
             ) from error
         except httpx.HTTPError as error:
-            raise _translated(error, operation, self.to) from error
+            raise _translated(error, operation, self.to, self.side) from error
         except httpx.InvalidURL as error:  # httpx reads the `Location` of a redirect even when it is not to follow it
             raise RemoteError(
                 Code.REDIRECT_REFUSED, f"{operation} redirects to something that is no address", "check the address of the far side"
@@ -364,7 +364,7 @@ def _no_passphrase() -> str:
     raise ValueError("the key has a passphrase")
 
 
-def _translated(error: httpx.HTTPError, operation: str, to: Destination) -> RemoteError:
+def _translated(error: httpx.HTTPError, operation: str, to: Destination, side: Side) -> RemoteError:
     """Say in our words what httpx could not do; the cause chain tells TLS and name resolution from a refused connection."""
     chain: list[BaseException] = []
     link: BaseException | None = error
@@ -391,10 +391,22 @@ def _translated(error: httpx.HTTPError, operation: str, to: Destination) -> Remo
         return RemoteError(
             Code.CONNECTION_LOST,
             f"{operation} broke off before it was whole",
-            "nothing to do if it passes: it is tried again",
+            f"nothing to do if it passes: it is tried again{_refused_unread(to, side)}",
             transient=True,
         )
     return RemoteError(Code.BAD_RESPONSE, f"{operation} failed ({type(error).__name__})", "report this with the run's id")
+
+
+def _refused_unread(to: Destination, side: Side) -> str:
+    """Say what an endpoint that always breaks off may mean: one that closes before it has read everything takes its answer with it.
+
+    So it may be where it misses a certificate of ours, which with TLS 1.3 is after the handshake, when the connection seems to be up.
+    """
+    if side is not Side.DELIVERY:
+        return ""
+    shows_none = to.client_cert is None and to.url.startswith("https:")
+    wanted = ", or for want of a certificate of ours (set `client_cert` and `client_key`)" if shows_none else ""
+    return f"; if it stays, ask who runs the endpoint whether it refuses before it has read everything, as too large{wanted}"
 
 
 def _tls_failed(error: ssl.SSLError, operation: str) -> RemoteError:

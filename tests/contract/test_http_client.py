@@ -480,6 +480,35 @@ def test_only_a_202_accepts_an_upload(raw: bytes, code: Code) -> None:
     assert len(seen) == 1
 
 
+def test_an_upload_is_sent_as_it_is_read() -> None:
+    """An endpoint that refuses at once and reads nothing has not made us read a large body; what it may mean is said."""
+    whole, read = 256, 0
+
+    async def pieces() -> AsyncIterator[bytes]:
+        nonlocal read
+        for _ in range(whole):
+            read += 1
+            yield bytes(MIB // 4)
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer(413))
+        writer.close()
+
+    async def main() -> RemoteError:
+        async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/uploads"
+            async with a_client(url, side=Side.DELIVERY) as client:
+                with pytest.raises(RemoteError) as refused:
+                    await client.post(operation="it", headers={"Content-Length": str(whole * MIB // 4)}, body=pieces)
+            return refused.value
+
+    error = asyncio.run(main())
+    assert read < whole / 2
+    assert error.code in {Code.UPLOAD_TOO_LARGE, Code.CONNECTION_LOST}
+    assert error.code is Code.UPLOAD_TOO_LARGE or "as too large" in error.next_step
+
+
 # ---------------------------------------------------------------- TLS
 
 
@@ -538,9 +567,10 @@ def test_a_certificate_of_ours_is_shown_where_it_is_wanted(authority: trustme.CA
     ours.cert_chain_pems[0].write_to_path(cert)
     ours.private_key_pem.write_to_path(key)
     assert over_tls(context, ca_file=ca_file, client_cert=cert, client_key=key) == b"private"
-    without = over_tls(context, ca_file=ca_file)
+    without = over_tls(context, ca_file=ca_file, side=Side.DELIVERY)
     assert isinstance(without, RemoteError)
     assert without.code in {Code.TLS_FAILED, Code.CONNECTION_LOST}
+    assert "`client_cert` and `client_key`" in without.next_step
     unusable = refused_over_tls(context, ca_file=ca_file, client_cert=cert, client_key=ca_file)
     assert "client_key" in unusable.next_step
 
