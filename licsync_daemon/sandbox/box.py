@@ -62,7 +62,7 @@ class Sandbox:
         self.cloud_app = CloudApp(
             self.cloud, Token(self.cloud_token), rate_limit=limit, points=points, quirks=self.quirks, base_url=lambda: self.cloud_api_url
         )
-        self.delivery_app = delivery_app.DeliveryApp(self.cloud, self.delivery_token, max_decoded_bytes)
+        self.delivery_app = delivery_app.DeliveryApp(self.cloud, self.instances, self.delivery_token, max_decoded_bytes)
         self._control_app = control.ControlApp(self, self.control_token)
         self._servers: list[SandboxServer] = []
         self.cloud_api_url = ""  # known once the port is open

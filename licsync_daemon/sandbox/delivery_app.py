@@ -1,23 +1,29 @@
 """The delivery endpoint, as `docs/delivery-openapi.yaml` describes it."""
 
+import hashlib
+import json
 import re
 import threading
 import zlib
+from collections.abc import Mapping
 
 from licsync_daemon.sandbox.cloud import Cloud
 from licsync_daemon.sandbox.document import Document, DocumentError, read_document
+from licsync_daemon.sandbox.export import read_export
+from licsync_daemon.sandbox.ghes import Instance
 from licsync_daemon.sandbox.http import Reply, Request, json_reply, problem, same, token_of
 
 PATH = "/licsync/uploads"
+USAGE, EXPORT = "application/json", "application/vnd.licsync.export+json"
 _KEY = re.compile(r"[A-Za-z0-9-]{16,64}")
 _HASH = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class DeliveryApp:
-    """Takes usage documents in and tells what became of them."""
+    """Takes usage documents and exports in and tells what became of them; of an opaque export, the cloud takes what its instance has."""
 
-    def __init__(self, cloud: Cloud, token: str, max_decoded_bytes: int) -> None:
-        self.cloud, self.token, self.max_decoded_bytes = cloud, token, max_decoded_bytes
+    def __init__(self, cloud: Cloud, instances: Mapping[str, Instance], token: str, max_decoded_bytes: int) -> None:
+        self.cloud, self.instances, self.token, self.max_decoded_bytes = cloud, instances, token, max_decoded_bytes
         self._lock = threading.Lock()
         self._accepted: dict[str, tuple[str, str]] = {}  # idempotency key -> content hash, upload id
 
@@ -37,8 +43,9 @@ class DeliveryApp:
             return problem(422, "Idempotency-Key is missing, or not 16 to 64 letters, digits and dashes.")
         if not _HASH.fullmatch(claimed):
             return problem(422, "Licsync-Content-Hash is missing, or not sha256: and 64 hexadecimal digits.")
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-            return problem(415, "This endpoint takes application/json.")
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind not in {USAGE, EXPORT}:
+            return problem(415, f"This endpoint takes {USAGE} and {EXPORT}.")
         encoding = request.headers.get("content-encoding", "identity").strip().lower()
         if encoding not in {"gzip", "identity"}:
             return problem(415, "This endpoint takes the content encodings gzip and identity.")
@@ -46,12 +53,22 @@ class DeliveryApp:
         if isinstance(content, Reply):
             return content
         try:
-            document = read_document(content)
-        except DocumentError as error:
+            document = read_document(content) if kind == USAGE else self._read_export(content)
+        except ValueError as error:
             return problem(422, f"{error}.")
         if document.content_hash != claimed:
             return problem(422, f"Licsync-Content-Hash does not fit the document, whose hash is {document.content_hash}.")
         return self._accept(key, document)
+
+    def _read_export(self, content: bytes) -> Document:
+        try:
+            export = json.loads(content.decode())
+        except (ValueError, RecursionError) as error:
+            raise DocumentError("the body is not JSON in UTF-8") from error
+        if not isinstance(export, dict):
+            raise DocumentError("the export is no object")
+        instance, users = read_export(export, self.instances)
+        return Document(instance.server_id, instance.hostname, users, f"sha256:{hashlib.sha256(content).hexdigest()}")
 
     def _decode(self, body: bytes | None, encoding: str) -> bytes | Reply:
         too_large = problem(413, f"The document is larger than {self.max_decoded_bytes} bytes.")

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import time
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -190,3 +191,18 @@ def test_ages_are_those_of_the_cloud(site: Site) -> None:
     date = iso(site.box.clock.now - timedelta(days=5, hours=1))
     site.box.set_sync_entry("emea", {"date": date, "status": "success", "error": ""})
     assert "the last sync is 5d 1h old" in site.run("--run-now", "emea").out
+
+
+def test_an_export_goes_to_an_endpoint_unchanged(site: Site, tmp_path: Path) -> None:
+    """From a folder, opaque as GitHub wrote it; the cloud confirms it, and the same file is not used again."""
+    folder = tmp_path / "exports"
+    folder.mkdir()
+    (folder / "usage.json").write_text(json.dumps(site.box.export("emea")))
+    os.utime(folder / "usage.json", (time.time() - 60,) * 2)
+    site.extend("emea", f'source = {{ kind = "file", path = "{folder}" }}')
+
+    assert site.run("--run-now", "emea").code == 0
+
+    assert site.uploads("emea") == 1
+    assert site.state("emea") == "confirmed"
+    assert "no_new_export" in site.run("--run-now", "emea").out

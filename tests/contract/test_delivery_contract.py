@@ -12,13 +12,14 @@ import yaml
 
 from licsync_daemon.configured import Destination
 from licsync_daemon.deliveries.http import HttpUpload
-from licsync_daemon.model import Upload, UploadState
+from licsync_daemon.document import wrap_export
+from licsync_daemon.model import Identity, Upload, UploadState, UsageCounts
 from licsync_daemon.retry import Retrier
 from licsync_daemon.transport.client import HttpClient
 from licsync_daemon.transport.wire import Side
 from tests.contract.loopback import Seen, answer, serving
 from tests.contract.published import Published
-from tests.fakes import FakeClock, Waits, a_document, an_account
+from tests.fakes import T0, FakeClock, Waits, a_document, an_account
 
 CONTRACT = Published(yaml.safe_load((Path(__file__).parents[2] / "docs" / "delivery-openapi.yaml").read_text()), strict=False)
 POST = CONTRACT.document["paths"]["/"]["post"]
@@ -73,6 +74,26 @@ def test_the_hash_is_the_one_the_contract_describes(tmp_path: Path) -> None:
     text = json.dumps(hashed, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     assert sent.headers["licsync-content-hash"] == "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_an_export_keeps_the_contract_too(tmp_path: Path) -> None:
+    """It goes out under a media type that the contract names, byte for byte, and its hash is that of its bytes."""
+    content = b'{"instance": {"server_id": "s"},\n "users": "QUJD"}'
+    identity, counts = Identity(hostname="h", server_id="s"), UsageCounts(counted=False)
+
+    async def main() -> Seen:
+        async with serving() as server:
+            server.on("/uploads", as_json({"upload_id": "u-1", "sync_state": "PENDING"}, 202))
+            client = HttpClient(to=Destination(url=f"{server.url}/uploads"), side=Side.DELIVERY, authorization=lambda: "Bearer secret")
+            with wrap_export(content, directory=tmp_path, identity=identity, collected_at=T0, counts=counts) as export:
+                async with client:
+                    await HttpUpload(client, Retrier(FakeClock(), Waits())).send(export, "0b5d2c4e8a114f0e9f0c3f0a5b8f6f41")
+            return server.seen[0]
+
+    sent = asyncio.run(main())
+    assert gzip.decompress(sent.body) == content
+    assert sent.headers["licsync-content-hash"] == f"sha256:{hashlib.sha256(content).hexdigest()}"
+    CONTRACT.validator(POST["requestBody"]["content"][sent.headers["content-type"]]["schema"]).validate(json.loads(content))
 
 
 @pytest.mark.parametrize("state", list(UploadState))

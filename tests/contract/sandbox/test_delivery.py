@@ -1,6 +1,7 @@
 """The delivery endpoint keeps `docs/delivery-openapi.yaml`."""
 
 import gzip
+import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 
@@ -131,7 +132,7 @@ def test_a_chunked_body_is_taken(box, emea, http, ask, document_of):
         ({"Licsync_Content_Hash": "sha256:0"}, 422, "Licsync-Content-Hash"),
         ({"Licsync_Content_Hash": "sha256:" + "0" * 64}, 422, "does not fit"),
         ({"Content_Type": "text/plain"}, 415, "application/json"),
-        ({"Content_Type": "application/vnd.licsync.export+json"}, 415, "application/json"),
+        ({"Content_Type": "application/vnd.licsync.export+json"}, 422, "does not fit"),
         ({"Content_Encoding": "br"}, 415, "gzip and identity"),
     ],
 )
@@ -140,6 +141,50 @@ def test_what_is_refused_by_its_headers(box, emea, ask, check, document_of, head
 
     assert (status, status) == (reply.status_code, reply.json()["status"])
     assert detail in reply.json()["detail"]
+    assert box.cloud.uploads() == []
+
+
+def deliver_export(box, http, content, *, key=KEY, hashed=None):
+    headers = {
+        "Authorization": f"Bearer {box.delivery_token}",
+        "Content-Type": "application/vnd.licsync.export+json",
+        "Content-Encoding": "gzip",
+        "Idempotency-Key": key,
+        "Licsync-Content-Hash": f"sha256:{hashlib.sha256(hashed or content).hexdigest()}",
+    }
+    return http.post(box.delivery_url, headers=headers, content=gzip.compress(content))
+
+
+@pytest.mark.parametrize("clear", [False, True])
+def test_an_export_is_taken_as_github_gave_it(box, emea, http, check, delivery_contract, clear):
+    export = box.export("emea", clear=clear)
+    schema = delivery_contract.document["components"]["schemas"]["Export"]
+    jsonschema.validate(export, schema)
+    content = json.dumps(export, indent=1).encode()
+
+    first, again = (check(deliver_export(box, http, content)) for _ in range(2))
+
+    assert (first.status_code, again.json()) == (202, first.json())
+    assert box.cloud.holdings(emea.server_id) == emea.as_sent()
+    assert check(deliver_export(box, http, content + b" ")).status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("content", "hashed", "detail"),
+    [
+        (b'{"users": "QUJD"}', None, "no server that this enterprise knows"),
+        (b"[]", None, "no object"),
+        (b"{", None, "not JSON"),
+        (None, b"{}", "does not fit"),
+    ],
+    ids=["of nobody", "no object", "no JSON", "another hash"],
+)
+def test_an_export_that_is_refused(box, emea, http, check, content, hashed, detail):
+    content = content or json.dumps(box.export("emea")).encode()
+
+    reply = check(deliver_export(box, http, content, hashed=hashed))
+
+    assert (reply.status_code, detail in reply.json()["detail"]) == (422, True)
     assert box.cloud.uploads() == []
 
 
