@@ -90,7 +90,15 @@ class Daemon:
         self._let_go()
         self._heed_clock()
         for instance in self._config.instances:
+            self._close_stale(instance)
             self._plan(instance)
+
+    def _close_stale(self, instance: Instance) -> None:
+        """Close what another configuration of an instance left open, unless somebody is at it: whoever that is does so itself."""
+        with contextlib.suppress(StateUnwritableError, OSError):
+            if instance.is_active and (lock := self._locks.take(instance.name)) is not None:
+                with lock:
+                    self._runner.close_stale(instance)
 
     def _let_go(self) -> None:
         """Close what is left of instances that are not ours any more. Only the daemon does: a command may have a smaller configuration."""

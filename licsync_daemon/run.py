@@ -20,6 +20,7 @@ from licsync_daemon.digests import digest_of, pack
 from licsync_daemon.document import UsageDocument
 from licsync_daemon.errors import Code, RemoteError, RunError, StateUnwritableError, own_error
 from licsync_daemon.guard import ON_IDENTITY, beyond_approval
+from licsync_daemon.handover import folder_of
 from licsync_daemon.journal import Journal, Observer, ignore
 from licsync_daemon.kept import keep, sweep
 from licsync_daemon.model import (
@@ -138,17 +139,25 @@ class Runner:
         """Close what nobody will ever end, though we hold the instance's lock.
 
         A run that is still `running` is `interrupted`: its process is gone. One that waits for a delivery which the configuration does not
-        have any more is `superseded`: GitHub Connect sends, and nothing is watched for it; nobody is asked to upload any more.
+        have any more is `superseded`: GitHub Connect sends, and nothing is watched for it; nobody is asked to upload any more,
+        or would look in another outbox.
         """
         name = instance.name
         self._interrupt(name)
+        awaiting = self.store.awaiting_run(name)
         if isinstance(instance.delivery, ManualDelivery):
+            if awaiting is not None and self._lies_elsewhere(instance, awaiting):
+                self._supersede([awaiting], "another outbox is configured by now")
             return
-        left = [self.store.awaiting_run(name)]
+        left = [awaiting]
         if isinstance(instance.delivery, ConnectDelivery):
             left += [self.store.open_run(name), self.store.held_run(name)]
             sweep(self.spool_dir, name, ())
         self._supersede(left, "another delivery is configured by now")
+
+    def _lies_elsewhere(self, instance: Instance, awaiting: Run) -> bool:
+        record = self.store.delivery_of(awaiting.run_id)
+        return record is not None and record.upload_id not in {None, record.key, str(folder_of(instance))}
 
     def let_go(self, name: str) -> None:
         """Close all that is open of an instance for which nothing is done any more, and delete its exports. We hold its lock."""

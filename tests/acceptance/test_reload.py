@@ -4,6 +4,7 @@ import json
 import signal
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -195,3 +196,21 @@ def test_another_log_level(site: Site, level: str) -> None:
         wait_for(lambda: "daemon.planned" in events(daemon))
     assert daemon.end()[0] == 0
     assert ("daemon.stopped" in events(daemon)) == (level == "debug")
+
+
+def test_another_outbox_gets_what_waits(site: Site, tmp_path: Path) -> None:
+    """With the reload nothing lies in the old one any more, and the next run lays it into the new one."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    new.mkdir()
+    site.extend("emea", f'delivery = {{ kind = "manual", outbox = {{ path = "{old}" }} }}', 'source = { kind = "none" }')
+    assert site.run("--run-now", "emea").code == 6
+    daemon = started(site)
+
+    site.config.write_text(site.config.read_text().replace(str(old), str(new)))
+    reload(daemon)
+    wait_for(lambda: not list(old.iterdir()))
+
+    assert site.run("--run-now", "emea").code == 6
+    assert [one.name for one in new.iterdir()] == ["emea"]
+    assert daemon.end()[0] == 0

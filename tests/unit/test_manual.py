@@ -400,3 +400,17 @@ def test_nothing_is_left_of_an_instance_that_is_not_ours_any_more(stage: Stage, 
     states = [run.state for one in (waiting, held) if (run := stage.store.run(one.run_id)) is not None]
     assert states == [RunState.SUPERSEDED, RunState.SUPERSEDED]
     assert stage.store.open_delivery("emea") is None
+
+
+def test_another_outbox_gets_what_waited_in_the_old_one(stage: Stage) -> None:
+    """The slot is due at once, and nothing is left where nobody would look; where the outbox stayed the same, nothing is closed."""
+    first = stage.run()
+    stage.runner.close_stale(stage.emea)
+    assert stage.store.awaiting_run("emea") == first
+    other = stage.outbox.parent / "other"
+    other.mkdir()
+    stage.emea = replace(stage.emea, delivery=ManualDelivery(outbox=other))
+    stage.runner.close_stale(stage.emea)
+    assert (stage.files(), stage.planned().slot, stage.planned().is_look) == ([], T0, False)
+    assert stage.run().state is RunState.AWAITING_UPLOAD
+    assert len(list((other / "emea").iterdir())) == 3
