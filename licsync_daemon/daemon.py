@@ -103,7 +103,7 @@ class Daemon:
     def _let_go(self) -> None:
         """Close what is left of instances that are not ours any more. Only the daemon does: a command may have a smaller configuration."""
         with contextlib.suppress(StateUnwritableError, OSError):
-            let_go(self._runner, self._locks)
+            let_go(self._config.instances, self._runner, self._locks)
 
     def _heed_clock(self) -> None:
         """Let nothing wait for a moment that only a clock ahead of time knew."""

@@ -115,9 +115,9 @@ async def _watch(instances: Sequence[Instance], *, runner: Runner, locks: Instan
         await clock.sleep(min((next_look(since, now) - now).total_seconds(), left))
 
 
-def let_go(runner: Runner, locks: InstanceLocks) -> None:
-    """Close what is left of instances that were taken out of the configuration, or are not to be synced; not where somebody is at one."""
-    wanted = {one.name for one in runner.fleet if one.unsynced_because is None}
+def let_go(instances: Sequence[Instance], runner: Runner, locks: InstanceLocks) -> None:
+    """Close what is left of instances that are not configured any more, or are not to be synced; not where somebody is at one."""
+    wanted = {one.name for one in instances if one.unsynced_because is None}
     for name in (known.name for known in runner.store.instances() if known.name not in wanted):
         lock = locks.take(name)
         if lock is not None:

@@ -384,17 +384,16 @@ def test_nothing_is_left_of_an_instance_that_is_not_ours_any_more(stage: Stage, 
     held = stage.run(slot=T0 + WEEK)
     assert (held.state, len(list((stage.directory / FOLDER).iterdir()))) == (RunState.HELD, 1)
     locks = InstanceLocks(stage.directory, stage.clock)
-    stage.runner.fleet = (stage.emea, an_instance("apac"))
-    let_go(stage.runner, locks)
+    let_go((stage.emea, an_instance("apac")), stage.runner, locks)
     assert stage.store.awaiting_run("emea") is not None
 
-    stage.runner.fleet = (an_instance("apac"),) if removed else (replace(stage.emea, unsynced_because="it may not leave"),)
+    fleet = (an_instance("apac"),) if removed else (replace(stage.emea, unsynced_because="it may not leave"),)
     lock = locks.take("emea")
     assert lock is not None
     with lock:
-        let_go(stage.runner, locks)
+        let_go(fleet, stage.runner, locks)
         assert len(stage.files()) == 3
-    let_go(stage.runner, locks)
+    let_go(fleet, stage.runner, locks)
 
     assert (stage.files(), list((stage.directory / FOLDER).iterdir())) == ([], [])
     states = [run.state for one in (waiting, held) if (run := stage.store.run(one.run_id)) is not None]
