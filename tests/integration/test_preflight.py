@@ -1,12 +1,15 @@
 """The whole preflight on a practice fleet: what each fault there comes to, and that nothing but questions leaves the machine."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+import trustme
 
 from licsync_daemon.configured import CloudAccount, Config, Destination, MailNotifier, WebhookNotifier
 from licsync_daemon.errors import Code
@@ -282,3 +285,26 @@ def test_a_mail_server_that_does_not_let_us_in(practice: Practice) -> None:
             return await preflight(replace(config, notify=(mail,)), {}, practice.clock)
 
     assert bad(asyncio.run(main())) == {("notify mail", "login", FAIL, Code.TLS_FAILED)}
+
+
+def test_the_certificate_behind_starttls(practice: Practice, tmp_path: Path) -> None:
+    """Its issuer and its days are told as of any other far side, and alarm before it ends."""
+    authority, now = trustme.CA(organization_name="Octo CA"), practice.clock.now()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost", not_after=now + timedelta(days=10)).configure_cert(tls)
+    box = Mailbox()
+
+    async def main() -> tuple[Row, ...]:
+        async with mail_server(box, starttls=tls):
+            mail = MailNotifier(
+                host="localhost", port=box.port, sender="a@example.com", to=("b@example.com",), username="licsync",
+                password=("notify__mail__password",), ca_file=tmp_path / "ca.pem",
+            )  # fmt: skip
+            environ = {"LICSYNC_NOTIFY__MAIL__PASSWORD": box.password}
+            return await preflight(replace(practice.config, notify=(mail,)), environ, practice.clock)
+
+    rows = asyncio.run(main())
+    assert bad(rows) == {("notify mail", "certificate", WARN, Code.CERTIFICATE_EXPIRING)}
+    assert "localhost, issued by Octo CA, ends within 14 days" in seen(rows, "notify mail", "certificate")
+    assert seen(rows, "notify mail", "login") == "TLS by STARTTLS, the login is accepted; nothing was sent"
