@@ -114,6 +114,8 @@ CLOUD_FAULTS: dict[str, tuple[Callable[[Sandbox], None], Bad]] = {
     "rate limit nearly used up": (_nearly_used_up, {("cloud", "rate limit", WARN, None)}),
     "deprecated": (_deprecated, {("cloud", "interface", WARN, Code.API_DEPRECATED)}),
     "a token of no user": (_no_user, set()),
+    "a fine-grained token that may": (_token(scopes=None), set()),
+    "a fine-grained token that may not": (_token(scopes=None, owner=False), {("cloud", "enterprise", FAIL, Code.NOT_FOUND)}),
     "a server of nobody": (_listed_by_nobody, {("cloud", "servers", WARN, None)}),
 }
 
@@ -191,6 +193,19 @@ def test_a_forbidden_answer_lists_its_candidates(practice: Practice) -> None:
     words = ("allow list", "SSO", "classic tokens", "enterprise owner")
     assert [row.fix.index(word) for word in words] == sorted(row.fix.index(word) for word in words)
     assert "tells no scopes" not in row.fix
+
+
+def test_a_fine_grained_token_is_tried(practice: Practice) -> None:
+    """Its prefix says nothing; where it may not, the next step names the kind of token that GitHub documents."""
+    token = "github_pat_" + "a1B2_" * 16
+    practice.box.cloud_app.token = replace(practice.box.cloud_app.token, value=token, scopes=None, owner=False)
+    (practice.folder / "credentials" / "cloud__token").write_text(token)
+    rows = rows_of(practice)
+    row = next(one for one in rows if one.test == "enterprise")
+    assert (seen(rows, "cloud", "token"), row.fix.endswith("GitHub documents a classic token for this")) == (
+        "it belongs to octo-owner",
+        True,
+    )
 
 
 @pytest.mark.parametrize(("minutes", "outcome"), [(3, WARN), (10, FAIL), (-10, FAIL)])
