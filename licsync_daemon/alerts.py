@@ -122,7 +122,10 @@ def message_of(change: Change, view: InstanceView | None, cloud: CloudAccount, *
     assert change.event is not None
     head = {Event.REMINDER: "reminder", Event.CLOSED: "over"}.get(change.event, str(alert.severity))
     where = alert.instance or "the fleet"
-    lines = [alert.text, "", f"Next step: {alert.next_step}"]
+    if change.event is Event.CLOSED:
+        lines = [f"This is over; {alert.next_step}", "", f"It was: {alert.text}"]
+    else:
+        lines = [alert.text, "", f"Next step: {alert.next_step}"]
     if view is not None and view.awaiting is not None and alert.code is Code.NOT_UPLOADED and change.event is not Event.CLOSED:
         place = f"the folder {folder_of(view.instance)} on {machine}"
         text = steps(view.instance, exported(view, view.awaiting), place=place, upload_page=upload_page(cloud))

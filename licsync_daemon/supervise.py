@@ -16,7 +16,7 @@ from licsync_daemon.journal import Far, Journal
 from licsync_daemon.model import Installation, Run, SyncStatus
 from licsync_daemon.ports import CloudReader
 from licsync_daemon.readback import drift
-from licsync_daemon.watch import installation_of, sighting
+from licsync_daemon.watch import installation_of, sighting, was_disconnected
 
 log = structlog.get_logger()
 
@@ -83,6 +83,7 @@ def conclude(far: Far, instance: Instance, journal: Journal, status: SyncStatus,
         installations=installations,
         dates=sorted({run.last_sync for run in earlier if run.last_sync is not None}),
         before=before,
+        disconnected_before=was_disconnected(earlier),
         now=now,
     )
     there = installation_of(instance, installations)

@@ -5,14 +5,15 @@ the dates of the syncs. "Sync now" is a button in the browser, and its dates fal
 Source: docs.github.com, "Syncing license usage" (checked 2026-11-24).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from licsync_daemon.configured import Instance
 from licsync_daemon.errors import Code
-from licsync_daemon.model import CLOCK_SLACK, Identity, Installation, Notice, SyncStatus
+from licsync_daemon.model import CLOCK_SLACK, Identity, Installation, Notice, Run, RunState, SyncStatus
 from licsync_daemon.readback import FAILURES, SUCCESS, bare_host, entry_of
+from licsync_daemon.schedule import SEEN
 
 WEEK = timedelta(days=7)
 SAME_TIME = timedelta(hours=3)  # weekly syncs are "roughly" a week apart
@@ -63,6 +64,12 @@ def installation_of(instance: Instance, installations: Sequence[Installation] | 
     return next((one for one in installations or () if bare_host(one.hostname) == host), None)
 
 
+def was_disconnected(earlier: Iterable[Run]) -> bool:
+    """Answer whether the newest look before this one, of those that saw something, saw a server that is not connected."""
+    last = next((run for run in earlier if run.state is RunState.CURRENT or (run.state is RunState.FAILED and run.code in SEEN)), None)
+    return last is not None and Code.NOT_CONNECTED in {last.code, *(one.code for one in last.notices)}
+
+
 def sighting(
     instance: Instance,
     identity: Identity,
@@ -71,6 +78,7 @@ def sighting(
     installations: Sequence[Installation] | None,
     dates: Sequence[datetime],
     before: datetime | None,
+    disconnected_before: bool,
     now: datetime,
 ) -> Sighting:
     """Say how an instance stands.
@@ -82,12 +90,15 @@ def sighting(
         installations: What GraphQL shows, where the token may ask it.
         dates: The dates of its syncs so far, for the weekly instant.
         before: The newest successful sync that was known before.
+        disconnected_before: Whether the look before saw that it is not connected. Where GraphQL is not known now, that stands until a
+            newer sync comes.
         now: Our clock, used where the reply had no `Date`.
     """
     host = bare_host(instance.hostname)
     there = installation_of(instance, installations)
-    disconnected = there is not None and not there.is_connected
     entry = entry_of(identity, status)
+    newer = entry is not None and entry.date is not None and (before is None or entry.date > before)
+    disconnected = not there.is_connected if there is not None else disconnected_before and not newer
     at = status.answered_at or now
     if entry is None or entry.date is None:
         if disconnected:

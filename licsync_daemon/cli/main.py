@@ -1,6 +1,7 @@
 """Dispatch a command, and the one place where an error becomes words and an exit code."""
 
 import argparse
+import errno
 import json
 import os
 import signal
@@ -22,8 +23,18 @@ def main(argv: Sequence[str]) -> int:
         code = _main(argv)
         print(end="", flush=True)  # here, and not while the interpreter ends, where it would be a complaint
     except BrokenPipeError:  # `licsync-daemon history | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _silence()
+    except OSError as error:  # `licsync-daemon check --json > file`; the state has errors of its own
+        if error.errno != errno.ENOSPC:
+            raise
+        _silence()
+        code = _failure("nothing more can be written: no space left on device", Exit.INTERNAL)
     return code
+
+
+def _silence() -> None:
+    """Let what is still to be printed go nowhere, so that the interpreter does not complain at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _main(argv: Sequence[str]) -> int:

@@ -10,11 +10,12 @@ import smtplib
 import socket
 import ssl
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
+from typing import Any
 
 import structlog
 
@@ -54,13 +55,23 @@ class Mail:
         if refused:
             log.warning("notify.recipients_refused", channel=self.name, refused=refused, of=len(self._to.to))
 
-    async def try_out(self) -> None:
+    async def try_out(self) -> Mapping[str, Any]:
         """Go as far as a message would begin: the greeting, TLS, the login. Nothing is sent.
+
+        Answers the fields of the server's certificate, as `ssl` reads them; none without TLS.
 
         Raises:
             RunError: As `tell` does.
         """
-        await self._signed_in(lambda server: server.noop()[0])
+        shown: dict[str, Any] = {}
+
+        def look(server: smtplib.SMTP) -> int:
+            if isinstance(server.sock, ssl.SSLSocket):
+                shown.update(server.sock.getpeercert() or {})
+            return server.noop()[0]
+
+        await self._signed_in(look)
+        return shown
 
     async def _signed_in(self, work: Callable[[smtplib.SMTP], int]) -> int:
         session = _Session(self._to, self._password() if self._to.username is not None else "", work)

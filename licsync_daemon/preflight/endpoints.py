@@ -5,7 +5,8 @@ from dataclasses import replace
 from licsync_daemon.adapters import mail
 from licsync_daemon.configured import Destination, MailNotifier, WebhookNotifier
 from licsync_daemon.errors import Code, RunError
-from licsync_daemon.preflight.network import Hop, Route
+from licsync_daemon.preflight.judge_network import certificate_row
+from licsync_daemon.preflight.network import Hop, Route, certificate_of
 from licsync_daemon.preflight.probing import QUICK, Probing, refusal
 from licsync_daemon.preflight.rows import Outcome, Place, Row, Rows
 
@@ -57,10 +58,12 @@ async def mail_rows(place: Place, probing: Probing, notifier: MailNotifier) -> R
         if row.outcome is Outcome.FAIL:
             return
     try:
-        await mail(notifier, probing.adapters.credentials).try_out()
+        shown = await mail(notifier, probing.adapters.credentials).try_out()
     except RunError as error:
         yield place.failed("login", error)
     else:
+        if notifier.security == "starttls":  # with "tls" the way has told it
+            yield certificate_row(place, notifier.host, certificate_of(shown), probing.clock.now())
         encrypted = {"none": "without TLS", "starttls": "TLS by STARTTLS", "tls": "TLS"}[notifier.security]
         who = "the login is accepted" if notifier.username is not None else "no login is configured"
         yield place.ok("login", f"{encrypted}, {who}; nothing was sent")

@@ -49,7 +49,7 @@ def token_rows(place: Place, told: Headline, now: datetime, *, needed: str | Non
     if needed is not None:
         yield _scopes(place, told.scopes, needed)
     if told.token_expires_at is not None:
-        fix = f"create a new token as the same user, and replace the credential {credential}; the daemon reads it anew"
+        fix = f"create a new token as the same user, and replace the credential {credential}; under systemd then: systemctl restart licsync"
         yield ends(place, "expiry", "the token", told.token_expires_at, now, steps=CREDENTIAL_DAYS, fix=fix, code=Code.CREDENTIAL_EXPIRING)
     else:
         yield place.ok("expiry", "no end of the token is told")

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from licsync_daemon.errors import Code
-from licsync_daemon.preflight.network import Refused, Route, Way
+from licsync_daemon.preflight.network import Certificate, Refused, Route, Way
 from licsync_daemon.preflight.rows import CERTIFICATE_DAYS, Place, Row, ends
 
 SHOWN = 3  # addresses, or names of a certificate; the rest is counted
@@ -36,11 +36,13 @@ def way_rows(place: Place, route: Route, way: Way, now: datetime) -> Iterator[Ro
     if way.refused is not None:
         yield _refused(place, route, way.refused)
     elif way.certificate is not None:
-        what = f"the certificate of {route.to.host}, issued by {way.certificate.issuer},"
-        fix = f"renew the certificate of {route.to.host}"
-        yield ends(
-            place, "certificate", what, way.certificate.ends_at, now, steps=CERTIFICATE_DAYS, fix=fix, code=Code.CERTIFICATE_EXPIRING
-        )
+        yield certificate_row(place, route.to.host, way.certificate, now)
+
+
+def certificate_row(place: Place, host: str, certificate: Certificate, now: datetime) -> Row:
+    """Say who issued an accepted certificate, and how long it lasts."""
+    what, fix = f"the certificate of {host}, issued by {certificate.issuer},", f"renew the certificate of {host}"
+    return ends(place, "certificate", what, certificate.ends_at, now, steps=CERTIFICATE_DAYS, fix=fix, code=Code.CERTIFICATE_EXPIRING)
 
 
 def _route_words(route: Route) -> str:

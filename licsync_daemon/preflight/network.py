@@ -158,7 +158,7 @@ async def explore(route: Route, tls: ssl.SSLContext) -> Way:
             if not route.to.secure:
                 return way
             await writer.start_tls(tls, server_hostname=route.to.host)
-            return replace(way, certificate=_certificate(writer.get_extra_info("ssl_object").getpeercert()))
+            return replace(way, certificate=certificate_of(writer.get_extra_info("ssl_object").getpeercert()))
     except ProxyRefusedError as error:
         return replace(way, unproxied=str(error))
     except ssl.SSLCertVerificationError as error:
@@ -253,7 +253,7 @@ async def _shown(route: Route, address: str) -> Certificate | None:
             itself.load_verify_locations(cadata=raw)
             async with _through(route, address) as writer:
                 await writer.start_tls(itself, server_hostname=route.to.host)
-                return _certificate(writer.get_extra_info("ssl_object").getpeercert())
+                return certificate_of(writer.get_extra_info("ssl_object").getpeercert())
     return None
 
 
@@ -263,7 +263,8 @@ def _context() -> ssl.SSLContext:
     return context
 
 
-def _certificate(fields: Mapping[str, Any]) -> Certificate:
+def certificate_of(fields: Mapping[str, Any]) -> Certificate:
+    """Read the fields of an accepted certificate, as `ssl` answers them."""
     issuer = {key: value for part in fields.get("issuer", ()) for key, value in part}
     return Certificate(
         clean(issuer.get("organizationName") or issuer.get("commonName") or "nobody named"),

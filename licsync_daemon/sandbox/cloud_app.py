@@ -22,22 +22,24 @@ DEFAULT_PER_PAGE, MAX_PER_PAGE = 30, 100
 class Token:
     """The cloud's token and what stands behind it.
 
+    `scopes`: None of a fine-grained token, which tells none; GitHub documents none that may read licenses, and this one may.
     `owner`: its owner is an owner of the enterprise. `sso`: it is authorized for single sign-on.
     """
 
     value: str = field(repr=False)
-    scopes: tuple[str, ...] = ("read:enterprise",)
+    scopes: tuple[str, ...] | None = ("read:enterprise",)
     owner: bool = True
     sso: bool = True
     expires_at: datetime | None = None
 
     @property
     def may_read(self) -> bool:
-        return bool({"read:enterprise", "admin:enterprise"} & set(self.scopes))
+        return self.scopes is None or bool({"read:enterprise", "admin:enterprise"} & set(self.scopes))
 
     def headers(self) -> tuple[tuple[str, str], ...]:
         expiry = self.expires_at and self.expires_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        return (("X-OAuth-Scopes", ", ".join(self.scopes)), *((("GitHub-Authentication-Token-Expiration", expiry),) if expiry else ()))
+        scopes = () if self.scopes is None else (("X-OAuth-Scopes", ", ".join(self.scopes)),)
+        return (*scopes, *((("GitHub-Authentication-Token-Expiration", expiry),) if expiry else ()))
 
 
 class CloudApp:

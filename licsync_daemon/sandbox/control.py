@@ -92,12 +92,12 @@ class ControlApp:
 
     def _set_token(self, body: dict[str, Any]) -> None:
         token = self._box.cloud_app.token
-        scopes = body.get("scopes", list(token.scopes))
-        if not (isinstance(scopes, list) and all(isinstance(one, str) for one in scopes)):
-            raise ValueError("scopes is no list of texts")
+        scopes = body.get("scopes", token.scopes)
+        if scopes is not None and not (isinstance(scopes, list | tuple) and all(isinstance(one, str) for one in scopes)):
+            raise ValueError("scopes is neither a list of texts nor null")
         self._box.cloud_app.token = replace(
             token,
-            scopes=tuple(scopes),
+            scopes=None if scopes is None else tuple(scopes),
             owner=body.get("owner", True) is True,
             sso=body.get("sso", True) is True,
             expires_at=datetime.fromisoformat(body["expires_at"]) if "expires_at" in body else None,

@@ -265,3 +265,16 @@ def test_a_reader_that_leaves_early(site: Site) -> None:
 
         assert running.wait() == 0
         assert running.err == ""
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["check", "--offline", "--json"], ["config", "schema"]], ids=" ".join)
+def test_a_disk_without_room_for_the_output(site: Site, arguments: list[str]) -> None:
+    """Half a result is no result: one line says so, and the exit code."""
+    full = os.open("/dev/full", os.O_WRONLY)
+    try:
+        running = site.command.start("--config", site.config, *arguments, stdout=full)
+    finally:
+        os.close(full)
+
+    assert running.wait() == 1
+    assert running.err == "licsync-daemon: nothing more can be written: no space left on device\n"

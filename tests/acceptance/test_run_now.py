@@ -231,6 +231,19 @@ def test_a_wait_is_visible_in_status_with_its_end(site: Site) -> None:
     assert running.end()[0] == 143
 
 
+def test_an_organization(site: Site) -> None:
+    """What its endpoint has processed is accepted, never confirmed, and enough; no sync status is asked for, and nothing is overdue."""
+    text = site.config.read_text(encoding="utf-8")
+    site.config.write_text(text.replace("enterprise =", "organization ="), encoding="utf-8")
+    done = site.run("--run-now", "--json")
+    assert done.code == 0
+    assert {one["state"] for one in json.loads(done.out)["instances"]} == {"accepted"}
+    shown = json.loads(site.run("status", "--json").out)
+    assert [(one["state"], one["overdue"]) for one in shown["instances"]] == [("accepted", False)] * len(shown["instances"])
+    assert shown["seats"]["consumed"] == site.box.cloud.seats()
+    assert [one.path for one in site.box.requests if one.path.startswith("/enterprises/")] == []
+
+
 def test_the_scanner_finds_what_it_looks_for(site: Site, evidence: Evidence) -> None:
     """The search for secrets and people, which every test here ends with, is not blind."""
     site.run("--run-now", "emea")

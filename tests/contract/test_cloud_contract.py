@@ -116,6 +116,8 @@ def test_an_organization_shows_its_plan_only() -> None:
         totals = world.read(lambda cloud: cloud.seats())
         assert (totals.consumed, totals.purchased) == (box.cloud.seats(), box.fleet.seats_purchased)
         assert world.read(lambda cloud: cloud.installations()) is None
+        status = world.read(lambda cloud: cloud.sync_status())
+        assert (status.exists, status.entries, status.answered_at is not None) == (False, (), True)
         assert {one.path for one in box.requests} == {f"/orgs/{box.enterprise}"}
 
 

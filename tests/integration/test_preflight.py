@@ -1,12 +1,15 @@
 """The whole preflight on a practice fleet: what each fault there comes to, and that nothing but questions leaves the machine."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+import trustme
 
 from licsync_daemon.configured import CloudAccount, Config, Destination, MailNotifier, WebhookNotifier
 from licsync_daemon.errors import Code
@@ -111,6 +114,8 @@ CLOUD_FAULTS: dict[str, tuple[Callable[[Sandbox], None], Bad]] = {
     "rate limit nearly used up": (_nearly_used_up, {("cloud", "rate limit", WARN, None)}),
     "deprecated": (_deprecated, {("cloud", "interface", WARN, Code.API_DEPRECATED)}),
     "a token of no user": (_no_user, set()),
+    "a fine-grained token that may": (_token(scopes=None), set()),
+    "a fine-grained token that may not": (_token(scopes=None, owner=False), {("cloud", "enterprise", FAIL, Code.NOT_FOUND)}),
     "a server of nobody": (_listed_by_nobody, {("cloud", "servers", WARN, None)}),
 }
 
@@ -188,6 +193,19 @@ def test_a_forbidden_answer_lists_its_candidates(practice: Practice) -> None:
     words = ("allow list", "SSO", "classic tokens", "enterprise owner")
     assert [row.fix.index(word) for word in words] == sorted(row.fix.index(word) for word in words)
     assert "tells no scopes" not in row.fix
+
+
+def test_a_fine_grained_token_is_tried(practice: Practice) -> None:
+    """Its prefix says nothing; where it may not, the next step names the kind of token that GitHub documents."""
+    token = "github_pat_" + "a1B2_" * 16
+    practice.box.cloud_app.token = replace(practice.box.cloud_app.token, value=token, scopes=None, owner=False)
+    (practice.folder / "credentials" / "cloud__token").write_text(token)
+    rows = rows_of(practice)
+    row = next(one for one in rows if one.test == "enterprise")
+    assert (seen(rows, "cloud", "token"), row.fix.endswith("GitHub documents a classic token for this")) == (
+        "it belongs to octo-owner",
+        True,
+    )
 
 
 @pytest.mark.parametrize(("minutes", "outcome"), [(3, WARN), (10, FAIL), (-10, FAIL)])
@@ -282,3 +300,26 @@ def test_a_mail_server_that_does_not_let_us_in(practice: Practice) -> None:
             return await preflight(replace(config, notify=(mail,)), {}, practice.clock)
 
     assert bad(asyncio.run(main())) == {("notify mail", "login", FAIL, Code.TLS_FAILED)}
+
+
+def test_the_certificate_behind_starttls(practice: Practice, tmp_path: Path) -> None:
+    """Its issuer and its days are told as of any other far side, and alarm before it ends."""
+    authority, now = trustme.CA(organization_name="Octo CA"), practice.clock.now()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost", not_after=now + timedelta(days=10)).configure_cert(tls)
+    box = Mailbox()
+
+    async def main() -> tuple[Row, ...]:
+        async with mail_server(box, starttls=tls):
+            mail = MailNotifier(
+                host="localhost", port=box.port, sender="a@example.com", to=("b@example.com",), username="licsync",
+                password=("notify__mail__password",), ca_file=tmp_path / "ca.pem",
+            )  # fmt: skip
+            environ = {"LICSYNC_NOTIFY__MAIL__PASSWORD": box.password}
+            return await preflight(replace(practice.config, notify=(mail,)), environ, practice.clock)
+
+    rows = asyncio.run(main())
+    assert bad(rows) == {("notify mail", "certificate", WARN, Code.CERTIFICATE_EXPIRING)}
+    assert "localhost, issued by Octo CA, ends within 14 days" in seen(rows, "notify mail", "certificate")
+    assert seen(rows, "notify mail", "login") == "TLS by STARTTLS, the login is accepted; nothing was sent"

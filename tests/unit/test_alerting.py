@@ -85,7 +85,7 @@ def test_an_alert_is_told_once_from_its_opening_to_its_end(world: World) -> None
         world.clock.advance(EVERY_S)
     assert (world.open, world.told()) == ([], [(Event.OPENED, "emea"), (Event.CLOSED, "emea")])
     (_, over) = world.channels[0].told
-    assert over.lines[2] == "Next step: nothing to do: recovered"
+    assert (over.lines[0], over.lines[2]) == ("This is over; nothing to do: recovered", f"It was: {over.alert.text}")
 
 
 def test_only_the_named_instances_are_looked_at(world: World) -> None:
@@ -109,7 +109,7 @@ def test_an_instance_that_is_gone_has_no_alerts(world: World) -> None:
     world.clock.advance(1)
     world.evaluate()
     assert [name for name, _, _ in world.open] == [""]
-    assert world.channels[0].told[0].lines[2] == "Next step: nothing to do: the instance is not configured any more"
+    assert world.channels[0].told[0].lines[0] == "This is over; nothing to do: the instance is not configured any more"
 
 
 def test_nothing_is_written_where_nothing_changed(world: World) -> None:

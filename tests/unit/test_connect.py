@@ -115,9 +115,30 @@ def test_graphql_tells_who_is_disconnected_and_how_many_accounts_arrived(stage: 
     stage.world.installs = (Installation(hostname="ghes-labs.example.com", is_connected=False, accounts=41),)
     (run,) = stage.watch()
     assert (run.state, run.accounts_in_cloud, [one.code for one in run.notices]) == (RunState.CURRENT, 41, [Code.NOT_CONNECTED])
-    stage.world.fail["installations"] = [transient()]
+
+
+def test_a_look_without_graphql_does_not_call_a_server_connected_again(stage: Stage) -> None:
+    """What was seen stands, until GraphQL says otherwise or a newer sync comes: nobody is told that it is over because nobody could ask."""
+    stage.world.sync("server-labs")
+    stage.world.installs = (Installation(hostname="ghes-labs.example.com", is_connected=False),)
+    stage.watch()
+    stage.world.fail["installations"] = [transient()] * 3
+    for _ in range(2):
+        (run,) = stage.watch()
+        assert (run.state, [one.code for one in run.notices]) == (RunState.CURRENT, [Code.NOT_CONNECTED])
+    stage.clock.advance(3600)
+    stage.world.sync("server-labs")
     (run,) = stage.watch()
     assert (run.state, run.notices) == (RunState.CURRENT, ())
+
+
+def test_graphql_says_that_a_server_is_connected_again(stage: Stage) -> None:
+    """Its word counts before the next sync."""
+    stage.world.sync("server-labs")
+    for is_connected in (False, True):
+        stage.world.installs = (Installation(hostname="ghes-labs.example.com", is_connected=is_connected),)
+        (run,) = stage.watch()
+    assert run.notices == ()
 
 
 def test_with_a_source_the_guards_warn_and_drift_is_seen(stage: Stage) -> None:

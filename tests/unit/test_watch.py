@@ -25,6 +25,7 @@ def seen(
     connected: bool | None = None,
     dates: tuple[datetime, ...] = (),
     before: datetime | None = None,
+    disconnected_before: bool = False,
     answered_at: datetime | None = T0,
 ) -> Sighting:
     entry = SyncEntry(server_id="server-labs", hostname="ghes-labs.example.com", date=date, status=status, error=error)
@@ -35,6 +36,7 @@ def seen(
         installations=None if connected is None else (Installation(hostname="GHES-LABS.example.com", is_connected=connected),),
         dates=dates,
         before=before,
+        disconnected_before=disconnected_before,
         now=T0 + 365 * DAY,
     )
 
@@ -51,6 +53,8 @@ def test_a_young_successful_sync_is_current() -> None:
         (seen(None, listed=False), Code.NEVER_SYNCED, "lists no server of this name"),
         (seen(None, None, connected=True), Code.NEVER_SYNCED, "never had a sync"),
         (seen(None, None, connected=False), Code.NOT_CONNECTED, "not connected"),
+        (seen(None, None, disconnected_before=True), Code.NOT_CONNECTED, "not connected"),
+        (seen(None, None, disconnected_before=True, connected=True), Code.NEVER_SYNCED, "never had a sync"),
         (seen(T0 - HOUR, "failure", error="quota"), Code.SYNC_FAILED, '"quota"'),
         (seen(T0 - HOUR, "success", error="quota"), Code.SYNC_FAILED, '"quota"'),
         (seen(T0 - 9 * DAY), Code.LATE, "9 days old"),
