@@ -119,7 +119,7 @@ def take_back(record: DeliveryRecord) -> None:
     folder = Path(record.upload_id)
     try:
         found = json.loads((folder / MANIFEST).read_bytes())
-        if found.get("key") != record.key:
+        if found.get("key") != record.key or folder.is_symlink():
             return
         for path in (*folder.glob("usage-*.json"), folder / README, folder / MANIFEST):
             path.unlink(missing_ok=True)

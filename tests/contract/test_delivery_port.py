@@ -150,6 +150,21 @@ def test_what_is_taken_back_is_what_its_record_laid_ready(tmp_path: Path) -> Non
     assert not (tmp_path / "emea").exists()
 
 
+def test_nothing_is_taken_back_through_a_link(tmp_path: Path) -> None:
+    """Whoever may write in the outbox must not have us delete in another place."""
+    with outbox(tmp_path) as case, a_document(tmp_path, [an_account(1)]) as export:
+
+        async def sent() -> DeliveryRecord:
+            async with case.open() as delivery:
+                return a_record(KEY, await delivery.send(export, KEY))
+
+        record = asyncio.run(sent())
+        (tmp_path / "emea").rename(tmp_path / "elsewhere")
+        (tmp_path / "emea").symlink_to(tmp_path / "elsewhere")
+        take_back(record)
+    assert len(list((tmp_path / "elsewhere").glob("usage-*.json"))) == 1
+
+
 def test_an_export_goes_out_as_it_is(tmp_path: Path) -> None:
     """The outbox holds it byte for byte; a newer one takes its place."""
     with outbox(tmp_path) as case:
