@@ -14,8 +14,9 @@ from pathlib import Path
 
 from benchmarks.proc import memory
 from licsync_daemon.digests import compare, digest_of, pack, unpack
-from licsync_daemon.model import Account, Baseline, DeliveryOutcome, DeliveryRecord, Identity
+from licsync_daemon.model import Account, Identity
 from licsync_daemon.ports import StateStore
+from licsync_daemon.runs import Baseline, DeliveryOutcome, DeliveryRecord
 from licsync_daemon.spool import AccountSpool
 from licsync_daemon.store.files import open_state, prepare_state_dir
 

@@ -31,11 +31,12 @@ from licsync_daemon.credentials import Credentials
 from licsync_daemon.deliveries.http import HttpUpload
 from licsync_daemon.deliveries.outbox import Outbox, take_back
 from licsync_daemon.handover import upload_page
-from licsync_daemon.model import DeliveryRecord, SyncStatus
+from licsync_daemon.model import SyncStatus
 from licsync_daemon.notify.mail import Mail
 from licsync_daemon.notify.webhook import Webhook
 from licsync_daemon.ports import Clock, CloudReader, Delivery, Notifier, UsageSource, WaitReporter
 from licsync_daemon.retry import Gate, Retrier
+from licsync_daemon.runs import DeliveryRecord
 from licsync_daemon.sources.command import CommandUsageSource
 from licsync_daemon.sources.counted import CountedUsageSource
 from licsync_daemon.sources.file import FileUsageSource

@@ -17,7 +17,7 @@ from licsync_daemon.concerns import ONLY_CHECKED, Concern, concerns, is_watched
 from licsync_daemon.configured import Config
 from licsync_daemon.errors import Code, RunError, StateUnwritableError
 from licsync_daemon.lock import FileLock, is_alive, this_process
-from licsync_daemon.model import Alert, Event, Message
+from licsync_daemon.messages import Alert, Event, Message
 from licsync_daemon.ports import Clock, Notifier, StateStore
 from licsync_daemon.status import InstanceView, instance_view
 

@@ -12,7 +12,9 @@ from licsync_daemon.concerns import ONLY_CHECKED, Concern, acknowledgment, expor
 from licsync_daemon.configured import CloudAccount
 from licsync_daemon.errors import Code
 from licsync_daemon.handover import folder_of, steps, upload_page
-from licsync_daemon.model import CLOCK_SLACK, Alert, Event, Message, RunState, Severity
+from licsync_daemon.messages import Alert, Event, Message, Severity
+from licsync_daemon.model import CLOCK_SLACK
+from licsync_daemon.runs import RunState
 from licsync_daemon.schedule import words
 from licsync_daemon.status import InstanceView, iso
 

@@ -9,7 +9,8 @@ from itertools import pairwise
 from licsync_daemon.configured import CloudAccount, ConnectDelivery, ManualDelivery
 from licsync_daemon.errors import Code
 from licsync_daemon.handover import export_name, folder_of, upload_page
-from licsync_daemon.model import AWAITING, Decided, Decision, Notice, Run, RunState, Severity
+from licsync_daemon.messages import Severity
+from licsync_daemon.runs import AWAITING, Decided, Decision, Notice, Run, RunState
 from licsync_daemon.schedule import SEEN
 from licsync_daemon.status import InstanceView
 from licsync_daemon.watch import CONNECT, SYNC_NOW

@@ -14,22 +14,10 @@ import structlog
 from licsync_daemon.configured import Instance
 from licsync_daemon.errors import Code, RunError, StateUnwritableError
 from licsync_daemon.journal import Far, Journal
-from licsync_daemon.model import (
-    AWAITING,
-    CLOCK_SLACK,
-    WATCHED,
-    DeliveryOutcome,
-    DeliveryRecord,
-    Identity,
-    InstanceRecord,
-    Listing,
-    Run,
-    SeatRecord,
-    SyncStatus,
-    Upload,
-)
+from licsync_daemon.model import CLOCK_SLACK, Identity, Listing, SyncStatus, Upload
 from licsync_daemon.ports import CloudReader, StateStore
 from licsync_daemon.readback import Accepted, Confirmed, Refuted, Verdict, Waiting, entry_of, judge
+from licsync_daemon.runs import AWAITING, WATCHED, DeliveryOutcome, DeliveryRecord, InstanceRecord, Run, SeatRecord
 
 log = structlog.get_logger()
 

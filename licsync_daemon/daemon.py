@@ -22,10 +22,10 @@ from licsync_daemon.daily import DailyCheck
 from licsync_daemon.errors import StateUnwritableError
 from licsync_daemon.fleet import InstanceLocks, let_go
 from licsync_daemon.lock import FileLock
-from licsync_daemon.model import Decided, RunState, Trigger
 from licsync_daemon.ports import Clock, StateStore
 from licsync_daemon.recorded import recorded
 from licsync_daemon.run import Runner
+from licsync_daemon.runs import Decided, RunState, Trigger
 from licsync_daemon.schedule import LOCKED_AGAIN, Planned, next_run
 from licsync_daemon.systemd import Notifier
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from licsync_daemon.errors import ConfigError, Problem
-from licsync_daemon.model import Decided, Decision, Run, RunState
 from licsync_daemon.ports import StateStore
+from licsync_daemon.runs import Decided, Decision, Run, RunState
 from licsync_daemon.schedule import HELD_FOR
 
 

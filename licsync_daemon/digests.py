@@ -10,7 +10,8 @@ import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from licsync_daemon.model import Account, Changes
+from licsync_daemon.model import Account
+from licsync_daemon.runs import Changes
 
 RECORD = struct.Struct(">Q12sB")
 ADDRESS_BYTES = 12

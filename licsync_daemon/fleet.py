@@ -13,10 +13,10 @@ import structlog
 from licsync_daemon.configured import Instance
 from licsync_daemon.errors import StateUnwritableError
 from licsync_daemon.lock import FileLock, in_words, read_holder, this_process
-from licsync_daemon.model import AWAITING, WATCHED, Run, RunState, Trigger
 from licsync_daemon.ports import Clock, StateStore
 from licsync_daemon.readback import next_look
 from licsync_daemon.run import Runner
+from licsync_daemon.runs import AWAITING, WATCHED, Run, RunState, Trigger
 from licsync_daemon.schedule import slot_at
 
 log = structlog.get_logger()

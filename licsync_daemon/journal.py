@@ -9,8 +9,8 @@ import structlog
 
 from licsync_daemon.errors import PERMANENT, Code, RemoteError, RunError, StateUnwritableError
 from licsync_daemon.guard import next_step
-from licsync_daemon.model import DeliveryOutcome, DeliveryRecord, InstanceRecord, Notice, Run, RunState, Tripped
 from licsync_daemon.ports import Adapters, Clock, Collected, StateStore
+from licsync_daemon.runs import DeliveryOutcome, DeliveryRecord, InstanceRecord, Notice, Run, RunState, Tripped
 
 log = structlog.get_logger()
 

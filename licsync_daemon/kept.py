@@ -13,8 +13,8 @@ from dataclasses import fields
 from pathlib import Path
 
 from licsync_daemon.errors import StateUnwritableError
-from licsync_daemon.model import Run
 from licsync_daemon.ports import Export
+from licsync_daemon.runs import Run
 
 FOLDER = "held"
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from licsync_daemon.model import Holder
+from licsync_daemon.runs import Holder
 
 
 class FileLock:

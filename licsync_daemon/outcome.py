@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from enum import IntEnum
 
 from licsync_daemon.fleet import Result
-from licsync_daemon.model import RunState
+from licsync_daemon.runs import RunState
 
 
 class Exit(IntEnum):

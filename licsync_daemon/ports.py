@@ -8,24 +8,9 @@ from typing import Protocol
 
 from licsync_daemon.configured import Instance
 from licsync_daemon.document import UsageDocument
-from licsync_daemon.model import (
-    Alert,
-    Decision,
-    DeliveryRecord,
-    Installation,
-    InstanceRecord,
-    Listing,
-    Message,
-    Notice,
-    Person,
-    Run,
-    SeatRecord,
-    SeatTotals,
-    SyncStatus,
-    Transition,
-    Upload,
-    UsageCounts,
-)
+from licsync_daemon.messages import Alert, Message
+from licsync_daemon.model import Installation, Listing, Person, SeatTotals, SyncStatus, Upload, UsageCounts
+from licsync_daemon.runs import Decision, DeliveryRecord, InstanceRecord, Notice, Run, SeatRecord, Transition
 from licsync_daemon.spool import AccountSpool
 
 

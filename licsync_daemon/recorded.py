@@ -1,7 +1,7 @@
 """Read from the state what decides what comes next for an instance. One place, so that the daemon and `status` never disagree."""
 
-from licsync_daemon.model import Decided
 from licsync_daemon.ports import StateStore
+from licsync_daemon.runs import Decided
 from licsync_daemon.schedule import Recorded
 
 RUNS_READ = 60  # of an instance, newest first: with the newest confirmed one among them, all that decides

@@ -16,8 +16,9 @@ from cronsim import CronSim
 
 from licsync_daemon.configured import ConnectDelivery, Instance, Schedule
 from licsync_daemon.errors import Code
-from licsync_daemon.model import AWAITING, CLOCK_SLACK, Decided, Decision, Run, RunState
+from licsync_daemon.model import CLOCK_SLACK
 from licsync_daemon.readback import next_look, next_watch
+from licsync_daemon.runs import AWAITING, Decided, Decision, Run, RunState
 from licsync_daemon.windows import next_free
 
 FIRST_RETRY = timedelta(minutes=15)

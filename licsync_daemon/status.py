@@ -11,9 +11,11 @@ from typing import Any
 
 from licsync_daemon.configured import Config, Instance
 from licsync_daemon.listing import Findings, compare
-from licsync_daemon.model import WATCHED, Alert, Decided, Decision, Holder, InstanceRecord, Run, RunState, SeatRecord, SyncEntry
+from licsync_daemon.messages import Alert
+from licsync_daemon.model import SyncEntry
 from licsync_daemon.ports import StateStore
 from licsync_daemon.recorded import recorded
+from licsync_daemon.runs import WATCHED, Decided, Decision, Holder, InstanceRecord, Run, RunState, SeatRecord
 from licsync_daemon.schedule import Planned, Recorded, next_run
 
 RETIRED_SHOWN = timedelta(days=30)

@@ -13,9 +13,10 @@ from licsync_daemon.configured import Instance
 from licsync_daemon.confirm import identity_known, instance_record, read_seats, read_status
 from licsync_daemon.errors import RunError, StateUnwritableError, own_error
 from licsync_daemon.journal import Far, Journal
-from licsync_daemon.model import Installation, Run, SyncStatus
+from licsync_daemon.model import Installation, SyncStatus
 from licsync_daemon.ports import CloudReader
 from licsync_daemon.readback import drift
+from licsync_daemon.runs import Run
 from licsync_daemon.watch import installation_of, sighting, was_disconnected
 
 log = structlog.get_logger()

@@ -17,31 +17,22 @@ from licsync_daemon.configured import CloudAccount, Config, Destination, HttpDel
 from licsync_daemon.deliveries.outbox import Outbox, take_back
 from licsync_daemon.document import UsageDocument, write_document
 from licsync_daemon.errors import Code, RemoteError, StateUnwritableError
+from licsync_daemon.messages import Alert, Message, Severity
 from licsync_daemon.model import (
     Account,
-    Alert,
-    Baseline,
-    Decided,
-    Decision,
-    DeliveryRecord,
-    Holder,
     Identity,
     Installation,
-    Message,
     Person,
-    Run,
-    RunState,
     SeatTotals,
-    Severity,
     SyncEntry,
     SyncStatus,
-    Trigger,
     Upload,
     UploadState,
     UsageCounts,
 )
 from licsync_daemon.ports import Collected, Export, WaitReporter
 from licsync_daemon.run import Runner
+from licsync_daemon.runs import Baseline, Decided, Decision, DeliveryRecord, Holder, Run, RunState, Trigger
 from licsync_daemon.spool import AccountSpool
 from licsync_daemon.store.memory import MemoryStore
 

@@ -17,10 +17,10 @@ from licsync_daemon.clock import SystemClock
 from licsync_daemon.configured import Config
 from licsync_daemon.decisions import Voice
 from licsync_daemon.errors import ConfigError, Problem
-from licsync_daemon.model import Decided, Decision
 from licsync_daemon.outcome import Exit
 from licsync_daemon.ports import StateStore
 from licsync_daemon.redaction import clean
+from licsync_daemon.runs import Decided, Decision
 from licsync_daemon.settings.durations import parse_duration
 
 AFTERWARDS = {

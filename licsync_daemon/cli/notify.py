@@ -14,7 +14,7 @@ from licsync_daemon.configured import MailNotifier, NotifierTo
 from licsync_daemon.credentials import Credentials
 from licsync_daemon.errors import Code, ConfigError, Problem, RunError
 from licsync_daemon.lock import this_process
-from licsync_daemon.model import Message
+from licsync_daemon.messages import Message
 from licsync_daemon.outcome import Exit
 from licsync_daemon.ports import Notifier
 from licsync_daemon.process import run_until_signal

@@ -17,9 +17,9 @@ from licsync_daemon.errors import Code, ConfigError, Problem, RunError, StateUnw
 from licsync_daemon.fleet import ASKED, Result
 from licsync_daemon.fleet import run_now as run_fleet
 from licsync_daemon.journal import Journal
-from licsync_daemon.model import Run, Trigger
 from licsync_daemon.outcome import Exit, exit_code
 from licsync_daemon.process import run_until_signal
+from licsync_daemon.runs import Run, Trigger
 from licsync_daemon.schedule import slot_at
 from licsync_daemon.status import run_json
 

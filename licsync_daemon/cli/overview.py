@@ -14,8 +14,9 @@ from licsync_daemon.errors import ConfigError, Problem
 from licsync_daemon.handover import folder_of
 from licsync_daemon.listing import in_short, problems
 from licsync_daemon.lock import in_words, is_alive, read_holder
-from licsync_daemon.model import AWAITING, Decided, Decision, Run, RunState, Severity, Transition
+from licsync_daemon.messages import Severity
 from licsync_daemon.outcome import Exit
+from licsync_daemon.runs import AWAITING, Decided, Decision, Run, RunState, Transition
 from licsync_daemon.status import ALIVE_FOR, DaemonView, FleetView, InstanceView, as_json, decision_json, fleet_view, iso, run_json
 from licsync_daemon.store.files import reading
 

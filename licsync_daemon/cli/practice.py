@@ -25,10 +25,11 @@ from licsync_daemon.clock import SystemClock
 from licsync_daemon.errors import ConfigError, Problem
 from licsync_daemon.fleet import Result, run_now
 from licsync_daemon.journal import Journal
-from licsync_daemon.model import Run, SeatTotals
+from licsync_daemon.model import SeatTotals
 from licsync_daemon.outcome import Exit, exit_code
 from licsync_daemon.process import run_until_signal
 from licsync_daemon.readback import bare_host, drift
+from licsync_daemon.runs import Run
 from licsync_daemon.sandbox import Fleet, FleetError, Sandbox, generate_fleet, load_fleet, serve
 from licsync_daemon.settings import load_config
 from licsync_daemon.status import run_json

@@ -9,7 +9,7 @@ from licsync_daemon.configured import Instance
 from licsync_daemon.errors import Code
 from licsync_daemon.fleet import Result
 from licsync_daemon.handover import folder_of
-from licsync_daemon.model import AWAITING, Run, RunState
+from licsync_daemon.runs import AWAITING, Run, RunState
 
 WATCHED_HEADERS = ("instance", "state", "last sync", "age")
 HEADERS = ("instance", "accounts", "sent", "suspended", "unusable", "state", "collected", "delivered", "confirmed", "last sync")

@@ -21,7 +21,7 @@ import structlog
 
 from licsync_daemon.configured import Destination, MailNotifier
 from licsync_daemon.errors import Code, RemoteError, RunError
-from licsync_daemon.model import Message
+from licsync_daemon.messages import Message
 from licsync_daemon.process import in_own_thread
 from licsync_daemon.redaction import clean
 from licsync_daemon.transport.client import tls_context

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from licsync_daemon.alerts import as_json
 from licsync_daemon.configured import Destination
-from licsync_daemon.model import Message
+from licsync_daemon.messages import Message
 from licsync_daemon.transport.client import HttpClient
 from licsync_daemon.transport.wire import Side
 

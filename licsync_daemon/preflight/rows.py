@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from licsync_daemon.concerns import Concern
 from licsync_daemon.errors import Code, RunError
-from licsync_daemon.model import Severity
+from licsync_daemon.messages import Severity
 
 CREDENTIAL_DAYS = (30, 14, 7, 1)
 CERTIFICATE_DAYS = (30, 14, 7, 1)

@@ -12,8 +12,9 @@ from datetime import datetime
 from typing import Any
 
 from licsync_daemon.errors import Code, RunError
-from licsync_daemon.model import Account, Notice, UsageCounts
+from licsync_daemon.model import Account, UsageCounts
 from licsync_daemon.ports import Collected, Export
+from licsync_daemon.runs import Notice
 from licsync_daemon.sources.tally import Tally
 from licsync_daemon.sources.users_csv import Unusable, usable
 from licsync_daemon.spool import AccountSpool

@@ -13,9 +13,10 @@ from typing import Any
 
 from licsync_daemon.configured import ReportSource
 from licsync_daemon.errors import Code, RemoteError
-from licsync_daemon.model import Notice, UsageCounts
+from licsync_daemon.model import UsageCounts
 from licsync_daemon.ports import Clock, Collected
 from licsync_daemon.retry import Retrier, poll_until
+from licsync_daemon.runs import Notice
 from licsync_daemon.sources.tally import Tally
 from licsync_daemon.sources.users_csv import UsersCsvReader
 from licsync_daemon.spool import AccountSpool

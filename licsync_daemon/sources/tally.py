@@ -1,7 +1,8 @@
 """What the rows of a report, or of a clear export, come to: accounts in the spool, counts, and the rows that cannot be used."""
 
 from licsync_daemon.errors import Code, RunError
-from licsync_daemon.model import Account, Notice, UsageCounts
+from licsync_daemon.model import Account, UsageCounts
+from licsync_daemon.runs import Notice
 from licsync_daemon.sources.users_csv import Unusable
 from licsync_daemon.spool import AccountSpool, Added
 

@@ -5,16 +5,16 @@ from dataclasses import replace
 from datetime import datetime
 
 from licsync_daemon.errors import StateUnwritableError
-from licsync_daemon.model import (
+from licsync_daemon.messages import Alert
+from licsync_daemon.model import Listing
+from licsync_daemon.runs import (
     AWAITING,
     KEEP,
-    Alert,
     Decided,
     Decision,
     DeliveryOutcome,
     DeliveryRecord,
     InstanceRecord,
-    Listing,
     Run,
     RunState,
     SeatRecord,

@@ -8,27 +8,23 @@ from typing import Any
 
 from licsync_daemon.errors import Code
 from licsync_daemon.lock import holder_from_json, holder_to_json
-from licsync_daemon.model import (
-    Alert,
+from licsync_daemon.messages import Alert, Severity
+from licsync_daemon.model import Identity, Listing, SyncEntry, UsageCounts
+from licsync_daemon.runs import (
     Baseline,
     Changes,
     Decided,
     Decision,
     DeliveryOutcome,
     DeliveryRecord,
-    Identity,
     InstanceRecord,
-    Listing,
     Notice,
     Run,
     RunState,
     SeatRecord,
-    Severity,
-    SyncEntry,
     Transition,
     Trigger,
     Tripped,
-    UsageCounts,
 )
 
 Row = dict[str, Any]

@@ -10,15 +10,15 @@ from typing import Any, TypeVar
 
 from licsync_daemon.errors import StateUnwritableError
 from licsync_daemon.lock import FileLock
-from licsync_daemon.model import (
+from licsync_daemon.messages import Alert
+from licsync_daemon.model import Listing
+from licsync_daemon.runs import (
     AWAITING,
     KEEP,
-    Alert,
     Decision,
     DeliveryOutcome,
     DeliveryRecord,
     InstanceRecord,
-    Listing,
     Run,
     RunState,
     SeatRecord,

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from licsync_daemon.fleet import Result
-from licsync_daemon.model import Decision
 from licsync_daemon.outcome import Exit
+from licsync_daemon.runs import Decision
 from licsync_daemon.status import FleetView, as_json, decision_json, iso, run_json
 
 

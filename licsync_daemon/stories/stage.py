@@ -19,9 +19,9 @@ from licsync_daemon.decisions import Voice
 from licsync_daemon.errors import Code
 from licsync_daemon.fleet import run_now
 from licsync_daemon.lock import this_process
-from licsync_daemon.model import Decision, Run, RunState, Trigger
 from licsync_daemon.outcome import Exit, exit_code
 from licsync_daemon.recorded import recorded
+from licsync_daemon.runs import Decision, Run, RunState, Trigger
 from licsync_daemon.sandbox import Fleet, Sandbox
 from licsync_daemon.schedule import Planned, next_run
 from licsync_daemon.settings import load_config

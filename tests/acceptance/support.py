@@ -21,7 +21,8 @@ from typing import Any
 
 from licsync_daemon.configured import Config
 from licsync_daemon.errors import Code, StateUnwritableError
-from licsync_daemon.model import Run, RunState, Trigger, UsageCounts
+from licsync_daemon.model import UsageCounts
+from licsync_daemon.runs import Run, RunState, Trigger
 from licsync_daemon.sandbox import Sandbox
 from licsync_daemon.sandbox.ghes import Instance
 from licsync_daemon.sandbox.http import Request

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.model import RunState
+from licsync_daemon.runs import RunState
 from licsync_daemon.sandbox import Fault, Fleet, Sandbox
 from tests.acceptance.support import META, Command, Done, Site, started, wait_for
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from licsync_daemon.model import RunState
+from licsync_daemon.runs import RunState
 from licsync_daemon.sandbox.clock import iso
 from licsync_daemon.schedule import WATCH
 from tests.acceptance.support import Command, Done, Site, started, wait_for

@@ -12,9 +12,10 @@ from licsync_daemon.configured import Destination, ManualDelivery
 from licsync_daemon.deliveries.http import HttpUpload
 from licsync_daemon.deliveries.outbox import Outbox, take_back
 from licsync_daemon.document import UsageDocument, wrap_export
-from licsync_daemon.model import Baseline, DeliveryRecord, Identity, UploadState, UsageCounts
+from licsync_daemon.model import Identity, UploadState, UsageCounts
 from licsync_daemon.ports import Delivery
 from licsync_daemon.retry import Retrier
+from licsync_daemon.runs import Baseline, DeliveryRecord
 from licsync_daemon.sandbox import Sandbox, generate_fleet
 from licsync_daemon.transport.client import HttpClient
 from licsync_daemon.transport.wire import Side

@@ -18,7 +18,7 @@ from licsync_daemon.alerts import as_json
 from licsync_daemon.configured import Destination, MailNotifier, WebhookNotifier
 from licsync_daemon.credentials import Credentials
 from licsync_daemon.errors import Code, RemoteError, RunError
-from licsync_daemon.model import Event, Message
+from licsync_daemon.messages import Event, Message
 from licsync_daemon.ports import Notifier
 from tests.contract.loopback import Server, answer, serving
 from tests.contract.smtp_server import Mailbox, mail_server

@@ -9,28 +9,24 @@ from pathlib import Path
 import pytest
 
 from licsync_daemon.errors import Code, StateUnwritableError
-from licsync_daemon.model import (
+from licsync_daemon.messages import Alert, Severity
+from licsync_daemon.model import Identity, Listing, SyncEntry, UsageCounts
+from licsync_daemon.ports import StateStore
+from licsync_daemon.runs import (
     AWAITING,
-    Alert,
     Changes,
     Decided,
     Decision,
     DeliveryOutcome,
-    Identity,
     InstanceRecord,
-    Listing,
     Notice,
     Run,
     RunState,
     SeatRecord,
-    Severity,
-    SyncEntry,
     Transition,
     Trigger,
     Tripped,
-    UsageCounts,
 )
-from licsync_daemon.ports import StateStore
 from licsync_daemon.store.files import open_state, prepare_state_dir
 from licsync_daemon.store.memory import MemoryStore
 from tests.fakes import T0, a_baseline, a_decision, a_delivery, a_holder, a_run, an_alert, an_ended_run, an_entry

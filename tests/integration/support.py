@@ -13,8 +13,8 @@ from licsync_daemon.assembly import Parts, recording
 from licsync_daemon.configured import Config
 from licsync_daemon.fleet import Result, run_now
 from licsync_daemon.journal import Observer, ignore
-from licsync_daemon.model import DeliveryRecord, Run
 from licsync_daemon.outcome import Exit, exit_code
+from licsync_daemon.runs import DeliveryRecord, Run
 from licsync_daemon.sandbox import Sandbox
 from licsync_daemon.settings import load_config
 

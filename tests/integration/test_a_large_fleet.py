@@ -15,8 +15,8 @@ from licsync_daemon.clock import SystemClock
 from licsync_daemon.configured import Instance
 from licsync_daemon.errors import Code
 from licsync_daemon.fleet import InstanceLocks
-from licsync_daemon.model import RunState, Trigger
 from licsync_daemon.ports import UsageSource, WaitReporter
+from licsync_daemon.runs import RunState, Trigger
 from licsync_daemon.sandbox import Fault
 from licsync_daemon.schedule import CATCH_UP, FIRST, SETTLE
 from licsync_daemon.store.memory import MemoryStore

@@ -10,7 +10,7 @@ import pytest
 
 from licsync_daemon.clock import SystemClock
 from licsync_daemon.configured import Schedule
-from licsync_daemon.model import RunState
+from licsync_daemon.runs import RunState
 from licsync_daemon.store.memory import MemoryStore
 from tests.fakes import FarSides, a_config, a_runner, an_instance
 from tests.integration.daemons import a_daemon

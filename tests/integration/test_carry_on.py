@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from licsync_daemon.model import DeliveryOutcome, Run, RunState
+from licsync_daemon.runs import DeliveryOutcome, Run, RunState
 from licsync_daemon.sandbox import Fault, Processing
 from licsync_daemon.sandbox.http import Reply
 from tests.integration.support import META, OK, REPORT, UPLOADS, FastClock, Practice, report, rows

@@ -13,7 +13,7 @@ import pytest
 from licsync_daemon.assembly import Parts
 from licsync_daemon.daemon import Daemon
 from licsync_daemon.lock import FileLock
-from licsync_daemon.model import Run, RunState, Trigger
+from licsync_daemon.runs import Run, RunState, Trigger
 from licsync_daemon.sandbox import Fault, Processing, Sandbox, generate_fleet
 from licsync_daemon.sandbox.cloud import Mode
 from licsync_daemon.schedule import retry_wait

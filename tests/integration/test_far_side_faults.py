@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from licsync_daemon.model import RunState
+from licsync_daemon.runs import RunState
 from licsync_daemon.sandbox import Fault
 from tests.integration.support import ALL_FAILED, HELD, META, OK, REPORT, SOME_FAILED, SYNC_STATUS, UPLOADS, Practice, report, row, rows
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.model import RunState
+from licsync_daemon.runs import RunState
 from licsync_daemon.sandbox import Processing
 from tests.integration.support import ALL_FAILED, OK, Practice, report, row, rows
 

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from licsync_daemon.model import DeliveryOutcome, RunState
+from licsync_daemon.runs import DeliveryOutcome, RunState
 from licsync_daemon.sandbox import Fault, Processing
 from tests.integration.support import OK, OPEN, SOME_FAILED, START, SYNC_STATUS, UPLOADS, Practice
 

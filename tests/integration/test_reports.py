@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from licsync_daemon.model import RunState
+from licsync_daemon.runs import RunState
 from licsync_daemon.sandbox import Fault
 from tests.integration.support import OK, REPORT, Practice, report, row, rows
 

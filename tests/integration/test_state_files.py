@@ -18,7 +18,7 @@ import pytest
 
 from licsync_daemon.errors import ConfigError, LicsyncError, LockedError, StateError, StateNewerError, StateUnwritableError
 from licsync_daemon.lock import FileLock, this_process
-from licsync_daemon.model import Run, RunState, SeatRecord
+from licsync_daemon.runs import Run, RunState, SeatRecord
 from licsync_daemon.store import files
 from licsync_daemon.store.files import Opened, open_for_reading, open_state, prepare_state_dir
 from tests.fakes import T0, a_delivery, a_run, an_ended_run

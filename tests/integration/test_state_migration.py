@@ -9,7 +9,8 @@ import pytest
 
 from licsync_daemon.digests import pack
 from licsync_daemon.errors import Code, StateUnwritableError
-from licsync_daemon.model import DeliveryOutcome, RunState, UsageCounts
+from licsync_daemon.model import UsageCounts
+from licsync_daemon.runs import DeliveryOutcome, RunState
 from licsync_daemon.store import files
 from licsync_daemon.store.files import open_for_reading, open_state, prepare_state_dir
 from tests.fakes import T0, a_decision, a_run

@@ -20,8 +20,9 @@ from licsync_daemon.configured import Schedule
 from licsync_daemon.decisions import Voice
 from licsync_daemon.errors import Code, ConfigError
 from licsync_daemon.journal import Journal, ignore
-from licsync_daemon.model import CLOCK_SLACK, KEEP, Run, RunState, Trigger
+from licsync_daemon.model import CLOCK_SLACK
 from licsync_daemon.recorded import recorded
+from licsync_daemon.runs import KEEP, Run, RunState, Trigger
 from licsync_daemon.schedule import CATCH_UP, FIRST, SETTLE, Planned, next_run, slot_after, slot_at
 from licsync_daemon.store.memory import MemoryStore
 from tests.fakes import FakeClock, FarSides, a_runner, an_instance, permanent, transient

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from licsync_daemon.configured import Instance
-from licsync_daemon.model import Run, RunState, Trigger
+from licsync_daemon.runs import Run, RunState, Trigger
 from licsync_daemon.schedule import slot_at
 from tests.fakes import Died, FakeClock, FarSides, FlakyStore, a_runner, an_account, an_instance, permanent, transient
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from licsync_daemon.configured import Instance, Schedule
 from licsync_daemon.errors import Code
-from licsync_daemon.model import Run, RunState
+from licsync_daemon.runs import Run, RunState
 from licsync_daemon.schedule import Planned, Recorded, next_run, satisfies, slot_after, slot_at
 from tests.fakes import a_run, an_instance
 

@@ -23,8 +23,8 @@ from typing import Any
 
 import structlog
 
-from licsync_daemon.model import RunState, Trigger
 from licsync_daemon.recorded import recorded
+from licsync_daemon.runs import RunState, Trigger
 from licsync_daemon.schedule import next_run, satisfies, slot_at
 from licsync_daemon.store import rows
 from tests.torture.desk import EMEA, Desk, at_a_desk

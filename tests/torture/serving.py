@@ -29,10 +29,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from licsync_daemon import decisions
 from licsync_daemon.configured import Guards, Instance, ManualDelivery, Schedule, SshSource
 from licsync_daemon.decisions import Voice
-from licsync_daemon.model import AWAITING, Decided, DeliveryOutcome, Run, RunState, Trigger, UploadState
+from licsync_daemon.model import UploadState
 from licsync_daemon.ports import Export
 from licsync_daemon.recorded import recorded
 from licsync_daemon.run import Runner
+from licsync_daemon.runs import AWAITING, Decided, DeliveryOutcome, Run, RunState, Trigger
 from licsync_daemon.schedule import Planned, next_run, satisfies, slot_at
 from licsync_daemon.store.files import open_state, prepare_state_dir
 from tests.fakes import Died, FakeClock, FarSides, a_holder, an_account, an_instance, permanent, transient

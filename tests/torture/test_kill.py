@@ -13,7 +13,7 @@ import pytest
 from licsync_daemon.assembly import recording
 from licsync_daemon.clock import SystemClock
 from licsync_daemon.fleet import run_now
-from licsync_daemon.model import RunState
+from licsync_daemon.runs import RunState
 from tests.acceptance.support import Site
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from licsync_daemon.errors import StateUnwritableError
-from licsync_daemon.model import RunState
+from licsync_daemon.runs import RunState
 from licsync_daemon.status import DaemonView, FleetView, fleet_view
 from licsync_daemon.store.files import open_for_reading
 from tests.fakes import a_config, a_run, an_ended_run

@@ -15,7 +15,8 @@ from licsync_daemon.concerns import Concern
 from licsync_daemon.configured import Config
 from licsync_daemon.errors import Code, RemoteError, StateUnwritableError
 from licsync_daemon.lock import FileLock
-from licsync_daemon.model import Alert, Decided, Event, InstanceRecord, RunState, Severity
+from licsync_daemon.messages import Alert, Event, Severity
+from licsync_daemon.runs import Decided, InstanceRecord, RunState
 from tests.fakes import T0, FakeClock, FakeNotifier, FlakyStore, a_config, a_decision, an_alert, an_ended_run, an_instance
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)

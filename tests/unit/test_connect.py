@@ -10,8 +10,9 @@ import pytest
 from licsync_daemon.configured import ConnectDelivery, NoSource
 from licsync_daemon.errors import Code
 from licsync_daemon.fleet import InstanceLocks, Result, run_now
-from licsync_daemon.model import Installation, Run, RunState, Trigger
+from licsync_daemon.model import Installation
 from licsync_daemon.recorded import recorded
+from licsync_daemon.runs import Run, RunState, Trigger
 from licsync_daemon.schedule import next_run
 from licsync_daemon.store.files import prepare_state_dir
 from tests.fakes import T0, FakeClock, FarSides, FlakyStore, a_delivery, a_run, a_runner, an_account, an_instance, transient

@@ -8,7 +8,7 @@ import pytest
 
 from licsync_daemon.decisions import Voice, acknowledge, approve, pause, reject, resume
 from licsync_daemon.errors import ConfigError
-from licsync_daemon.model import Decided, Decision, Run, RunState
+from licsync_daemon.runs import Decided, Decision, Run, RunState
 from licsync_daemon.schedule import HELD_FOR
 from licsync_daemon.store.memory import MemoryStore
 from tests.fakes import T0, a_decision, a_run, an_ended_run

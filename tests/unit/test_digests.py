@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from licsync_daemon.digests import CHUNK_RECORDS, RECORD, Digest, compare, digest_of, pack, unpack
-from licsync_daemon.model import Account, Changes
+from licsync_daemon.model import Account
+from licsync_daemon.runs import Changes
 from tests.fakes import an_account
 
 KEY = b"a key of this test"

@@ -10,7 +10,7 @@ import pytest
 
 from licsync_daemon.alerts import as_json, trial
 from licsync_daemon.errors import Code
-from licsync_daemon.model import Event
+from licsync_daemon.messages import Event
 
 ROOT = Path(__file__).parents[2]
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()

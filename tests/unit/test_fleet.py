@@ -12,7 +12,7 @@ from licsync_daemon.configured import Instance
 from licsync_daemon.errors import Code
 from licsync_daemon.fleet import ASKED, InstanceLocks, Result, run_now
 from licsync_daemon.lock import FileLock
-from licsync_daemon.model import Run, RunState, Trigger
+from licsync_daemon.runs import Run, RunState, Trigger
 from licsync_daemon.store.files import prepare_state_dir
 from tests.fakes import T0, FakeClock, FarSides, FlakyStore, a_run, a_runner, an_ended_run, an_instance, permanent
 

@@ -8,7 +8,8 @@ import pytest
 from licsync_daemon.configured import Guards
 from licsync_daemon.errors import Code
 from licsync_daemon.guard import Neighbor, beyond_approval, guard_identity, guard_usage, next_step, notices
-from licsync_daemon.model import Identity, Tripped, UsageCounts
+from licsync_daemon.model import Identity, UsageCounts
+from licsync_daemon.runs import Tripped
 from tests.fakes import T0, a_status, an_entry
 
 SECOND = timedelta(seconds=1)

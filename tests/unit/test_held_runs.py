@@ -9,7 +9,8 @@ import pytest
 
 from licsync_daemon.decisions import Voice, approve
 from licsync_daemon.errors import Code
-from licsync_daemon.model import Decision, DeliveryOutcome, Run, RunState, Trigger, UsageCounts
+from licsync_daemon.model import UsageCounts
+from licsync_daemon.runs import Decision, DeliveryOutcome, Run, RunState, Trigger
 from licsync_daemon.schedule import HELD_FOR
 from tests.fakes import T0, FakeClock, FarSides, FlakyStore, a_runner, an_account, an_ended_run, an_instance, transient
 

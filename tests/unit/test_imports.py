@@ -32,7 +32,7 @@ HOMES = {
 # From the bottom up: a module imports modules of lower layers, and of its own where the layer is not listed in APART.
 LAYERS = (
     ("errors", "windows"),
-    ("model", "configured", "__init__"),
+    ("model", "runs", "messages", "configured", "__init__"),
     (
         "redaction",
         "check",

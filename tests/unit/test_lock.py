@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from licsync_daemon.lock import FileLock, holder_from_json, holder_to_json, in_words, is_alive, read_holder, this_process
-from licsync_daemon.model import Holder
+from licsync_daemon.runs import Holder
 from tests.fakes import T0, a_holder
 
 ROOT = Path(__file__).parents[2]

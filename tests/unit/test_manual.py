@@ -14,9 +14,9 @@ from licsync_daemon.decisions import Voice, approve
 from licsync_daemon.errors import Code
 from licsync_daemon.fleet import InstanceLocks, let_go, run_now
 from licsync_daemon.kept import FOLDER
-from licsync_daemon.model import DeliveryOutcome, Run, RunState, Trigger
 from licsync_daemon.ports import Export
 from licsync_daemon.recorded import recorded
+from licsync_daemon.runs import DeliveryOutcome, Run, RunState, Trigger
 from licsync_daemon.schedule import Planned, next_run
 from licsync_daemon.store.files import prepare_state_dir
 from tests.fakes import T0, FakeClock, FarSides, FlakyStore, a_runner, an_account, an_instance, transient

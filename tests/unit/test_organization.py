@@ -4,8 +4,9 @@ import asyncio
 from datetime import timedelta
 from pathlib import Path
 
-from licsync_daemon.model import DeliveryOutcome, RunState, Trigger, UploadState
+from licsync_daemon.model import UploadState
 from licsync_daemon.recorded import recorded
+from licsync_daemon.runs import DeliveryOutcome, RunState, Trigger
 from licsync_daemon.schedule import next_run
 from tests.fakes import T0, FakeClock, FarSides, FlakyStore, a_runner, an_instance
 

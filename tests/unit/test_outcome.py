@@ -3,8 +3,8 @@
 import pytest
 
 from licsync_daemon.fleet import Result
-from licsync_daemon.model import RunState
 from licsync_daemon.outcome import Exit, exit_code
+from licsync_daemon.runs import RunState
 from tests.fakes import a_run, an_instance
 
 CONFIRMED, DELIVERED, FAILED, INTERRUPTED, RUNNING, HELD, LOCKED = (

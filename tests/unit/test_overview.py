@@ -8,7 +8,9 @@ import pytest
 from licsync_daemon.cli.overview import show_fleet
 from licsync_daemon.configured import CloudAccount, Config, Destination, HttpDelivery, ManualDelivery
 from licsync_daemon.errors import Code
-from licsync_daemon.model import Identity, InstanceRecord, Listing, RunState, Severity
+from licsync_daemon.messages import Severity
+from licsync_daemon.model import Identity, Listing
+from licsync_daemon.runs import InstanceRecord, RunState
 from licsync_daemon.status import DaemonView, as_json, fleet_view
 from licsync_daemon.store.memory import MemoryStore
 from tests.fakes import T0, a_config, a_holder, a_run, an_alert, an_entry, an_instance

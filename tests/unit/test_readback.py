@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from licsync_daemon.errors import Code, RunError
-from licsync_daemon.model import Baseline, DeliveryOutcome, Identity, SyncEntry, Upload, UploadState
+from licsync_daemon.model import Identity, SyncEntry, Upload, UploadState
 from licsync_daemon.readback import (
     Confirmed,
     Refuted,
@@ -20,6 +20,7 @@ from licsync_daemon.readback import (
     next_look,
     server_id_of,
 )
+from licsync_daemon.runs import Baseline, DeliveryOutcome
 from tests.fakes import T0, a_baseline, a_delivery, a_status, an_entry
 
 KNOWN = Identity(hostname="ghes-emea.example.com", server_id="server-emea")

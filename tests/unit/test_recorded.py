@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from licsync_daemon.errors import Code
-from licsync_daemon.model import Run, RunState
 from licsync_daemon.recorded import RUNS_READ, RUNS_READ_AT_MOST, recorded
+from licsync_daemon.runs import Run, RunState
 from licsync_daemon.schedule import MAINTENANCE_CAP, next_run
 from licsync_daemon.store.memory import MemoryStore
 from tests.fakes import T0, a_run, an_ended_run, an_instance

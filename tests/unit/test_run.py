@@ -11,19 +11,9 @@ import pytest
 from licsync_daemon.configured import Instance
 from licsync_daemon.decisions import Voice, approve
 from licsync_daemon.errors import Code, RunError
-from licsync_daemon.model import (
-    CLOCK_SLACK,
-    DeliveryOutcome,
-    DeliveryRecord,
-    InstanceRecord,
-    Run,
-    RunState,
-    SeatRecord,
-    SyncEntry,
-    Trigger,
-    UploadState,
-)
+from licsync_daemon.model import CLOCK_SLACK, SyncEntry, UploadState
 from licsync_daemon.run import is_overdue
+from licsync_daemon.runs import DeliveryOutcome, DeliveryRecord, InstanceRecord, Run, RunState, SeatRecord, Trigger
 from tests.fakes import (
     T0,
     FakeClock,

@@ -8,7 +8,8 @@ import pytest
 
 from licsync_daemon.configured import Instance, Schedule
 from licsync_daemon.errors import Code
-from licsync_daemon.model import CLOCK_SLACK, Decided, Decision, Run, RunState
+from licsync_daemon.model import CLOCK_SLACK
+from licsync_daemon.runs import Decided, Decision, Run, RunState
 from licsync_daemon.schedule import (
     CATCH_UP,
     CHANGED,

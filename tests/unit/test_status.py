@@ -6,8 +6,9 @@ from datetime import timedelta
 import pytest
 
 from licsync_daemon.errors import Code
-from licsync_daemon.model import Holder, Identity, InstanceRecord, Listing, Run, RunState, SeatRecord, UsageCounts
+from licsync_daemon.model import Identity, Listing, UsageCounts
 from licsync_daemon.ports import StateStore
+from licsync_daemon.runs import Holder, InstanceRecord, Run, RunState, SeatRecord
 from licsync_daemon.schedule import CONFIRM
 from licsync_daemon.status import DaemonView, FleetView, as_json, fleet_view, iso, run_json
 from licsync_daemon.store.memory import MemoryStore

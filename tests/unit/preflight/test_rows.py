@@ -7,7 +7,7 @@ import pytest
 
 from licsync_daemon.concerns import Concern
 from licsync_daemon.errors import Code
-from licsync_daemon.model import Severity
+from licsync_daemon.messages import Severity
 from licsync_daemon.preflight.rows import CREDENTIAL_DAYS, LICENSE_DAYS, Outcome, Place, Row, alerts, ends, worst
 from tests.fakes import T0
 

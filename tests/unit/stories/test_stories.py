@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 
 from licsync_daemon.fleet import Result
-from licsync_daemon.model import RunState
 from licsync_daemon.outcome import Exit
+from licsync_daemon.runs import RunState
 from licsync_daemon.sandbox import Sandbox, generate_fleet
 from licsync_daemon.stories import NAMES
 from licsync_daemon.stories.clone import scene as clone_scene
