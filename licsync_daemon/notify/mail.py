@@ -24,7 +24,7 @@ from licsync_daemon.errors import Code, RemoteError, RunError
 from licsync_daemon.messages import Message
 from licsync_daemon.process import in_own_thread
 from licsync_daemon.redaction import clean
-from licsync_daemon.transport.client import tls_context
+from licsync_daemon.transport.route import tls_context
 
 log = structlog.get_logger()
 

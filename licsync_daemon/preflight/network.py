@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 from licsync_daemon.configured import Destination
 from licsync_daemon.process import in_own_thread
 from licsync_daemon.redaction import clean
-from licsync_daemon.transport.client import environment_proxy, proxy_address
+from licsync_daemon.transport.route import environment_proxy, proxy_address
 
 RESOLVE_S = 5.0
 CONNECT_S = 5.0

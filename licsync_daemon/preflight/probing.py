@@ -13,7 +13,9 @@ from licsync_daemon.ports import Clock
 from licsync_daemon.preflight.judge_network import way_rows
 from licsync_daemon.preflight.network import Route, explore, route_of
 from licsync_daemon.preflight.rows import Place, Row, Rows
-from licsync_daemon.transport.client import API, HttpClient, Limits, tls_context
+from licsync_daemon.transport.client import HttpClient
+from licsync_daemon.transport.response import API, Limits
+from licsync_daemon.transport.route import tls_context
 
 QUICK = Limits(deadline_s=10, wire_bytes=API.wire_bytes, decoded_bytes=API.decoded_bytes)
 PASSES = frozenset({Code.MAINTENANCE, Code.RATE_LIMITED})  # nobody has to do anything

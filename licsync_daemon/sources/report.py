@@ -20,7 +20,8 @@ from licsync_daemon.runs import Notice
 from licsync_daemon.sources.tally import Tally
 from licsync_daemon.sources.users_csv import UsersCsvReader
 from licsync_daemon.spool import AccountSpool
-from licsync_daemon.transport.client import REPORT, HttpClient
+from licsync_daemon.transport.client import HttpClient
+from licsync_daemon.transport.response import REPORT
 from licsync_daemon.transport.wire import read_date
 
 REPORT_PATH = "stafftools/reports/all_users.csv"

@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives import serialization
 from licsync_daemon import __version__
 from licsync_daemon.configured import Destination
 from licsync_daemon.errors import Code, RemoteError
-from licsync_daemon.transport.client import HttpClient, Limits
+from licsync_daemon.transport.client import HttpClient
+from licsync_daemon.transport.response import Limits
 from licsync_daemon.transport.wire import Side
 from tests.contract.loopback import Respond, Seen, Server, answer, packed, serving
 

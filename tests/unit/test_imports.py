@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2] / PACKAGE
 
 # A third-party package, and a few of the standard library, with the only modules that may import it.
 HOMES = {
-    "httpx": ("transport.client",),
+    "httpx": ("transport.client", "transport.failures"),
     "tenacity": ("retry",),
     "apscheduler": ("daemon",),
     "pydantic": ("settings.*",),
