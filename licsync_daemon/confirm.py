@@ -101,7 +101,8 @@ def _settle(
     match verdict:
         case Confirmed(last_sync=last_sync):
             assert isinstance(status, SyncStatus)
-            journal.confirmed(record, last_sync, instance_record(instance, record.identity, status, now))
+            known = far.store.instance(instance.name)
+            journal.confirmed(record, last_sync, instance_record(instance, record.identity, status, now, known))
         case Accepted():
             journal.accepted(record)
         case Refuted(outcome=outcome, code=code, cause=cause, next_step=next_step):
@@ -154,7 +155,7 @@ def identity_known(instance: Instance, known: InstanceRecord | None) -> Identity
 
 
 def instance_record(
-    instance: Instance, identity: Identity, status: SyncStatus, now: datetime, before: InstanceRecord | None = None
+    instance: Instance, identity: Identity, status: SyncStatus, now: datetime, before: InstanceRecord | None
 ) -> InstanceRecord:
     """Answer what to remember of an instance after reading the cloud: its newest *successful* sync.
 

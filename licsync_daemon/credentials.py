@@ -335,6 +335,8 @@ def _fault(raw: bytes, kind: Kind) -> str | None:
         return "has a character that it cannot have (not printable ASCII)"
     if kind is Kind.SECRET_PATH and value[:1] not in {b"/", b"?"}:
         return "does not begin with / or ?, as what follows the host of an address does"
+    if kind is Kind.SECRET_PATH and b"#" in value:
+        return "has a #; what follows it no server gets to see"
     low, high = (20, 255) if kind is Kind.GITHUB_TOKEN else (1, 8192)
     if not low <= len(value) <= high:
         return f"has {'fewer' if len(value) < low else 'more'} characters than {kind} ({low} to {high})"

@@ -150,6 +150,7 @@ class Daemon:
             changed = self._runner.store.changed_elsewhere() or was_set
             if changed:
                 self._alerting.note()
+                self._let_go()  # another process may have been at it when it was taken out
             for instance in self._config.instances:
                 if instance.name not in self._tasks and (changed or self._scheduler.get_job(instance.name) is None):
                     self._plan(instance)
@@ -227,7 +228,8 @@ class Daemon:
         finally:
             self._tasks.pop(name, None)
             self._alerting.note({name, *(one.name for one in looked)})
-            if self._config.instance(name) is None:  # taken out while this ran
+            configured = self._config.instance(name)
+            if configured is None or configured.unsynced_because is not None:  # taken out while this ran
                 self._let_go()
             if self._scheduler.running:
                 for each in {name, *(one.name for one in looked)}:

@@ -10,7 +10,7 @@ from contextlib import suppress
 import structlog
 
 from licsync_daemon.concerns import Concern, same_meaning
-from licsync_daemon.errors import RunError
+from licsync_daemon.errors import ConfigError, RunError
 from licsync_daemon.preflight.rows import Outcome, Row, alerts
 
 log = structlog.get_logger()
@@ -55,6 +55,9 @@ class DailyCheck:
         """Check, and tell what is wrong. A check that fails itself is tried again the next day."""
         try:
             rows = await self._check()
+        except ConfigError as error:  # an edit that was not loaded yet: what was found before stands
+            log.error("preflight.config_refused", problems=[str(problem) for problem in error.problems])  # noqa: TRY400 - sentences
+            return
         except RunError as error:
             log.error("preflight.failed", code=error.code, cause=error.cause, next_step=error.next_step)  # noqa: TRY400 - a sentence
             return

@@ -119,10 +119,11 @@ def let_go(instances: Sequence[Instance], runner: Runner, locks: InstanceLocks) 
     """Close what is left of instances that are not configured any more, or are not to be synced; not where somebody is at one."""
     wanted = {one.name for one in instances if one.unsynced_because is None}
     for name in (known.name for known in runner.store.instances() if known.name not in wanted):
-        lock = locks.take(name)
-        if lock is not None:
-            with lock:
-                runner.let_go(name)
+        with contextlib.suppress(OSError):  # of one instance; the others are let go all the same
+            lock = locks.take(name)
+            if lock is not None:
+                with lock:
+                    runner.let_go(name)
 
 
 def _awaited(instance: Instance, store: StateStore, slot: datetime) -> Run | None:

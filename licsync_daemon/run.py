@@ -135,6 +135,7 @@ class Runner:
         if isinstance(instance.delivery, ManualDelivery):
             if awaiting is not None and self._lies_elsewhere(instance, awaiting):
                 self._supersede([awaiting], "another outbox is configured by now")
+            self._supersede([self.store.open_run(name)], "another delivery is configured by now")
             return
         left = [awaiting]
         if isinstance(instance.delivery, ConnectDelivery):
@@ -296,7 +297,8 @@ class Runner:
                 if sender is not None:  # what is confirmed now is what that run collected
                     journal.update(collected_at=sender.collected_at, counts=sender.counts, notices=sender.notices)
                 if isinstance(verdict, Confirmed):
-                    journal.confirmed(record, verdict.last_sync, instance_record(instance, record.identity, status, now))
+                    known = self.store.instance(instance.name)
+                    journal.confirmed(record, verdict.last_sync, instance_record(instance, record.identity, status, now, known))
                 else:
                     journal.accepted(record)
                 return None

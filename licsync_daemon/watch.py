@@ -101,6 +101,9 @@ def sighting(
     newer = entry is not None and entry.date is not None and (before is None or entry.date > before)
     disconnected = not there.is_connected if there is not None else disconnected_before and not newer
     at = status.answered_at or now
+    notices = []
+    if disconnected:
+        notices.append(Notice(code=Code.NOT_CONNECTED, text=f"{host} is not connected any more; no further sync will come by itself"))
     if entry is None or entry.date is None:
         if disconnected:
             return Sighting(before, Code.NOT_CONNECTED, f"{host} is not connected to the cloud account", CONNECT.format(host=host))
@@ -109,26 +112,23 @@ def sighting(
     if entry.status in FAILURES or (entry.status == SUCCESS and entry.error):
         why = f': "{entry.error}"' if entry.error else ""
         cause = f"GitHub Connect's newest sync, of {entry.date:%Y-%m-%d %H:%M} UTC, failed{why}"
-        return Sighting(before, Code.SYNC_FAILED, cause, SYNC_NOW.format(host=host))
+        return Sighting(before, Code.SYNC_FAILED, cause, _step(host, disconnected=disconnected), tuple(notices))
     if entry.date > at + CLOCK_SLACK:
         cause = f"the cloud dates the newest sync {entry.date:%Y-%m-%d %H:%M} UTC, which is later than its own clock"
-        return Sighting(before, Code.BAD_RESPONSE, cause, SYNC_NOW.format(host=host))
-    notices = []
+        return Sighting(before, Code.BAD_RESPONSE, cause, SYNC_NOW.format(host=host), tuple(notices))
     last: datetime | None = entry.date
     if entry.status != SUCCESS:
         last = before
         notices.append(Notice(code=Code.BAD_RESPONSE, text=f'the newest sync has the unknown status "{entry.status or ""}"'))
     if last is None or at - last > instance.max_age:
-        return Sighting(last, Code.LATE, _too_old(last, at), _late_step(host, disconnected=disconnected), tuple(notices))
-    if disconnected:
-        notices.append(Notice(code=Code.NOT_CONNECTED, text=f"{host} is not connected any more; no further sync will come by itself"))
+        return Sighting(last, Code.LATE, _too_old(last, at), _step(host, disconnected=disconnected), tuple(notices))
     anchor = anchor_of([*dates, last])
     if anchor is not None and at > (expected := expected_after(last, anchor)) + LATE_AFTER:
         notices.append(Notice(code=Code.LATE, text=f"the weekly sync expected at about {expected:%Y-%m-%d %H:%M} UTC has not come"))
     return Sighting(last, notices=tuple(notices))
 
 
-def _late_step(host: str, *, disconnected: bool) -> str:
+def _step(host: str, *, disconnected: bool) -> str:
     return (CONNECT if disconnected else SYNC_NOW).format(host=host)
 
 

@@ -7,8 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from licsync_daemon.child import run_child
-from licsync_daemon.errors import Code, RunError
-from licsync_daemon.preflight.rows import MACHINE, Row
+from licsync_daemon.errors import Code, ConfigError, Problem, RunError
+from licsync_daemon.preflight.rows import Row
 
 WITHIN = timedelta(minutes=30)  # a large fleet, half of it dead, takes its time
 MAX_BYTES = 8 * 1024 * 1024
@@ -19,9 +19,10 @@ async def preflight_apart(config: Path) -> tuple[Row, ...]:
     """Run `check --json` with our environment, and answer its rows.
 
     Args:
-        config: The absolute path of the configuration file. One that cannot be used by now is what the check finds.
+        config: The absolute path of the configuration file.
 
     Raises:
+        ConfigError: It was edited since we read it, and cannot be used.
         RunError: It could not be started, did not end in time, or ended otherwise than with an answer.
     """
     words = [sys.executable, "-P", "-m", "licsync_daemon", "--config", str(config), "check", "--json"]
@@ -29,7 +30,7 @@ async def preflight_apart(config: Path) -> tuple[Row, ...]:
     try:
         found = json.loads(ended.output)
         if "problems" in found:
-            return tuple(MACHINE.fail("configuration", f"{one['where']}: {one['what']}", one["hint"], None) for one in found["problems"])
+            raise ConfigError(tuple(Problem(one["where"], one["what"], one["hint"]) for one in found["problems"]))
         return tuple(Row.from_json(row) for row in found["rows"])
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(Code.INTERNAL, f"the daily check ended with {ended.code} and no answer: {ended.last_message}", AGAIN) from error

@@ -149,9 +149,8 @@ def refusal(side: Side, operation: str, status: int, headers: Headers, body: byt
         body: Its first bytes; GitHub's own message in them is quoted.
     """
     said = message_of(body)
-    if side is Side.WEBHOOK and re.search(r"[/?=&]", said):
-        said = ""  # it may repeat the address it was asked for, which may be a secret
-    cause = f"{operation} was answered {status}" + (f': "{said}"' if said else "")
+    is_quoted = said and side is not Side.WEBHOOK  # which may repeat the address it was asked for, a part of which may be a secret
+    cause = f"{operation} was answered {status}" + (f': "{said}"' if is_quoted else "")
 
     def error(code: Code, next_step: str, *, transient: bool = False, retry_after: timedelta | None = None) -> RemoteError:
         return RemoteError(code, cause, next_step, transient=transient, retry_after=retry_after, status=status)

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from licsync_daemon.concerns import Concern
 from licsync_daemon.daily import DailyCheck
-from licsync_daemon.errors import Code, RunError
+from licsync_daemon.errors import Code, ConfigError, Problem, RunError
 from licsync_daemon.preflight.rows import Place, Row
 
 EMEA = Place("instance emea", "emea")
@@ -69,6 +69,16 @@ def test_a_second_fault_of_one_test_is_told_beside_the_first() -> None:
     second = EMEA.fail("token", "it lacks a scope", "add it", Code.SCOPE_MISSING)
     slow, slower = (EMEA.warn("clock", f"it is {by} s off", "set it", Code.CLOCK_WRONG) for by in (95, 97))
     assert Stage([BAD], [BAD, second], [second, slow], [slower]).serve() == ["token", "token", "clock"]
+
+
+def test_a_mistake_in_an_edit_closes_no_alert() -> None:
+    """The running configuration is another one, and what was found about it stands."""
+    stage = Stage([BAD], ConfigError((Problem("cloud", "unknown key"),)), [BAD])
+    with capture_logs() as logged, suppress(asyncio.CancelledError):
+        asyncio.run(stage.daily.serve())
+    assert [line["problems"] for line in logged if line["event"] == "preflight.config_refused"] == [["cloud: unknown key"]]
+    assert [len(found) for found in stage.heeded] == [1, 1]
+    assert sum(line["event"] == "preflight.found" for line in logged) == 1
 
 
 def test_a_check_that_gives_no_answer_is_said_in_words() -> None:

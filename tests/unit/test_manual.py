@@ -413,3 +413,35 @@ def test_another_outbox_gets_what_waited_in_the_old_one(stage: Stage) -> None:
     assert (stage.files(), stage.planned().slot, stage.planned().is_look) == ([], T0, False)
     assert stage.run().state is RunState.AWAITING_UPLOAD
     assert len(list((other / "emea").iterdir())) == 3
+
+
+def test_what_an_endpoint_took_does_not_keep_a_person_waiting(stage: Stage) -> None:
+    """With `manual` instead of `http`, nobody waits for the cloud's word on the upload any more: the slot is prepared anew."""
+    run = stage.run(replace(stage.emea, delivery=an_instance().delivery))
+    assert run.state is RunState.DELIVERED
+    stage.runner.close_stale(stage.emea)
+    closed = stage.store.run(run.run_id)
+    assert closed is not None
+    assert (closed.state, stage.store.open_delivery("emea"), stage.planned().is_look) == (RunState.SUPERSEDED, None, False)
+
+
+def test_a_confirmation_dated_too_late_does_not_forget_the_last_sync(stage: Stage) -> None:
+    """The run is confirmed; of its date, later than the cloud's own clock, nothing is remembered, and what was known stands."""
+    stage.run()
+    stage.clock.advance(5)
+    stage.world.sync("server-emea")
+    stage.look()
+    known = stage.store.instance("emea")
+    assert known is not None
+    assert known.last_sync is not None
+    stage.clock.advance(WEEK.total_seconds())
+    stage.run(slot=T0 + WEEK)
+    stage.clock.advance(5)
+    stage.world.sync("server-emea")
+    entry = stage.world.entries["server-emea"]
+    assert entry.date is not None
+    stage.world.entries["server-emea"] = replace(entry, date=entry.date + timedelta(minutes=10))
+    (run,) = stage.look()
+    now_known = stage.store.instance("emea")
+    assert now_known is not None
+    assert (run.state, now_known.last_sync) == (RunState.CONFIRMED, known.last_sync)

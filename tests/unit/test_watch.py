@@ -111,3 +111,11 @@ def test_the_anchor_is_the_time_of_the_week_that_comes_back(weeks: list[int], wo
 
 def test_no_dates_no_anchor() -> None:
     assert anchor_of(()) is None
+
+
+@pytest.mark.parametrize(("status", "age"), [("success", 9 * DAY), ("failure", HOUR)], ids=["late", "failed"])
+def test_not_being_connected_is_remembered_whatever_else_is_wrong(status: str, age: timedelta) -> None:
+    """A later look that cannot ask GraphQL knows it from there, and says what to do about it."""
+    first = seen(T0 - age, status, connected=False, before=T0 - 9 * DAY)
+    assert Code.NOT_CONNECTED in {one.code for one in first.notices}
+    assert "connect it" in first.next_step

@@ -59,7 +59,8 @@ def test_every_refusal_has_its_code(side: Side, status: int, code: Code, transie
     """A status means something else on each side, and only what may pass by itself is transient."""
     error = refusal(side, "the upload to relay", status, {}, b'{"message": "No luck"}')
     assert (error.code, error.transient, error.status) == (code, transient, status)
-    assert error.cause == f'the upload to relay was answered {status}: "No luck"'
+    quoted = "" if side is Side.WEBHOOK else ': "No luck"'  # a webhook's answer may repeat its address, a part of which is a secret
+    assert error.cause == f"the upload to relay was answered {status}{quoted}"
     assert error.next_step
 
 
