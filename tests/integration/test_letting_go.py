@@ -1,0 +1,100 @@
+"""Instances that are taken out of the configuration while somebody is at them: what lies ready for a person is taken away afterwards."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from licsync_daemon.configured import Config, Instance, ManualDelivery, SshSource
+from licsync_daemon.fleet import InstanceLocks
+from licsync_daemon.ports import Export
+from licsync_daemon.run import Runner
+from licsync_daemon.runs import RunState, Trigger
+from licsync_daemon.store.files import prepare_state_dir
+from licsync_daemon.store.memory import MemoryStore
+from tests.fakes import T0, FakeClock, FarSides, a_config, a_runner, an_instance
+from tests.integration.daemons import a_daemon
+
+EXPORT = Export(
+    content=b'{"users": "b3BhcXVl"}', server_id="server-emea", hostname="ghes-emea.example.com", version="3.19.2", is_clear=False,
+    is_empty=False,
+)  # fmt: skip
+APAC = an_instance("apac")
+
+
+class Shared(MemoryStore):
+    """A store in which another process has just written."""
+
+    def changed_elsewhere(self) -> bool:
+        return True
+
+
+class Stage:
+    def __init__(self, directory: Path) -> None:
+        state_dir, self.outbox = directory / "state", directory / "outbox"
+        prepare_state_dir(state_dir)
+        self.outbox.mkdir()
+        self.world = FarSides(FakeClock())
+        self.world.exports["emea"] = EXPORT
+        self.runner: Runner = a_runner(self.world, state_dir, Shared())
+        source = SshSource(host="ghes-emea.example.com", known_hosts=Path("/etc/licsync/known_hosts"))
+        self.emea = an_instance("emea", source=source, delivery=ManualDelivery(outbox=self.outbox))
+        self.before = a_config(self.emea, APAC, state_dir=state_dir)
+
+    def after(self, change: str) -> Config:
+        unsynced = replace(self.emea, unsynced_because="it may not leave")
+        fleet: tuple[Instance, ...] = (APAC,) if change == "removed" else (unsynced, APAC)
+        return replace(self.before, instances=fleet)
+
+    def state(self) -> RunState:
+        return self.runner.store.runs("emea")[0].state
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    return Stage(tmp_path)
+
+
+@pytest.mark.parametrize("change", ["removed", "never to be synced"])
+def test_taken_out_while_the_daemon_runs_it(stage: Stage, change: str) -> None:
+    """The run in progress ends with the configuration that it began with; then what it laid ready is taken away."""
+
+    async def main() -> None:
+        with a_daemon(stage.before, stage.runner) as daemon:
+            daemon._scheduler.start(paused=True)
+            reloaded: list[str] = []
+
+            def interfere(step: str, _: object) -> None:
+                if not reloaded:
+                    reloaded.append(step)
+                    daemon.reload(stage.after(change), stage.runner)
+
+            stage.world.interfere = interfere
+            await daemon._start("emea")
+            await daemon._tasks["emea"]
+            daemon._scheduler.shutdown(wait=False)
+            assert reloaded
+
+    asyncio.run(main())
+    assert (stage.state(), list(stage.outbox.iterdir())) == (RunState.SUPERSEDED, [])
+
+
+@pytest.mark.parametrize("change", ["removed", "never to be synced"])
+def test_taken_out_while_another_process_is_at_it(stage: Stage, change: str) -> None:
+    """The daemon hears of what that one wrote at its next heartbeat, and takes it away."""
+    asyncio.run(stage.runner.run(stage.emea, trigger=Trigger.PERSON, reason="asked", slot=T0))
+
+    async def main() -> None:
+        with a_daemon(stage.before, stage.runner) as daemon:
+            daemon._scheduler.start(paused=True)
+            lock = InstanceLocks(stage.before.state_dir, stage.runner.clock).take("emea")
+            assert lock is not None
+            with lock:
+                daemon.reload(stage.after(change), stage.runner)
+                assert stage.state() is RunState.AWAITING_UPLOAD
+            daemon._beat()
+            daemon._scheduler.shutdown(wait=False)
+
+    asyncio.run(main())
+    assert (stage.state(), list(stage.outbox.iterdir())) == (RunState.SUPERSEDED, [])
