@@ -90,15 +90,16 @@ class Daemon:
         self._let_go()
         self._heed_clock()
         for instance in self._config.instances:
-            self._close_stale(instance)
+            if instance.is_active:
+                with contextlib.suppress(StateUnwritableError, OSError):
+                    self._close_stale(instance)
             self._plan(instance)
 
     def _close_stale(self, instance: Instance) -> None:
-        """Close what another configuration of an instance left open, unless somebody is at it: whoever that is does so itself."""
-        with contextlib.suppress(StateUnwritableError, OSError):
-            if instance.is_active and (lock := self._locks.take(instance.name)) is not None:
-                with lock:
-                    self._runner.close_stale(instance)
+        """Close what a process that is gone, or another configuration, left open; not where somebody is at it, who does so himself."""
+        if (lock := self._locks.take(instance.name)) is not None:
+            with lock:
+                self._runner.close_stale(instance)
 
     def _let_go(self) -> None:
         """Close what is left of instances that are not ours any more. Only the daemon does: a command may have a smaller configuration."""
@@ -175,9 +176,8 @@ class Daemon:
         now = self._clock.now()
         try:
             planned = self._planned(instance)
-            if planned is None and (lock := self._locks.take(instance.name)) is not None:
-                with lock:  # nobody is at it: the process that was is gone
-                    self._runner.close_stale(instance)
+            if planned is None:
+                self._close_stale(instance)
                 planned = self._planned(instance)
         except (StateUnwritableError, OSError) as error:
             log.error("daemon.state_unusable", cause=str(error))  # noqa: TRY400 - the cause is a sentence

@@ -14,7 +14,7 @@ import pytest
 
 from licsync_daemon import __version__
 from licsync_daemon.sandbox import Fault
-from tests.acceptance.support import COMMAND, META, Command, Site, environment
+from tests.acceptance.support import COMMAND, META, Command, Running, Site, environment
 
 ESCAPE = "\x1b"
 COLOR = re.compile(r"\x1b\[[0-9;]*(?:3[0-7]|9[0-7]|4[0-7])(?:;[0-9]+)*m")
@@ -252,17 +252,21 @@ def test_progress_on_a_terminal_leaves_stdout_clean(site: Site) -> None:
         assert set(json.loads(line)) >= {"timestamp", "level", "event"}
 
 
+def started_into(site: Site, arguments: list[str], out: int) -> Running:
+    """Start a command that prints into a file of ours, and close our end of it."""
+    try:
+        return site.command.start("--config", site.config, *arguments, stdout=out)
+    finally:
+        os.close(out)
+
+
 def test_a_reader_that_leaves_early(site: Site) -> None:
     """`licsync-daemon history | head -1`: no traceback and no complaint when nobody reads to the end."""
     site.run("--run-now")
     for arguments in (["history"], ["status"], ["status", "--json"], ["config", "schema"], ["--help"]):
         ours, theirs = os.pipe()
         os.close(ours)
-        try:
-            running = site.command.start("--config", site.config, *arguments, stdout=theirs)
-        finally:
-            os.close(theirs)
-
+        running = started_into(site, arguments, theirs)
         assert running.wait() == 0
         assert running.err == ""
 
@@ -270,11 +274,6 @@ def test_a_reader_that_leaves_early(site: Site) -> None:
 @pytest.mark.parametrize("arguments", [["status"], ["check", "--offline", "--json"], ["config", "schema"]], ids=" ".join)
 def test_a_disk_without_room_for_the_output(site: Site, arguments: list[str]) -> None:
     """Half a result is no result: one line says so, and the exit code."""
-    full = os.open("/dev/full", os.O_WRONLY)
-    try:
-        running = site.command.start("--config", site.config, *arguments, stdout=full)
-    finally:
-        os.close(full)
-
+    running = started_into(site, arguments, os.open("/dev/full", os.O_WRONLY))
     assert running.wait() == 1
     assert running.err == "licsync-daemon: nothing more can be written: no space left on device\n"
