@@ -14,9 +14,9 @@ from licsync_daemon.errors import Code
 from licsync_daemon.handover import folder_of, steps, upload_page
 from licsync_daemon.messages import Alert, Event, Message, Severity
 from licsync_daemon.model import CLOCK_SLACK
+from licsync_daemon.redaction import iso, words
 from licsync_daemon.runs import RunState
-from licsync_daemon.schedule import words
-from licsync_daemon.status import InstanceView, iso
+from licsync_daemon.status import InstanceView
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from licsync_daemon.configured import CloudAccount, ConnectDelivery, ManualDeliv
 from licsync_daemon.errors import Code
 from licsync_daemon.handover import export_name, folder_of, upload_page
 from licsync_daemon.messages import Severity
-from licsync_daemon.runs import AWAITING, Decided, Decision, Notice, Run, RunState
+from licsync_daemon.model import Notice
+from licsync_daemon.runs import AWAITING, Decided, Decision, Run, RunState
 from licsync_daemon.schedule import SEEN
 from licsync_daemon.status import InstanceView
 from licsync_daemon.watch import CONNECT, SYNC_NOW

@@ -12,6 +12,14 @@ from licsync_daemon.ports import StateStore
 from licsync_daemon.runs import Decided, Decision, Run, RunState
 from licsync_daemon.schedule import HELD_FOR
 
+AFTERWARDS = {
+    Decided.APPROVED: "the daemon sends it at its next heartbeat; at once with: licsync-daemon --run-now {instance}",
+    Decided.REJECTED: "nothing was sent; the next slot collects anew",
+    Decided.ACKNOWLEDGED: "noted",
+    Decided.PAUSED: "nothing is started for {instance} by itself until {until}",
+    Decided.RESUMED: "{instance} follows its schedule again",
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Voice:

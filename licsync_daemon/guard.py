@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 
 from licsync_daemon.configured import Guards
 from licsync_daemon.errors import Code
-from licsync_daemon.model import Identity, SyncStatus, UsageCounts
+from licsync_daemon.model import Identity, Notice, SyncStatus, UsageCounts
 from licsync_daemon.readback import NEVER, bare_host
-from licsync_daemon.runs import Notice, Tripped
+from licsync_daemon.runs import Tripped
 
 ON_IDENTITY = frozenset({Code.SERVER_ID_CHANGED, Code.SERVER_ID_SHARED, Code.HOSTNAME_CHANGED})
 

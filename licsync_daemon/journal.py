@@ -9,8 +9,9 @@ import structlog
 
 from licsync_daemon.errors import PERMANENT, Code, RemoteError, RunError, StateUnwritableError
 from licsync_daemon.guard import next_step
-from licsync_daemon.ports import Adapters, Clock, Collected, StateStore
-from licsync_daemon.runs import DeliveryOutcome, DeliveryRecord, InstanceRecord, Notice, Run, RunState, Tripped
+from licsync_daemon.model import Collected, Notice
+from licsync_daemon.ports import Adapters, Clock, StateStore
+from licsync_daemon.runs import DeliveryOutcome, DeliveryRecord, InstanceRecord, Run, RunState, Tripped
 
 log = structlog.get_logger()
 

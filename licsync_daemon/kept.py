@@ -13,7 +13,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from licsync_daemon.errors import StateUnwritableError
-from licsync_daemon.ports import Export
+from licsync_daemon.model import Export
 from licsync_daemon.runs import Run
 
 FOLDER = "held"

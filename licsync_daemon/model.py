@@ -6,10 +6,13 @@ reads a clock or does I/O.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
+from enum import Enum, StrEnum
+
+from licsync_daemon.errors import Code
 
 #: Clocks are corrected by seconds all the time; what is dated further ahead than this was written by a clock that was wrong.
 CLOCK_SLACK = timedelta(minutes=5)
+MAX_ID = 2**63 - 1  # GitHub publishes account ids as int64
 
 # ---------------------------------------------------------------- usage
 
@@ -141,3 +144,51 @@ class Upload:
 
     state: UploadState | None
     error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Something a person should know that did not stop the run."""
+
+    code: Code
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """GitHub's own export of an instance's usage, passed on unchanged.
+
+    Attributes:
+        content: From the `{` to the end of the one JSON object, byte for byte.
+        server_id, hostname, version: What it says about its instance.
+        is_clear: Whether its users are a readable list; else they are one encrypted text.
+        is_empty: Whether it holds no user, or no text.
+    """
+
+    content: bytes
+    server_id: str | None
+    hostname: str | None
+    version: str | None
+    is_clear: bool
+    is_empty: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """What a source found out about an instance besides its accounts."""
+
+    collected_at: datetime  # of a file: its content time
+    version: str | None
+    http_only: bool
+    counts: UsageCounts
+    newest_activity: datetime | None = None  # of anybody, or when an export was made; None where the source does not show it
+    notices: tuple[Notice, ...] = ()
+    export: Export | None = None  # where the source gives one; what is delivered is then this
+
+
+class Added(Enum):
+    """What became of an account that was added."""
+
+    NEW = "new"
+    DUPLICATE = "duplicate"  # the same account with the same content is there already
+    CONFLICT = "conflict"  # the same id is there with other content

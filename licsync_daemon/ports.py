@@ -2,15 +2,14 @@
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from licsync_daemon.configured import Instance
 from licsync_daemon.document import UsageDocument
 from licsync_daemon.messages import Alert, Message
-from licsync_daemon.model import Installation, Listing, Person, SeatTotals, SyncStatus, Upload, UsageCounts
-from licsync_daemon.runs import Decision, DeliveryRecord, InstanceRecord, Notice, Run, SeatRecord, Transition
+from licsync_daemon.model import Collected, Installation, Listing, Person, SeatTotals, SyncStatus, Upload
+from licsync_daemon.runs import Decision, DeliveryRecord, InstanceRecord, Run, SeatRecord, Transition
 from licsync_daemon.spool import AccountSpool
 
 
@@ -35,38 +34,6 @@ class WaitReporter(Protocol):
 
     def resumed(self) -> None:
         """Tell that the wait, if there was one, is over."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Export:
-    """GitHub's own export of an instance's usage, passed on unchanged.
-
-    Attributes:
-        content: From the `{` to the end of the one JSON object, byte for byte.
-        server_id, hostname, version: What it says about its instance.
-        is_clear: Whether its users are a readable list; else they are one encrypted text.
-        is_empty: Whether it holds no user, or no text.
-    """
-
-    content: bytes
-    server_id: str | None
-    hostname: str | None
-    version: str | None
-    is_clear: bool
-    is_empty: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Collected:
-    """What a source found out about an instance besides its accounts."""
-
-    collected_at: datetime  # of a file: its content time
-    version: str | None
-    http_only: bool
-    counts: UsageCounts
-    newest_activity: datetime | None = None  # of anybody, or when an export was made; None where the source does not show it
-    notices: tuple[Notice, ...] = ()
-    export: Export | None = None  # where the source gives one; what is delivered is then this
 
 
 class UsageSource(Protocol):

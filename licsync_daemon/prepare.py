@@ -18,8 +18,8 @@ from licsync_daemon.errors import Code, RunError
 from licsync_daemon.guard import ON_IDENTITY, Neighbor, guard_identity, guard_usage, notices, version_change
 from licsync_daemon.journal import Far, Journal
 from licsync_daemon.kept import kept
-from licsync_daemon.model import Identity, SyncStatus
-from licsync_daemon.ports import CloudReader, Collected, Export, StateStore
+from licsync_daemon.model import Collected, Export, Identity, SyncStatus
+from licsync_daemon.ports import CloudReader, StateStore
 from licsync_daemon.readback import server_id_of
 from licsync_daemon.runs import Changes, DeliveryRecord, Run, Tripped
 from licsync_daemon.spool import AccountSpool

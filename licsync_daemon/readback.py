@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from licsync_daemon.errors import Code, RunError
-from licsync_daemon.model import Identity, SyncEntry, SyncStatus, Upload, UploadState
-from licsync_daemon.runs import Baseline, DeliveryOutcome, DeliveryRecord, Notice
+from licsync_daemon.model import Identity, Notice, SyncEntry, SyncStatus, Upload, UploadState
+from licsync_daemon.runs import Baseline, DeliveryOutcome, DeliveryRecord
 
 SUCCESS = "success"  # the only status GitHub shows; no list of values is published
 FAILURES = frozenset({"failure", "failed", "error"})  # assumed, from GraphQL's FAILURE; anything else keeps the question open

@@ -23,11 +23,11 @@ from licsync_daemon.guard import ON_IDENTITY, beyond_approval
 from licsync_daemon.handover import folder_of
 from licsync_daemon.journal import Journal, Observer, ignore
 from licsync_daemon.kept import keep, sweep
-from licsync_daemon.model import CLOCK_SLACK, Identity
+from licsync_daemon.model import CLOCK_SLACK, Identity, Notice
 from licsync_daemon.ports import Adapters, Clock, CloudReader, Delivery, StateStore
 from licsync_daemon.prepare import Prepared, Preparer, continues
 from licsync_daemon.readback import Accepted, Confirmed, Refuted, baseline_of, judge, must_wait_s
-from licsync_daemon.runs import AWAITING, KEEP, Baseline, Decision, DeliveryOutcome, DeliveryRecord, Holder, Notice, Run, RunState, Trigger
+from licsync_daemon.runs import AWAITING, KEEP, Baseline, Decision, DeliveryOutcome, DeliveryRecord, Holder, Run, RunState, Trigger
 from licsync_daemon.schedule import HELD_FOR
 from licsync_daemon.supervise import PHASE, conclude, installations_of, watch
 

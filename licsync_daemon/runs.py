@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from licsync_daemon.errors import Code
-from licsync_daemon.model import CLOCK_SLACK, Identity, UsageCounts
+from licsync_daemon.model import CLOCK_SLACK, Identity, Notice, UsageCounts
 
 
 class RunState(StrEnum):
@@ -51,14 +51,6 @@ class Trigger(StrEnum):
 
     SCHEDULE = "schedule"
     PERSON = "person"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
-    """Something a person should know that did not stop the run."""
-
-    code: Code
-    text: str
 
 
 @dataclass(frozen=True, slots=True)

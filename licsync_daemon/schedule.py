@@ -18,6 +18,7 @@ from licsync_daemon.configured import ConnectDelivery, Instance, Schedule
 from licsync_daemon.errors import Code
 from licsync_daemon.model import CLOCK_SLACK
 from licsync_daemon.readback import next_look, next_watch
+from licsync_daemon.redaction import words
 from licsync_daemon.runs import AWAITING, Decided, Decision, Run, RunState
 from licsync_daemon.windows import next_free
 
@@ -283,8 +284,3 @@ def _slot_words(schedule: Schedule) -> str:
 def settle_jitter(name: str) -> timedelta:
     """Answer a stable delay of up to 5 minutes, so that a fleet does not start all at once."""
     return timedelta(seconds=int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % SETTLE_JITTER_S)
-
-
-def words(code: Code | None) -> str:
-    """Say a code in words: `rate_limited` is "rate limited"."""
-    return (code or Code.INTERNAL).replace("_", " ")

@@ -8,22 +8,11 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from enum import Enum
 from pathlib import Path
 from typing import Self
 
 from licsync_daemon.errors import StateUnwritableError
-from licsync_daemon.model import Account
-
-MAX_ID = 2**63 - 1  # GitHub publishes account ids as int64
-
-
-class Added(Enum):
-    """What became of an account that was added."""
-
-    NEW = "new"
-    DUPLICATE = "duplicate"  # the same account with the same content is there already
-    CONFLICT = "conflict"  # the same id is there with other content
+from licsync_daemon.model import Account, Added
 
 
 class AccountSpool:

@@ -15,6 +15,7 @@ from licsync_daemon.messages import Alert
 from licsync_daemon.model import SyncEntry
 from licsync_daemon.ports import StateStore
 from licsync_daemon.recorded import recorded
+from licsync_daemon.redaction import iso
 from licsync_daemon.runs import WATCHED, Decided, Decision, Holder, InstanceRecord, Run, RunState, SeatRecord
 from licsync_daemon.schedule import Planned, Recorded, next_run
 
@@ -273,8 +274,3 @@ def decision_json(decision: Decision) -> dict[str, Any]:
         "until": iso(decision.until),
         "used_at": iso(decision.used_at),
     }
-
-
-def iso(moment: datetime | None) -> str | None:
-    """Write an instant for a machine: ISO 8601, UTC, whole seconds."""
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}" if moment is not None else None

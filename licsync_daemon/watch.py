@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 
 from licsync_daemon.configured import Instance
 from licsync_daemon.errors import Code
-from licsync_daemon.model import CLOCK_SLACK, Identity, Installation, SyncStatus
+from licsync_daemon.model import CLOCK_SLACK, Identity, Installation, Notice, SyncStatus
 from licsync_daemon.readback import FAILURES, SUCCESS, bare_host, entry_of
-from licsync_daemon.runs import Notice, Run, RunState
+from licsync_daemon.runs import Run, RunState
 from licsync_daemon.schedule import SEEN
 
 WEEK = timedelta(days=7)

@@ -20,6 +20,8 @@ from licsync_daemon.errors import Code, RemoteError, StateUnwritableError
 from licsync_daemon.messages import Alert, Message, Severity
 from licsync_daemon.model import (
     Account,
+    Collected,
+    Export,
     Identity,
     Installation,
     Person,
@@ -30,7 +32,7 @@ from licsync_daemon.model import (
     UploadState,
     UsageCounts,
 )
-from licsync_daemon.ports import Collected, Export, WaitReporter
+from licsync_daemon.ports import WaitReporter
 from licsync_daemon.run import Runner
 from licsync_daemon.runs import Baseline, Decided, Decision, DeliveryRecord, Holder, Run, RunState, Trigger
 from licsync_daemon.spool import AccountSpool

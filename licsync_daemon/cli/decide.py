@@ -15,21 +15,13 @@ from licsync_daemon.cli import terminal
 from licsync_daemon.cli.loading import chosen, load
 from licsync_daemon.clock import SystemClock
 from licsync_daemon.configured import Config
-from licsync_daemon.decisions import Voice
+from licsync_daemon.decisions import AFTERWARDS, Voice
 from licsync_daemon.errors import ConfigError, Problem
 from licsync_daemon.outcome import Exit
 from licsync_daemon.ports import StateStore
 from licsync_daemon.redaction import clean
-from licsync_daemon.runs import Decided, Decision
+from licsync_daemon.runs import Decision
 from licsync_daemon.settings.durations import parse_duration
-
-AFTERWARDS = {
-    Decided.APPROVED: "the daemon sends it at its next heartbeat; at once with: licsync-daemon --run-now {instance}",
-    Decided.REJECTED: "nothing was sent; the next slot collects anew",
-    Decided.ACKNOWLEDGED: "noted",
-    Decided.PAUSED: "nothing is started for {instance} by itself until {until}",
-    Decided.RESUMED: "{instance} follows its schedule again",
-}
 
 
 def decide(arguments: argparse.Namespace) -> int:

@@ -10,8 +10,8 @@ from licsync_daemon.clock import SystemClock
 from licsync_daemon.configured import Instance
 from licsync_daemon.handover import folder_of
 from licsync_daemon.outcome import Exit
+from licsync_daemon.redaction import iso
 from licsync_daemon.runs import Run, RunState
-from licsync_daemon.status import iso
 from licsync_daemon.store.files import reading
 
 TO_DO = {RunState.AWAITING_UPLOAD: "upload the export", RunState.AWAITING_EXPORT: "export the usage and upload it"}

@@ -5,19 +5,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from licsync_daemon.cli import terminal
-from licsync_daemon.cli.decide import AFTERWARDS
 from licsync_daemon.cli.loading import load
 from licsync_daemon.cli.results import show_changes, show_remarks
 from licsync_daemon.cli.terminal import moment, number, span
 from licsync_daemon.clock import SystemClock
+from licsync_daemon.decisions import AFTERWARDS
 from licsync_daemon.errors import ConfigError, Problem
 from licsync_daemon.handover import folder_of
 from licsync_daemon.listing import in_short, problems
 from licsync_daemon.lock import in_words, is_alive, read_holder
 from licsync_daemon.messages import Severity
 from licsync_daemon.outcome import Exit
+from licsync_daemon.redaction import iso
 from licsync_daemon.runs import AWAITING, Decided, Decision, Run, RunState, Transition
-from licsync_daemon.status import ALIVE_FOR, DaemonView, FleetView, InstanceView, as_json, decision_json, fleet_view, iso, run_json
+from licsync_daemon.status import ALIVE_FOR, DaemonView, FleetView, InstanceView, as_json, decision_json, fleet_view, run_json
 from licsync_daemon.store.files import reading
 
 

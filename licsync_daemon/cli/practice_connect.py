@@ -15,9 +15,10 @@ from licsync_daemon.configured import Config, ConnectDelivery, NoSource
 from licsync_daemon.fleet import Result, run_now
 from licsync_daemon.lock import is_alive
 from licsync_daemon.outcome import exit_code
+from licsync_daemon.redaction import iso
 from licsync_daemon.sandbox import Fleet, Sandbox
 from licsync_daemon.settings import load_config
-from licsync_daemon.status import DaemonView, as_json, fleet_view, iso, run_json
+from licsync_daemon.status import DaemonView, as_json, fleet_view, run_json
 
 WHAT_IS_REAL = (
     "All of this works against github.com today with one token: GitHub Connect carries the usage, and licsync-daemon watches it through an "

@@ -10,8 +10,7 @@ from typing import Any
 
 from licsync_daemon.errors import Code, RemoteError
 from licsync_daemon.model import Person, SeatTotals, SyncEntry, SyncStatus
-from licsync_daemon.redaction import clean
-from licsync_daemon.transport.wire import read_date
+from licsync_daemon.redaction import clean, read_date
 
 
 def decode_sync_status(data: Any, answered_at: datetime | None) -> SyncStatus:

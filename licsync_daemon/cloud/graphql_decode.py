@@ -11,8 +11,8 @@ from typing import Any
 
 from licsync_daemon.errors import Code, RemoteError
 from licsync_daemon.model import Installation, UploadState
-from licsync_daemon.redaction import clean
-from licsync_daemon.transport.wire import read_date, stated_wait
+from licsync_daemon.redaction import clean, read_date
+from licsync_daemon.transport.wire import stated_wait
 
 MAY_NOT = {"FORBIDDEN", "INSUFFICIENT_SCOPES", "UNAUTHORIZED"}
 RATE_LIMIT = {"RATE_LIMITED", "RATE_LIMIT"}  # both were seen (https://github.com/yanyongyu/githubkit/pull/272, read 2026-11-24)

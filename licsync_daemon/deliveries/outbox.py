@@ -16,8 +16,8 @@ from licsync_daemon.document import UsageDocument
 from licsync_daemon.errors import Code, RunError
 from licsync_daemon.handover import export_name, folder_of, steps
 from licsync_daemon.model import Upload
+from licsync_daemon.redaction import iso
 from licsync_daemon.runs import DeliveryRecord
-from licsync_daemon.status import iso
 
 log = structlog.get_logger()
 

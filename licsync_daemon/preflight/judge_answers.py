@@ -10,9 +10,9 @@ from licsync_daemon.configured import LICENSE_USAGE, CloudAccount, ConnectDelive
 from licsync_daemon.errors import Code
 from licsync_daemon.model import CLOCK_SLACK, SeatTotals
 from licsync_daemon.preflight.rows import CREDENTIAL_DAYS, LICENSE_DAYS, Place, Row, ends
-from licsync_daemon.redaction import clean
+from licsync_daemon.redaction import clean, read_date
 from licsync_daemon.sources.report import count_of
-from licsync_daemon.transport.wire import Headline, read_date
+from licsync_daemon.transport.wire import Headline
 
 #: By the scope that is needed: what else covers it. Source: docs.github.com, "Scopes for OAuth apps" (checked 2026-11-24).
 COVERED_BY = {"read:enterprise": {"admin:enterprise"}, "site_admin": set[str]()}

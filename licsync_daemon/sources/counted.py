@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from licsync_daemon.ports import Collected, UsageSource
+from licsync_daemon.model import Collected
+from licsync_daemon.ports import UsageSource
 from licsync_daemon.spool import AccountSpool
 
 

@@ -12,11 +12,8 @@ from datetime import datetime
 from typing import Any
 
 from licsync_daemon.errors import Code, RunError
-from licsync_daemon.model import Account, UsageCounts
-from licsync_daemon.ports import Collected, Export
-from licsync_daemon.runs import Notice
-from licsync_daemon.sources.tally import Tally
-from licsync_daemon.sources.users_csv import Unusable, usable
+from licsync_daemon.model import Account, Collected, Export, Notice, UsageCounts
+from licsync_daemon.sources.tally import Tally, Unusable, usable
 from licsync_daemon.spool import AccountSpool
 
 MAX_NAME = 255  # characters of a server id, a hostname or a version

@@ -13,16 +13,15 @@ from typing import Any
 
 from licsync_daemon.configured import ReportSource
 from licsync_daemon.errors import Code, RemoteError
-from licsync_daemon.model import UsageCounts
-from licsync_daemon.ports import Clock, Collected
+from licsync_daemon.model import Collected, Notice, UsageCounts
+from licsync_daemon.ports import Clock
+from licsync_daemon.redaction import read_date
 from licsync_daemon.retry import Retrier, poll_until
-from licsync_daemon.runs import Notice
 from licsync_daemon.sources.tally import Tally
 from licsync_daemon.sources.users_csv import UsersCsvReader
 from licsync_daemon.spool import AccountSpool
 from licsync_daemon.transport.client import HttpClient
 from licsync_daemon.transport.response import REPORT
-from licsync_daemon.transport.wire import read_date
 
 REPORT_PATH = "stafftools/reports/all_users.csv"
 

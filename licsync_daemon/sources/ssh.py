@@ -16,7 +16,8 @@ from pathlib import Path
 from licsync_daemon.child import Ended, run_child
 from licsync_daemon.configured import SshSource
 from licsync_daemon.errors import Code, RemoteError, RunError
-from licsync_daemon.ports import Clock, Collected
+from licsync_daemon.model import Collected
+from licsync_daemon.ports import Clock
 from licsync_daemon.retry import Retrier
 from licsync_daemon.sources.command import command_failed
 from licsync_daemon.sources.export import collected_from

@@ -1,12 +1,29 @@
 """What the rows of a report, or of a clear export, come to: accounts in the spool, counts, and the rows that cannot be used."""
 
+import re
+from dataclasses import dataclass
+
 from licsync_daemon.errors import Code, RunError
-from licsync_daemon.model import Account, UsageCounts
-from licsync_daemon.runs import Notice
-from licsync_daemon.sources.users_csv import Unusable
-from licsync_daemon.spool import AccountSpool, Added
+from licsync_daemon.model import MAX_ID, Account, Added, Notice, UsageCounts
+from licsync_daemon.spool import AccountSpool
 
 NAMED_ROWS = 5  # unusable rows that are named; the rest is counted
+
+
+FLAGS = {"true": True, "1": True, "yes": True, "t": True, "false": False, "0": False, "no": False, "f": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """A row that cannot be used, named by its line (or by its number among the users of an export) and id only."""
+
+    line: int
+    id: str
+    why: str
+    unit: str = "line"
+
+    def __str__(self) -> str:
+        return f"{self.unit} {self.line} (id {self.id or 'empty'}): {self.why}"
 
 
 class Tally:
@@ -58,3 +75,19 @@ class Tally:
             rows=self._rows, sent=self._sent, suspended=self._suspended, unusable=unusable, without_address=self._without_address
         )
         return counts, notices
+
+
+def usable(line: int, number: str, *, login: str, email: str, suspended: str, unit: str = "line") -> Account | Unusable:
+    """Answer the account that four cells describe, or why they cannot be used."""
+    if not re.fullmatch(r"[0-9]{1,19}", number, re.ASCII) or not 0 < int(number) <= MAX_ID:
+        return Unusable(line, re.sub(r"[^0-9A-Za-z.+-]", "?", number)[:20], "the id is not a positive number", unit)
+    if suspended.lower() not in FLAGS:
+        return Unusable(line, number, "the suspended flag is neither true nor false", unit)
+    if not (_is_text(email) and _is_text(login)):
+        return Unusable(line, number, "a cell is not valid UTF-8", unit)
+    return Account(id=int(number), login=login, email=email, suspended=FLAGS[suspended.lower()])
+
+
+def _is_text(cell: str) -> bool:
+    """Answer whether a cell was decodable and can be written down again."""
+    return not any("\ud800" <= char <= "\udfff" or char == "\0" for char in cell)

@@ -7,32 +7,17 @@ dropped here.
 
 import csv
 import io
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from licsync_daemon.errors import Code, RunError
 from licsync_daemon.model import Account
-from licsync_daemon.spool import MAX_ID
+from licsync_daemon.sources.tally import Unusable, usable
 
 ACTIVITY = "last_active"  # optional: it only tells how old the report is
 NEEDED = ("id", "login", "email", "suspended?")
 MAX_RECORD_BYTES = 1024 * 1024  # one user; a runaway quote would otherwise swallow the rest of the file
-FLAGS = {"true": True, "1": True, "yes": True, "t": True, "false": False, "0": False, "no": False, "f": False}
 _AGAIN = "run it again; if it stays, download the report in the browser and look at the named line"
-
-
-@dataclass(frozen=True, slots=True)
-class Unusable:
-    """A row that cannot be used, named by its line (or by its number among the users of an export) and id only."""
-
-    line: int
-    id: str
-    why: str
-    unit: str = "line"
-
-    def __str__(self) -> str:
-        return f"{self.unit} {self.line} (id {self.id or 'empty'}): {self.why}"
 
 
 @dataclass(slots=True)
@@ -132,19 +117,3 @@ class UsersCsvReader:
     def _row(self, line: int, record: list[str]) -> Account | Unusable:
         number, login, email, flag = (record[self._columns[name]].strip() for name in NEEDED)
         return usable(line, number, login=login, email=email, suspended=flag)
-
-
-def usable(line: int, number: str, *, login: str, email: str, suspended: str, unit: str = "line") -> Account | Unusable:
-    """Answer the account that four cells describe, or why they cannot be used."""
-    if not re.fullmatch(r"[0-9]{1,19}", number, re.ASCII) or not 0 < int(number) <= MAX_ID:
-        return Unusable(line, re.sub(r"[^0-9A-Za-z.+-]", "?", number)[:20], "the id is not a positive number", unit)
-    if suspended.lower() not in FLAGS:
-        return Unusable(line, number, "the suspended flag is neither true nor false", unit)
-    if not (_is_text(email) and _is_text(login)):
-        return Unusable(line, number, "a cell is not valid UTF-8", unit)
-    return Account(id=int(number), login=login, email=email, suspended=FLAGS[suspended.lower()])
-
-
-def _is_text(cell: str) -> bool:
-    """Answer whether a cell was decodable and can be written down again."""
-    return not any("\ud800" <= char <= "\udfff" or char == "\0" for char in cell)

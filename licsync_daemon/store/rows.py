@@ -9,7 +9,7 @@ from typing import Any
 from licsync_daemon.errors import Code
 from licsync_daemon.lock import holder_from_json, holder_to_json
 from licsync_daemon.messages import Alert, Severity
-from licsync_daemon.model import Identity, Listing, SyncEntry, UsageCounts
+from licsync_daemon.model import Identity, Listing, Notice, SyncEntry, UsageCounts
 from licsync_daemon.runs import (
     Baseline,
     Changes,
@@ -18,7 +18,6 @@ from licsync_daemon.runs import (
     DeliveryOutcome,
     DeliveryRecord,
     InstanceRecord,
-    Notice,
     Run,
     RunState,
     SeatRecord,

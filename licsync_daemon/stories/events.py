@@ -7,8 +7,9 @@ from typing import Any
 
 from licsync_daemon.fleet import Result
 from licsync_daemon.outcome import Exit
+from licsync_daemon.redaction import iso
 from licsync_daemon.runs import Decision
-from licsync_daemon.status import FleetView, as_json, decision_json, iso, run_json
+from licsync_daemon.status import FleetView, as_json, decision_json, run_json
 
 
 @dataclass(frozen=True, slots=True)

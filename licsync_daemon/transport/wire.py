@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from licsync_daemon.errors import Code, RemoteError
-from licsync_daemon.redaction import clean
+from licsync_daemon.redaction import clean, read_date
 
 LONGEST_WAIT = timedelta(days=30)  # what a far side asks for beyond that is taken for a mistake
 
@@ -234,23 +234,6 @@ def http_date(text: str) -> datetime | None:
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-
-
-def read_date(value: Any) -> datetime | None:
-    """Read one of GitHub's dates as aware UTC (20): ISO 8601 with `Z` or an offset, epoch milliseconds, or `2016/02/06 12:41:52 -0600`.
-
-    None if it is none of them.
-    """
-    try:
-        if isinstance(value, int) and not isinstance(value, bool):
-            return datetime.fromtimestamp(value / 1000, UTC)
-        if isinstance(value, str) and value.strip():
-            text = value.strip()
-            moment = datetime.strptime(text, "%Y/%m/%d %H:%M:%S %z") if "/" in text else datetime.fromisoformat(text)
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError, OSError):
-        pass
-    return None
 
 
 def message_of(body: bytes) -> str:

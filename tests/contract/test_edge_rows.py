@@ -11,8 +11,7 @@ from licsync_daemon.digests import compare, digest_of
 from licsync_daemon.document import write_document
 from licsync_daemon.errors import Code, RunError
 from licsync_daemon.guard import Neighbor, guard_identity, guard_usage, notices
-from licsync_daemon.model import Identity, UsageCounts
-from licsync_daemon.ports import Collected
+from licsync_daemon.model import Collected, Identity, UsageCounts
 from licsync_daemon.retry import Retrier
 from licsync_daemon.runs import Changes
 from licsync_daemon.settings import load_config

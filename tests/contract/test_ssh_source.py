@@ -13,8 +13,7 @@ import pytest
 
 from licsync_daemon.configured import SshSource
 from licsync_daemon.errors import Code, RunError
-from licsync_daemon.model import UsageCounts
-from licsync_daemon.ports import Collected
+from licsync_daemon.model import Collected, UsageCounts
 from licsync_daemon.retry import MAX_ATTEMPTS, Retrier
 from licsync_daemon.sources.ssh import SshUsageSource
 from licsync_daemon.spool import AccountSpool

@@ -10,7 +10,7 @@ import pytest
 
 from licsync_daemon.errors import Code, StateUnwritableError
 from licsync_daemon.messages import Alert, Severity
-from licsync_daemon.model import Identity, Listing, SyncEntry, UsageCounts
+from licsync_daemon.model import Identity, Listing, Notice, SyncEntry, UsageCounts
 from licsync_daemon.ports import StateStore
 from licsync_daemon.runs import (
     AWAITING,
@@ -19,7 +19,6 @@ from licsync_daemon.runs import (
     Decision,
     DeliveryOutcome,
     InstanceRecord,
-    Notice,
     Run,
     RunState,
     SeatRecord,

@@ -15,8 +15,8 @@ from licsync_daemon.adapters import NetworkAdapters
 from licsync_daemon.configured import CloudAccount, CommandSource, Destination, FileSource, ReportSource, Source
 from licsync_daemon.credentials import Credentials
 from licsync_daemon.errors import Code, RunError
-from licsync_daemon.model import Account
-from licsync_daemon.ports import Collected, UsageSource
+from licsync_daemon.model import Account, Collected
+from licsync_daemon.ports import UsageSource
 from licsync_daemon.sandbox import Fault, Sandbox, generate_fleet
 from licsync_daemon.spool import AccountSpool
 from tests.contract.sshd import EXPORT, Sshd, serving_ssh

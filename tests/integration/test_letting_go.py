@@ -8,7 +8,7 @@ import pytest
 
 from licsync_daemon.configured import Config, Instance, ManualDelivery, SshSource
 from licsync_daemon.fleet import InstanceLocks
-from licsync_daemon.ports import Export
+from licsync_daemon.model import Export
 from licsync_daemon.run import Runner
 from licsync_daemon.runs import RunState, Trigger
 from licsync_daemon.store.files import prepare_state_dir

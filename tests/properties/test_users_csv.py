@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from licsync_daemon.errors import RunError
 from licsync_daemon.model import Account
-from licsync_daemon.sources.users_csv import Unusable, UsersCsvReader
+from licsync_daemon.sources.tally import Unusable
+from licsync_daemon.sources.users_csv import UsersCsvReader
 
 COLUMNS = ["id", "login", "email", "suspended?", "raw_login"]
 cells = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from('",\n\r ;{}'), max_size=12)

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from licsync_daemon.configured import Instance
 from licsync_daemon.document import UsageDocument
-from licsync_daemon.model import Account, Person, SeatTotals, SyncEntry, SyncStatus, Upload, UploadState
-from licsync_daemon.ports import Collected, WaitReporter
+from licsync_daemon.model import Account, Collected, Person, SeatTotals, SyncEntry, SyncStatus, Upload, UploadState
+from licsync_daemon.ports import WaitReporter
 from licsync_daemon.spool import AccountSpool
 from tests.fakes import an_account, counts_of
 

@@ -29,8 +29,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from licsync_daemon import decisions
 from licsync_daemon.configured import Guards, Instance, ManualDelivery, Schedule, SshSource
 from licsync_daemon.decisions import Voice
-from licsync_daemon.model import UploadState
-from licsync_daemon.ports import Export
+from licsync_daemon.model import Export, UploadState
 from licsync_daemon.recorded import recorded
 from licsync_daemon.run import Runner
 from licsync_daemon.runs import AWAITING, Decided, DeliveryOutcome, Run, RunState, Trigger

@@ -11,7 +11,8 @@ from licsync_daemon.concerns import Concern
 from licsync_daemon.configured import Instance, ManualDelivery
 from licsync_daemon.errors import Code
 from licsync_daemon.messages import Alert, Event, Severity
-from licsync_daemon.runs import Decided, Notice, Run, RunState
+from licsync_daemon.model import Notice
+from licsync_daemon.runs import Decided, Run, RunState
 from licsync_daemon.status import InstanceView, instance_view
 from licsync_daemon.store.memory import MemoryStore
 from tests.fakes import T0, a_config, a_decision, a_run, an_alert, an_ended_run, an_instance

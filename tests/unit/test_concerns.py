@@ -9,7 +9,8 @@ from licsync_daemon.concerns import Concern, acknowledgment, concerns, same_mean
 from licsync_daemon.configured import ConnectDelivery, Instance, ManualDelivery, NoSource
 from licsync_daemon.errors import Code
 from licsync_daemon.messages import Severity
-from licsync_daemon.runs import Decided, InstanceRecord, Notice, Run, RunState, Tripped
+from licsync_daemon.model import Notice
+from licsync_daemon.runs import Decided, InstanceRecord, Run, RunState, Tripped
 from licsync_daemon.status import InstanceView, instance_view
 from licsync_daemon.store.memory import MemoryStore
 from tests.fakes import T0, a_config, a_decision, a_holder, a_run, an_ended_run, an_instance

@@ -14,7 +14,7 @@ from licsync_daemon.decisions import Voice, approve
 from licsync_daemon.errors import Code
 from licsync_daemon.fleet import InstanceLocks, let_go, run_now
 from licsync_daemon.kept import FOLDER
-from licsync_daemon.ports import Export
+from licsync_daemon.model import Export
 from licsync_daemon.recorded import recorded
 from licsync_daemon.runs import DeliveryOutcome, Run, RunState, Trigger
 from licsync_daemon.schedule import Planned, next_run

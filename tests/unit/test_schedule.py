@@ -9,6 +9,7 @@ import pytest
 from licsync_daemon.configured import Instance, Schedule
 from licsync_daemon.errors import Code
 from licsync_daemon.model import CLOCK_SLACK
+from licsync_daemon.redaction import words
 from licsync_daemon.runs import Decided, Decision, Run, RunState
 from licsync_daemon.schedule import (
     CATCH_UP,
@@ -31,7 +32,6 @@ from licsync_daemon.schedule import (
     settle_jitter,
     slot_after,
     slot_at,
-    words,
 )
 from licsync_daemon.windows import parse_window
 from tests.fakes import T0, a_decision, a_run, an_ended_run, an_instance

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from licsync_daemon.errors import StateUnwritableError
-from licsync_daemon.model import Account
-from licsync_daemon.spool import MAX_ID, AccountSpool, Added
+from licsync_daemon.model import MAX_ID, Account, Added
+from licsync_daemon.spool import AccountSpool
 from tests.fakes import an_account
 
 

@@ -8,9 +8,10 @@ import pytest
 from licsync_daemon.errors import Code
 from licsync_daemon.model import Identity, Listing, UsageCounts
 from licsync_daemon.ports import StateStore
+from licsync_daemon.redaction import iso
 from licsync_daemon.runs import Holder, InstanceRecord, Run, RunState, SeatRecord
 from licsync_daemon.schedule import CONFIRM
-from licsync_daemon.status import DaemonView, FleetView, as_json, fleet_view, iso, run_json
+from licsync_daemon.status import DaemonView, FleetView, as_json, fleet_view, run_json
 from licsync_daemon.store.memory import MemoryStore
 from tests.fakes import T0, a_config, a_holder, a_run, an_alert, an_ended_run, an_entry, an_instance
 

@@ -8,7 +8,7 @@ import pytest
 
 from licsync_daemon.configured import CommandSource
 from licsync_daemon.errors import Code, RunError
-from licsync_daemon.ports import Collected
+from licsync_daemon.model import Collected
 from licsync_daemon.sources.command import CommandUsageSource
 from licsync_daemon.spool import AccountSpool
 from tests.fakes import T0, FakeClock

@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from licsync_daemon.errors import Code, RunError
-from licsync_daemon.model import Account, UsageCounts
-from licsync_daemon.ports import Collected, Export
-from licsync_daemon.runs import Notice
+from licsync_daemon.model import Account, Collected, Export, Notice, UsageCounts
 from licsync_daemon.sources.counted import CountedUsageSource
 from licsync_daemon.spool import AccountSpool
 from tests.fakes import T0, an_account

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from licsync_daemon.errors import Code, RunError
-from licsync_daemon.model import Account, UsageCounts
-from licsync_daemon.ports import Collected
+from licsync_daemon.model import Account, Collected, UsageCounts
 from licsync_daemon.sources.export import collected_from, read_export
 from licsync_daemon.spool import AccountSpool
 

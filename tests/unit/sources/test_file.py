@@ -9,8 +9,7 @@ import pytest
 
 from licsync_daemon.configured import FileSource
 from licsync_daemon.errors import Code, RunError
-from licsync_daemon.model import Account, UsageCounts
-from licsync_daemon.ports import Collected
+from licsync_daemon.model import Account, Collected, UsageCounts
 from licsync_daemon.sources.file import FileUsageSource, kind_of
 from licsync_daemon.spool import AccountSpool
 from tests.fakes import T0, FakeClock

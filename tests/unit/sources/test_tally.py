@@ -6,8 +6,7 @@ import pytest
 
 from licsync_daemon.errors import Code, RunError
 from licsync_daemon.model import Account, UsageCounts
-from licsync_daemon.sources.tally import NAMED_ROWS, Tally
-from licsync_daemon.sources.users_csv import Unusable
+from licsync_daemon.sources.tally import NAMED_ROWS, Tally, Unusable
 from licsync_daemon.spool import AccountSpool
 from tests.fakes import an_account
 

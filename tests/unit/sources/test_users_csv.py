@@ -4,7 +4,8 @@ import pytest
 
 from licsync_daemon.errors import Code, RunError
 from licsync_daemon.model import Account
-from licsync_daemon.sources.users_csv import MAX_RECORD_BYTES, Unusable, UsersCsvReader
+from licsync_daemon.sources.tally import Unusable
+from licsync_daemon.sources.users_csv import MAX_RECORD_BYTES, UsersCsvReader
 
 HEADER = (
     "created_at,id,login,email,role,suspended?,last_logged_ip,repos,ssh_keys,org_memberships,dormant?,last_active,raw_login,2fa_enabled?\n"
