@@ -13,14 +13,14 @@ from pathlib import Path
 
 from benchmarks import preflight
 from benchmarks.proc import memory, switches
-from licsync_daemon import log
-from licsync_daemon.assembly import recording
-from licsync_daemon.clock import SystemClock
-from licsync_daemon.daily import SETTLE_S
-from licsync_daemon.fleet import run_now
-from licsync_daemon.sandbox import Sandbox, generate_fleet
-from licsync_daemon.schedule import settle_jitter
+from licsync_daemon.daemon.daily import SETTLE_S
+from licsync_daemon.daemon.wiring import recording
+from licsync_daemon.practice.sandbox import Sandbox, generate_fleet
+from licsync_daemon.rules.schedule import settle_jitter
 from licsync_daemon.settings import load_config
+from licsync_daemon.sync.fleet import run_now
+from licsync_daemon.system import log
+from licsync_daemon.system.clock import SystemClock
 
 COMMAND = str(Path(sys.executable).with_name("licsync-daemon"))
 RUNS = 5

@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.proc import memory
-from licsync_daemon.digests import compare, digest_of, pack, unpack
-from licsync_daemon.model import Account, Identity
-from licsync_daemon.ports import StateStore
-from licsync_daemon.runs import Baseline, DeliveryOutcome, DeliveryRecord
-from licsync_daemon.spool import AccountSpool
-from licsync_daemon.store.files import open_state, prepare_state_dir
+from licsync_daemon.model.ports import StateStore
+from licsync_daemon.model.run import Baseline, DeliveryOutcome, DeliveryRecord
+from licsync_daemon.model.usage import Account, Identity
+from licsync_daemon.rules.digests import compare, digest_of, pack, unpack
+from licsync_daemon.state.files import open_state, prepare_state_dir
+from licsync_daemon.state.spool import AccountSpool
 
 MIB = 1024
 KEY = b"a key of this measurement"

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import trustme
 
-from licsync_daemon.clock import SystemClock
-from licsync_daemon.preflight.rows import Outcome
-from licsync_daemon.preflight.run import preflight
+from licsync_daemon.monitoring.preflight.rows import Outcome
+from licsync_daemon.monitoring.preflight.run import preflight
 from licsync_daemon.settings import load_config
+from licsync_daemon.system.clock import SystemClock
 
 INSTANCES = 50
 ROUND_TRIP_S = 0.2

@@ -13,7 +13,7 @@ def main() -> int:
     try:
         _import_structlog_without_rich()
         from licsync_daemon.cli.main import main as command  # noqa: PLC0415 - a Ctrl-C while modules load is no traceback either
-        from licsync_daemon.process import leave  # noqa: PLC0415
+        from licsync_daemon.system.process import leave  # noqa: PLC0415
 
         return leave(command(sys.argv[1:]))
     except KeyboardInterrupt:

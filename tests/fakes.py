@@ -13,12 +13,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from licsync_daemon.configured import CloudAccount, Config, Destination, HttpDelivery, Instance, ManualDelivery, ReportSource, Schedule
 from licsync_daemon.deliveries.outbox import Outbox, take_back
-from licsync_daemon.document import UsageDocument, write_document
-from licsync_daemon.errors import Code, RemoteError, StateUnwritableError
-from licsync_daemon.messages import Alert, Message, Severity
-from licsync_daemon.model import (
+from licsync_daemon.model.alert import Alert, Message, Severity
+from licsync_daemon.model.errors import Code, RemoteError, StateUnwritableError
+from licsync_daemon.model.instance import CloudAccount, Config, Destination, HttpDelivery, Instance, ManualDelivery, ReportSource, Schedule
+from licsync_daemon.model.ports import WaitReporter
+from licsync_daemon.model.run import Baseline, Decided, Decision, DeliveryRecord, Holder, Run, RunState, Trigger
+from licsync_daemon.model.usage import (
     Account,
     Collected,
     Export,
@@ -32,11 +33,10 @@ from licsync_daemon.model import (
     UploadState,
     UsageCounts,
 )
-from licsync_daemon.ports import WaitReporter
-from licsync_daemon.run import Runner
-from licsync_daemon.runs import Baseline, Decided, Decision, DeliveryRecord, Holder, Run, RunState, Trigger
-from licsync_daemon.spool import AccountSpool
-from licsync_daemon.store.memory import MemoryStore
+from licsync_daemon.state.document import UsageDocument, write_document
+from licsync_daemon.state.memory import MemoryStore
+from licsync_daemon.state.spool import AccountSpool
+from licsync_daemon.sync.run import Runner
 
 # The servers of the imaginary world, by server id.
 HOSTS = {f"server-{name}": f"ghes-{name}.example.com" for name in ("emea", "apac", "labs", "gov")}

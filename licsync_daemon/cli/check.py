@@ -4,14 +4,14 @@ import argparse
 import os
 from collections.abc import Sequence
 
-from licsync_daemon import log
 from licsync_daemon.cli import terminal
-from licsync_daemon.clock import SystemClock
-from licsync_daemon.outcome import Exit
-from licsync_daemon.preflight.rows import Outcome, Row, worst
-from licsync_daemon.preflight.run import preflight
-from licsync_daemon.process import run_until_signal
+from licsync_daemon.cli.exit import Exit
+from licsync_daemon.monitoring.preflight.rows import Outcome, Row, worst
+from licsync_daemon.monitoring.preflight.run import preflight
 from licsync_daemon.settings import load_config
+from licsync_daemon.system import log
+from licsync_daemon.system.clock import SystemClock
+from licsync_daemon.system.process import run_until_signal
 
 
 def check(arguments: argparse.Namespace) -> int:

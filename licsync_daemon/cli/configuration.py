@@ -6,19 +6,19 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from licsync_daemon.adapters import NetworkAdapters
 from licsync_daemon.cli import terminal
+from licsync_daemon.cli.exit import Exit
 from licsync_daemon.cli.starter import starter
-from licsync_daemon.clock import SystemClock
-from licsync_daemon.configured import CloudAccount, Destination
-from licsync_daemon.credentials import Credentials
-from licsync_daemon.errors import ConfigError, Problem, RunError
-from licsync_daemon.model import SyncStatus
-from licsync_daemon.outcome import Exit
-from licsync_daemon.process import run_until_signal
+from licsync_daemon.daemon.adapters import NetworkAdapters
+from licsync_daemon.model.errors import ConfigError, Problem, RunError
+from licsync_daemon.model.instance import CloudAccount, Destination
+from licsync_daemon.model.usage import SyncStatus
 from licsync_daemon.settings import describe_settings, example_text, load_config, settings_schema
 from licsync_daemon.settings.addresses import normal_proxy, normal_url
+from licsync_daemon.settings.credentials import Credentials
 from licsync_daemon.settings.words import Mistake
+from licsync_daemon.system.clock import SystemClock
+from licsync_daemon.system.process import run_until_signal
 
 DEFAULT_CREDENTIALS_DIR = "/etc/licsync/credentials"
 

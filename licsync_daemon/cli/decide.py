@@ -8,20 +8,21 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from licsync_daemon import decisions, log
-from licsync_daemon.alerting import Alerting
-from licsync_daemon.assembly import open_to_write
 from licsync_daemon.cli import terminal
+from licsync_daemon.cli.exit import Exit
 from licsync_daemon.cli.loading import chosen, load
-from licsync_daemon.clock import SystemClock
-from licsync_daemon.configured import Config
-from licsync_daemon.decisions import AFTERWARDS, Voice
-from licsync_daemon.errors import ConfigError, Problem
-from licsync_daemon.outcome import Exit
-from licsync_daemon.ports import StateStore
-from licsync_daemon.redaction import clean
-from licsync_daemon.runs import Decision
+from licsync_daemon.daemon.wiring import open_to_write
+from licsync_daemon.model.errors import ConfigError, Problem
+from licsync_daemon.model.instance import Config
+from licsync_daemon.model.ports import StateStore
+from licsync_daemon.model.run import Decision
+from licsync_daemon.model.text import clean
+from licsync_daemon.monitoring.alerting import Alerting
 from licsync_daemon.settings.durations import parse_duration
+from licsync_daemon.sync import decisions
+from licsync_daemon.sync.decisions import AFTERWARDS, Voice
+from licsync_daemon.system import log
+from licsync_daemon.system.clock import SystemClock
 
 
 def decide(arguments: argparse.Namespace) -> int:

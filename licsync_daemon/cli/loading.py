@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import structlog
 
-from licsync_daemon import log
 from licsync_daemon.cli import terminal
 from licsync_daemon.cli.parser import default_config
-from licsync_daemon.configured import Config, Instance
-from licsync_daemon.errors import ConfigError, Problem
+from licsync_daemon.model.errors import ConfigError, Problem
+from licsync_daemon.model.instance import Config, Instance
 from licsync_daemon.settings import load_config
+from licsync_daemon.system import log
 
 logger = structlog.get_logger()
 

@@ -8,10 +8,10 @@ import signal
 from collections.abc import Callable, Sequence
 
 from licsync_daemon.cli import terminal
+from licsync_daemon.cli.exit import Exit
 from licsync_daemon.cli.parser import parse
-from licsync_daemon.errors import ConfigError, LockedError, StateError, StateNewerError, StateUnwritableError
-from licsync_daemon.outcome import Exit
-from licsync_daemon.process import Stopped
+from licsync_daemon.model.errors import ConfigError, LockedError, StateError, StateNewerError, StateUnwritableError
+from licsync_daemon.system.process import Stopped
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -74,11 +74,11 @@ def _command(arguments: argparse.Namespace) -> Command:
 
             return serve
         case "status":
-            from licsync_daemon.cli.overview import status
+            from licsync_daemon.cli.status import status
 
             return status
         case "history":
-            from licsync_daemon.cli.overview import history
+            from licsync_daemon.cli.status import history
 
             return history
         case "outbox":
@@ -106,7 +106,7 @@ def _command(arguments: argparse.Namespace) -> Command:
 
             return check
         case "demo":
-            from licsync_daemon.cli.practice import demo
+            from licsync_daemon.practice.demo import demo
 
             return demo
         case "completion":
@@ -114,7 +114,7 @@ def _command(arguments: argparse.Namespace) -> Command:
 
             return completion
         case _:
-            from licsync_daemon.cli.practice import sandbox
+            from licsync_daemon.practice.demo import sandbox
 
             return sandbox
 

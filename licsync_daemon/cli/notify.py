@@ -4,20 +4,20 @@ import argparse
 import asyncio
 import os
 
-from licsync_daemon.adapters import notifiers
-from licsync_daemon.alerting import TELL_S
-from licsync_daemon.alerts import trial
 from licsync_daemon.cli import terminal
+from licsync_daemon.cli.exit import Exit
 from licsync_daemon.cli.loading import load
-from licsync_daemon.clock import SystemClock
-from licsync_daemon.configured import MailNotifier, NotifierTo
-from licsync_daemon.credentials import Credentials
-from licsync_daemon.errors import Code, ConfigError, Problem, RunError
-from licsync_daemon.lock import this_process
-from licsync_daemon.messages import Message
-from licsync_daemon.outcome import Exit
-from licsync_daemon.ports import Notifier
-from licsync_daemon.process import run_until_signal
+from licsync_daemon.daemon.adapters import notifiers
+from licsync_daemon.model.alert import Message
+from licsync_daemon.model.errors import Code, ConfigError, Problem, RunError
+from licsync_daemon.model.instance import MailNotifier, NotifierTo
+from licsync_daemon.model.ports import Notifier
+from licsync_daemon.monitoring.alerting import TELL_S
+from licsync_daemon.monitoring.alerts import trial
+from licsync_daemon.settings.credentials import Credentials
+from licsync_daemon.system.clock import SystemClock
+from licsync_daemon.system.filelock import this_process
+from licsync_daemon.system.process import run_until_signal
 
 
 def notify(arguments: argparse.Namespace) -> int:

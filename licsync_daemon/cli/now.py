@@ -7,21 +7,21 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
-from licsync_daemon.assembly import Parts, recording, unrecorded
 from licsync_daemon.cli import terminal
+from licsync_daemon.cli.exit import Exit, exit_code
 from licsync_daemon.cli.loading import chosen, load
 from licsync_daemon.cli.results import show_changes, show_remarks, show_results
-from licsync_daemon.clock import SystemClock
-from licsync_daemon.configured import Instance, NoSource
-from licsync_daemon.errors import Code, ConfigError, Problem, RunError, StateUnwritableError
-from licsync_daemon.fleet import ASKED, Result
-from licsync_daemon.fleet import run_now as run_fleet
-from licsync_daemon.journal import Journal
-from licsync_daemon.outcome import Exit, exit_code
-from licsync_daemon.process import run_until_signal
-from licsync_daemon.runs import Run, Trigger
-from licsync_daemon.schedule import slot_at
-from licsync_daemon.status import run_json
+from licsync_daemon.daemon.wiring import Parts, recording, unrecorded
+from licsync_daemon.model.errors import Code, ConfigError, Problem, RunError, StateUnwritableError
+from licsync_daemon.model.instance import Instance, NoSource
+from licsync_daemon.model.run import Run, Trigger
+from licsync_daemon.monitoring.status import run_json
+from licsync_daemon.rules.schedule import slot_at
+from licsync_daemon.sync.fleet import ASKED, Result
+from licsync_daemon.sync.fleet import run_now as run_fleet
+from licsync_daemon.sync.journal import Journal
+from licsync_daemon.system.clock import SystemClock
+from licsync_daemon.system.process import run_until_signal
 
 WAIT = timedelta(minutes=2)
 

@@ -4,15 +4,15 @@ import argparse
 from datetime import datetime
 
 from licsync_daemon.cli import terminal
+from licsync_daemon.cli.exit import Exit
 from licsync_daemon.cli.loading import load
 from licsync_daemon.cli.terminal import moment, span
-from licsync_daemon.clock import SystemClock
-from licsync_daemon.configured import Instance
-from licsync_daemon.handover import folder_of
-from licsync_daemon.outcome import Exit
-from licsync_daemon.redaction import iso
-from licsync_daemon.runs import Run, RunState
-from licsync_daemon.store.files import reading
+from licsync_daemon.model.instance import Instance
+from licsync_daemon.model.run import Run, RunState
+from licsync_daemon.model.text import iso
+from licsync_daemon.rules.handover import folder_of
+from licsync_daemon.state.files import reading
+from licsync_daemon.system.clock import SystemClock
 
 TO_DO = {RunState.AWAITING_UPLOAD: "upload the export", RunState.AWAITING_EXPORT: "export the usage and upload it"}
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from licsync_daemon import __version__
-from licsync_daemon.stories import NAMES
+from licsync_daemon.practice.stories import NAMES
 
 DEFAULT_CONFIG = "/etc/licsync/config.toml"
 INVENTED = {"instances": None, "people": 2000, "seed": 1}  # the fleet that `demo` and `sandbox` invent

@@ -5,11 +5,11 @@ from datetime import datetime
 
 from licsync_daemon.cli import terminal
 from licsync_daemon.cli.terminal import moment, number, span
-from licsync_daemon.configured import Instance
-from licsync_daemon.errors import Code
-from licsync_daemon.fleet import Result
-from licsync_daemon.handover import folder_of
-from licsync_daemon.runs import AWAITING, Run, RunState
+from licsync_daemon.model.errors import Code
+from licsync_daemon.model.instance import Instance
+from licsync_daemon.model.run import AWAITING, Run, RunState
+from licsync_daemon.rules.handover import folder_of
+from licsync_daemon.sync.fleet import Result
 
 WATCHED_HEADERS = ("instance", "state", "last sync", "age")
 HEADERS = ("instance", "accounts", "sent", "suspended", "unusable", "state", "collected", "delivered", "confirmed", "last sync")

@@ -10,23 +10,23 @@ from pathlib import Path
 
 import structlog
 
-from licsync_daemon.adapters import notifiers
-from licsync_daemon.assembly import Parts, recording, with_config
+from licsync_daemon.cli.exit import Exit
 from licsync_daemon.cli.loading import load
-from licsync_daemon.clock import SystemClock
-from licsync_daemon.configured import Config
-from licsync_daemon.credentials import Credentials
-from licsync_daemon.daemon import HEARTBEAT_S, Daemon
-from licsync_daemon.daily import DailyCheck
-from licsync_daemon.errors import ConfigError, LockedError, Problem, StateUnwritableError
-from licsync_daemon.lock import FileLock, in_words, read_holder, this_process
-from licsync_daemon.log import set_up
-from licsync_daemon.outcome import Exit
-from licsync_daemon.preflight.apart import preflight_apart
-from licsync_daemon.process import SIGNALS, leave_threads_behind
+from licsync_daemon.daemon.adapters import notifiers
+from licsync_daemon.daemon.daemon import HEARTBEAT_S, Daemon
+from licsync_daemon.daemon.daily import DailyCheck
+from licsync_daemon.daemon.wiring import Parts, recording, with_config
+from licsync_daemon.model.errors import ConfigError, LockedError, Problem, StateUnwritableError
+from licsync_daemon.model.instance import Config
+from licsync_daemon.monitoring.preflight.apart import preflight_apart
 from licsync_daemon.settings import load_config
-from licsync_daemon.store.files import prepare_state_dir
-from licsync_daemon.systemd import Notifier
+from licsync_daemon.settings.credentials import Credentials
+from licsync_daemon.state.files import prepare_state_dir
+from licsync_daemon.system.clock import SystemClock
+from licsync_daemon.system.filelock import FileLock, in_words, read_holder, this_process
+from licsync_daemon.system.log import set_up
+from licsync_daemon.system.process import SIGNALS, leave_threads_behind
+from licsync_daemon.system.systemd import Notifier
 
 log = structlog.get_logger()
 

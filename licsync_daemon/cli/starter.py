@@ -5,10 +5,10 @@ import re
 from collections.abc import Collection
 from datetime import UTC, datetime
 
-from licsync_daemon.configured import CloudAccount
-from licsync_daemon.listing import is_named
-from licsync_daemon.model import SyncEntry, SyncStatus
-from licsync_daemon.redaction import clean
+from licsync_daemon.model.instance import CloudAccount
+from licsync_daemon.model.text import clean
+from licsync_daemon.model.usage import SyncEntry, SyncStatus
+from licsync_daemon.rules.servers import is_named
 from licsync_daemon.settings.addresses import normal_hostname, without_port
 from licsync_daemon.settings.fields import server_id
 from licsync_daemon.settings.words import Mistake

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from licsync_daemon.runs import Run, RunState
+from licsync_daemon.model.run import Run, RunState
 
 STATE_STYLE = {
     "confirmed": "green",

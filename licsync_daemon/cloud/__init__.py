@@ -1,0 +1,1 @@
+"""What the cloud account says: REST and GraphQL clients, and tolerant decoders."""

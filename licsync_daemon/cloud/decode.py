@@ -8,9 +8,9 @@ Source: GitHub's published OpenAPI of GHEC, `enterprise-admin/get-license-sync-s
 from datetime import datetime
 from typing import Any
 
-from licsync_daemon.errors import Code, RemoteError
-from licsync_daemon.model import Person, SeatTotals, SyncEntry, SyncStatus
-from licsync_daemon.redaction import clean, read_date
+from licsync_daemon.model.errors import Code, RemoteError
+from licsync_daemon.model.text import clean, read_date
+from licsync_daemon.model.usage import Person, SeatTotals, SyncEntry, SyncStatus
 
 
 def decode_sync_status(data: Any, answered_at: datetime | None) -> SyncStatus:

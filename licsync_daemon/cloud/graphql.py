@@ -13,10 +13,10 @@ from typing import Any
 import structlog
 
 from licsync_daemon.cloud.graphql_decode import Points, read_address, read_connection, read_installation, read_points, read_reply
-from licsync_daemon.errors import Code, RemoteError
-from licsync_daemon.model import Installation
-from licsync_daemon.retry import Decision, GiveUp, Retrier, Wait, decide
-from licsync_daemon.transport.client import HttpClient
+from licsync_daemon.http.client import HttpClient
+from licsync_daemon.http.retrier import Decision, GiveUp, Retrier, Wait, decide
+from licsync_daemon.model.errors import Code, RemoteError
+from licsync_daemon.model.usage import Installation
 
 log = structlog.get_logger()
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from licsync_daemon.errors import Code, RemoteError
-from licsync_daemon.model import Installation, UploadState
-from licsync_daemon.redaction import clean, read_date
-from licsync_daemon.transport.wire import stated_wait
+from licsync_daemon.http.wire import stated_wait
+from licsync_daemon.model.errors import Code, RemoteError
+from licsync_daemon.model.text import clean, read_date
+from licsync_daemon.model.usage import Installation, UploadState
 
 MAY_NOT = {"FORBIDDEN", "INSUFFICIENT_SCOPES", "UNAUTHORIZED"}
 RATE_LIMIT = {"RATE_LIMITED", "RATE_LIMIT"}  # both were seen (https://github.com/yanyongyu/githubkit/pull/272, read 2026-11-24)

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 from urllib.parse import quote
 
 from licsync_daemon.cloud.decode import decode_organization
-from licsync_daemon.model import Installation, Person, SeatTotals, SyncStatus
-from licsync_daemon.retry import Retrier
-from licsync_daemon.transport.client import HttpClient
-from licsync_daemon.transport.wire import http_date
+from licsync_daemon.http.client import HttpClient
+from licsync_daemon.http.retrier import Retrier
+from licsync_daemon.http.wire import http_date
+from licsync_daemon.model.usage import Installation, Person, SeatTotals, SyncStatus
 
 
 class OrganizationCloud:

@@ -1,0 +1,1 @@
+"""How usage leaves: an HTTP endpoint, or an outbox that a person uploads from."""

@@ -5,12 +5,12 @@ GitHub publishes no such endpoint; it is a relay of the operator's own, the bund
 
 from urllib.parse import quote
 
-from licsync_daemon.document import UsageDocument
-from licsync_daemon.errors import Code, RemoteError
-from licsync_daemon.model import Upload, UploadState
-from licsync_daemon.redaction import clean
-from licsync_daemon.retry import Retrier
-from licsync_daemon.transport.client import HttpClient
+from licsync_daemon.http.client import HttpClient
+from licsync_daemon.http.retrier import Retrier
+from licsync_daemon.model.errors import Code, RemoteError
+from licsync_daemon.model.text import clean
+from licsync_daemon.model.usage import Upload, UploadState
+from licsync_daemon.state.document import UsageDocument
 
 MAX_UPLOAD_ID = 128  # characters, as the contract says
 

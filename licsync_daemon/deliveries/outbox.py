@@ -11,13 +11,13 @@ from typing import IO, Any, Protocol
 
 import structlog
 
-from licsync_daemon.configured import Instance, ManualDelivery
-from licsync_daemon.document import UsageDocument
-from licsync_daemon.errors import Code, RunError
-from licsync_daemon.handover import export_name, folder_of, steps
-from licsync_daemon.model import Upload
-from licsync_daemon.redaction import iso
-from licsync_daemon.runs import DeliveryRecord
+from licsync_daemon.model.errors import Code, RunError
+from licsync_daemon.model.instance import Instance, ManualDelivery
+from licsync_daemon.model.run import DeliveryRecord
+from licsync_daemon.model.text import iso
+from licsync_daemon.model.usage import Upload
+from licsync_daemon.rules.handover import export_name, folder_of, steps
+from licsync_daemon.state.document import UsageDocument
 
 log = structlog.get_logger()
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from licsync_daemon.configured import (
+from licsync_daemon.model.blackout import parse_window
+from licsync_daemon.model.instance import (
     LICENSE_USAGE,
     CloudAccount,
     CommandSource,
@@ -30,7 +31,6 @@ from licsync_daemon.configured import (
 from licsync_daemon.settings.fields import WEEKDAYS
 from licsync_daemon.settings.layers import first, lay, lay_counts, lay_schedule, lay_source, table
 from licsync_daemon.settings.models import DeliveryTable, GuardsTable, NotifyTable, OutboxTable, ScheduleTable, Settings, SourceTable
-from licsync_daemon.windows import parse_window
 
 WEEK = timedelta(days=7)
 _WEEK_MINUTES = 7 * 24 * 60

@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo, available_timezones
 from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
+from licsync_daemon.model.blackout import parse_window
 from licsync_daemon.settings.addresses import normal_hostname, normal_proxy, normal_url, webhook_url, without_port
 from licsync_daemon.settings.durations import PATTERN, format_duration, parse_duration
 from licsync_daemon.settings.words import Mistake, did_you_mean, listed
-from licsync_daemon.windows import parse_window
 
 WEEKDAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")  # cron counts them from 0
 LOG_LEVELS = ("debug", "info", "warning", "error")

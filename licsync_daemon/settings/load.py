@@ -8,8 +8,8 @@ from pathlib import Path, PurePath
 
 from pydantic import ValidationError
 
-from licsync_daemon.configured import Config, ConnectDelivery, Instance, ManualDelivery, SshSource
-from licsync_daemon.errors import ConfigError, Problem
+from licsync_daemon.model.errors import ConfigError, Problem
+from licsync_daemon.model.instance import Config, ConnectDelivery, Instance, ManualDelivery, SshSource
 from licsync_daemon.settings.checks import check_all
 from licsync_daemon.settings.convert import WEEK, to_config
 from licsync_daemon.settings.durations import format_duration

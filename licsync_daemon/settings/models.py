@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from licsync_daemon.configured import MAX_EXPORT_BYTES
+from licsync_daemon.model.instance import MAX_EXPORT_BYTES
 from licsync_daemon.settings import fields as f
 
 

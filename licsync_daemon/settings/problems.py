@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from licsync_daemon.errors import Problem
+from licsync_daemon.model.errors import Problem
 from licsync_daemon.settings.models import Settings, fields_at
 from licsync_daemon.settings.sources import variable
 from licsync_daemon.settings.words import Finding, Mistake, did_you_mean

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from licsync_daemon.configured import (
+from licsync_daemon.model.instance import (
     Config,
     DeliveryTo,
     Destination,

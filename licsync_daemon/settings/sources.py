@@ -9,7 +9,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_settings import EnvSettingsSource
 
-from licsync_daemon.errors import ConfigError, Problem
+from licsync_daemon.model.errors import ConfigError, Problem
 from licsync_daemon.settings.models import Settings, fields_at, is_secret, is_table
 from licsync_daemon.settings.words import Finding, closest
 

@@ -2,13 +2,13 @@
 
 import shlex
 
-from licsync_daemon.child import run_child
-from licsync_daemon.configured import CommandSource
-from licsync_daemon.errors import Code, RunError
-from licsync_daemon.model import Collected
-from licsync_daemon.ports import Clock
+from licsync_daemon.model.errors import Code, RunError
+from licsync_daemon.model.instance import CommandSource
+from licsync_daemon.model.ports import Clock
+from licsync_daemon.model.usage import Collected
 from licsync_daemon.sources.export import collected_from
-from licsync_daemon.spool import AccountSpool
+from licsync_daemon.state.spool import AccountSpool
+from licsync_daemon.system.child import run_child
 
 
 class CommandUsageSource:

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from licsync_daemon.model import Collected
-from licsync_daemon.ports import UsageSource
-from licsync_daemon.spool import AccountSpool
+from licsync_daemon.model.ports import UsageSource
+from licsync_daemon.model.usage import Collected
+from licsync_daemon.state.spool import AccountSpool
 
 
 class CountedUsageSource:

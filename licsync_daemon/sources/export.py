@@ -11,10 +11,10 @@ import re
 from datetime import datetime
 from typing import Any
 
-from licsync_daemon.errors import Code, RunError
-from licsync_daemon.model import Account, Collected, Export, Notice, UsageCounts
-from licsync_daemon.sources.tally import Tally, Unusable, usable
-from licsync_daemon.spool import AccountSpool
+from licsync_daemon.model.errors import Code, RunError
+from licsync_daemon.model.usage import Account, Collected, Export, Notice, UsageCounts
+from licsync_daemon.sources.rows import Tally, Unusable, usable
+from licsync_daemon.state.spool import AccountSpool
 
 MAX_NAME = 255  # characters of a server id, a hostname or a version
 SCANS = 4  # how often the whole text is gone through at most: half an object around another half costs one time more

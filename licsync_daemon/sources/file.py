@@ -14,15 +14,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO
 
-from licsync_daemon.configured import FileSource
-from licsync_daemon.errors import Code, RunError
-from licsync_daemon.model import Collected
-from licsync_daemon.ports import Clock
-from licsync_daemon.redaction import read_date
+from licsync_daemon.model.errors import Code, RunError
+from licsync_daemon.model.instance import FileSource
+from licsync_daemon.model.ports import Clock
+from licsync_daemon.model.text import read_date
+from licsync_daemon.model.usage import Collected
 from licsync_daemon.sources.export import collected_from
-from licsync_daemon.sources.tally import Tally
+from licsync_daemon.sources.rows import Tally
 from licsync_daemon.sources.users_csv import NEEDED, UsersCsvReader
-from licsync_daemon.spool import AccountSpool
+from licsync_daemon.state.spool import AccountSpool
 
 SETTLED = timedelta(seconds=5)  # a younger file may still be in writing
 UNFINISHED = (".part", ".tmp")

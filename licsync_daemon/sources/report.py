@@ -11,17 +11,17 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from licsync_daemon.configured import ReportSource
-from licsync_daemon.errors import Code, RemoteError
-from licsync_daemon.model import Collected, Notice, UsageCounts
-from licsync_daemon.ports import Clock
-from licsync_daemon.redaction import read_date
-from licsync_daemon.retry import Retrier, poll_until
-from licsync_daemon.sources.tally import Tally
+from licsync_daemon.http.client import HttpClient
+from licsync_daemon.http.response import REPORT
+from licsync_daemon.http.retrier import Retrier, poll_until
+from licsync_daemon.model.errors import Code, RemoteError
+from licsync_daemon.model.instance import ReportSource
+from licsync_daemon.model.ports import Clock
+from licsync_daemon.model.text import read_date
+from licsync_daemon.model.usage import Collected, Notice, UsageCounts
+from licsync_daemon.sources.rows import Tally
 from licsync_daemon.sources.users_csv import UsersCsvReader
-from licsync_daemon.spool import AccountSpool
-from licsync_daemon.transport.client import HttpClient
-from licsync_daemon.transport.response import REPORT
+from licsync_daemon.state.spool import AccountSpool
 
 REPORT_PATH = "stafftools/reports/all_users.csv"
 

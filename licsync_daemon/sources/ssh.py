@@ -13,15 +13,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from licsync_daemon.child import Ended, run_child
-from licsync_daemon.configured import SshSource
-from licsync_daemon.errors import Code, RemoteError, RunError
-from licsync_daemon.model import Collected
-from licsync_daemon.ports import Clock
-from licsync_daemon.retry import Retrier
+from licsync_daemon.http.retrier import Retrier
+from licsync_daemon.model.errors import Code, RemoteError, RunError
+from licsync_daemon.model.instance import SshSource
+from licsync_daemon.model.ports import Clock
+from licsync_daemon.model.usage import Collected
 from licsync_daemon.sources.command import command_failed
 from licsync_daemon.sources.export import collected_from
-from licsync_daemon.spool import AccountSpool
+from licsync_daemon.state.spool import AccountSpool
+from licsync_daemon.system.child import Ended, run_child
 
 MAX_KEY_BYTES = 64 * 1024
 OWN_FAILURE = 255

@@ -10,9 +10,9 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from licsync_daemon.errors import Code, RunError
-from licsync_daemon.model import Account
-from licsync_daemon.sources.tally import Unusable, usable
+from licsync_daemon.model.errors import Code, RunError
+from licsync_daemon.model.usage import Account
+from licsync_daemon.sources.rows import Unusable, usable
 
 ACTIVITY = "last_active"  # optional: it only tells how old the report is
 NEEDED = ("id", "login", "email", "suspended?")

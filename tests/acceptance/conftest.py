@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.sandbox import Fleet, Sandbox, generate_fleet
+from licsync_daemon.practice.sandbox import Fleet, Sandbox, generate_fleet
 from tests.acceptance.support import Command, Evidence, Site, build_report
 
 

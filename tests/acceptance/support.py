@@ -19,16 +19,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from licsync_daemon.configured import Config
-from licsync_daemon.errors import Code, StateUnwritableError
-from licsync_daemon.model import UsageCounts
-from licsync_daemon.runs import Run, RunState, Trigger
-from licsync_daemon.sandbox import Sandbox
-from licsync_daemon.sandbox.ghes import Instance
-from licsync_daemon.sandbox.http import Request
-from licsync_daemon.schedule import slot_at
+from licsync_daemon.model.errors import Code, StateUnwritableError
+from licsync_daemon.model.instance import Config
+from licsync_daemon.model.run import Run, RunState, Trigger
+from licsync_daemon.model.usage import UsageCounts
+from licsync_daemon.practice.sandbox import Sandbox
+from licsync_daemon.practice.sandbox.ghes import Instance
+from licsync_daemon.practice.sandbox.http import Request
+from licsync_daemon.rules.schedule import slot_at
 from licsync_daemon.settings import load_config
-from licsync_daemon.store.files import open_for_reading, open_state, prepare_state_dir
+from licsync_daemon.state.files import open_for_reading, open_state, prepare_state_dir
 
 COMMAND = Path(sys.executable).with_name("licsync-daemon")
 META = "/api/v3/meta"

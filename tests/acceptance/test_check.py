@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.errors import Code, ConfigError, RunError
-from licsync_daemon.preflight.apart import preflight_apart
-from licsync_daemon.preflight.rows import Outcome
+from licsync_daemon.model.errors import Code, ConfigError, RunError
+from licsync_daemon.monitoring.preflight.apart import preflight_apart
+from licsync_daemon.monitoring.preflight.rows import Outcome
 from tests.acceptance.support import COMMAND, Site, environment
 from tests.tools import unshare
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.sandbox import Fault, Processing
+from licsync_daemon.practice.sandbox import Fault, Processing
 from tests.acceptance.support import META, REPORT, UPLOADS, Site, events, started, supervisor, wait_for
 from tests.tools import unshare
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.runs import RunState
-from licsync_daemon.sandbox import Fault, Fleet, Sandbox
+from licsync_daemon.model.run import RunState
+from licsync_daemon.practice.sandbox import Fault, Fleet, Sandbox
 from tests.acceptance.support import META, Command, Done, Site, started, wait_for
 
 QUICK_HEARTBEAT = {"WATCHDOG_USEC": "1000000"}  # twice within that time, instead of once in 30 s

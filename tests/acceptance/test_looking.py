@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 
 from licsync_daemon import __version__
-from licsync_daemon.sandbox import Fault
+from licsync_daemon.practice.sandbox import Fault
 from tests.acceptance.support import COMMAND, META, Command, Running, Site, environment
 
 ESCAPE = "\x1b"

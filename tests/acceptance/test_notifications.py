@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from licsync_daemon.sandbox import Fault
+from licsync_daemon.practice.sandbox import Fault
 from tests.acceptance.support import META, Site, started, wait_for
 from tests.contract.smtp_server import Mailbox, mail_server
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.sandbox import Sandbox, generate_fleet
+from licsync_daemon.practice.sandbox import Sandbox, generate_fleet
 from tests.acceptance.support import COMMAND, environment
 
 README = (Path(__file__).parents[2] / "README.md").read_text()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.sandbox import Fault
+from licsync_daemon.practice.sandbox import Fault
 from tests.acceptance.support import META, REPORT, UPLOADS, Running, Site, events, started, supervisor, wait_for
 
 QUICK_HEARTBEAT = {"WATCHDOG_USEC": "1000000"}  # twice within that time, instead of once in 30 s

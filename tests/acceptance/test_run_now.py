@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from licsync_daemon.sandbox import Fault, Processing
+from licsync_daemon.practice.sandbox import Fault, Processing
 from tests.acceptance.support import META, REPORT, UPLOADS, Evidence, Site, wait_for
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from licsync_daemon.stories import NAMES
+from licsync_daemon.practice.stories import NAMES
 from tests.acceptance.support import COMMAND, Command, Done, environment
 from tests.acceptance.test_readme import plain
 

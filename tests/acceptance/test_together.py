@@ -9,7 +9,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from licsync_daemon.sandbox import Processing
+from licsync_daemon.practice.sandbox import Processing
 from tests.acceptance.support import COMMAND, REPORT, UPLOADS, Site, environment, wait_for
 
 

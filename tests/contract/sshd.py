@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from licsync_daemon.configured import SshSource
+from licsync_daemon.model.instance import SshSource
 from tests.tools import tool
 
 EXPORT = b'{"instance": {"server_id": "1f6a-22", "host_name": "ghes-emea.example.com", "version": "3.19.2"},\n "users": "QUJD"}'

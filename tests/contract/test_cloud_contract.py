@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.adapters import NetworkAdapters
-from licsync_daemon.configured import CloudAccount, Destination
-from licsync_daemon.credentials import Credentials
-from licsync_daemon.errors import Code, RemoteError
-from licsync_daemon.ports import Adapters, CloudReader
-from licsync_daemon.sandbox import Sandbox, generate_fleet
+from licsync_daemon.daemon.adapters import NetworkAdapters
+from licsync_daemon.model.errors import Code, RemoteError
+from licsync_daemon.model.instance import CloudAccount, Destination
+from licsync_daemon.model.ports import Adapters, CloudReader
+from licsync_daemon.practice.sandbox import Sandbox, generate_fleet
+from licsync_daemon.settings.credentials import Credentials
 from tests.fakes import FakeClock, FarSides, Waits
 
 

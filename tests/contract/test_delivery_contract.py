@@ -10,13 +10,13 @@ import jsonschema
 import pytest
 import yaml
 
-from licsync_daemon.configured import Destination
 from licsync_daemon.deliveries.http import HttpUpload
-from licsync_daemon.document import wrap_export
-from licsync_daemon.model import Identity, Upload, UploadState, UsageCounts
-from licsync_daemon.retry import Retrier
-from licsync_daemon.transport.client import HttpClient
-from licsync_daemon.transport.wire import Side
+from licsync_daemon.http.client import HttpClient
+from licsync_daemon.http.retrier import Retrier
+from licsync_daemon.http.wire import Side
+from licsync_daemon.model.instance import Destination
+from licsync_daemon.model.usage import Identity, Upload, UploadState, UsageCounts
+from licsync_daemon.state.document import wrap_export
 from tests.contract.loopback import Seen, answer, serving
 from tests.contract.published import Published
 from tests.fakes import T0, FakeClock, Waits, a_document, an_account

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.configured import Destination, ManualDelivery
 from licsync_daemon.deliveries.http import HttpUpload
 from licsync_daemon.deliveries.outbox import Outbox, take_back
-from licsync_daemon.document import UsageDocument, wrap_export
-from licsync_daemon.model import Identity, UploadState, UsageCounts
-from licsync_daemon.ports import Delivery
-from licsync_daemon.retry import Retrier
-from licsync_daemon.runs import Baseline, DeliveryRecord
-from licsync_daemon.sandbox import Sandbox, generate_fleet
-from licsync_daemon.transport.client import HttpClient
-from licsync_daemon.transport.wire import Side
+from licsync_daemon.http.client import HttpClient
+from licsync_daemon.http.retrier import Retrier
+from licsync_daemon.http.wire import Side
+from licsync_daemon.model.instance import Destination, ManualDelivery
+from licsync_daemon.model.ports import Delivery
+from licsync_daemon.model.run import Baseline, DeliveryRecord
+from licsync_daemon.model.usage import Identity, UploadState, UsageCounts
+from licsync_daemon.practice.sandbox import Sandbox, generate_fleet
+from licsync_daemon.state.document import UsageDocument, wrap_export
 from tests.fakes import T0, FakeClock, FarSides, Waits, a_document, an_account, an_instance
 
 KEY = "5b1f0e6f9d0c4f4e8a55c3b1f0e6f9d0"

@@ -6,19 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.configured import Destination, Guards, ReportSource, SshSource
-from licsync_daemon.digests import compare, digest_of
-from licsync_daemon.document import write_document
-from licsync_daemon.errors import Code, RunError
-from licsync_daemon.guard import Neighbor, guard_identity, guard_usage, notices
-from licsync_daemon.model import Collected, Identity, UsageCounts
-from licsync_daemon.retry import Retrier
-from licsync_daemon.runs import Changes
+from licsync_daemon.http.client import HttpClient
+from licsync_daemon.http.retrier import Retrier
+from licsync_daemon.http.wire import Side, basic
+from licsync_daemon.model.errors import Code, RunError
+from licsync_daemon.model.instance import Destination, Guards, ReportSource, SshSource
+from licsync_daemon.model.run import Changes
+from licsync_daemon.model.usage import Collected, Identity, UsageCounts
+from licsync_daemon.rules.digests import compare, digest_of
+from licsync_daemon.rules.guard import Neighbor, guard_identity, guard_usage, notices
 from licsync_daemon.settings import load_config
 from licsync_daemon.sources.report import ReportUsageSource
-from licsync_daemon.spool import AccountSpool
-from licsync_daemon.transport.client import HttpClient
-from licsync_daemon.transport.wire import Side, basic
+from licsync_daemon.state.document import write_document
+from licsync_daemon.state.spool import AccountSpool
 from tests.contract.loopback import Server, answer, serving
 from tests.fakes import T0, FakeClock, Waits, a_status, an_account
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from licsync_daemon.cloud import github
-from licsync_daemon.cloud.github import GithubCloud
-from licsync_daemon.configured import Destination
-from licsync_daemon.errors import Code, RemoteError
-from licsync_daemon.model import Person, SeatTotals
-from licsync_daemon.retry import Retrier
-from licsync_daemon.transport.client import HttpClient
-from licsync_daemon.transport.wire import Side
+from licsync_daemon.cloud import enterprise as github
+from licsync_daemon.cloud.enterprise import GithubCloud
+from licsync_daemon.http.client import HttpClient
+from licsync_daemon.http.retrier import Retrier
+from licsync_daemon.http.wire import Side
+from licsync_daemon.model.errors import Code, RemoteError
+from licsync_daemon.model.instance import Destination
+from licsync_daemon.model.usage import Person, SeatTotals
 from tests.contract.loopback import Seen, Server, answer, serving
 from tests.fakes import FakeClock, Waits
 

@@ -11,13 +11,13 @@ import structlog
 
 from licsync_daemon.cloud import graphql
 from licsync_daemon.cloud.graphql import Graphql, ServerAccount, impatient
-from licsync_daemon.configured import Destination
-from licsync_daemon.errors import Code, RemoteError
-from licsync_daemon.model import Installation, UploadState
-from licsync_daemon.retry import Retrier
-from licsync_daemon.sandbox import Sandbox, generate_fleet
-from licsync_daemon.transport.client import HttpClient
-from licsync_daemon.transport.wire import Side
+from licsync_daemon.http.client import HttpClient
+from licsync_daemon.http.retrier import Retrier
+from licsync_daemon.http.wire import Side
+from licsync_daemon.model.errors import Code, RemoteError
+from licsync_daemon.model.instance import Destination
+from licsync_daemon.model.usage import Installation, UploadState
+from licsync_daemon.practice.sandbox import Sandbox, generate_fleet
 from tests.contract.loopback import answer, serving
 from tests.fakes import FakeClock, Waits
 

@@ -20,11 +20,11 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 
 from licsync_daemon import __version__
-from licsync_daemon.configured import Destination
-from licsync_daemon.errors import Code, RemoteError
-from licsync_daemon.transport.client import HttpClient
-from licsync_daemon.transport.response import Limits
-from licsync_daemon.transport.wire import Side
+from licsync_daemon.http.client import HttpClient
+from licsync_daemon.http.response import Limits
+from licsync_daemon.http.wire import Side
+from licsync_daemon.model.errors import Code, RemoteError
+from licsync_daemon.model.instance import Destination
 from tests.contract.loopback import Respond, Seen, Server, answer, packed, serving
 
 SMALL = Limits(deadline_s=5, wire_bytes=50_000, decoded_bytes=100_000)

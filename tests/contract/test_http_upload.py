@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from licsync_daemon.configured import Destination
 from licsync_daemon.deliveries.http import HttpUpload
-from licsync_daemon.errors import Code, RemoteError
-from licsync_daemon.model import Upload, UploadState
-from licsync_daemon.retry import Retrier
-from licsync_daemon.transport.client import HttpClient
-from licsync_daemon.transport.wire import Side
+from licsync_daemon.http.client import HttpClient
+from licsync_daemon.http.retrier import Retrier
+from licsync_daemon.http.wire import Side
+from licsync_daemon.model.errors import Code, RemoteError
+from licsync_daemon.model.instance import Destination
+from licsync_daemon.model.usage import Upload, UploadState
 from tests.contract.loopback import Seen, Server, answer, serving
 from tests.fakes import FakeClock, Waits, a_document, an_account
 

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 import trustme
 
-from licsync_daemon.adapters import mail, notifiers
-from licsync_daemon.alerts import as_json
-from licsync_daemon.configured import Destination, MailNotifier, WebhookNotifier
-from licsync_daemon.credentials import Credentials
-from licsync_daemon.errors import Code, RemoteError, RunError
-from licsync_daemon.messages import Event, Message
-from licsync_daemon.ports import Notifier
+from licsync_daemon.daemon.adapters import mail, notifiers
+from licsync_daemon.model.alert import Event, Message
+from licsync_daemon.model.errors import Code, RemoteError, RunError
+from licsync_daemon.model.instance import Destination, MailNotifier, WebhookNotifier
+from licsync_daemon.model.ports import Notifier
+from licsync_daemon.monitoring.alerts import as_json
+from licsync_daemon.settings.credentials import Credentials
 from tests.contract.loopback import Server, answer, serving
 from tests.contract.smtp_server import Mailbox, mail_server
 from tests.fakes import T0, FakeNotifier, an_alert
@@ -426,7 +426,7 @@ def test_a_server_that_hangs_up() -> None:
 
 def test_a_server_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """The deadline is over the whole message, whatever trickles in."""
-    monkeypatch.setattr("licsync_daemon.notify.mail.DEADLINE_S", 0.1)
+    monkeypatch.setattr("licsync_daemon.monitoring.channels.mail.DEADLINE_S", 0.1)
 
     error = asyncio.run(mail_outcome(silent))
     assert error is not None

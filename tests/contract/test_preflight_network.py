@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 import trustme
 
-from licsync_daemon.configured import Destination
-from licsync_daemon.preflight import network
-from licsync_daemon.preflight.judge_network import EXPIRED, NOT_YET_VALID, UNKNOWN_ISSUER, WRONG_ADDRESS, WRONG_NAME
-from licsync_daemon.preflight.network import Way, explore, look_up, route_of
-from licsync_daemon.transport.route import tls_context
+from licsync_daemon.http.route import tls_context
+from licsync_daemon.model.instance import Destination
+from licsync_daemon.monitoring.preflight import network
+from licsync_daemon.monitoring.preflight.judge_network import EXPIRED, NOT_YET_VALID, UNKNOWN_ISSUER, WRONG_ADDRESS, WRONG_NAME
+from licsync_daemon.monitoring.preflight.network import Way, explore, look_up, route_of
 from tests.contract.loopback import Server, answer, serving
 
 DAY = dt.timedelta(days=1)

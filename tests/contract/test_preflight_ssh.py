@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.adapters import NetworkAdapters
-from licsync_daemon.configured import SshSource
-from licsync_daemon.credentials import Credentials
-from licsync_daemon.errors import Code
-from licsync_daemon.preflight import instance as module
-from licsync_daemon.preflight.instance import ssh_rows
-from licsync_daemon.preflight.probing import Probing
-from licsync_daemon.preflight.rows import Outcome, Place
+from licsync_daemon.daemon.adapters import NetworkAdapters
+from licsync_daemon.model.errors import Code
+from licsync_daemon.model.instance import SshSource
+from licsync_daemon.monitoring.preflight import instance as module
+from licsync_daemon.monitoring.preflight.instance import ssh_rows
+from licsync_daemon.monitoring.preflight.probing import Probing
+from licsync_daemon.monitoring.preflight.rows import Outcome, Place
+from licsync_daemon.settings.credentials import Credentials
 from tests.contract.sshd import Sshd, serving_ssh
 from tests.fakes import FakeClock, a_config
 

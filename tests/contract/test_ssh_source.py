@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.configured import SshSource
-from licsync_daemon.errors import Code, RunError
-from licsync_daemon.model import Collected, UsageCounts
-from licsync_daemon.retry import MAX_ATTEMPTS, Retrier
+from licsync_daemon.http.retrier import MAX_ATTEMPTS, Retrier
+from licsync_daemon.model.errors import Code, RunError
+from licsync_daemon.model.instance import SshSource
+from licsync_daemon.model.usage import Collected, UsageCounts
 from licsync_daemon.sources.ssh import SshUsageSource
-from licsync_daemon.spool import AccountSpool
+from licsync_daemon.state.spool import AccountSpool
 from tests.contract.sshd import EXPORT, Sshd, serving_ssh
 from tests.fakes import T0, FakeClock, Waits
 

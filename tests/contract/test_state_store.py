@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.errors import Code, StateUnwritableError
-from licsync_daemon.messages import Alert, Severity
-from licsync_daemon.model import Identity, Listing, Notice, SyncEntry, UsageCounts
-from licsync_daemon.ports import StateStore
-from licsync_daemon.runs import (
+from licsync_daemon.model.alert import Alert, Severity
+from licsync_daemon.model.errors import Code, StateUnwritableError
+from licsync_daemon.model.ports import StateStore
+from licsync_daemon.model.run import (
     AWAITING,
     Changes,
     Decided,
@@ -26,8 +25,9 @@ from licsync_daemon.runs import (
     Trigger,
     Tripped,
 )
-from licsync_daemon.store.files import open_state, prepare_state_dir
-from licsync_daemon.store.memory import MemoryStore
+from licsync_daemon.model.usage import Identity, Listing, Notice, SyncEntry, UsageCounts
+from licsync_daemon.state.files import open_state, prepare_state_dir
+from licsync_daemon.state.memory import MemoryStore
 from tests.fakes import T0, a_baseline, a_decision, a_delivery, a_holder, a_run, an_alert, an_ended_run, an_entry
 
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)

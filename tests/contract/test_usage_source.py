@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.adapters import NetworkAdapters
-from licsync_daemon.configured import CloudAccount, CommandSource, Destination, FileSource, ReportSource, Source
-from licsync_daemon.credentials import Credentials
-from licsync_daemon.errors import Code, RunError
-from licsync_daemon.model import Account, Collected
-from licsync_daemon.ports import UsageSource
-from licsync_daemon.sandbox import Fault, Sandbox, generate_fleet
-from licsync_daemon.spool import AccountSpool
+from licsync_daemon.daemon.adapters import NetworkAdapters
+from licsync_daemon.model.errors import Code, RunError
+from licsync_daemon.model.instance import CloudAccount, CommandSource, Destination, FileSource, ReportSource, Source
+from licsync_daemon.model.ports import UsageSource
+from licsync_daemon.model.usage import Account, Collected
+from licsync_daemon.practice.sandbox import Fault, Sandbox, generate_fleet
+from licsync_daemon.settings.credentials import Credentials
+from licsync_daemon.state.spool import AccountSpool
 from tests.contract.sshd import EXPORT, Sshd, serving_ssh
 from tests.fakes import FakeClock, FarSides, Waits, an_account, an_instance, transient
 

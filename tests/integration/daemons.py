@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from licsync_daemon.alerting import Alerting
-from licsync_daemon.configured import Config
-from licsync_daemon.daemon import Daemon
-from licsync_daemon.fleet import InstanceLocks
-from licsync_daemon.lock import FileLock
-from licsync_daemon.run import Runner
-from licsync_daemon.systemd import Notifier
+from licsync_daemon.daemon.daemon import Daemon
+from licsync_daemon.model.instance import Config
+from licsync_daemon.monitoring.alerting import Alerting
+from licsync_daemon.sync.fleet import InstanceLocks
+from licsync_daemon.sync.run import Runner
+from licsync_daemon.system.filelock import FileLock
+from licsync_daemon.system.systemd import Notifier
 
 
 @contextmanager

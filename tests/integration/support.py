@@ -9,14 +9,14 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from licsync_daemon.assembly import Parts, recording
-from licsync_daemon.configured import Config
-from licsync_daemon.fleet import Result, run_now
-from licsync_daemon.journal import Observer, ignore
-from licsync_daemon.outcome import Exit, exit_code
-from licsync_daemon.runs import DeliveryRecord, Run
-from licsync_daemon.sandbox import Sandbox
+from licsync_daemon.cli.exit import Exit, exit_code
+from licsync_daemon.daemon.wiring import Parts, recording
+from licsync_daemon.model.instance import Config
+from licsync_daemon.model.run import DeliveryRecord, Run
+from licsync_daemon.practice.sandbox import Sandbox
 from licsync_daemon.settings import load_config
+from licsync_daemon.sync.fleet import Result, run_now
+from licsync_daemon.sync.journal import Observer, ignore
 
 START = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 COLUMNS = ["created_at", "id", "login", "email", "role", "suspended?", "last_logged_ip", "repos", "ssh_keys", "org_memberships",

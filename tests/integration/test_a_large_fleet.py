@@ -10,16 +10,16 @@ from typing import Any
 
 import freezegun
 
-from licsync_daemon.assembly import with_config
-from licsync_daemon.clock import SystemClock
-from licsync_daemon.configured import Instance
-from licsync_daemon.errors import Code
-from licsync_daemon.fleet import InstanceLocks
-from licsync_daemon.ports import UsageSource, WaitReporter
-from licsync_daemon.runs import RunState, Trigger
-from licsync_daemon.sandbox import Fault
-from licsync_daemon.schedule import CATCH_UP, FIRST, SETTLE
-from licsync_daemon.store.memory import MemoryStore
+from licsync_daemon.daemon.wiring import with_config
+from licsync_daemon.model.errors import Code
+from licsync_daemon.model.instance import Instance
+from licsync_daemon.model.ports import UsageSource, WaitReporter
+from licsync_daemon.model.run import RunState, Trigger
+from licsync_daemon.practice.sandbox import Fault
+from licsync_daemon.rules.schedule import CATCH_UP, FIRST, SETTLE
+from licsync_daemon.state.memory import MemoryStore
+from licsync_daemon.sync.fleet import InstanceLocks
+from licsync_daemon.system.clock import SystemClock
 from tests.fakes import FakeClock, FarSides, a_config, a_runner, an_ended_run, an_instance
 from tests.integration.daemons import a_daemon
 from tests.integration.support import SYNC_STATUS, Practice

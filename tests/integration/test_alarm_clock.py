@@ -8,10 +8,10 @@ from zoneinfo import ZoneInfo
 import freezegun
 import pytest
 
-from licsync_daemon.clock import SystemClock
-from licsync_daemon.configured import Schedule
-from licsync_daemon.runs import RunState
-from licsync_daemon.store.memory import MemoryStore
+from licsync_daemon.model.instance import Schedule
+from licsync_daemon.model.run import RunState
+from licsync_daemon.state.memory import MemoryStore
+from licsync_daemon.system.clock import SystemClock
 from tests.fakes import FarSides, a_config, a_runner, an_instance
 from tests.integration.daemons import a_daemon
 

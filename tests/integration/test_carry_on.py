@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from licsync_daemon.runs import DeliveryOutcome, Run, RunState
-from licsync_daemon.sandbox import Fault, Processing
-from licsync_daemon.sandbox.http import Reply
+from licsync_daemon.model.run import DeliveryOutcome, Run, RunState
+from licsync_daemon.practice.sandbox import Fault, Processing
+from licsync_daemon.practice.sandbox.http import Reply
 from tests.integration.support import META, OK, REPORT, UPLOADS, FastClock, Practice, report, rows
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.child import MESSAGES_BYTES, Ended, run_child
-from licsync_daemon.errors import Code, RunError
+from licsync_daemon.model.errors import Code, RunError
+from licsync_daemon.system.child import MESSAGES_BYTES, Ended, run_child
 
 SHORT = timedelta(seconds=0.3)
 SLEEP = "exec /bin/sleep 60"

@@ -10,14 +10,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from licsync_daemon.assembly import Parts
-from licsync_daemon.daemon import Daemon
-from licsync_daemon.lock import FileLock
-from licsync_daemon.runs import Run, RunState, Trigger
-from licsync_daemon.sandbox import Fault, Processing, Sandbox, generate_fleet
-from licsync_daemon.sandbox.cloud import Mode
-from licsync_daemon.schedule import retry_wait
-from licsync_daemon.systemd import Notifier
+from licsync_daemon.daemon.daemon import Daemon
+from licsync_daemon.daemon.wiring import Parts
+from licsync_daemon.model.run import Run, RunState, Trigger
+from licsync_daemon.practice.sandbox import Fault, Processing, Sandbox, generate_fleet
+from licsync_daemon.practice.sandbox.cloud import Mode
+from licsync_daemon.rules.schedule import retry_wait
+from licsync_daemon.system.filelock import FileLock
+from licsync_daemon.system.systemd import Notifier
 from tests.integration.support import META, SYNC_STATUS, UPLOADS, Practice
 
 

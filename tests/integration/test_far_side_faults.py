@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from licsync_daemon.runs import RunState
-from licsync_daemon.sandbox import Fault
+from licsync_daemon.model.run import RunState
+from licsync_daemon.practice.sandbox import Fault
 from tests.integration.support import ALL_FAILED, HELD, META, OK, REPORT, SOME_FAILED, SYNC_STATUS, UPLOADS, Practice, report, row, rows
 
 PERMANENT, TRANSIENT = 1, 5  # requests

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.runs import RunState
-from licsync_daemon.sandbox import Processing
+from licsync_daemon.model.run import RunState
+from licsync_daemon.practice.sandbox import Processing
 from tests.integration.support import ALL_FAILED, OK, Practice, report, row, rows
 
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from licsync_daemon.sandbox import Fleet
-from licsync_daemon.sandbox.fleet import FleetInstance
-from licsync_daemon.sandbox.reports import read_report
+from licsync_daemon.practice.sandbox import Fleet
+from licsync_daemon.practice.sandbox.fleet import FleetInstance
+from licsync_daemon.practice.sandbox.reports import read_report
 from tests.integration.support import COLUMNS, OK, Practice
 
 ACCOUNTS = 100_000

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.configured import Config, Instance, ManualDelivery, SshSource
-from licsync_daemon.fleet import InstanceLocks
-from licsync_daemon.model import Export
-from licsync_daemon.run import Runner
-from licsync_daemon.runs import RunState, Trigger
-from licsync_daemon.store.files import prepare_state_dir
-from licsync_daemon.store.memory import MemoryStore
+from licsync_daemon.model.instance import Config, Instance, ManualDelivery, SshSource
+from licsync_daemon.model.run import RunState, Trigger
+from licsync_daemon.model.usage import Export
+from licsync_daemon.state.files import prepare_state_dir
+from licsync_daemon.state.memory import MemoryStore
+from licsync_daemon.sync.fleet import InstanceLocks
+from licsync_daemon.sync.run import Runner
 from tests.fakes import T0, FakeClock, FarSides, a_config, a_runner, an_instance
 from tests.integration.daemons import a_daemon
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from licsync_daemon.sandbox import Fleet, load_fleet
+from licsync_daemon.practice.sandbox import Fleet, load_fleet
 from tests.integration.support import COLUMNS, OK, Practice, pairs
 
 COMMAND = Path(sys.executable).with_name("licsync-daemon")

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 import trustme
 
-from licsync_daemon.configured import CloudAccount, Config, Destination, MailNotifier, WebhookNotifier
-from licsync_daemon.errors import Code
-from licsync_daemon.preflight import run as module
-from licsync_daemon.preflight.rows import Outcome, Row
-from licsync_daemon.preflight.run import preflight
-from licsync_daemon.sandbox.box import Sandbox
-from licsync_daemon.sandbox.faults import Fault
-from licsync_daemon.sandbox.limits import RateLimit
+from licsync_daemon.model.errors import Code
+from licsync_daemon.model.instance import CloudAccount, Config, Destination, MailNotifier, WebhookNotifier
+from licsync_daemon.monitoring.preflight import run as module
+from licsync_daemon.monitoring.preflight.rows import Outcome, Row
+from licsync_daemon.monitoring.preflight.run import preflight
+from licsync_daemon.practice.sandbox.box import Sandbox
+from licsync_daemon.practice.sandbox.faults import Fault
+from licsync_daemon.practice.sandbox.limits import RateLimit
 from tests.contract.smtp_server import Mailbox, mail_server
 from tests.integration.support import UPLOADS, Practice
 
@@ -256,7 +256,7 @@ def test_a_test_that_breaks_is_a_row_of_its_place(practice: Practice, monkeypatc
     def broken(*_: object) -> object:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("licsync_daemon.preflight.cloud.seats_row", broken)
+    monkeypatch.setattr("licsync_daemon.monitoring.preflight.cloud.seats_row", broken)
     assert bad(rows_of(practice)) == {("cloud", "test", FAIL, Code.INTERNAL)}
 
 

@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from licsync_daemon.runs import DeliveryOutcome, RunState
-from licsync_daemon.sandbox import Fault, Processing
+from licsync_daemon.model.run import DeliveryOutcome, RunState
+from licsync_daemon.practice.sandbox import Fault, Processing
 from tests.integration.support import OK, OPEN, SOME_FAILED, START, SYNC_STATUS, UPLOADS, Practice
 
 SECOND = timedelta(seconds=1)

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from licsync_daemon.runs import RunState
-from licsync_daemon.sandbox import Fault
+from licsync_daemon.model.run import RunState
+from licsync_daemon.practice.sandbox import Fault
 from tests.integration.support import OK, REPORT, Practice, report, row, rows
 
 LICENSE = "/api/v3/enterprise/settings/license"

@@ -16,11 +16,11 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from licsync_daemon.errors import ConfigError, LicsyncError, LockedError, StateError, StateNewerError, StateUnwritableError
-from licsync_daemon.lock import FileLock, this_process
-from licsync_daemon.runs import Run, RunState, SeatRecord
-from licsync_daemon.store import files
-from licsync_daemon.store.files import Opened, open_for_reading, open_state, prepare_state_dir
+from licsync_daemon.model.errors import ConfigError, LicsyncError, LockedError, StateError, StateNewerError, StateUnwritableError
+from licsync_daemon.model.run import Run, RunState, SeatRecord
+from licsync_daemon.state import files
+from licsync_daemon.state.files import Opened, open_for_reading, open_state, prepare_state_dir
+from licsync_daemon.system.filelock import FileLock, this_process
 from tests.fakes import T0, a_delivery, a_run, an_ended_run
 
 ROOT = Path(__file__).parents[2]
@@ -437,8 +437,8 @@ FULL_DISK = """
 import json, resource, sys
 from datetime import datetime
 from pathlib import Path
-from licsync_daemon.errors import StateUnwritableError
-from licsync_daemon.store.files import open_state
+from licsync_daemon.model.errors import StateUnwritableError
+from licsync_daemon.state.files import open_state
 from tests.fakes import T0, a_run, an_ended_run
 
 directory = Path(sys.argv[1])
@@ -474,8 +474,8 @@ def test_a_full_disk_keeps_what_was_there(directory: Path) -> None:
 READ_ONLY = """
 import os, sys
 from pathlib import Path
-from licsync_daemon.errors import StateUnwritableError
-from licsync_daemon.store.files import open_for_reading, open_state
+from licsync_daemon.model.errors import StateUnwritableError
+from licsync_daemon.state.files import open_for_reading, open_state
 from tests.fakes import T0
 
 os.setuid(65534)

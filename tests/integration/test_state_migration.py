@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.digests import pack
-from licsync_daemon.errors import Code, StateUnwritableError
-from licsync_daemon.model import UsageCounts
-from licsync_daemon.runs import DeliveryOutcome, RunState
-from licsync_daemon.store import files
-from licsync_daemon.store.files import open_for_reading, open_state, prepare_state_dir
+from licsync_daemon.model.errors import Code, StateUnwritableError
+from licsync_daemon.model.run import DeliveryOutcome, RunState
+from licsync_daemon.model.usage import UsageCounts
+from licsync_daemon.rules.digests import pack
+from licsync_daemon.state import files
+from licsync_daemon.state.files import open_for_reading, open_state, prepare_state_dir
 from tests.fakes import T0, a_decision, a_run
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "state" / "state-1.db"  # written by the program as version 1 was

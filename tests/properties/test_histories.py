@@ -15,16 +15,16 @@ from pathlib import Path
 from hypothesis import Phase, event, example, given, settings
 from hypothesis import strategies as st
 
-from licsync_daemon import decisions
-from licsync_daemon.configured import Schedule
-from licsync_daemon.decisions import Voice
-from licsync_daemon.errors import Code, ConfigError
-from licsync_daemon.journal import Journal, ignore
-from licsync_daemon.model import CLOCK_SLACK
-from licsync_daemon.recorded import recorded
-from licsync_daemon.runs import KEEP, Run, RunState, Trigger
-from licsync_daemon.schedule import CATCH_UP, FIRST, SETTLE, Planned, next_run, slot_after, slot_at
-from licsync_daemon.store.memory import MemoryStore
+from licsync_daemon.model.errors import Code, ConfigError
+from licsync_daemon.model.instance import Schedule
+from licsync_daemon.model.run import KEEP, Run, RunState, Trigger
+from licsync_daemon.model.usage import CLOCK_SLACK
+from licsync_daemon.rules.schedule import CATCH_UP, FIRST, SETTLE, Planned, next_run, slot_after, slot_at
+from licsync_daemon.state.history import recorded
+from licsync_daemon.state.memory import MemoryStore
+from licsync_daemon.sync import decisions
+from licsync_daemon.sync.decisions import Voice
+from licsync_daemon.sync.journal import Journal, ignore
 from tests.fakes import FakeClock, FarSides, a_runner, an_instance, permanent, transient
 
 NAME = "emea"

@@ -10,9 +10,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from licsync_daemon.configured import Instance
-from licsync_daemon.runs import Run, RunState, Trigger
-from licsync_daemon.schedule import slot_at
+from licsync_daemon.model.instance import Instance
+from licsync_daemon.model.run import Run, RunState, Trigger
+from licsync_daemon.rules.schedule import slot_at
 from tests.fakes import Died, FakeClock, FarSides, FlakyStore, a_runner, an_account, an_instance, permanent, transient
 
 INSTANCES = (an_instance("emea"), an_instance("apac"))

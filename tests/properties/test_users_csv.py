@@ -7,9 +7,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from licsync_daemon.errors import RunError
-from licsync_daemon.model import Account
-from licsync_daemon.sources.tally import Unusable
+from licsync_daemon.model.errors import RunError
+from licsync_daemon.model.usage import Account
+from licsync_daemon.sources.rows import Unusable
 from licsync_daemon.sources.users_csv import UsersCsvReader
 
 COLUMNS = ["id", "login", "email", "suspended?", "raw_login"]

@@ -7,13 +7,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from licsync_daemon.configured import Instance
-from licsync_daemon.fleet import InstanceLocks, Result, run_now
-from licsync_daemon.lock import this_process
-from licsync_daemon.run import Runner
-from licsync_daemon.store import rows
-from licsync_daemon.store.files import Opened, open_state, own_digest_key, prepare_state_dir
-from licsync_daemon.store.sqlite import SqliteStore
+from licsync_daemon.model.instance import Instance
+from licsync_daemon.state import rows
+from licsync_daemon.state.files import Opened, open_state, own_digest_key, prepare_state_dir
+from licsync_daemon.state.sqlite import SqliteStore
+from licsync_daemon.sync.fleet import InstanceLocks, Result, run_now
+from licsync_daemon.sync.run import Runner
+from licsync_daemon.system.filelock import this_process
 from tests.fakes import an_instance
 from tests.torture.far_side import LastingFarSide, QuickClock
 

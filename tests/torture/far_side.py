@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from licsync_daemon.configured import Instance
-from licsync_daemon.document import UsageDocument
-from licsync_daemon.model import Account, Collected, Person, SeatTotals, SyncEntry, SyncStatus, Upload, UploadState
-from licsync_daemon.ports import WaitReporter
-from licsync_daemon.spool import AccountSpool
+from licsync_daemon.model.instance import Instance
+from licsync_daemon.model.ports import WaitReporter
+from licsync_daemon.model.usage import Account, Collected, Person, SeatTotals, SyncEntry, SyncStatus, Upload, UploadState
+from licsync_daemon.state.document import UsageDocument
+from licsync_daemon.state.spool import AccountSpool
 from tests.fakes import an_account, counts_of
 
 MOMENT_S = 0.001

@@ -23,10 +23,10 @@ from typing import Any
 
 import structlog
 
-from licsync_daemon.recorded import recorded
-from licsync_daemon.runs import RunState, Trigger
-from licsync_daemon.schedule import next_run, satisfies, slot_at
-from licsync_daemon.store import rows
+from licsync_daemon.model.run import RunState, Trigger
+from licsync_daemon.rules.schedule import next_run, satisfies, slot_at
+from licsync_daemon.state import rows
+from licsync_daemon.state.history import recorded
 from tests.torture.desk import EMEA, Desk, at_a_desk
 from tests.torture.far_side import NOON, QuickClock
 

@@ -19,8 +19,8 @@ from typing import Any
 
 import structlog
 
-from licsync_daemon.outcome import Exit, exit_code
-from licsync_daemon.runs import RunState
+from licsync_daemon.cli.exit import Exit, exit_code
+from licsync_daemon.model.run import RunState
 from tests.torture.desk import EMEA, at_a_desk
 from tests.torture.far_side import NOON, QuickClock
 

@@ -26,15 +26,15 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from licsync_daemon import decisions
-from licsync_daemon.configured import Guards, Instance, ManualDelivery, Schedule, SshSource
-from licsync_daemon.decisions import Voice
-from licsync_daemon.model import Export, UploadState
-from licsync_daemon.recorded import recorded
-from licsync_daemon.run import Runner
-from licsync_daemon.runs import AWAITING, Decided, DeliveryOutcome, Run, RunState, Trigger
-from licsync_daemon.schedule import Planned, next_run, satisfies, slot_at
-from licsync_daemon.store.files import open_state, prepare_state_dir
+from licsync_daemon.model.instance import Guards, Instance, ManualDelivery, Schedule, SshSource
+from licsync_daemon.model.run import AWAITING, Decided, DeliveryOutcome, Run, RunState, Trigger
+from licsync_daemon.model.usage import Export, UploadState
+from licsync_daemon.rules.schedule import Planned, next_run, satisfies, slot_at
+from licsync_daemon.state.files import open_state, prepare_state_dir
+from licsync_daemon.state.history import recorded
+from licsync_daemon.sync import decisions
+from licsync_daemon.sync.decisions import Voice
+from licsync_daemon.sync.run import Runner
 from tests.fakes import Died, FakeClock, FarSides, a_holder, an_account, an_instance, permanent, transient
 
 NAMES = ("emea", "apac", "gov")  # a person uploads the export of gov

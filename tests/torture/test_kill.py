@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from licsync_daemon.assembly import recording
-from licsync_daemon.clock import SystemClock
-from licsync_daemon.fleet import run_now
-from licsync_daemon.runs import RunState
+from licsync_daemon.daemon.wiring import recording
+from licsync_daemon.model.run import RunState
+from licsync_daemon.sync.fleet import run_now
+from licsync_daemon.system.clock import SystemClock
 from tests.acceptance.support import Site
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from licsync_daemon.sandbox import Fault
+from licsync_daemon.practice.sandbox import Fault
 from tests.acceptance.support import REPORT, Site, wait_for
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.errors import StateUnwritableError
-from licsync_daemon.runs import RunState
-from licsync_daemon.status import DaemonView, FleetView, fleet_view
-from licsync_daemon.store.files import open_for_reading
+from licsync_daemon.model.errors import StateUnwritableError
+from licsync_daemon.model.run import RunState
+from licsync_daemon.monitoring.status import DaemonView, FleetView, fleet_view
+from licsync_daemon.state.files import open_for_reading
 from tests.fakes import a_config, a_run, an_ended_run
 from tests.torture.desk import EMEA, at_a_desk
 from tests.torture.far_side import NOON, QuickClock
@@ -34,7 +34,7 @@ KEEP = """
 import sys, time
 from datetime import UTC, datetime
 from pathlib import Path
-from licsync_daemon.lock import FileLock, this_process
+from licsync_daemon.system.filelock import FileLock, this_process
 lock = FileLock.take(Path(sys.argv[1]), holder=this_process(datetime.now(UTC)))
 print("held", flush=True)
 time.sleep(60)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from licsync_daemon.lock import FileLock
-from licsync_daemon.sandbox import Fault, Processing
-from licsync_daemon.store.files import open_for_reading
+from licsync_daemon.practice.sandbox import Fault, Processing
+from licsync_daemon.state.files import open_for_reading
+from licsync_daemon.system.filelock import FileLock
 from tests.acceptance.support import META, REPORT, UPLOADS, Site, wait_for
 
 STOP_WITHIN_S = 10

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.alerts import as_json, trial
-from licsync_daemon.errors import Code
-from licsync_daemon.messages import Event
+from licsync_daemon.model.alert import Event
+from licsync_daemon.model.errors import Code
+from licsync_daemon.monitoring.alerts import as_json, trial
 
 ROOT = Path(__file__).parents[2]
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()

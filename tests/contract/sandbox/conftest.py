@@ -11,7 +11,7 @@ import httpx
 import pytest
 import yaml
 
-from licsync_daemon.sandbox import Sandbox, generate_fleet
+from licsync_daemon.practice.sandbox import Sandbox, generate_fleet
 from tests.contract.published import Published
 
 ROOT = Path(__file__).parents[3]

@@ -5,7 +5,7 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
-from licsync_daemon.sandbox import RateLimit
+from licsync_daemon.practice.sandbox import RateLimit
 
 SYNC = "/enterprises/octo-enterprise/license-sync-status"
 CONSUMED = "/enterprises/octo-enterprise/consumed-licenses"

@@ -8,7 +8,7 @@ import tomllib
 
 import pytest
 
-from licsync_daemon.sandbox import FleetError, Sandbox, serve
+from licsync_daemon.practice.sandbox import FleetError, Sandbox, serve
 
 
 class Output(io.StringIO):

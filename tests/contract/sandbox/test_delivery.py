@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import jsonschema
 import pytest
 
-from licsync_daemon.sandbox import Processing
+from licsync_daemon.practice.sandbox import Processing
 
 KEY = "0123456789abcdef"
 

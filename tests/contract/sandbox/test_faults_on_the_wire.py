@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from licsync_daemon.sandbox import Fault, Sandbox
+from licsync_daemon.practice.sandbox import Fault, Sandbox
 
 META = "/api/v3/meta"
 STATS = "/api/v3/enterprise/stats/users"

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from licsync_daemon.sandbox import Fault, RateLimit
+from licsync_daemon.practice.sandbox import Fault, RateLimit
 
 REPORT = "/stafftools/reports/all_users.csv"
 API = ["/api/v3/enterprise/settings/license", "/api/v3/enterprise/stats/users", "/api/v3/meta"]

@@ -7,8 +7,8 @@ import graphql
 import pytest
 
 from licsync_daemon.cloud.graphql import ACCOUNTS, ADDRESSES, INSTALLATIONS
-from licsync_daemon.sandbox import RateLimit
-from licsync_daemon.sandbox.schema import SCHEMA
+from licsync_daemon.practice.sandbox import RateLimit
+from licsync_daemon.practice.sandbox.schema import SCHEMA
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "graphql"
 PUBLISHED = graphql.build_schema("".join((SAMPLES / name).read_text() for name in ("around.graphql", "licensing.graphql")))

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from licsync_daemon.sandbox.quirks import CONSUMED, LICENSE, SYNC, TABLE
+from licsync_daemon.practice.sandbox.quirks import CONSUMED, LICENSE, SYNC, TABLE
 
 CLOUD_PATHS = [
     "/enterprises/{enterprise}/consumed-licenses",

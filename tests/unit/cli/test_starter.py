@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from licsync_daemon.cli.starter import starter
-from licsync_daemon.configured import CloudAccount, ConnectDelivery, Destination, NoSource
-from licsync_daemon.model import SyncEntry, SyncStatus
+from licsync_daemon.model.instance import CloudAccount, ConnectDelivery, Destination, NoSource
+from licsync_daemon.model.usage import SyncEntry, SyncStatus
 from licsync_daemon.settings import load_config
 from tests.fakes import T0
 

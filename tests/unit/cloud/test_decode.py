@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from licsync_daemon.cloud.decode import decode_consumed_page, decode_sync_status
-from licsync_daemon.errors import Code, RemoteError, RunError
-from licsync_daemon.model import Identity, Person, SeatTotals, SyncEntry, Upload, UploadState
-from licsync_daemon.readback import Confirmed, Waiting, baseline_of, entry_of, judge, server_id_of
-from licsync_daemon.redaction import read_date
+from licsync_daemon.model.errors import Code, RemoteError, RunError
+from licsync_daemon.model.text import read_date
+from licsync_daemon.model.usage import Identity, Person, SeatTotals, SyncEntry, Upload, UploadState
+from licsync_daemon.rules.verdict import Confirmed, Waiting, baseline_of, entry_of, judge, server_id_of
 from tests.fakes import T0, a_delivery, a_status, an_entry
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "openapi"

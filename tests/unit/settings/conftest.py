@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.errors import ConfigError, Problem
+from licsync_daemon.model.errors import ConfigError, Problem
 from licsync_daemon.settings import Loaded, load_config
 
 CLOUD = '[cloud]\nenterprise = "octo"\n'

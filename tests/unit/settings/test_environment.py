@@ -2,9 +2,9 @@
 
 import pytest
 
-from licsync_daemon.configured import NoSource
-from licsync_daemon.errors import Problem
-from licsync_daemon.windows import parse_window
+from licsync_daemon.model.blackout import parse_window
+from licsync_daemon.model.errors import Problem
+from licsync_daemon.model.instance import NoSource
 
 from .conftest import CLOUD, DEFAULTS, EMEA, VALID, Load, Refuse
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.errors import ConfigError
+from licsync_daemon.model.errors import ConfigError
 from licsync_daemon.settings import load_config
 
 DOCS = Path(__file__).parents[3] / "docs"

@@ -86,7 +86,7 @@ def test_no_secret_hangs_on_the_error(load_error: Exception) -> None:
 
 @pytest.fixture
 def load_error(tmp_path, load):  # type: ignore[no-untyped-def]
-    from licsync_daemon.errors import ConfigError
+    from licsync_daemon.model.errors import ConfigError
 
     with pytest.raises(ConfigError) as refused:
         load(f'[cloud]\ntoken = "{VALUE}"\n')

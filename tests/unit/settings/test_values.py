@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from licsync_daemon.configured import (
+from licsync_daemon.model.instance import (
     CloudAccount,
     CommandSource,
     Config,

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.configured import CommandSource
-from licsync_daemon.errors import Code, RunError
-from licsync_daemon.model import Collected
+from licsync_daemon.model.errors import Code, RunError
+from licsync_daemon.model.instance import CommandSource
+from licsync_daemon.model.usage import Collected
 from licsync_daemon.sources.command import CommandUsageSource
-from licsync_daemon.spool import AccountSpool
+from licsync_daemon.state.spool import AccountSpool
 from tests.fakes import T0, FakeClock
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.errors import Code, RunError
-from licsync_daemon.model import Account, Collected, Export, Notice, UsageCounts
+from licsync_daemon.model.errors import Code, RunError
+from licsync_daemon.model.usage import Account, Collected, Export, Notice, UsageCounts
 from licsync_daemon.sources.counted import CountedUsageSource
-from licsync_daemon.spool import AccountSpool
+from licsync_daemon.state.spool import AccountSpool
 from tests.fakes import T0, an_account
 
 EXPORT = Export(content=b"{}", server_id="x", hostname=None, version=None, is_clear=False, is_empty=False)

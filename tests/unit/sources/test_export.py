@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from licsync_daemon.errors import Code, RunError
-from licsync_daemon.model import Account, Collected, UsageCounts
+from licsync_daemon.model.errors import Code, RunError
+from licsync_daemon.model.usage import Account, Collected, UsageCounts
 from licsync_daemon.sources.export import collected_from, read_export
-from licsync_daemon.spool import AccountSpool
+from licsync_daemon.state.spool import AccountSpool
 
 NOW = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
 INSTANCE = {"server_id": "1f6a-22", "host_name": "ghes-emea.example.com", "version": "3.19.2", "features": [{"name": "license_usage_sync"}]}

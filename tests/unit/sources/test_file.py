@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.configured import FileSource
-from licsync_daemon.errors import Code, RunError
-from licsync_daemon.model import Account, Collected, UsageCounts
+from licsync_daemon.model.errors import Code, RunError
+from licsync_daemon.model.instance import FileSource
+from licsync_daemon.model.usage import Account, Collected, UsageCounts
 from licsync_daemon.sources.file import FileUsageSource, kind_of
-from licsync_daemon.spool import AccountSpool
+from licsync_daemon.state.spool import AccountSpool
 from tests.fakes import T0, FakeClock
 
 HOUR = timedelta(hours=1)

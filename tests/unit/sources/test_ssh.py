@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.child import Ended
-from licsync_daemon.configured import SshSource
-from licsync_daemon.errors import PERMANENT, Code, RemoteError, RunError
+from licsync_daemon.model.errors import PERMANENT, Code, RemoteError, RunError
+from licsync_daemon.model.instance import SshSource
 from licsync_daemon.sources.ssh import private_copy, ssh_failure, ssh_words
+from licsync_daemon.system.child import Ended
 
 
 def a_source(**changes: object) -> SshSource:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from licsync_daemon.errors import Code, RunError
-from licsync_daemon.model import Account
-from licsync_daemon.sources.tally import Unusable
+from licsync_daemon.model.errors import Code, RunError
+from licsync_daemon.model.usage import Account
+from licsync_daemon.sources.rows import Unusable
 from licsync_daemon.sources.users_csv import MAX_RECORD_BYTES, UsersCsvReader
 
 HEADER = (

@@ -1,0 +1,40 @@
+"""What a command's exit code says about its instances. Pure; the table is in the design and in the README."""
+
+from collections.abc import Iterable
+from enum import IntEnum
+
+from licsync_daemon.model.run import RunState
+from licsync_daemon.sync.fleet import Result
+
+
+class Exit(IntEnum):
+    """Exit codes of every command."""
+
+    OK = 0
+    INTERNAL = 1
+    USAGE = 2
+    SOME_FAILED = 3
+    ALL_FAILED = 4
+    HELD = 5
+    OPEN = 6
+    LOCKED = 11
+
+
+def exit_code(results: Iterable[Result], *, named: bool) -> Exit:
+    """Answer the exit code of `--run-now`. With several at once: 11, 4, 3, 5, 6, 0.
+
+    Args:
+        results: One for each instance that was asked for.
+        named: Whether a person named the instances: a locked one is then 11, else it only counts as open.
+    """
+    every = list(results)
+    failed = [result for result in every if result.run is not None and result.run.state in {RunState.FAILED, RunState.INTERRUPTED}]
+    if named and any(result.run is None for result in every):
+        return Exit.LOCKED
+    if failed:
+        return Exit.ALL_FAILED if len(failed) == len(every) else Exit.SOME_FAILED
+    if any(result.run is not None and result.run.state is RunState.HELD for result in every):
+        return Exit.HELD
+    if any(result.run is None or not result.run.state.is_good for result in every):
+        return Exit.OPEN
+    return Exit.OK

@@ -1,0 +1,204 @@
+"""`status` and `history`. They read and never lock."""
+
+import argparse
+from datetime import UTC, datetime
+from pathlib import Path
+
+from licsync_daemon.cli import terminal
+from licsync_daemon.cli.exit import Exit
+from licsync_daemon.cli.loading import load
+from licsync_daemon.cli.results import show_changes, show_remarks
+from licsync_daemon.cli.terminal import moment, number, span
+from licsync_daemon.model.alert import Severity
+from licsync_daemon.model.errors import ConfigError, Problem
+from licsync_daemon.model.run import AWAITING, Decided, Decision, Run, RunState, Transition
+from licsync_daemon.model.text import iso
+from licsync_daemon.monitoring.status import ALIVE_FOR, DaemonView, FleetView, InstanceView, as_json, decision_json, fleet_view, run_json
+from licsync_daemon.rules.handover import folder_of
+from licsync_daemon.rules.servers import in_short, problems
+from licsync_daemon.state.files import reading
+from licsync_daemon.sync.decisions import AFTERWARDS
+from licsync_daemon.system.clock import SystemClock
+from licsync_daemon.system.filelock import in_words, is_alive, read_holder
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """Show the last and next of every instance, with the reason."""
+    config = load(arguments)
+    now = SystemClock().now()
+    daemon = daemon_view(config.state_dir, now)
+    if arguments.alive:
+        terminal.say("alive" if daemon.alive else "no daemon is alive on this state directory")
+        return Exit.OK if daemon.alive else Exit.INTERNAL
+    with reading(config.state_dir) as store:
+        view = fleet_view(config, store, now, daemon, is_alive)
+    if getattr(arguments, "json", False):
+        terminal.print_json(as_json(view))
+    else:
+        show_fleet(view)
+    return Exit.OK
+
+
+def daemon_view(state_dir: Path, now: datetime) -> DaemonView:
+    """Answer whether a daemon is alive, from its lock file alone: its age, and whether its process still exists."""
+    path = state_dir / "daemon.lock"
+    holder = read_holder(path)
+    try:
+        touched = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    except OSError:
+        return DaemonView(alive=False, holder=None, heartbeat_at=None)
+    fresh = abs(now - touched) <= ALIVE_FOR
+    return DaemonView(alive=fresh and holder is not None and is_alive(holder), holder=holder, heartbeat_at=touched)
+
+
+def show_fleet(view: FleetView) -> None:
+    """Print the table of instances, what to know about each, the seats and the daemon."""
+    rows = [_row(one, view.at) for one in view.instances]
+    terminal.print_table(("instance", "state", "last sync", "age", "sent", "next", "why"), rows)
+    for one in view.instances:
+        _show_remarks(one, view.at)
+    for known in view.retired:
+        since = f"{known.retired_at:%Y-%m-%d}" if known.retired_at else ""
+        terminal.say(f"{known.name}: retired since {since}: it is not configured any more; its history is kept")
+    for problem in problems(view.listed):
+        terminal.say(f"warning: {problem.what}", style="yellow", hang=2)
+        terminal.say(f"  next step: {problem.hint}", hang=2)
+    for words, servers in (("elsewhere", view.listed.elsewhere), ("retired", view.listed.retired)) if view.listed else ():
+        if servers:
+            terminal.say(f"{words}, as configured: {', '.join(in_short(one) for one in servers)}", hang=2)
+    _show_alerts(view)
+    if view.seats is not None:
+        seats = f"{number(view.seats.consumed)} consumed of {number(view.seats.purchased)} purchased"
+        terminal.say(f"seats: {seats}, read {span(view.at - view.seats.read_at)} ago")
+    if view.daemon.alive:
+        terminal.say(f"daemon: {in_words(view.daemon.holder)}; all times are UTC")
+    else:
+        terminal.say("daemon: none is alive on this state directory, so nothing planned will happen by itself; all times are UTC")
+
+
+def _show_alerts(view: FleetView) -> None:
+    """Print what is open; what a run says of itself stands above already."""
+    for alert in view.alerts:
+        told = f"told {span(view.at - alert.told_at)} ago" if alert.told_at is not None else "nobody was told"
+        since = f"since {moment(alert.opened_at, view.at)}, {told}"
+        where = alert.instance or "the fleet"
+        style = "red" if alert.severity is Severity.ALERT else "yellow"
+        terminal.say(f"{alert.severity}: {where}: {alert.code}: {alert.text} ({since})", style=style, hang=2)
+        terminal.say(f"  next step: {alert.next_step}", hang=2)
+
+
+def _row(view: InstanceView, now: datetime) -> tuple[str, ...]:
+    state = str(view.state) if view.state else "never run"
+    if not view.instance.enabled:
+        state = "disabled"
+    elif view.instance.unsynced_because is not None:
+        state = "not synced"
+    elif view.held is not None:
+        state = "held"
+    elif view.pause is not None:
+        state = "paused"
+    elif view.overdue and view.state not in {None, RunState.RUNNING}:
+        state = f"{state}, overdue"
+    planned = view.planned
+    return (
+        view.instance.name,
+        state,
+        moment(view.last_sync, now),
+        span(view.age),
+        number(view.counted.counts.sent if view.counted else None),
+        moment(planned.at, now) if planned else "-",
+        planned.reason if planned else "in progress" if view.state is RunState.RUNNING else "-",
+    )
+
+
+def _show_remarks(view: InstanceView, now: datetime) -> None:
+    name = view.instance.name
+    if view.instance.unsynced_because is not None:
+        terminal.about(name, f"not synced on purpose: {view.instance.unsynced_because}")
+        return
+    if view.pause is not None:
+        until = f"{view.pause.until:%Y-%m-%d %H:%M}" if view.pause.until else ""
+        ticket = f" ({view.pause.ticket})" if view.pause.ticket else ""
+        terminal.about(name, f"paused by {view.pause.actor} until {until}: {view.pause.reason}{ticket}", style="yellow")
+    if view.held is not None:
+        show_remarks(view.held, approved=view.approval is not None)
+    if view.approval is not None and view.approval.until is not None:
+        ticket = f" ({view.approval.ticket})" if view.approval.ticket else ""
+        until = f"{view.approval.until:%Y-%m-%d %H:%M}"
+        terminal.about(name, f"approved by {view.approval.actor} until {until}: {view.approval.reason}{ticket}")
+        terminal.more(name, f"next step: {AFTERWARDS[Decided.APPROVED].format(instance=name)}")
+    run = view.run
+    if run is None or run == view.held:
+        return
+    if view.state is RunState.RUNNING:
+        until = f", waiting until {run.waiting_until:%H:%M:%S} for: {run.waiting_for}" if run.waiting_until else ""
+        terminal.about(name, f"{run.phase} since {run.started_at:%H:%M:%S} ({in_words(run.holder)}){until}")
+    elif view.state is RunState.INTERRUPTED and run.state is RunState.RUNNING:
+        terminal.about(name, f"the process at it is gone ({in_words(run.holder)}); the next run carries on")
+    else:
+        if view.word_until is not None:
+            what = "waiting for the cloud's word"
+            if run.state in AWAITING:
+                what = f"waiting for a person ({folder_of(view.instance) or 'nothing was laid ready'})"
+            terminal.about(name, f"{what} until {moment(view.word_until, now)} at the latest")
+        show_remarks(run)
+
+
+def history(arguments: argparse.Namespace) -> int:
+    """Show the recorded runs, newest first."""
+    config = load(arguments)
+    now = SystemClock().now()
+    runs: tuple[Run, ...] = ()
+    steps: dict[str, tuple[Transition, ...]] = {}
+    decided: tuple[Decision, ...] = ()
+    with reading(config.state_dir) as store:
+        if store is not None:
+            runs = store.runs(arguments.instance, limit=arguments.limit)
+            decided = store.decisions(arguments.instance, limit=arguments.limit)
+            steps = {run.run_id: store.transitions(run.run_id) for run in runs}
+    if arguments.instance is not None and not runs and config.instance(arguments.instance) is None:
+        raise ConfigError((Problem(arguments.instance, "no such instance is configured or recorded"),))
+    if getattr(arguments, "json", False):
+        terminal.print_json(
+            {
+                "runs": [
+                    {
+                        **run_json(run),
+                        "transitions": [{"at": iso(step.at), "state": step.state, "code": step.code} for step in steps[run.run_id]],
+                    }
+                    for run in runs
+                ],
+                "decisions": [decision_json(one) for one in decided],
+            }
+        )
+        return Exit.OK
+    if not runs and not decided:
+        terminal.say("no run is recorded yet")
+        return Exit.OK
+    rows = [
+        (
+            moment(run.started_at, now),
+            run.instance,
+            str(run.state),
+            str(run.code or "-"),
+            number(run.counted.sent if run.counted else None),
+            moment(run.last_sync, now),
+            run.reason,
+            run.run_id,
+        )
+        for run in runs
+    ]
+    terminal.print_table(("started", "instance", "state", "code", "sent", "last sync", "why", "run"), rows)
+    if decided:
+        headers = ("decided", "instance", "what", "by", "run", "ticket", "reason")
+        told = [
+            (moment(one.at, now), one.instance, str(one.what), one.actor, one.run_id or "-", one.ticket or "-", one.reason)
+            for one in decided
+        ]
+        terminal.print_table(headers, told)
+    if arguments.instance is not None:
+        for run in runs[:1]:
+            show_remarks(run)
+            if run.changes is not None:
+                show_changes(run)
+    return Exit.OK

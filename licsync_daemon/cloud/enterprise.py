@@ -1,0 +1,117 @@
+"""The read-back: ask the cloud account what it has (the `CloudReader` port)."""
+
+from collections.abc import AsyncIterator, MutableMapping
+from dataclasses import replace
+from urllib.parse import quote, urlsplit
+
+from licsync_daemon.cloud.decode import decode_consumed_page, decode_sync_status
+from licsync_daemon.cloud.graphql import Graphql
+from licsync_daemon.http.client import HttpClient
+from licsync_daemon.http.retrier import Retrier
+from licsync_daemon.http.wire import http_date, next_link
+from licsync_daemon.model.errors import Code, RemoteError
+from licsync_daemon.model.usage import Installation, Person, SeatTotals, SyncStatus
+
+MAX_PAGES = 10_000  # of 100 people each
+MAX_ETAG = 256  # characters; what is longer is no mark of ours to send back
+
+#: The newest sync status of each address, under the mark (`ETag`) that the cloud gave it.
+Remembered = MutableMapping[str, tuple[str, SyncStatus]]
+
+
+class GithubCloud:
+    """Reads one cloud enterprise over its documented REST and GraphQL interfaces.
+
+    Args:
+        enterprise: Its slug.
+        http: Opened towards the cloud.
+        retry: For REST.
+        graphql_retry: For GraphQL, which has another budget and is not waited for; None takes the same.
+        remembered: What earlier readers were answered, so that an unchanged sync status need not be sent again.
+    """
+
+    def __init__(
+        self,
+        enterprise: str,
+        http: HttpClient,
+        retry: Retrier,
+        *,
+        graphql_retry: Retrier | None = None,
+        remembered: Remembered | None = None,
+    ) -> None:
+        self._enterprise = enterprise
+        self._graphql = Graphql(enterprise, http, graphql_retry or retry)
+        self._remembered: Remembered = {} if remembered is None else remembered
+        self._path = f"enterprises/{quote(enterprise, safe='')}"
+        self._http = http
+        self._retry = retry
+
+    async def sync_status(self) -> SyncStatus:
+        """Ask with the mark of the newest answer: a 304, which costs nothing of the rate limit, says that it still holds.
+
+        Source: https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api (checked 2026-11-24); whether this
+        endpoint sends marks is not published, so it works without.
+        """
+        operation, path = f"license-sync-status of {self._enterprise}", f"{self._path}/license-sync-status"
+        address = f"{self._http.to.url}/{path}"
+
+        async def ask() -> SyncStatus:
+            etag, before = self._remembered.get(address, ("", None))
+            headers, wanted = ({}, (200,)) if before is None else ({"If-None-Match": etag}, (200, 304))
+            async with self._http.get(path, operation=operation, headers=headers, wanted=wanted) as response:
+                answered_at = http_date(response.headers.get("date", ""))
+                if before is not None and response.status == 304:
+                    return replace(before, answered_at=answered_at)
+                status = decode_sync_status(await response.json(), answered_at)
+                self._remember(address, response.headers.get("etag", ""), status)
+                return status
+
+        return await self._retry.call(ask)
+
+    def _remember(self, address: str, etag: str, status: SyncStatus) -> None:
+        if 0 < len(etag) <= MAX_ETAG:
+            self._remembered[address] = (etag, status)
+        else:
+            self._remembered.pop(address, None)
+
+    async def seats(self) -> SeatTotals:
+        totals, _, _ = await self._page(f"{self._path}/consumed-licenses?per_page=1")
+        return totals
+
+    async def people(self) -> AsyncIterator[Person]:
+        """Walk every page by its `Link`; never build a page's address.
+
+        Paging is by offset, so a person who is added or removed meanwhile shifts the rest (34): one who appears on two neighboring pages
+        is yielded once. One who is skipped cannot be seen; the caller compares with the totals.
+        """
+        address: str | None = f"{self._path}/consumed-licenses?per_page=100"
+        before: frozenset[object] = frozenset()
+        visited: set[tuple[str, str]] = set()
+        for _ in range(MAX_PAGES):
+            if address is None:
+                return
+            page = urlsplit(address).path.lstrip("/"), urlsplit(address).query
+            if page in visited:
+                raise RemoteError(
+                    Code.BAD_RESPONSE, f"consumed-licenses of {self._enterprise} links in a circle", "report this with the run's id"
+                )
+            visited.add(page)
+            _, people, address = await self._page(address)
+            for person in people:
+                if person.key not in before:
+                    yield person
+            before = frozenset(person.key for person in people)
+        raise RemoteError(Code.TOO_LARGE, f"consumed-licenses of {self._enterprise} does not end", "report this with the run's id")
+
+    async def installations(self) -> tuple[Installation, ...] | None:
+        return await self._graphql.installations()
+
+    async def _page(self, address: str) -> tuple[SeatTotals, tuple[Person, ...], str | None]:
+        operation = f"consumed-licenses of {self._enterprise}"
+
+        async def ask() -> tuple[SeatTotals, tuple[Person, ...], str | None]:
+            async with self._http.get(address, operation=operation) as response:
+                totals, people = decode_consumed_page(await response.json())
+                return totals, people, next_link(response.headers, response.url, operation) if people else None
+
+        return await self._retry.call(ask)

@@ -1,0 +1,1 @@
+"""The long-running process: what it starts, when, and in what order it stops."""

@@ -1,0 +1,79 @@
+"""The daily check by the daemon itself: a weekly job would hide Monday's breakage until Sunday.
+
+What it finds is logged once, when it appears, and goes to the alerts, where it stands until the next check.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+
+import structlog
+
+from licsync_daemon.model.errors import ConfigError, RunError
+from licsync_daemon.monitoring.concerns import Concern, same_meaning
+from licsync_daemon.monitoring.preflight.rows import Outcome, Row, alerts
+
+log = structlog.get_logger()
+
+SETTLE_S = 120.0  # after a start or a reload, so that what comes up with us is there
+EVERY_S = 24 * 3600.0
+
+Check = Callable[[], Awaitable[Sequence[Row]]]
+Heed = Callable[[Mapping[str, Sequence[Concern]]], None]
+
+
+class DailyCheck:
+    """Checks soon after a start, after each reload, and then every day."""
+
+    def __init__(self, check: Check, heed: Heed, *, settle_s: float = SETTLE_S, every_s: float = EVERY_S) -> None:
+        self._check = check
+        self._heed = heed
+        self._settle_s = settle_s
+        self._every_s = every_s
+        self._told: list[Row] = []
+        self._changed = asyncio.Event()
+
+    def soon(self) -> None:
+        """Check soon: the configuration is another."""
+        self._changed.set()
+
+    async def serve(self) -> None:
+        """Check until canceled."""
+        wait_s = self._settle_s
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._changed.wait()
+            if self._changed.is_set():
+                self._changed.clear()
+                wait_s = self._settle_s
+                continue
+            await self._once()
+            wait_s = self._every_s
+
+    async def _once(self) -> None:
+        """Check, and tell what is wrong. A check that fails itself is tried again the next day."""
+        try:
+            rows = await self._check()
+        except ConfigError as error:  # an edit that was not loaded yet: what was found before stands
+            log.error("preflight.config_refused", problems=[str(problem) for problem in error.problems])  # noqa: TRY400 - sentences
+            return
+        except RunError as error:
+            log.error("preflight.failed", code=error.code, cause=error.cause, next_step=error.next_step)  # noqa: TRY400 - a sentence
+            return
+        except Exception:
+            log.critical("preflight.crashed", exc_info=True)
+            return
+        wrong = [row for row in rows if row.outcome is not Outcome.OK]
+        for row in wrong:
+            if not any(_same(row, told) for told in self._told):
+                tell = log.error if row.outcome is Outcome.FAIL else log.warning
+                tell("preflight.found", place=row.place, test=row.test, code=row.code, seen=row.seen, next_step=row.fix)
+        self._told = wrong
+        self._heed(alerts(rows))
+        log.info("preflight.done", tests=len(rows), wrong=len(wrong))
+
+
+def _same(one: Row, other: Row) -> bool:
+    """Answer whether two rows tell of one fault: a place may have several of one test, and what is seen of one varies in its numbers."""
+    return (one.place, one.test, one.outcome) == (other.place, other.test, other.outcome) and same_meaning(one.seen, other.seen)

@@ -1,0 +1,1 @@
+"""Every HTTP exchange: limits, redirects, proxies, TLS trust, retries, and what a refusal means."""

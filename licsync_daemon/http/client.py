@@ -1,0 +1,231 @@
+"""HTTP with every bound set, over httpx.
+
+What httpx leaves open is closed here (measured in our reference notes): it has no total deadline, holds what a gzip bomb unpacks to, does
+not notice a truncated gzip body, and obeys `HTTPS_PROXY` and `~/.netrc` unless told not to. `Authorization` is the only header that carries
+a token, redirects are followed by hand within the same origin, and exceptions become `RemoteError` in one place.
+"""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Self
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+
+from licsync_daemon import __version__
+from licsync_daemon.http.failures import tls_failed, translated
+from licsync_daemon.http.response import API, CHUNK_BYTES, PUSH, UPLOAD, Limits, Response
+from licsync_daemon.http.route import proxy_address, tls_context
+from licsync_daemon.http.wire import Headline, Side, joined, refusal, same_origin
+from licsync_daemon.model.errors import Code, RemoteError
+from licsync_daemon.model.instance import Destination
+
+MAX_REDIRECTS = 3
+EXCERPT_BYTES = 16 * 1024  # of a refusal's body, for its message
+
+
+@dataclass(slots=True, kw_only=True)
+class HttpClient:
+    """Requests to one destination. Open it with `async with`; it keeps connections no longer than that.
+
+    Attributes:
+        to: Where, and how to get there.
+        side: Whom we talk to, for the meaning of refusals.
+        authorization: Answers the `Authorization` value, read anew, or "" where none is wanted; asked once more after a 401, in case it
+            was just rotated.
+        proxy_auth: Answers `USER:PASSWORD` for the proxy.
+        headers: Sent with every request.
+        tls: Whom we trust, ready made, for who asks many at once: it takes long to build. None builds it from `to`.
+        seen: What the headers of the answers told so far.
+    """
+
+    to: Destination
+    side: Side
+    authorization: Callable[[], str]
+    proxy_auth: Callable[[], str] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    tls: ssl.SSLContext | None = None
+    seen: Headline = field(default_factory=Headline, init=False)
+    _http: httpx.AsyncClient | None = None
+
+    async def __aenter__(self) -> Self:
+        secure = urlsplit(self.to.url).scheme == "https"
+        self._http = httpx.AsyncClient(
+            # A plain http address is loopback (settings see to that); the context that trusts nobody costs nothing to build.
+            verify=(self.tls or tls_context(self.to)) if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            proxy=self._proxy(),
+            trust_env=False,
+            follow_redirects=False,
+            timeout=httpx.Timeout(60.0, connect=15.0),
+            headers={"User-Agent": f"licsync-daemon/{__version__}", "Accept-Encoding": "gzip", **self.headers},
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._http is not None:
+            await self._http.aclose()
+            self._http = None
+
+    @asynccontextmanager
+    async def get(
+        self,
+        path: str,
+        *,
+        operation: str,
+        accept: str = "application/json",
+        headers: Mapping[str, str] | None = None,
+        limits: Limits = API,
+        wanted: tuple[int, ...] = (200,),
+    ) -> AsyncIterator[Response]:
+        """Open a GET of `path` (or of a whole address of the same origin) and yield the response, whose status is one of `wanted`.
+
+        Raises:
+            RemoteError: For everything else, including the deadline over the whole exchange.
+        """
+        url = urljoin(self.to.url + "/", path)
+        async with self._bounded(operation, limits):
+            for _ in range(MAX_REDIRECTS + 1):
+                async with self._exchange("GET", url, operation, limits, headers={"Accept": accept, **(headers or {})}) as response:
+                    if response.status not in {301, 302, 303, 307, 308}:
+                        await self._want(response, wanted, operation)
+                        yield response
+                        return
+                    url = self._redirect(url, response, operation)
+            raise RemoteError(Code.REDIRECT_REFUSED, f"{operation} redirects for ever", "check the address; it should be the final one")
+
+    @asynccontextmanager
+    async def query(self, path: str, content: bytes, *, operation: str) -> AsyncIterator[Response]:
+        """POST a question in JSON, which changes nothing over there, and yield the response, whose status is 200."""
+
+        async def body() -> AsyncIterator[bytes]:
+            yield content
+
+        url = urljoin(self.to.url + "/", path)
+        headers = {"Accept": "application/json", "Content-Type": "application/json", "Content-Length": str(len(content))}
+        async with (
+            self._bounded(operation, API),
+            self._exchange("POST", url, operation, API, headers=headers, body=body) as response,
+        ):
+            await self._want(response, (200,), operation)
+            yield response
+
+    async def post(self, *, operation: str, headers: Mapping[str, str], body: Callable[[], AsyncIterator[bytes]]) -> Any:
+        """POST `body()` to the destination's own address and answer the decoded JSON of its 202."""
+        async with (
+            self._bounded(operation, UPLOAD),
+            self._exchange("POST", self.to.url, operation, UPLOAD, headers=headers, body=body) as response,
+        ):
+            await self._want(response, (202,), operation)
+            try:
+                return await response.json()
+            except RemoteError as error:  # it was accepted: the same delivery may be sent again, and must not be given up
+                raise RemoteError(error.code, error.cause, error.next_step, transient=True, status=202) from error
+
+    async def push(self, content: bytes, *, operation: str) -> None:
+        """POST JSON to the destination's own address; any 2xx is an answer, and its body is nobody's business."""
+
+        async def body() -> AsyncIterator[bytes]:
+            yield content
+
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(content))}
+        async with (
+            self._bounded(operation, PUSH),
+            self._exchange("POST", self.to.url, operation, PUSH, headers=headers, body=body) as response,
+        ):
+            await self._want(response, tuple(range(200, 300)), operation)
+
+    @asynccontextmanager
+    async def _exchange(
+        self,
+        method: str,
+        url: str,
+        operation: str,
+        limits: Limits,
+        *,
+        headers: Mapping[str, str],
+        body: Callable[[], AsyncIterator[bytes]] | None = None,
+    ) -> AsyncIterator[Response]:
+        """One request and its response; after a 401 once more if the credential has changed meanwhile."""
+        assert self._http is not None, "use `async with`"
+        used = self.authorization()
+        for last in (False, True):
+            secret = {"Authorization": used} if used else {}
+            request = self._http.build_request(method, url, headers={**headers, **secret}, content=body() if body is not None else None)
+            async with self._sent(request) as answer:
+                fresh = self.authorization() if answer.status_code == 401 and not last else used
+                if fresh == used:
+                    names = {key.lower(): value for key, value in answer.headers.items()}
+                    self.seen = self.seen.then(names)
+                    yield Response(url, answer.status_code, names, answer.aiter_raw(CHUNK_BYTES), limits, operation)
+                    return
+                used = fresh
+
+    @asynccontextmanager
+    async def _sent(self, request: httpx.Request) -> AsyncIterator[httpx.Response]:
+        assert self._http is not None
+        answer = await self._http.send(request, stream=True)
+        try:
+            yield answer
+        finally:
+            await answer.aclose()
+
+    @asynccontextmanager
+    async def _bounded(self, operation: str, limits: Limits) -> AsyncIterator[None]:
+        """Put one deadline over everything inside, and translate what httpx raises."""
+        try:
+            async with asyncio.timeout(limits.deadline_s):
+                yield
+        except (TimeoutError, httpx.TimeoutException) as error:
+            raise RemoteError(
+                Code.TIMEOUT, f"{operation} took too long", "check the network and the load of the far side", transient=True
+            ) from error
+        except httpx.HTTPError as error:
+            raise translated(error, operation, self.to, self.side) from error
+        except httpx.InvalidURL as error:  # httpx reads the `Location` of a redirect even when it is not to follow it
+            raise RemoteError(
+                Code.REDIRECT_REFUSED, f"{operation} redirects to something that is no address", "check the address of the far side"
+            ) from error
+        except ssl.SSLError as error:
+            raise tls_failed(error, operation) from error
+
+    async def _want(self, response: Response, wanted: tuple[int, ...], operation: str) -> None:
+        if response.status not in wanted:
+            excerpt = b""
+            with contextlib.suppress(RemoteError, httpx.HTTPError):  # the status says enough, however broken the error page is
+                async for piece in response.chunks():
+                    excerpt += piece
+                    if len(excerpt) >= EXCERPT_BYTES:
+                        break
+            raise refusal(self.side, operation, response.status, response.headers, excerpt)
+
+    def _redirect(self, url: str, response: Response, operation: str) -> str:
+        target = joined(url, response.headers.get("location", ""))
+        if target is None or not same_origin(target, self.to.url):
+            raise RemoteError(
+                Code.REDIRECT_REFUSED,
+                f"{operation} redirects to another place ({(target and urlsplit(target).hostname) or 'nowhere'})",
+                "if that place is right, configure its address; a sign-in page there means that the token was not accepted",
+            )
+        return target
+
+    def _proxy(self) -> httpx.Proxy | None:
+        address = proxy_address(self.to)
+        if address is None:
+            return None
+        user, _, password = self.proxy_auth().partition(":") if self.proxy_auth else ("", "", "")
+        try:
+            proxy = httpx.Proxy(address, auth=(user, password) if user else None)
+            usable = proxy.url.scheme in {"http", "https"}
+        except (ValueError, httpx.InvalidURL):
+            usable = False
+        if not usable:
+            raise RemoteError(
+                Code.UNREACHABLE,
+                f"the proxy for {urlsplit(self.to.url).hostname} has an address that cannot be used",
+                "check `proxy` of this destination, or the environment's proxy variables if it is `env`; only http and https proxies are",
+            )
+        return proxy

@@ -1,0 +1,1 @@
+"""The values, errors, and ports that all other folders share; standard library only."""

@@ -1,0 +1,57 @@
+"""Take secrets and mail addresses out of text that comes from elsewhere, before it is logged, shown or stored. Pure."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from licsync_daemon.model.errors import Code
+
+SECRET_KEYS = re.compile(r"token|secret|password|authorization|proxy_auth", re.IGNORECASE)
+PATTERNS = (
+    (re.compile(r"\b(?:gh[pousr]_|github_pat_)[A-Za-z0-9_]{10,}"), "[token]"),
+    (re.compile(r"\b[0-9a-f]{40}\b"), "[token]"),  # the form of GitHub's tokens before they had prefixes
+    (re.compile(r"\b(Bearer|Basic|token)\s+[A-Za-z0-9+/=._~-]{8,}"), r"\1 [token]"),
+    (re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+@"), "[credentials]@"),
+    (re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(?:\.[\w-]+)+"), "[address]"),
+)
+
+
+def redact(text: str) -> str:
+    """Answer `text` without tokens, passwords in addresses of proxies, and mail addresses."""
+    for pattern, instead in PATTERNS:
+        text = pattern.sub(instead, text)
+    return text
+
+
+def clean(text: str, limit: int = 200) -> str:
+    """Make foreign text safe to show: redacted, printable characters only, one line, at most `limit` of them."""
+    one_line = " ".join(redact(text).split())
+    printable = "".join(char for char in one_line if char.isprintable())
+    return printable if len(printable) <= limit else printable[: limit - 1] + "…"
+
+
+def words(code: Code | None) -> str:
+    """Say a code in words: `rate_limited` is "rate limited"."""
+    return (code or Code.INTERNAL).replace("_", " ")
+
+
+def iso(moment: datetime | None) -> str | None:
+    """Write an instant for a machine: ISO 8601, UTC, whole seconds."""
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}" if moment is not None else None
+
+
+def read_date(value: Any) -> datetime | None:
+    """Read one of GitHub's dates as aware UTC (20): ISO 8601 with `Z` or an offset, epoch milliseconds, or `2016/02/06 12:41:52 -0600`.
+
+    None if it is none of them.
+    """
+    try:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value / 1000, UTC)
+        if isinstance(value, str) and value.strip():
+            text = value.strip()
+            moment = datetime.strptime(text, "%Y/%m/%d %H:%M:%S %z") if "/" in text else datetime.fromisoformat(text)
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    return None

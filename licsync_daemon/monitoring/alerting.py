@@ -1,0 +1,247 @@
+"""Bring the alerts of the state up to date, and tell people of them. Talks to ports only; nothing that fails here fails a run.
+
+What nobody has taken stays untold in the state, and is told at a later evaluation; what one channel took is owed to the others for as long
+as this process lives.
+"""
+
+import asyncio
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from licsync_daemon.model.alert import Alert, Event, Message
+from licsync_daemon.model.errors import Code, RunError, StateUnwritableError
+from licsync_daemon.model.instance import Config
+from licsync_daemon.model.ports import Clock, Notifier, StateStore
+from licsync_daemon.monitoring.alerts import Change, message_of, plan
+from licsync_daemon.monitoring.concerns import ONLY_CHECKED, Concern, concerns, is_watched
+from licsync_daemon.monitoring.status import InstanceView, instance_view
+from licsync_daemon.system.filelock import FileLock, is_alive, this_process
+
+log = structlog.get_logger()
+
+EVERY_S = 600.0
+AGAIN_S = 30.0  # where another process is at the alerts, or the state cannot be written
+TELL_S = 60.0  # for one channel in one evaluation, whatever it does
+PAUSE_S, LONGEST_PAUSE_S = 300.0, 3600.0  # of a channel that failed; doubled each time
+TOLD_WITHIN = timedelta(days=1)  # what could not be told for so long is not worth telling any more
+LOCK_POLL_S = 0.2
+
+Key = tuple[str, Code]
+
+
+@dataclass(slots=True)
+class _Channel:
+    """One notifier, and what it has not taken yet though another one has."""
+
+    notifier: Notifier
+    owed: dict[Key, Message] = field(default_factory=dict)
+    failures: int = 0
+    not_before_s: float = 0.0
+
+    async def hand_over(self, new: Mapping[Key, Message], clock: Clock, taken: set[Key]) -> None:
+        """Hand over what is new and what is owed; note what was taken. Raises nothing."""
+        fresh = clock.now() - TOLD_WITHIN
+        self.owed = {key: one for key, one in (self.owed | dict(new)).items() if one.at > fresh}
+        if not self.owed or clock.monotonic() < self.not_before_s:
+            return
+        failure: RunError | None = None
+        try:
+            async with asyncio.timeout(TELL_S):
+                for key, message in tuple(self.owed.items()):
+                    try:
+                        await self.notifier.tell(message)
+                    except RunError as error:
+                        failure = error
+                        if error.code is not Code.REJECTED:  # of one message only: the next one may be taken
+                            break
+                    else:
+                        del self.owed[key]
+                        taken.add(key)
+                        log.info("notify.told", channel=self.notifier.name, instance=key[0], code=key[1], about=message.event)
+        except TimeoutError:
+            failure = RunError(Code.TIMEOUT, f"not everything was taken within {TELL_S:.0f} s", "see whether the channel is slow")
+        except Exception:
+            log.critical("notify.crashed", channel=self.notifier.name, exc_info=True)
+            failure = RunError(Code.INTERNAL, "an error in licsync-daemon itself", "report it with the log")
+        self._settle(failure, clock)
+
+    def forget(self, untold: Iterable[Key]) -> None:
+        """Owe nothing that no channel took: it is still in the state, which may have changed by the next time."""
+        for key in untold:
+            self.owed.pop(key, None)
+
+    def _settle(self, failure: RunError | None, clock: Clock) -> None:
+        if failure is None:
+            self.failures = 0
+            return
+        pause_s = min(LONGEST_PAUSE_S, PAUSE_S * 2 ** min(self.failures, 10))
+        self.failures += 1
+        self.not_before_s = clock.monotonic() + pause_s
+        log.error(
+            "notify.failed",
+            channel=self.notifier.name,
+            code=failure.code,
+            cause=failure.cause,
+            next_step=failure.next_step,
+            owed=len(self.owed),
+            again_in_s=round(pause_s),
+        )
+
+
+class Alerting:
+    """Evaluates and tells. One for the life of a process; two processes never do it at the same time."""
+
+    def __init__(self, config: Config, store: StateStore, clock: Clock, notifiers: Iterable[Notifier]) -> None:
+        self._config = config
+        self._store = store
+        self._clock = clock
+        self._channels = [_Channel(one) for one in notifiers]
+        self._noted: set[str] = set()
+        self._all_noted = False
+        self._awake = asyncio.Event()
+        self._checked: Mapping[str, Sequence[Concern]] | None = None
+
+    def follow(self, config: Config, notifiers: Iterable[Notifier]) -> None:
+        """Go on with another configuration. What was owed to a channel is forgotten; what nobody took is still in the state."""
+        self._config = config
+        self._channels = [_Channel(one) for one in notifiers]
+        self.note()
+
+    def heed(self, checked: Mapping[str, Sequence[Concern]]) -> None:
+        """Take what a check found of each instance, and of the fleet (""); it stands until the next one."""
+        self._checked = checked
+        self.note()
+
+    def note(self, names: Iterable[str] | None = None) -> None:
+        """Let the named instances be looked at soon, or all of them."""
+        self._all_noted = self._all_noted or names is None
+        self._noted.update(names or ())
+        self._awake.set()
+
+    async def serve(self) -> None:
+        """Evaluate what is noted as soon as it is, and everything every 10 minutes, until canceled.
+
+        The first look at everything comes after 10 minutes: what was missed while the daemon was down is caught up before that.
+        """
+        next_all_s = self._clock.monotonic() + EVERY_S
+        while True:
+            with suppress(TimeoutError):  # not `wait_for`: up to Python 3.11 it loses a cancellation that comes together with the event
+                async with asyncio.timeout(max(0.0, next_all_s - self._clock.monotonic())):
+                    await self._awake.wait()
+            everything = self._all_noted or self._clock.monotonic() >= next_all_s
+            names = None if everything else set(self._noted)
+            self._noted.clear()
+            self._all_noted = False
+            self._awake.clear()
+            if not everything and not names:
+                continue
+            is_done = False
+            with _harmless():
+                is_done = await self.evaluate(names)
+            if everything:
+                next_all_s = self._clock.monotonic() + (EVERY_S if is_done else AGAIN_S)
+            elif not is_done:
+                next_all_s = min(next_all_s, self._clock.monotonic() + AGAIN_S)
+
+    async def evaluate_at_last(self, names: Collection[str] | None = None, *, within_s: float = AGAIN_S) -> None:
+        """Evaluate once, for a command that is about to end; where another process is at it, wait for that. Raises nothing."""
+        until_s = self._clock.monotonic() + within_s
+        with _harmless():
+            while not await self.evaluate(names) and self._clock.monotonic() < until_s:
+                await self._clock.sleep(LOCK_POLL_S)
+
+    async def evaluate(self, names: Collection[str] | None = None) -> bool:
+        """Look at the named instances, or at all; open, change and close alerts, and tell.
+
+        Answers False, and has done nothing, where another process is at it.
+
+        Raises:
+            StateUnwritableError, OSError: The state, or the lock in its directory, cannot be written.
+        """
+        now = self._clock.now()
+        lock = FileLock.take(self._config.state_dir / "alerts.lock", holder=this_process(now))
+        if lock is None:
+            return False
+        with lock:
+            views = await self._views(names, now)
+            changes = self._saved(names, views, now)
+            machine = this_process(now).host
+            messages = {
+                (one.alert.instance, one.alert.code): message_of(
+                    one, views.get(one.alert.instance), self._config.cloud, machine=machine, now=now
+                )
+                for one in changes
+                if one.event is not None
+            }
+            told: set[Key] = set()
+            try:
+                await asyncio.gather(*(channel.hand_over(messages, self._clock, told) for channel in self._channels))
+            finally:  # also where the process is stopping: what was taken is not told again
+                self._note_told(changes, told)
+                for channel in self._channels:
+                    channel.forget(messages.keys() - told)
+        return True
+
+    async def _views(self, names: Collection[str] | None, now: datetime) -> dict[str, InstanceView]:
+        can_confirm = self._config.cloud.organization is None
+        views = {}
+        for one in self._config.instances:
+            if names is None or one.name in names:
+                views[one.name] = instance_view(one, self._store, now, now, is_alive, can_confirm=can_confirm)
+                await asyncio.sleep(0)  # a large fleet takes a while, and others want to go on
+        return views
+
+    def _saved(self, names: Collection[str] | None, views: Mapping[str, InstanceView], now: datetime) -> Sequence[Change]:
+        """Write what changed, and answer what is to be told: of these changes, and closings that nobody was told of."""
+        there = [one for one in self._store.open_alerts() if self._is_judged(one) and (names is None or one.instance in names)]
+        checked = self._checked or {}
+        found = {
+            name: [*(checked.get(name, ()) if is_watched(view) else ()), *concerns(view, self._config.cloud, now)]
+            for name, view in views.items()
+        }
+        if names is None:
+            found[""] = [*checked.get("", ())]
+        changes = plan(found, there, now, views)
+        for change in changes:
+            if change.alert not in there:
+                self._store.save_alert(change.alert)
+                _log(change)
+        closings = [Change(one, Event.CLOSED) for one in self._store.untold_closings(now - TOLD_WITHIN)]
+        return [*closings, *(one for one in changes if one.event not in {None, Event.CLOSED})]
+
+    def _is_judged(self, alert: Alert) -> bool:
+        """Answer whether we can tell if it is over: what only a check finds is as it was until there has been one."""
+        return self._checked is not None or (alert.instance != "" and alert.code not in ONLY_CHECKED)
+
+    def _note_told(self, changes: Iterable[Change], told: Collection[Key]) -> None:
+        """Write down what at least one channel took."""
+        for one in changes:
+            alert = one.alert
+            if (alert.instance, alert.code) in told:
+                told_at = max(self._clock.now(), alert.changed_at, alert.closed_at or alert.changed_at)
+                self._store.save_alert(replace(alert, told_at=told_at))
+
+
+@contextmanager
+def _harmless() -> Iterator[None]:
+    """Log what goes wrong, and go on: alerts may not stop what they are about."""
+    try:
+        yield
+    except (StateUnwritableError, OSError) as error:
+        log.error("alerts.not_evaluated", cause=str(error))  # noqa: TRY400 - the cause is a sentence
+    except Exception:
+        log.critical("alerts.crashed", exc_info=True)
+
+
+def _log(change: Change) -> None:
+    alert: Alert = change.alert
+    if alert.closed_at is not None:
+        log.info("alert.closed", instance=alert.instance, code=alert.code, why=alert.next_step)
+    elif change.event is Event.OPENED:
+        log.warning("alert.opened", instance=alert.instance, code=alert.code, severity=alert.severity)
+    elif change.event is Event.CHANGED:
+        log.warning("alert.changed", instance=alert.instance, code=alert.code, severity=alert.severity)

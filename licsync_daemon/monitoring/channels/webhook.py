@@ -1,0 +1,39 @@
+"""Messages as JSON, posted to one address; docs/notifications.md describes the form."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from licsync_daemon.http.client import HttpClient
+from licsync_daemon.http.wire import Side
+from licsync_daemon.model.alert import Message
+from licsync_daemon.model.instance import Destination
+from licsync_daemon.monitoring.alerts import as_json
+
+
+class Webhook:
+    """One address (the `Notifier` port). Its path and its query may be secrets, so no text names more than the host."""
+
+    name = "webhook"
+
+    def __init__(
+        self, to: Destination, *, secret_path: Callable[[], str], authorization: Callable[[], str], proxy_auth: Callable[[], str]
+    ) -> None:
+        """`secret_path` answers what follows the address of `to`, read anew, or ""."""
+        self._to = to
+        self._secret_path = secret_path
+        self._authorization = authorization
+        self._proxy_auth = proxy_auth
+
+    async def tell(self, message: Message) -> None:
+        """Post a message; any 2xx takes it.
+
+        Raises:
+            RunError: A credential cannot be used; a `RemoteError` for everything else. A redirect is not followed.
+        """
+        to = replace(self._to, url=self._to.url + self._secret_path())
+        client = HttpClient(to=to, side=Side.WEBHOOK, authorization=self._authorization, proxy_auth=self._proxy_auth)
+        content = json.dumps(as_json(message), ensure_ascii=False).encode()
+        async with client:
+            await client.push(content, operation=f"the webhook at {urlsplit(self._to.url).hostname}")

@@ -1,0 +1,69 @@
+"""Delivery endpoints and notifiers: whether they can be reached. No usage and no message is sent."""
+
+from dataclasses import replace
+
+from licsync_daemon.daemon.adapters import mail
+from licsync_daemon.model.errors import Code, RunError
+from licsync_daemon.model.instance import Destination, MailNotifier, WebhookNotifier
+from licsync_daemon.monitoring.preflight.judge_network import certificate_row
+from licsync_daemon.monitoring.preflight.network import Hop, Route, certificate_of
+from licsync_daemon.monitoring.preflight.probing import QUICK, Probing, refusal
+from licsync_daemon.monitoring.preflight.rows import Outcome, Place, Row, Rows
+
+ANY = tuple(range(200, 600))
+REFUSED = {401: Code.UNAUTHORIZED, 403: Code.FORBIDDEN}
+
+
+async def delivery_rows(place: Place, probing: Probing, at: Destination) -> Rows:
+    """Yield whether an endpoint answers. It is asked with GET, which the contract does not know there: any answer of HTTP counts."""
+    async for row in probing.way(place, at):
+        yield row
+        if row.outcome is Outcome.FAIL:
+            return
+    try:
+        async with (
+            probing.ready(probing.adapters.endpoint_client(at)) as client,
+            client.get(at.url, operation=f"the delivery endpoint {at.url}", limits=QUICK, wanted=ANY) as response,
+        ):
+            yield endpoint_row(place, response.status)
+    except RunError as error:
+        yield refusal(place, "endpoint", error)
+
+
+def endpoint_row(place: Place, status: int) -> Row:
+    """Judge the status of an endpoint's answer."""
+    if status in REFUSED:
+        fix = "ask who runs it for a token that may upload usage, and put it into the delivery's credential"
+        return place.warn("endpoint", f"it does not accept the token ({status})", fix, REFUSED[status])
+    if status >= 500:
+        return place.warn("endpoint", f"it answers {status}", "ask who runs it; it is tried again by itself", Code.SERVER_ERROR)
+    return place.ok("endpoint", f"it answers ({status}); nothing was sent")
+
+
+async def webhook_rows(place: Place, probing: Probing, notifier: WebhookNotifier) -> Rows:
+    async for row in probing.way(place, notifier.at):
+        yield row
+
+
+async def mail_rows(place: Place, probing: Probing, notifier: MailNotifier) -> Rows:
+    """Yield whether the mail server can be reached and lets us in."""
+    route = Route(to=Hop(notifier.host, notifier.port, notifier.security == "tls"), ca_file=notifier.ca_file)
+    try:
+        tls = probing.tls(Destination(url=f"https://{notifier.host}", ca_file=notifier.ca_file))
+    except RunError as error:
+        yield place.failed("route", error)
+        return
+    async for row in probing.along(place, replace(route, ignored=False), tls):
+        yield row
+        if row.outcome is Outcome.FAIL:
+            return
+    try:
+        shown = await mail(notifier, probing.adapters.credentials).try_out()
+    except RunError as error:
+        yield place.failed("login", error)
+    else:
+        if notifier.security == "starttls":  # with "tls" the way has told it
+            yield certificate_row(place, notifier.host, certificate_of(shown), probing.clock.now())
+        encrypted = {"none": "without TLS", "starttls": "TLS by STARTTLS", "tls": "TLS"}[notifier.security]
+        who = "the login is accepted" if notifier.username is not None else "no login is configured"
+        yield place.ok("login", f"{encrypted}, {who}; nothing was sent")

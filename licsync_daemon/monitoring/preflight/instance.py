@@ -1,0 +1,89 @@
+"""One instance: the way there, whose token it is, site administrator or not, its release and its license; and its other sources."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from licsync_daemon.http.client import HttpClient
+from licsync_daemon.model.errors import Code, RunError
+from licsync_daemon.model.instance import Instance, ReportSource, SshSource
+from licsync_daemon.monitoring.preflight.judge_answers import clock_row, interface_rows, license_rows, owner_row, token_rows, version_rows
+from licsync_daemon.monitoring.preflight.probing import About, Probing, ask_object, refusal
+from licsync_daemon.monitoring.preflight.rows import Outcome, Place, Rows
+from licsync_daemon.sources.report import count_of
+from licsync_daemon.sources.ssh import run_there
+
+HELP_WITHIN = timedelta(seconds=15)
+HELP_BYTES = 64 * 1024
+NOT_FOUND, NOT_EXECUTABLE = 127, 126  # a shell's exit codes
+
+
+async def report_rows(place: Place, probing: Probing, instance: Instance, report: ReportSource) -> Rows:
+    """Yield what the instance's addresses answer that a report needs. The report itself is not asked for: it costs the instance much."""
+    async for row in probing.way(place, report.at):
+        yield row
+        if row.outcome is Outcome.FAIL:
+            return
+    try:
+        async with probing.ready(probing.adapters.instance_client(report)) as client:
+            async for row in _answers(place, probing, instance, report, client):
+                yield row
+    except RunError as error:
+        yield place.failed("token", error)
+
+
+async def _answers(place: Place, probing: Probing, instance: Instance, report: ReportSource, client: HttpClient) -> Rows:
+    try:
+        user = await ask_object(client, "api/v3/user", f"/api/v3/user of {report.at.url}")
+        yield owner_row(place, user, report.username)
+        clock = clock_row(place, client.seen.date, probing.clock.now())
+        meta = await ask_object(client, "api/v3/meta", f"/api/v3/meta of {report.at.url}")
+    except RunError as error:
+        yield refusal(place, "token", error)
+        return
+    version = meta.get("installed_version")
+    version = version if isinstance(version, str) else client.seen.enterprise_version
+    seats = None
+    try:
+        license_ = await ask_object(client, "api/v3/enterprise/settings/license", f"the license of {report.at.url}")
+        yield place.ok("site administrator", "the token's owner is one")
+        for row in license_rows(place, license_, probing.clock.now()):
+            yield row
+        seats = count_of(license_.get("seats"))
+    except RunError as error:
+        yield refusal(place, "site administrator", error)
+    probing.found.about[instance.name] = About(version, seats)
+    for row in version_rows(place, version, instance, probing.config.cloud):
+        yield row
+    for row in token_rows(place, client.seen, probing.clock.now(), needed="site_admin", credential=report.at.token[0]):
+        yield row
+    yield clock
+    for row in interface_rows(place, client.seen):
+        yield row
+
+
+async def ssh_rows(place: Place, probing: Probing, source: SshSource) -> Rows:
+    """Yield whether host key, private key and command are right. The command is asked for its help: no usage is printed."""
+    command = " ".join(source.command)
+    try:
+        identity = probing.adapters.identity(source)
+    except RunError as error:
+        yield place.failed("ssh", error)
+        return
+    helped = replace(source, command=(*source.command, "-h"), connect_timeout=HELP_WITHIN, timeout=HELP_WITHIN, max_export_bytes=HELP_BYTES)
+    by_hand = f"look at what this prints: ssh -p {source.port} {source.user}@{source.host} -- {command} -h"
+    try:
+        ended = await run_there(helped, identity, again=by_hand)
+    except RunError as error:
+        if error.code is Code.EXPORT_TOO_LARGE:  # a forced command, which prints the export whatever it is asked
+            yield place.ok("ssh", f"host key and private key are accepted; {source.host} runs a command of its own choice")
+        elif error.code is Code.COMMAND_TIMEOUT:
+            yield place.warn("ssh", error.cause, error.next_step)
+        else:
+            yield place.failed("ssh", error)
+        return
+    yield place.ok("ssh", f"host key and private key are accepted by {source.host}, port {source.port}")
+    if ended.code in {NOT_FOUND, NOT_EXECUTABLE}:
+        fix = "up to GHES 3.12 the command is ghe-license-usage, then ghe-license usage; set the source's `command`"
+        yield place.fail("command", f"`{command}` cannot be run there: {ended.last_message or ended.code}", fix, Code.COMMAND_FAILED)
+    else:
+        yield place.ok("command", f"`{command}` is there")

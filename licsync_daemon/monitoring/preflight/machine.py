@@ -1,0 +1,163 @@
+"""What can be tested without asking any server: configuration, credentials, folders and files of this machine."""
+
+import grp
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+from licsync_daemon.model.errors import Code, Problem, RunError
+from licsync_daemon.model.instance import CommandSource, Config, FileSource, Instance, ManualDelivery
+from licsync_daemon.model.ports import Clock
+from licsync_daemon.monitoring.preflight.rows import MACHINE, Place, Row
+from licsync_daemon.settings.credentials import Credentials, expected_credentials
+from licsync_daemon.sources.file import FileUsageSource
+from licsync_daemon.system.process import user_name
+
+MIB = 1024 * 1024
+FREE_FAIL_BYTES = 64 * MIB  # the spool of a large report takes about that much
+FREE_WARN_BYTES = 512 * MIB
+OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+def machine_rows(config: Config, warnings: Iterable[Problem], credentials: Credentials) -> Iterator[Row]:
+    """Yield the rows of this machine."""
+    yield from _configuration_rows(config, warnings)
+    yield from _credential_rows(config, credentials)
+    yield from state_rows(config.state_dir)
+    outboxes = {one.delivery for one in config.instances if isinstance(one.delivery, ManualDelivery) and one.is_active}
+    for to in sorted(outboxes, key=lambda one: str(one.outbox)):
+        if to.outbox is not None:
+            yield outbox_row(to.outbox, to.group)
+    if config.notify:
+        count = len(config.notify)
+        yield MACHINE.ok("notifications", f"{count} notifier{'s' if count != 1 else ''} configured")
+
+
+def _configuration_rows(config: Config, warnings: Iterable[Problem]) -> Iterator[Row]:
+    count = len(config.instances)
+    off = [one.name for one in config.instances if not one.enabled]
+    more = f", not enabled: {', '.join(off)}" if off else ""
+    yield MACHINE.ok("configuration", f"{count} instance{'s' if count != 1 else ''}{more}")
+    for one in warnings:
+        yield MACHINE.warn("configuration", f"{one.where}: {one.what}", one.hint)
+
+
+def _credential_rows(config: Config, credentials: Credentials) -> Iterator[Row]:
+    expected = expected_credentials(config)
+    problems = credentials.problems(expected)
+    for one in problems:
+        code = Code.CREDENTIAL_MISSING if one.what.startswith("no credential") else Code.CREDENTIAL_MALFORMED
+        yield MACHINE.fail("credentials", f"{one.where}: {one.what}", one.hint, code)
+    if not problems:
+        yield MACHINE.ok("credentials", "every one is in place")
+    for one in credentials.warnings(expected):
+        yield MACHINE.warn("credentials", f"{one.where}: {one.what}", one.hint)
+    for one in credentials.rotated(expected):
+        yield MACHINE.warn("credentials", f"{one.where}: {one.what}", one.hint, Code.CREDENTIAL_ROTATED)
+
+
+def state_rows(path: Path) -> Iterator[Row]:
+    """Yield whose the state directory is, its mode, and how much room it has."""
+    yield _state_row(path)
+    system = os.statvfs(_nearest(path))
+    yield space_row(path, system.f_bavail * system.f_frsize)
+
+
+def _nearest(path: Path) -> Path:
+    """Answer the path, or what of it is there."""
+    return next(one for one in (path, *path.parents) if os.access(one, os.F_OK))
+
+
+def _state_row(path: Path) -> Row:
+    def fail(seen: str, fix: str) -> Row:
+        return MACHINE.fail(name, f"{path} {seen}", fix, Code.STATE_UNWRITABLE)
+
+    name, own_it = "state directory", f"as root: install -d -m 0700 -o licsync -g licsync {path}"
+    nearest = _nearest(path)
+    if nearest != path:
+        if os.access(nearest, os.W_OK | os.X_OK):
+            return MACHINE.ok(name, f"{path} is not there yet; the first start makes it")
+        return fail(f"is not there, or cannot be seen, and cannot be made in {nearest}", own_it)
+    found, me = path.stat(), os.geteuid()
+    if not stat.S_ISDIR(found.st_mode):
+        return fail("is not a folder", "name a folder as state_dir")
+    if found.st_mode & OTHERS_WRITE:
+        return fail("can be written by others", f"run: chmod 0700 {path}")
+    if found.st_uid != me:
+        fix = f"to test what the daemon can do, run it as its user: sudo -u {user_name(found.st_uid)} licsync-daemon check"
+        return MACHINE.warn(name, f"{path} belongs to {user_name(found.st_uid)}, and you are {user_name(me)}", fix)
+    if not os.access(path, os.W_OK | os.X_OK):
+        return fail("cannot be written", f"run: chmod 0700 {path}")
+    return MACHINE.ok(name, f"{path} is ours, mode {stat.S_IMODE(found.st_mode):04o}")
+
+
+def space_row(path: Path, free_bytes: int) -> Row:
+    """Judge how much room is left for the state and the spools of runs."""
+    test, seen = "free space", f"{free_bytes // MIB:,} MiB free for {path}"
+    fix = "free space on that file system"
+    if free_bytes < FREE_FAIL_BYTES:
+        return MACHINE.fail(test, f"less than {FREE_FAIL_BYTES // MIB} MiB free for {path}", fix, Code.DISK_LOW)
+    if free_bytes < FREE_WARN_BYTES:
+        return MACHINE.warn(test, f"less than {FREE_WARN_BYTES // MIB} MiB free for {path}", fix, Code.DISK_LOW)
+    return MACHINE.ok(test, seen)
+
+
+def outbox_row(path: Path, group: str | None) -> Row:
+    """Judge whether exports can be laid out for a person who is in `group`."""
+    of_group = f" -g {group}" if group is not None else ""
+    fix = f"as root: install -d -m 0750 -o licsync{of_group} {path}; under systemd see docs/deliveries.md"
+    if not path.is_dir():
+        return MACHINE.fail("outbox", f"{path} is not a folder", fix, Code.OUTBOX_UNWRITABLE)
+    if not os.access(path, os.W_OK | os.X_OK):
+        return MACHINE.fail("outbox", f"{path} cannot be written by {user_name(os.geteuid())}", fix, Code.OUTBOX_UNWRITABLE)
+    if path.stat().st_mode & OTHERS_WRITE:  # a link in place of a folder would lead an export elsewhere
+        return MACHINE.warn("outbox", f"{path} can be written by others as well as by {user_name(os.geteuid())}", f"run: chmod 0750 {path}")
+    if group is None:
+        return MACHINE.ok("outbox", f"{path} can be written")
+    try:
+        number = grp.getgrnam(group).gr_gid
+    except KeyError:
+        return MACHINE.fail("outbox", f"there is no group {group}", f"run: groupadd {group}", Code.OUTBOX_UNWRITABLE)
+    if os.geteuid() != 0 and number not in {os.getegid(), *os.getgroups()}:
+        seen = f"{user_name(os.geteuid())} is not a member of the group {group}"
+        fix = f"run: usermod -aG {group} {user_name(os.geteuid())}, and restart; under systemd with PrivateUsers=no (docs/deliveries.md)"
+        return MACHINE.fail("outbox", seen, fix, Code.OUTBOX_UNWRITABLE)
+    return MACHINE.ok("outbox", f"{path} can be written, for the group {group}")
+
+
+def command_row(place: Place, source: CommandSource) -> Row:
+    """Judge a local program: there, executable, and not for others to replace."""
+    path = Path(source.command[0])
+    fix = f"as root: chown root {path} && chmod 0755 {path}"
+    try:
+        found = path.stat()
+    except OSError as error:
+        fix = "put the program there, or change the source's `command`"
+        return place.fail("command", f"{path}: {(error.strerror or 'cannot be looked at').lower()}", fix, Code.COMMAND_FAILED)
+    if not stat.S_ISREG(found.st_mode) or not os.access(path, os.X_OK):
+        return place.fail("command", f"{path} is not a program that {user_name(os.geteuid())} may run", fix, Code.COMMAND_FAILED)
+    if found.st_uid not in {0, os.geteuid()} or found.st_mode & OTHERS_WRITE:
+        return place.warn("command", f"{path} can be replaced by others (owner {user_name(found.st_uid)})", fix)
+    return place.ok("command", f"{path} is there")
+
+
+def file_row(place: Place, instance: Instance, source: FileSource, clock: Clock) -> Row:
+    """Judge the place where files are put: can it be read, and how old is the newest?"""
+    path = source.path
+    if not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0)):
+        fix = f"let {user_name(os.geteuid())} read it, or change the source's `path`"
+        return place.fail("file", f"{path} is not there, or may not be read", fix, Code.NO_NEW_EXPORT)
+    try:
+        newest = FileUsageSource(source, clock, None).newest_first()[0]
+    except RunError as error:
+        return place.warn("file", error.cause, error.next_step)
+    return age_row(place, newest.path, newest.at, instance, clock.now())
+
+
+def age_row(place: Place, path: Path, at: datetime, instance: Instance, now: datetime) -> Row:
+    age = now - at
+    if age > instance.guards.max_usage_age:
+        return place.warn("file", f"the newest, {path}, is {age.days} days old", "put a new export or all_users.csv there")
+    return place.ok("file", f"the newest, {path}, is of {at:%Y-%m-%d %H:%M} UTC")

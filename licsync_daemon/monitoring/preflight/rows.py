@@ -1,0 +1,139 @@
+"""What a test of the preflight says: a row of the table, and the alerts that follow from rows. Pure."""
+
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from licsync_daemon.model.alert import Severity
+from licsync_daemon.model.errors import Code, RunError
+from licsync_daemon.monitoring.concerns import Concern
+
+CREDENTIAL_DAYS = (30, 14, 7, 1)
+CERTIFICATE_DAYS = (30, 14, 7, 1)
+LICENSE_DAYS = (90, 30, 14, 3)
+
+
+class Outcome(StrEnum):
+    """How a test came out."""
+
+    OK = "ok"
+    WARN = "warn"  # it works; somebody should look at it
+    FAIL = "fail"  # a sync will fail, or already does
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One test of one place.
+
+    Attributes:
+        place: What was tested, for people: "cloud", "instance emea", "this machine".
+        test: Which test, a word or two. A place may have several rows of one test.
+        seen: What was found.
+        fix: The next step; "" where there is nothing to do.
+        code: The cause, where it is one of the runbook's. Every failure and every warning that is an alert has one, but for the
+            configuration's own mistakes.
+        instance: The configured name of the instance it is about; "" for the whole fleet.
+    """
+
+    place: str
+    test: str
+    outcome: Outcome
+    seen: str
+    fix: str = ""
+    code: Code | None = None
+    instance: str = ""
+
+    def as_json(self) -> dict[str, str | None]:
+        """Answer it for programs, as `check --json` prints it."""
+        return asdict(self) | {"instance": self.instance or None, "fix": self.fix or None}
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, str | None]) -> "Row":
+        """Read what `as_json` answers.
+
+        Raises:
+            KeyError, ValueError: It is something else.
+        """
+        code = row["code"]
+        return cls(
+            place=row["place"] or "",
+            test=row["test"] or "",
+            outcome=Outcome(row["outcome"] or ""),
+            seen=row["seen"] or "",
+            fix=row["fix"] or "",
+            code=Code(code) if code is not None else None,
+            instance=row["instance"] or "",
+        )
+
+
+Rows = AsyncGenerator[Row, None]  # as they are found
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What rows are about; it makes them."""
+
+    name: str
+    instance: str = ""
+
+    def ok(self, test: str, seen: str) -> Row:
+        return self._row(test, Outcome.OK, seen)
+
+    def warn(self, test: str, seen: str, fix: str, code: Code | None = None) -> Row:
+        return self._row(test, Outcome.WARN, seen, fix, code)
+
+    def fail(self, test: str, seen: str, fix: str, code: Code | None) -> Row:
+        return self._row(test, Outcome.FAIL, seen, fix, code)
+
+    def failed(self, test: str, error: RunError) -> Row:
+        return self.fail(test, error.cause, error.next_step, error.code)
+
+    def _row(self, test: str, outcome: Outcome, seen: str, fix: str = "", code: Code | None = None) -> Row:
+        return Row(place=self.name, test=test, outcome=outcome, seen=seen, fix=fix, code=code, instance=self.instance)
+
+
+MACHINE = Place("this machine")
+
+
+def step_within(left: timedelta, steps: Iterable[int]) -> int | None:
+    """Answer the smallest of `steps` (days) that `left` is within; None where it is further away than all of them."""
+    return min((days for days in steps if left <= timedelta(days=days)), default=None)
+
+
+def ends(place: Place, test: str, what: str, at: datetime, now: datetime, *, steps: Iterable[int], fix: str, code: Code) -> Row:
+    """Judge something that ends one day. The words change with the step, not with every day, so that an alert is told once a step."""
+    when = f"{at:%Y-%m-%d}"
+    left = at - now
+    if left <= timedelta(0):
+        return place.fail(test, f"{what} ended on {when}", fix, code)
+    step = step_within(left, steps)
+    if step is None:
+        return place.ok(test, f"{what} ends on {when}, in {left.days} days")
+    return place.warn(test, f"{what} ends within {step} day{'s' if step != 1 else ''}, on {when}", fix, code)
+
+
+def worst(rows: Iterable[Row]) -> Outcome:
+    """Answer the worst outcome; ok where there is no row."""
+    return max((row.outcome for row in rows), key=list(Outcome).index, default=Outcome.OK)
+
+
+def alerts(rows: Iterable[Row]) -> dict[str, list[Concern]]:
+    """Answer what of the rows alarms somebody: by instance ("" for the whole fleet) one concern a code, in the order of the rows.
+
+    What has no code is shown by `check` and alarms nobody.
+    """
+    found: dict[tuple[str, Code], list[Row]] = {}
+    for row in rows:
+        if row.outcome is not Outcome.OK and row.code is not None:
+            found.setdefault((row.instance, row.code), []).append(row)
+    concerns: dict[str, list[Concern]] = {}
+    for (instance, code), several in found.items():
+        concern = Concern(
+            code=code,
+            severity=Severity.ALERT if worst(several) is Outcome.FAIL else Severity.WARNING,
+            text="; ".join(dict.fromkeys(row.seen if instance else f"{row.place}: {row.seen}" for row in several)),
+            next_step="; ".join(dict.fromkeys(row.fix for row in several)),
+        )
+        concerns.setdefault(instance, []).append(concern)
+    return concerns

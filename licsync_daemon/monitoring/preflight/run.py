@@ -1,0 +1,200 @@
+"""One preflight: every place at once, each within its own time, so that a dead one delays nobody."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+import structlog
+
+from licsync_daemon.daemon.adapters import NetworkAdapters
+from licsync_daemon.model.errors import Code, Problem
+from licsync_daemon.model.instance import (
+    CommandSource,
+    Config,
+    ConnectDelivery,
+    Destination,
+    FileSource,
+    HttpDelivery,
+    Instance,
+    MailNotifier,
+    ReportSource,
+    SshSource,
+)
+from licsync_daemon.model.ports import Clock
+from licsync_daemon.model.text import clean
+from licsync_daemon.model.usage import Listing
+from licsync_daemon.monitoring.preflight.cloud import CLOUD, cloud_rows
+from licsync_daemon.monitoring.preflight.endpoints import delivery_rows, mail_rows, webhook_rows
+from licsync_daemon.monitoring.preflight.instance import report_rows, ssh_rows
+from licsync_daemon.monitoring.preflight.judge_answers import license_file_row, metered_row
+from licsync_daemon.monitoring.preflight.machine import command_row, file_row, machine_rows
+from licsync_daemon.monitoring.preflight.probing import Probing
+from licsync_daemon.monitoring.preflight.rows import MACHINE, Place, Row, Rows
+from licsync_daemon.rules.servers import Findings, compare
+from licsync_daemon.rules.servers import problems as listing_problems
+from licsync_daemon.settings.credentials import Credentials
+
+AT_ONCE = 16
+WITHIN_S = 45.0
+MAIL, WEBHOOK = Place("notify mail"), Place("notify webhook")
+
+log = structlog.get_logger()
+
+
+Told = Callable[[int, int], None]
+
+
+def nobody(done: int, of: int) -> None:
+    """Hear how far it is, and say nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A place far away, and what tells its rows as they are found."""
+
+    place: Place
+    rows: Rows
+
+
+async def preflight(
+    config: Config,
+    environ: Mapping[str, str],
+    clock: Clock,
+    *,
+    warnings: Iterable[Problem] = (),
+    offline: bool = False,
+    tell: Told = nobody,
+) -> tuple[Row, ...]:
+    """Test everything that a sync needs; answer rows by place: this machine, the cloud, the instances, what is delivered to, who is told.
+
+    Args:
+        config: What is configured.
+        environ: The environment, for credentials.
+        clock: This machine's.
+        warnings: What was odd about the configuration.
+        offline: Ask no server.
+        tell: Hears how many far places are done, of how many.
+    """
+    credentials = Credentials(config.credentials_dir, environ)
+    probing = Probing(config, NetworkAdapters(config.cloud, credentials, clock), clock)
+    rows = [*machine_rows(config, warnings, credentials), *_instances_here(probing)]
+    if not offline:
+        rows += await _all_of(list(_probes(probing)), tell)
+        rows += _compared(probing)
+    order = [MACHINE.name, CLOUD.name, *(_place(one).name for one in config.instances)]
+    order += [row.place for row in rows if row.place not in order]
+    return tuple(sorted(rows, key=lambda row: order.index(row.place)))
+
+
+async def _all_of(probes: Sequence[Probe], tell: Told) -> list[Row]:
+    limit = asyncio.Semaphore(AT_ONCE)
+    done = 0
+
+    async def go(probe: Probe) -> list[Row]:
+        nonlocal done
+        async with limit:
+            rows = await _rows_of(probe)
+        done += 1
+        tell(done, len(probes))
+        return rows
+
+    return [row for rows in await asyncio.gather(*map(go, probes)) for row in rows]
+
+
+async def _rows_of(probe: Probe) -> list[Row]:
+    """Answer what a probe finds within its time; what it found before that was over stands."""
+    rows: list[Row] = []
+    try:
+        async with asyncio.timeout(WITHIN_S), aclosing(probe.rows) as found:
+            async for row in found:
+                rows.append(row)  # noqa: PERF401 - one by one: what was found in time stays
+    except TimeoutError:
+        fix = "look at the load of the far side, and at the network"
+        rows.append(probe.place.fail("time", f"not done within {WITHIN_S:.0f} s", fix, Code.TIMEOUT))
+    except Exception as error:
+        log.critical("preflight.crashed", place=probe.place.name, exc_info=True)
+        seen = f"the test itself failed ({type(error).__name__})"
+        rows.append(probe.place.fail("test", seen, "report this with the log", Code.INTERNAL))
+    return rows
+
+
+def _place(instance: Instance) -> Place:
+    return Place(f"instance {instance.name}", instance.name)
+
+
+def _instances_here(probing: Probing) -> Iterator[Row]:
+    """Yield what can be told of the instances without asking any server."""
+    for one in probing.config.instances:
+        place = _place(one)
+        if not one.enabled:
+            yield place.ok("not tested", "it is not enabled")
+        elif one.unsynced_because is not None:
+            yield place.ok("not tested", f"it is never synced: {clean(one.unsynced_because)}")
+        elif not one.reachable:
+            yield place.ok("network", "not tested: reachable = false")
+        if one.is_active:
+            for source in (one.source, one.counts):
+                if isinstance(source, CommandSource):
+                    yield command_row(place, source)
+                if isinstance(source, FileSource):
+                    yield file_row(place, one, source, probing.clock)
+
+
+def _probes(probing: Probing) -> Iterator[Probe]:
+    config = probing.config
+    yield Probe(CLOUD, cloud_rows(probing))
+    active = [one for one in config.instances if one.is_active]
+    for one in active:
+        for source in (one.source, one.counts) if one.reachable else ():
+            if isinstance(source, SshSource):
+                yield Probe(_place(one), ssh_rows(_place(one), probing, source))
+            if isinstance(source, ReportSource):
+                yield Probe(_place(one), report_rows(_place(one), probing, one, source))
+    for at, names in _endpoints(active, probing.adapters.credentials):
+        place = Place(f"delivery of {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else ""))
+        yield Probe(place, delivery_rows(place, probing, at))
+    for notifier in config.notify:
+        if isinstance(notifier, MailNotifier):
+            yield Probe(MAIL, mail_rows(MAIL, probing, notifier))
+        else:
+            yield Probe(WEBHOOK, webhook_rows(WEBHOOK, probing, notifier))
+
+
+def _endpoints(instances: Iterable[Instance], credentials: Credentials) -> Iterable[tuple[Destination, list[str]]]:
+    """Answer each endpoint once, with the names of the instances that are delivered there; another token is another endpoint."""
+    found: dict[Destination, tuple[Destination, list[str]]] = {}
+    for one in instances:
+        if isinstance(one.delivery, HttpDelivery):
+            at = one.delivery.at
+            token, login = credentials.place(at.token), credentials.place(at.proxy_auth)
+            same = replace(at, token=(token,) if token else at.token, proxy_auth=(login,) if login else ())
+            found.setdefault(same, (at, []))[1].append(one.name)
+    return found.values()
+
+
+def _compared(probing: Probing) -> Iterator[Row]:
+    """Yield what only the answers of several places together tell."""
+    purchased = probing.found.totals.purchased if probing.found.totals is not None else None
+    for one in probing.config.instances:
+        about = probing.found.about.get(one.name)
+        if about is not None:
+            rows = (license_file_row(_place(one), about.seats, purchased), metered_row(_place(one), about.version, purchased))
+            yield from (row for row in rows if row is not None)
+    if probing.found.status is not None:
+        listing = Listing(entries=probing.found.status.entries, read_at=probing.clock.now())
+        yield from _listed(compare(listing, probing.config), probing.config)
+
+
+def _listed(findings: Findings, config: Config) -> Iterator[Row]:
+    """Yield how the cloud's list and the configuration differ. Before its first sync an instance is listed only if Connect carries it."""
+    for one in listing_problems(replace(findings, missing=())):
+        yield CLOUD.warn("servers", one.what, one.hint)
+    for instance in config.instances:
+        if instance.name not in findings.missing:
+            continue
+        if isinstance(instance.delivery, ConnectDelivery):
+            fix = "enable license sync in its GitHub Connect; else compare `hostname` and `server_id` with the enterprise's Licensing page"
+            yield _place(instance).warn("listed", "the cloud does not list it, and GitHub Connect should carry its usage", fix)
+        else:
+            yield _place(instance).ok("listed", "the cloud does not list it yet: it does after the first sync")

@@ -1,0 +1,34 @@
+"""What one port serves, as a value."""
+
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from licsync_daemon.practice.sandbox.clock import SandboxClock
+from licsync_daemon.practice.sandbox.faults import Faults
+from licsync_daemon.practice.sandbox.http import App
+
+DEFAULT_MAX_BODY_BYTES = 256 * 2**20
+
+
+class Seen(NamedTuple):
+    """One request the sandbox has seen; the status is 0 where no answer was begun."""
+
+    server: str
+    method: str
+    path: str
+    status: int
+
+
+@dataclass(slots=True)
+class Site:
+    """What one port serves, and what it shares with the other ports of its sandbox."""
+
+    name: str
+    app: App
+    clock: SandboxClock
+    faults: Faults
+    requests: deque[Seen]
+    max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
+    stopping: threading.Event = field(default_factory=threading.Event)

@@ -1,0 +1,87 @@
+"""What a story tells, as values: printed for people, or written as JSON."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from licsync_daemon.cli.exit import Exit
+from licsync_daemon.model.run import Decision
+from licsync_daemon.model.text import iso
+from licsync_daemon.monitoring.status import FleetView, as_json, decision_json, run_json
+from licsync_daemon.sync.fleet import Result
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What happens around the program, in the storyteller's words. `goes_on`: another line of what was told before."""
+
+    text: str
+    goes_on: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        return {"event": "told", "text": self.text}
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """Something the daemon did for an instance. `local` is the time on the schedule's wall clock, where a story is about that."""
+
+    at: datetime
+    instance: str
+    text: str
+    local: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        local = {"local": self.local} if self.local else {}
+        return {"event": "happened", "at": iso(self.at), **local, "instance": self.instance, "text": self.text}
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """An operator typed `--run-now`."""
+
+    at: datetime
+    command: str
+    results: Sequence[Result]
+    exit: Exit
+
+    def as_json(self) -> dict[str, Any]:
+        runs = [run_json(result.run) for result in self.results if result.run is not None]
+        return {"event": "command", "at": iso(self.at), "command": self.command, "instances": runs, "exit": self.exit}
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """An operator typed a decision."""
+
+    command: str
+    decision: Decision
+
+    def as_json(self) -> dict[str, Any]:
+        at = iso(self.decision.at)
+        return {"event": "command", "at": at, "command": self.command, "decision": decision_json(self.decision), "exit": Exit.OK}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An operator looked at `status`."""
+
+    view: FleetView
+
+    def as_json(self) -> dict[str, Any]:
+        return {"event": "status", **as_json(self.view)}
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The end of a story: its moral in one sentence, and the exit code it deserves."""
+
+    moral: str
+    exit: Exit
+
+    def as_json(self) -> dict[str, Any]:
+        return {"event": "ended", "moral": self.moral, "exit": self.exit}
+
+
+Event = Told | Happened | Ran | Decided | Shown | Ended

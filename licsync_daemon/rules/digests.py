@@ -1,0 +1,73 @@
+"""Compare two usages of an instance account by account without keeping anybody's address.
+
+An account is kept as 21 bytes: its number, an HMAC of its address, and its flags; the key is a credential or a file of this installation.
+Both sides come ordered by number and are merged as streams, so a million accounts cost no memory. Digests are pseudonymous personal data.
+"""
+
+import hashlib
+import hmac
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from licsync_daemon.model.run import Changes
+from licsync_daemon.model.usage import Account
+
+RECORD = struct.Struct(">Q12sB")
+ADDRESS_BYTES = 12
+SUSPENDED = 1
+CHUNK_RECORDS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """One account, pseudonymous."""
+
+    id: int
+    address: bytes
+    suspended: bool
+
+
+def digest_of(account: Account, key: bytes) -> Digest:
+    """Answer the digest of an account. Addresses that differ only in case are the same (ref 5, row 8)."""
+    mac = hmac.digest(key, account.email.casefold().encode("utf-8"), hashlib.sha256) if account.email else b""
+    return Digest(account.id, mac[:ADDRESS_BYTES].ljust(ADDRESS_BYTES, b"\0"), account.suspended)
+
+
+def pack(digests: Iterable[Digest]) -> Iterator[bytes]:
+    """Yield the digests in chunks of bytes, as they are stored."""
+    buffer = bytearray()
+    for one in digests:
+        buffer += RECORD.pack(one.id, one.address, SUSPENDED if one.suspended else 0)
+        if len(buffer) >= CHUNK_RECORDS * RECORD.size:
+            yield bytes(buffer)
+            buffer.clear()
+    if buffer:
+        yield bytes(buffer)
+
+
+def unpack(chunks: Iterable[bytes]) -> Iterator[Digest]:
+    """Yield the digests of stored chunks."""
+    for chunk in chunks:
+        for number, address, flags in RECORD.iter_unpack(chunk):
+            yield Digest(number, address, bool(flags & SUSPENDED))
+
+
+def compare(before: Iterable[Digest], after: Iterable[Digest]) -> Changes:
+    """Count what changed between two usages; both ordered by number."""
+    added = removed = address_changed = suspended = unsuspended = 0
+    old, new = iter(before), iter(after)
+    one, other = next(old, None), next(new, None)
+    while one is not None or other is not None:
+        if other is None or (one is not None and one.id < other.id):
+            removed += 1
+            one = next(old, None)
+        elif one is None or other.id < one.id:
+            added += 1
+            other = next(new, None)
+        else:
+            address_changed += one.address != other.address
+            suspended += other.suspended and not one.suspended
+            unsuspended += one.suspended and not other.suspended
+            one, other = next(old, None), next(new, None)
+    return Changes(added=added, removed=removed, address_changed=address_changed, suspended=suspended, unsuspended=unsuspended)

@@ -1,0 +1,168 @@
+"""Guards: compare a collection with what was confirmed before, and stop what looks wrong. Pure.
+
+A guard that trips holds the run: nothing leaves the machine until a person approves it. Thresholds are set for each instance; there is no
+switch that turns guards off for good.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from licsync_daemon.model.errors import Code
+from licsync_daemon.model.instance import Guards
+from licsync_daemon.model.run import Tripped
+from licsync_daemon.model.usage import Identity, Notice, SyncStatus, UsageCounts
+from licsync_daemon.rules.verdict import NEVER, bare_host
+
+ON_IDENTITY = frozenset({Code.SERVER_ID_CHANGED, Code.SERVER_ID_SHARED, Code.HOSTNAME_CHANGED})
+
+#: What to do before an approval is thought of: to approve another identity sends under the one that is configured.
+ADVICE = {
+    Code.SERVER_ID_CHANGED: "look up `server_id` in a fresh export, and configure it if it is another",
+    Code.SERVER_ID_SHARED: "disable it if it is a copy",
+    Code.HOSTNAME_CHANGED: "disable it if it is a copy",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbor:
+    """Another configured instance, and the identity it is known by."""
+
+    name: str
+    identity: Identity
+
+
+def guard_usage(
+    counts: UsageCounts, before: int | None, guards: Guards, *, newest_activity: datetime | None, now: datetime
+) -> tuple[Tripped, ...]:
+    """Answer every guard on the usage itself that trips. `before`: the accounts of the last confirmed usage; None where none is known."""
+    tripped: list[Tripped] = []
+    if not counts.counted:
+        pass  # an opaque export: nobody can tell
+    elif counts.sent == 0:
+        tripped.append(Tripped(Code.EMPTY_USAGE, "there is not one account to send", before=before, after=0))
+    else:
+        tripped += _compared(counts.sent, before, guards)
+        tripped += _below_seats(counts, guards)
+    tripped += _incomplete(counts, guards)
+    if newest_activity is not None and now - newest_activity > guards.max_usage_age:
+        days = (now - newest_activity) // timedelta(days=1)
+        limit = guards.max_usage_age // timedelta(days=1)
+        text = f"the newest activity in the report, or the export itself, is {days} days old (limit {limit})"
+        tripped.append(Tripped(Code.STALE_USAGE, text, before=limit, after=days))
+    return tuple(tripped)
+
+
+def _compared(sent: int, before: int | None, guards: Guards) -> list[Tripped]:
+    if before is None:
+        return []
+    lost, gained = before - sent, sent - before
+    if lost > before * guards.shrink_share and lost > guards.shrink_accounts:
+        return [Tripped(Code.SHRUNK_USAGE, f"{sent:,} accounts after {before:,}: {lost:,} fewer", before=before, after=sent)]
+    if gained > before * guards.grow_share and gained > guards.grow_accounts:
+        return [Tripped(Code.GROWN_USAGE, f"{sent:,} accounts after {before:,}: {gained:,} more", before=before, after=sent)]
+    return []
+
+
+def _below_seats(counts: UsageCounts, guards: Guards) -> list[Tripped]:
+    """Fewer accounts than seats the instance itself counts: the read is not whole. More is normal: some never signed in."""
+    if counts.seats_used is None or not counts.counted:
+        return []
+    missing = counts.seats_used - counts.sent
+    if missing > counts.seats_used * guards.shrink_share and missing > guards.shrink_accounts:
+        text = f"{counts.sent:,} accounts, and the instance counts {counts.seats_used:,} used seats"
+        return [Tripped(Code.BELOW_SEATS, text, before=counts.seats_used, after=counts.sent)]
+    return []
+
+
+def _incomplete(counts: UsageCounts, guards: Guards) -> list[Tripped]:
+    if counts.total_users is None or not counts.counted:
+        return []
+    missing = counts.total_users - counts.rows
+    if missing > counts.total_users * guards.missing_share and missing > guards.missing_accounts:
+        text = f"the report has {counts.rows:,} rows, and the instance counts {counts.total_users:,} users"
+        return [Tripped(Code.INCOMPLETE_USAGE, text, before=counts.total_users, after=counts.rows)]
+    return []
+
+
+def guard_identity(identity: Identity, before: Identity | None, neighbors: Iterable[Neighbor], status: SyncStatus) -> tuple[Tripped, ...]:
+    """Answer every guard on who the instance is: rebuilt, renamed, or a copy of another one."""
+    tripped: list[Tripped] = []
+    host, server_id = bare_host(identity.hostname), identity.server_id
+    if before is not None and before.server_id is not None and before.server_id != server_id:
+        text = f"the server id is {server_id} now and was {before.server_id}: was the instance rebuilt?"
+        tripped.append(Tripped(Code.SERVER_ID_CHANGED, text, subject=f"{before.server_id}>{server_id}"))
+    if before is not None and bare_host(before.hostname) != host:
+        text = f"the hostname is {host} now and was {bare_host(before.hostname)}: was the instance renamed?"
+        tripped.append(Tripped(Code.HOSTNAME_CHANGED, text, subject=f"{bare_host(before.hostname)}>{host}"))
+    for other in neighbors:
+        if server_id is not None and other.identity.server_id == server_id:
+            text = f"the server id {server_id} belongs to the instance {other.name} as well: is one a restored copy of the other?"
+            tripped.append(Tripped(Code.SERVER_ID_SHARED, text, subject=other.name))
+    tripped += _listed(host, server_id, status)
+    return tuple(tripped)
+
+
+def _listed(host: str, server_id: str | None, status: SyncStatus) -> list[Tripped]:
+    """What the cloud lists of this hostname and this server id, beyond the pair that is ours; what is older than ours is the past."""
+    ours = [e for e in status.entries if e.server_id == server_id and server_id and bare_host(e.hostname or host) == host]
+    newest = max((e.date or NEVER for e in ours), default=None)
+    of_host = [e for e in status.entries if e.server_id not in {None, server_id} and bare_host(e.hostname or "") == host]
+    of_id = [e for e in status.entries if e.server_id == server_id and server_id and bare_host(e.hostname or host) != host]
+    others = sorted({str(e.server_id) for e in of_host if newest is None or (e.date or NEVER) > newest})
+    names = sorted({bare_host(e.hostname or "") for e in of_id if newest is None or (e.date or NEVER) >= newest})
+    tripped = []
+    if others and server_id is not None:
+        text = f"the cloud knows {host} under the server id {', '.join(others)}, not {server_id}: was the instance rebuilt?"
+        tripped.append(Tripped(Code.SERVER_ID_CHANGED, text, subject=f"{','.join(others)}>{server_id}"))
+    if names:
+        text = f"the cloud lists the server id {server_id} under {', '.join(names)}, not {host}: was the instance renamed, or copied?"
+        tripped.append(Tripped(Code.HOSTNAME_CHANGED, text, subject=f"{','.join(names)}>{host}"))
+    return tripped
+
+
+def next_step(tripped: Iterable[Tripped], run_id: str) -> str:
+    """Say what to do about a held run: what to look at first where it is about identity, and the command that releases it."""
+    advice = dict.fromkeys(ADVICE[one.code] for one in tripped if one.code in ADVICE)
+    return "; ".join((*advice, f'if that is right: licsync-daemon approve {run_id} --reason "…"'))
+
+
+def beyond_approval(tripped: Sequence[Tripped], approved: Sequence[Tripped]) -> tuple[Tripped, ...]:
+    """Answer what tripped beyond what a person approved: another guard, another identity, or a figure further off than the approved one."""
+    return tuple(one for one in tripped if not any(_covers(given, one) for given in approved))
+
+
+def _covers(given: Tripped, one: Tripped) -> bool:
+    if given.code is not one.code or given.subject != one.subject:
+        return False
+    if given.after is None or one.after is None:
+        return True
+    further = one.after > given.after if one.code in {Code.GROWN_USAGE, Code.STALE_USAGE} else one.after < given.after
+    return not further and _distance(one) <= _distance(given)
+
+
+def _distance(one: Tripped) -> int:
+    """How far apart the two figures are: 900 of 5,000 is further off than 900 of 1,000."""
+    return abs(one.after - one.before) if one.after is not None and one.before is not None else 0
+
+
+def notices(counts: UsageCounts, newest_activity: datetime | None) -> tuple[Notice, ...]:
+    """Answer what a person should know though it stops nothing."""
+    found = []
+    if not counts.counted:
+        text = "the export is opaque, so only its identity and that it is not empty were checked; `counts` lets the guards count"
+        found.append(Notice(code=Code.COUNTS_UNKNOWN, text=text))
+    if counts.counted and counts.seats_used is not None and counts.sent > counts.seats_used:
+        more = counts.sent - counts.seats_used
+        text = f"{more:,} more accounts than used seats: accounts that never signed in are listed and consume no license"
+        found.append(Notice(code=Code.ABOVE_SEATS, text=text))
+    if newest_activity is None:
+        found.append(Notice(code=Code.AGE_UNKNOWN, text="the report shows no activity, so its age cannot be told"))
+    return tuple(found)
+
+
+def version_change(before: str | None, now: str | None) -> tuple[Notice, ...]:
+    """Tell of an upgrade: it explains what else changed with it."""
+    if before is None or now is None or before == now:
+        return ()
+    return (Notice(code=Code.VERSION_CHANGED, text=f"GHES {now} after {before}"),)

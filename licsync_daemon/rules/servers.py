@@ -1,0 +1,139 @@
+"""What the cloud lists beside what is configured: servers of nobody, servers that are missing, a second server behind a hostname. Pure."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from licsync_daemon.model.errors import Problem
+from licsync_daemon.model.instance import Config, Instance
+from licsync_daemon.model.text import clean
+from licsync_daemon.model.usage import Listing, SyncEntry
+from licsync_daemon.rules.verdict import bare_host
+
+
+@dataclass(frozen=True, slots=True)
+class SecondServer:
+    """The cloud lists servers of an instance's hostname that are not the instance: rebuilt, or copied. `beside`: it is listed, too."""
+
+    instance: str
+    hostname: str
+    server_ids: tuple[str, ...]
+    beside: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """How the cloud's list and the configuration differ, and what of the list is not ours on purpose.
+
+    Attributes:
+        read_at: When the list was read, by our clock.
+        orphans: Listed, and nobody configures them.
+        missing: Names of instances that are synced and are not listed.
+        second_servers: Where one hostname stands for more than one server.
+        elsewhere, retired: Listed, and named in `[cloud] elsewhere` or `retired`.
+    """
+
+    read_at: datetime
+    orphans: tuple[SyncEntry, ...] = ()
+    missing: tuple[str, ...] = ()
+    second_servers: tuple[SecondServer, ...] = ()
+    elsewhere: tuple[SyncEntry, ...] = ()
+    retired: tuple[SyncEntry, ...] = ()
+
+
+def compare(listing: Listing, config: Config) -> Findings:
+    """Say how the cloud's newest list and the configuration differ."""
+    ids: dict[str, set[str]] = {one.name: set() for one in config.instances}  # by instance: those listed under its hostname
+    listed: set[str] = set()
+    orphans, elsewhere, retired = [], [], []
+    for entry in listing.entries:
+        if is_named(entry, config.cloud.retired):
+            retired.append(entry)
+            continue
+        if is_named(entry, config.cloud.elsewhere):
+            elsewhere.append(entry)
+            continue
+        listed |= {one.name for one in config.instances if _is_of(entry, one)}
+        owner = _owner(entry, config.instances)
+        if owner is None:
+            orphans.append(entry)
+        elif entry.server_id is not None:
+            ids[owner.name].add(entry.server_id)
+    seconds = (_second(one, ids[one.name], beside=one.name in listed) for one in config.instances)
+    return Findings(
+        read_at=listing.read_at,
+        orphans=tuple(orphans),
+        missing=tuple(one.name for one in config.instances if one.is_active and one.name not in listed),
+        second_servers=tuple(one for one in seconds if one is not None),
+        elsewhere=tuple(elsewhere),
+        retired=tuple(retired),
+    )
+
+
+def problems(findings: Findings | None) -> tuple[Problem, ...]:
+    """Say in words what a person should look at; None where the cloud was never asked."""
+    if findings is None:
+        return ()
+    unknown = [
+        Problem(
+            "cloud",
+            f"the cloud also lists {in_short(one)}, which nobody configures",
+            "add a table [instances.NAME] for it, or name it in [cloud] elsewhere (another daemon's) or retired (it is gone)",
+        )
+        for one in findings.orphans
+    ]
+    missing = [
+        Problem(
+            f"instances.{name}",
+            f"the cloud does not list {name}",
+            "nothing to do before its first sync; else compare `hostname` and `server_id` with the enterprise's Licensing page",
+        )
+        for name in findings.missing
+        if name not in {one.instance for one in findings.second_servers}
+    ]
+    second = [
+        Problem(
+            f"instances.{one.instance}",
+            f"the cloud lists {one.hostname} under the server id {', '.join(one.server_ids)}"
+            f"{' as well' if one.beside else ', not under its own'}: was the instance rebuilt, or copied?",
+            "if that server is gone, name its server id in [cloud] retired; set `server_id` of the instance to the one that lives",
+        )
+        for one in findings.second_servers
+    ]
+    return (*unknown, *missing, *second)
+
+
+def _is_of(entry: SyncEntry, instance: Instance) -> bool:
+    """Answer whether an entry may be an instance's: by server id where both sides have one, else by hostname."""
+    if entry.server_id is not None and instance.server_id is not None:
+        return entry.server_id == instance.server_id
+    return _has_hostname(entry, instance)
+
+
+def _has_hostname(entry: SyncEntry, instance: Instance) -> bool:
+    return bare_host(entry.hostname or "") == bare_host(instance.hostname)
+
+
+def _owner(entry: SyncEntry, instances: Collection[Instance]) -> Instance | None:
+    """Answer whose a server is: the instance's with its id, else the instance's with its hostname."""
+    by_id = (one for one in instances if entry.server_id is not None and one.server_id == entry.server_id)
+    return next(by_id, None) or next((one for one in instances if _has_hostname(entry, one)), None)
+
+
+def _second(instance: Instance, ids: Collection[str], *, beside: bool) -> SecondServer | None:
+    """Of a configured server id the others are second ones; without one it takes two, and nobody can say which is which."""
+    others = sorted({*ids} - {instance.server_id})
+    if not others or (instance.server_id is None and len(others) == 1):
+        return None
+    return SecondServer(instance.name, bare_host(instance.hostname), tuple(others), beside)
+
+
+def is_named(entry: SyncEntry, names: Collection[str]) -> bool:
+    """Answer whether one of the names, hostnames or server ids, is this server's."""
+    return any(name == entry.server_id or (entry.hostname and bare_host(name) == bare_host(entry.hostname)) for name in names)
+
+
+def in_short(entry: SyncEntry) -> str:
+    """Name a listed server in a sentence."""
+    name = clean(entry.hostname or "") or "a server without a name"
+    return f"{name} (server id {clean(entry.server_id)})" if entry.server_id else name

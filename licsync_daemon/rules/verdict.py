@@ -1,0 +1,194 @@
+"""What the cloud's word means for a delivery. Pure: only the cloud's clock is compared with the cloud's clock.
+
+A delivery is *confirmed* when its own upload succeeded (where that can be asked) and the newest sync of its instance is successful and
+strictly later than the baseline, which was read once before anything was sent. Anything less keeps waiting.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from licsync_daemon.model.errors import Code, RunError
+from licsync_daemon.model.run import Baseline, DeliveryOutcome, DeliveryRecord
+from licsync_daemon.model.usage import Identity, Notice, SyncEntry, SyncStatus, Upload, UploadState
+
+SUCCESS = "success"  # the only status GitHub shows; no list of values is published
+FAILURES = frozenset({"failure", "failed", "error"})  # assumed, from GraphQL's FAILURE; anything else keeps the question open
+INCOMPARABLE = timedelta(seconds=5)  # a baseline this far ahead of the reply that held it says that dates and `Date` differ in clock
+NEVER = datetime.min.replace(tzinfo=UTC)
+FIRST_LOOK_S = 5.0
+LOOK_CAP_S = 60.0
+LONG_S = 24 * 3600.0  # past this the clock has jumped; the next look is a minute away, and no loop counts up to it
+EAGER_FIRST_LOOK_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """The cloud has it."""
+
+    last_sync: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refuted:
+    """It will not arrive any more."""
+
+    outcome: DeliveryOutcome
+    code: Code
+    cause: str
+    next_step: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Nothing can be said yet."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The endpoint has it, and there is nobody who could confirm it."""
+
+
+Verdict = Confirmed | Accepted | Refuted | Waiting
+
+
+def entry_of(identity: Identity, status: SyncStatus) -> SyncEntry | None:
+    """Answer the entry of an instance: by `server_id` where both sides have one, else by hostname; of several the newest."""
+    host = bare_host(identity.hostname)
+    matching = [
+        entry
+        for entry in status.entries
+        if (
+            entry.server_id == identity.server_id
+            if entry.server_id is not None and identity.server_id is not None
+            else bare_host(entry.hostname or "") == host
+        )
+    ]
+    return max(matching, key=lambda entry: entry.date or NEVER, default=None)
+
+
+def bare_host(host: str) -> str:
+    """Answer a hostname as it is compared: lower case, without a port or a final dot."""
+    name, _, port = host.strip().lower().rpartition(":")
+    return (name if name and port.isdigit() else host.strip().lower()).rstrip(".")
+
+
+def server_id_of(identity: Identity, status: SyncStatus) -> str:
+    """Answer the instance's server id: the known one, else the only one the cloud lists for its hostname.
+
+    Raises:
+        RunError: `SERVER_ID_UNKNOWN` or `SERVER_ID_AMBIGUOUS`.
+    """
+    if identity.server_id is not None:
+        return identity.server_id
+    host = bare_host(identity.hostname)
+    listed = sorted({entry.server_id for entry in status.entries if entry.server_id and bare_host(entry.hostname or "") == host})
+    if len(listed) == 1:
+        return listed[0]
+    if listed:
+        raise RunError(
+            Code.SERVER_ID_AMBIGUOUS,
+            f"the cloud lists {len(listed)} servers named {host}: {', '.join(listed)}",
+            "set the instance's `server_id`; it is in the file of *Export license usage* (enterprise settings > License on the instance)",
+        )
+    raise RunError(
+        Code.SERVER_ID_UNKNOWN,
+        f"no server id is known for {host}, and the cloud lists no server of that name",
+        "set the instance's `server_id`: open enterprise settings > License on the instance, press *Export license usage*, "
+        "and copy `server_id` from the file",
+    )
+
+
+def baseline_of(identity: Identity, status: SyncStatus) -> Baseline:
+    """Answer what the cloud says of an instance now, to be compared with later."""
+    entry = entry_of(identity, status)
+    return Baseline(date=entry.date if entry else None, answered_at=status.answered_at, entry=_signature(entry))
+
+
+def must_wait_s(baseline: Baseline) -> float:
+    """Answer how many seconds to wait before sending, so that the sync to come cannot carry the baseline's own date.
+
+    Dates have whole seconds. A baseline far ahead of the reply's `Date` cannot be waited out; it is compared in another way.
+    """
+    if baseline.date is None or baseline.answered_at is None or not is_comparable(baseline):
+        return 0.0
+    return max(0.0, (baseline.date - baseline.answered_at).total_seconds() + 1.0)
+
+
+def is_comparable(baseline: Baseline) -> bool:
+    """Answer whether later dates can be compared with the baseline's."""
+    return baseline.date is None or baseline.answered_at is None or baseline.date - baseline.answered_at <= INCOMPARABLE
+
+
+def judge(record: DeliveryRecord, upload: Upload, status: SyncStatus) -> Verdict:
+    """Say what became of a delivery.
+
+    Args:
+        record: The delivery, with its baseline.
+        upload: The endpoint's word on its upload.
+        status: The cloud's word on all instances.
+    """
+    if upload.state is UploadState.FAILURE:
+        why = f': "{upload.error}"' if upload.error else ""
+        return Refuted(
+            DeliveryOutcome.UPLOAD_FAILED,
+            Code.UPLOAD_FAILED,
+            f"the endpoint could not process the upload{why}",
+            "look at the quoted error; the usage is sent anew with the next run",
+        )
+    if not status.exists:  # an organization
+        return Waiting("the upload is still being processed") if upload.state is UploadState.PENDING else Accepted()
+    entry = entry_of(record.identity, status)
+    if entry is None or entry.date is None:
+        return Waiting("the cloud lists no sync of this instance yet")
+    comparable = is_comparable(record.baseline)
+    later = record.baseline.date is None or entry.date > record.baseline.date  # no sync at all is earlier than any date
+    newer = later if comparable else _signature(entry) != record.baseline.entry
+    if not newer:
+        return Waiting("the cloud's newest sync is the one from before")
+    if entry.status in FAILURES:
+        why = f': "{entry.error}"' if entry.error else ""
+        return Refuted(
+            DeliveryOutcome.SYNC_FAILED,
+            Code.SYNC_FAILED,
+            f"the cloud's newest sync of this instance failed{why}",
+            "look at the quoted error; the usage is sent anew with the next run",
+        )
+    if entry.status != SUCCESS or entry.error:
+        return Waiting(f"the cloud's newest sync has the status {entry.status or 'unknown'}")
+    if upload.state is UploadState.PENDING:
+        return Waiting("the upload is still being processed")
+    if not comparable and upload.state is not UploadState.SUCCESS:
+        return Waiting("the cloud's dates cannot be compared and the upload's own state is unknown")
+    return Confirmed(entry.date)
+
+
+def drift(sent: int, held: int) -> Notice | None:
+    """Warn where the cloud has fewer accounts of an instance than were sent. Whether uploads replace or merge is not published."""
+    return Notice(code=Code.COUNT_DRIFT, text=f"the cloud has {held:,} of {sent:,} accounts that were sent") if held < sent else None
+
+
+def next_look(delivered_at: datetime, now: datetime, *, eager: bool = False) -> datetime:
+    """Answer when to ask the cloud again about a delivery: after 5 s growing to 60 s; sooner at first when a person is waiting.
+
+    The looks are fixed moments after `delivered_at`, so nothing need be stored: 5, 10, 20, 40, 80 s, then every minute.
+    """
+    delivered_at = min(delivered_at, now)  # the clock may have been set back meanwhile
+    passed = (now - delivered_at).total_seconds()
+    after = EAGER_FIRST_LOOK_S if eager else FIRST_LOOK_S
+    if passed > LONG_S:
+        after = passed + LOOK_CAP_S
+    while after <= passed:
+        after += min(after, LOOK_CAP_S)
+    return delivered_at + timedelta(seconds=after)
+
+
+def next_watch(since: datetime, now: datetime, every: timedelta) -> datetime:
+    """Answer when to ask again about what a person has to do: every `every` after `since`, so that nothing need be stored."""
+    since = min(since, now)
+    return since + ((now - since) // every + 1) * every
+
+
+def _signature(entry: SyncEntry | None) -> str:
+    return repr((entry.server_id, entry.date and entry.date.isoformat(), entry.status, entry.error)) if entry else ""

@@ -1,0 +1,93 @@
+"""What the rows of a report, or of a clear export, come to: accounts in the spool, counts, and the rows that cannot be used."""
+
+import re
+from dataclasses import dataclass
+
+from licsync_daemon.model.errors import Code, RunError
+from licsync_daemon.model.usage import MAX_ID, Account, Added, Notice, UsageCounts
+from licsync_daemon.state.spool import AccountSpool
+
+NAMED_ROWS = 5  # unusable rows that are named; the rest is counted
+
+
+FLAGS = {"true": True, "1": True, "yes": True, "t": True, "false": False, "0": False, "no": False, "f": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """A row that cannot be used, named by its line (or by its number among the users of an export) and id only."""
+
+    line: int
+    id: str
+    why: str
+    unit: str = "line"
+
+    def __str__(self) -> str:
+        return f"{self.unit} {self.line} (id {self.id or 'empty'}): {self.why}"
+
+
+class Tally:
+    """Keeps the accounts and counts every row once: unusable, else suspended, else sent.
+
+    `of` is the word for what is read, `unit` for the number that names one of its rows.
+    """
+
+    def __init__(self, spool: AccountSpool, *, of: str = "report", unit: str = "line") -> None:
+        self._spool = spool
+        self._of = of
+        self._unit = unit
+        self._rows = self._sent = self._suspended = self._without_address = 0
+        self._unusable: list[Unusable] = []
+        self._unnamed = 0
+
+    def count(self, line: int, row: Account | Unusable) -> None:
+        """Count the row that stands at `line`.
+
+        Raises:
+            RunError: `REPORT_CONFLICTING_ROWS`: one id with two contents.
+        """
+        self._rows += 1
+        if isinstance(row, Account):
+            match self._spool.add(row):
+                case Added.CONFLICT:
+                    raise RunError(
+                        Code.REPORT_CONFLICTING_ROWS,
+                        f"the {self._of} holds the id {row.id} twice with different content, again at {self._unit} {line}",
+                        "run it again; if it stays, ask GitHub Support about this account",
+                    )
+                case Added.DUPLICATE:
+                    row = Unusable(line, str(row.id), "the same row stands there twice", self._unit)
+                case Added.NEW:
+                    self._suspended += row.suspended
+                    self._sent += not row.suspended
+                    self._without_address += not row.suspended and not row.email
+        if isinstance(row, Unusable):
+            if len(self._unusable) < NAMED_ROWS:
+                self._unusable.append(row)
+            else:
+                self._unnamed += 1
+
+    def result(self) -> tuple[UsageCounts, tuple[Notice, ...]]:
+        unusable = len(self._unusable) + self._unnamed
+        named = "; ".join(map(str, self._unusable)) + (f"; and {self._unnamed} more" if self._unnamed else "")
+        notices = (Notice(code=Code.REPORT_UNUSABLE_ROWS, text=f"{unusable} unusable: {named}"),) if unusable else ()
+        counts = UsageCounts(
+            rows=self._rows, sent=self._sent, suspended=self._suspended, unusable=unusable, without_address=self._without_address
+        )
+        return counts, notices
+
+
+def usable(line: int, number: str, *, login: str, email: str, suspended: str, unit: str = "line") -> Account | Unusable:
+    """Answer the account that four cells describe, or why they cannot be used."""
+    if not re.fullmatch(r"[0-9]{1,19}", number, re.ASCII) or not 0 < int(number) <= MAX_ID:
+        return Unusable(line, re.sub(r"[^0-9A-Za-z.+-]", "?", number)[:20], "the id is not a positive number", unit)
+    if suspended.lower() not in FLAGS:
+        return Unusable(line, number, "the suspended flag is neither true nor false", unit)
+    if not (_is_text(email) and _is_text(login)):
+        return Unusable(line, number, "a cell is not valid UTF-8", unit)
+    return Account(id=int(number), login=login, email=email, suspended=FLAGS[suspended.lower()])
+
+
+def _is_text(cell: str) -> bool:
+    """Answer whether a cell was decodable and can be written down again."""
+    return not any("\ud800" <= char <= "\udfff" or char == "\0" for char in cell)

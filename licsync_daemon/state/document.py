@@ -1,0 +1,146 @@
+"""The usage document: exactly what leaves the machine, and its content hash.
+
+Its form is design 5.2 and `docs/delivery-openapi.yaml`. The allow-list is this module: an account's number and address, nothing else about
+a person. Equal usage gives an equal hash, whatever the time of collecting.
+"""
+
+import gzip
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any, Self, cast
+
+from licsync_daemon.model.errors import StateUnwritableError
+from licsync_daemon.model.usage import Account, Identity, UsageCounts
+from licsync_daemon.state.spool import AccountSpool
+
+FORMAT = "licsync/1"
+CONTENT_TYPE = "application/json"
+EXPORT_TYPE = "application/vnd.licsync.export+json"
+PIECE_BYTES = 64 * 1024
+BATCH = 500  # users encoded at once
+
+
+@dataclass(slots=True)
+class UsageDocument:
+    """A finished document in an unlinked, gzip-compressed file. `close` (or leaving `with`) gives the space back."""
+
+    identity: Identity
+    collected_at: datetime
+    content_type: str
+    content_hash: str  # "sha256:" and 64 hexadecimal digits
+    sent: int | None  # accounts in it; None where nobody can tell
+    size_bytes: int  # compressed
+    _file: IO[bytes]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Yield the compressed document from its start."""
+        self._file.seek(0)
+        while piece := self._file.read(PIECE_BYTES):
+            yield piece
+
+    def plain(self) -> Iterator[bytes]:
+        """Yield the document as it is before compression."""
+        self._file.seek(0)
+        with gzip.GzipFile(fileobj=self._file) as unpacked:
+            while piece := unpacked.read(PIECE_BYTES):
+                yield piece
+
+
+def write_document(
+    spool: AccountSpool,
+    *,
+    directory: Path,
+    identity: Identity,
+    collected_at: datetime,
+    version: str | None,
+    http_only: bool,
+    counts: UsageCounts,
+) -> UsageDocument:
+    """Write the document of everything in `spool` that is not suspended.
+
+    Args:
+        spool: The accounts.
+        directory: Where the unlinked file lives; the state directory, so that it is on a disk the operator chose.
+        identity: Whose usage it is; the server id must be known.
+        collected_at: When the source was read.
+        version: The instance's GHES version, if it said one.
+        http_only: Whether the instance is served without TLS.
+        counts: The totals to state beside the users.
+
+    Raises:
+        StateUnwritableError: The disk is full or read-only.
+    """
+    digest = hashlib.sha256()
+    sent = 0
+    head = {
+        "format": FORMAT,
+        "collected_at": collected_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "instance": {"server_id": identity.server_id, "host_name": identity.hostname, "version": version, "http_only": http_only},
+        "totals": {"accounts": counts.sent, "seats_used": counts.seats_used},
+    }
+    try:
+        with ExitStack() as on_failure:
+            file = on_failure.enter_context(tempfile.TemporaryFile(dir=directory))  # it never has a name on Linux
+            with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=6, mtime=0) as packed:
+                digest.update(
+                    f'{{"host_name":{_canonical(identity.hostname)},"server_id":{_canonical(identity.server_id)},"users":['.encode()
+                )
+                packed.write(_canonical(head)[:-1].encode() + b',"users":[')
+                users = spool.active()
+                while batch := list(islice(users, BATCH)):
+                    text = ("," if sent else "") + ",".join(_canonical(_user(account)) for account in batch)
+                    digest.update(text.encode())
+                    packed.write(text.encode())
+                    sent += len(batch)
+                digest.update(b"]}")
+                packed.write(b"]}")
+            file.flush()
+            size = os.fstat(file.fileno()).st_size
+            on_failure.pop_all()  # from here on it lives as long as the document
+    except OSError as error:
+        raise StateUnwritableError(f"no room for the usage document in {directory}: {error}") from error
+    return UsageDocument(identity, collected_at, CONTENT_TYPE, f"sha256:{digest.hexdigest()}", sent, size, cast("IO[bytes]", file))
+
+
+def wrap_export(content: bytes, *, directory: Path, identity: Identity, collected_at: datetime, counts: UsageCounts) -> UsageDocument:
+    """Put GitHub's own export into a document, unchanged and hashed whole. Equal usage need not have an equal hash: encryption may differ.
+
+    Raises:
+        StateUnwritableError: The disk is full or read-only.
+    """
+    try:
+        with ExitStack() as on_failure:
+            file = on_failure.enter_context(tempfile.TemporaryFile(dir=directory))
+            with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=6, mtime=0) as packed:
+                packed.write(content)
+            file.flush()
+            size = os.fstat(file.fileno()).st_size
+            on_failure.pop_all()
+    except OSError as error:
+        raise StateUnwritableError(f"no room for the export in {directory}: {error}") from error
+    digest = hashlib.sha256(content).hexdigest()
+    sent = counts.sent if counts.counted else None
+    return UsageDocument(identity, collected_at, EXPORT_TYPE, f"sha256:{digest}", sent, size, cast("IO[bytes]", file))
+
+
+def _user(account: Account) -> dict[str, Any]:
+    return {"id": account.id, "emails": [{"email": account.email, "primary": True}] if account.email else []}
+
+
+def _canonical(value: Any) -> str:
+    """The one spelling that is hashed: keys sorted, no blanks, UTF-8 rather than escapes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

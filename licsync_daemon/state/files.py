@@ -1,0 +1,280 @@
+"""The state directory and the state file: created, opened, migrated, set aside when damaged.
+
+`state.lock` is held shared while the file is open for writing, and exclusively to create, migrate or set it aside: a file that is renamed
+under an open connection would turn read-only for it.
+"""
+
+import os
+import secrets
+import sqlite3
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import resources
+from pathlib import Path
+
+from licsync_daemon.model.errors import ConfigError, LockedError, Problem, StateError, StateNewerError, StateUnwritableError
+from licsync_daemon.state.sqlite import SqliteStore
+from licsync_daemon.system.filelock import FileLock, in_words, read_holder, this_process
+from licsync_daemon.system.process import user_name
+
+FILE = "state.db"
+VERSION = 3  # of the schema; `PRAGMA user_version`. `schema-N.sql` leads from version N - 1 to N
+LOCK_WAIT_S = 5.0
+READ_WAIT_MS = 100  # `status` waits so long for a commit, which locks the whole file while it reaches the disk, and then says so
+KEEP_DAMAGED = 3
+USER = "licsync"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open store, and where a damaged file was put, if one was found."""
+
+    store: SqliteStore
+    set_aside: Path | None
+
+
+def prepare_state_dir(path: Path) -> None:
+    """Make sure that `path` is a directory of ours with mode 0700, and hold a place for the instance locks in it.
+
+    Raises:
+        ConfigError: It belongs to somebody else, is open to others for writing, or cannot be made.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = path.stat()
+        if found.st_uid != os.geteuid():
+            raise ConfigError(
+                (
+                    Problem(
+                        "state_dir",
+                        f"{path} belongs to user {user_name(found.st_uid)}, and you are {user_name(os.geteuid())}",
+                        f"run it as its owner: sudo -u {user_name(found.st_uid)} licsync-daemon …",
+                    ),
+                )
+            )
+        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise ConfigError((Problem("state_dir", f"{path} can be written by others", f"run: chmod 0700 {path}"),))
+        if stat.S_IMODE(found.st_mode) != 0o700:
+            path.chmod(0o700)
+        (path / "locks").mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise ConfigError((Problem("state_dir", f"{path} cannot be used: {error.strerror}", _own_it(path)),)) from error
+
+
+def _own_it(path: Path) -> str:
+    return f"as root: install -d -m 0700 -o {USER} -g {USER} {path}"
+
+
+def open_state(directory: Path, now: datetime, *, sleep: Callable[[float], None] = time.sleep) -> Opened:
+    """Open the state file for writing; create, migrate or set it aside first where that is needed.
+
+    Raises:
+        LockedError: That is needed, and another process keeps the file open for more than 5 s.
+        StateNewerError: A newer version wrote it; it is left untouched.
+        StateUnwritableError: The disk is full or read-only.
+    """
+    path, lock_path = directory / FILE, directory / "state.lock"
+    with ExitStack() as on_failure:
+        try:
+            lock = _lock_for_use(path, lock_path, now, sleep)
+            on_failure.enter_context(lock)
+            if not lock.exclusive:
+                return Opened(_store(path, lock, on_failure), None)
+            set_aside = None
+            if _condition(path) == "damaged":  # asked again: another process may just have seen to it
+                set_aside = _set_aside(path, now)
+            if _condition(path) != "good":
+                _migrate(path)
+            lock.share()
+            return Opened(_store(path, lock, on_failure), set_aside)
+        except (OSError, sqlite3.Error) as error:
+            raise StateUnwritableError(f"the state file in {directory} cannot be opened for writing: {error}") from error
+
+
+def _store(path: Path, lock: FileLock, on_failure: ExitStack) -> SqliteStore:
+    store = SqliteStore(_connect(path), lock)
+    on_failure.pop_all()  # the store releases the lock
+    return store
+
+
+@contextmanager
+def reading(directory: Path) -> Iterator[SqliteStore | None]:
+    """Open the state file as `open_for_reading` does, for as long as it is read."""
+    store = open_for_reading(directory)
+    try:
+        yield store
+    finally:
+        if store is not None:
+            store.close()
+
+
+def open_for_reading(directory: Path) -> SqliteStore | None:
+    """Open the state file without any lock of ours and without changing it; None where there is none.
+
+    Raises:
+        StateNewerError: As above.
+        StateError: It is damaged, or a process died while writing; `status` reports it and leaves it alone.
+        StateUnwritableError: It cannot be read.
+    """
+    path = directory / FILE
+    try:
+        condition = _condition(path, read_only=True)
+        if condition == "missing":  # or empty: another process is just creating it
+            return None
+        if condition == "older":
+            raise StateUnwritableError(f"the state file {path} is of an earlier version; it is migrated when the daemon starts")
+        if condition != "good":
+            raise StateError(f"the state file {path} is damaged; the daemon sets it aside when it starts")
+        return SqliteStore(_connect(path, read_only=True))
+    except (OSError, sqlite3.Error) as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_READONLY:  # a reader may not undo what a writer left half done
+            raise StateError(
+                f"a process died while it wrote to {path}; the next daemon or --run-now puts that right, and nothing is lost"
+            ) from error
+        raise StateUnwritableError(f"the state file {path} cannot be read: {error}") from error
+
+
+def own_digest_key(directory: Path, *, create: bool = True) -> bytes:
+    """Answer the key of this installation's digests; it is made once, 0600. Without the right to make it, one that matches nothing.
+
+    Raises:
+        StateUnwritableError: It can be neither read nor made.
+    """
+    path = directory / "digest.key"
+    try:
+        if create and not path.exists():
+            fresh = path.with_name(f".digest.key-{secrets.token_hex(4)}")
+            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(secrets.token_bytes(32))
+                file.flush()
+                os.fsync(descriptor)
+            try:
+                os.link(fresh, path)  # unlike a rename, it never replaces the key that another process has just made
+            except FileExistsError:
+                pass
+            finally:
+                fresh.unlink()
+        return path.read_bytes() if path.exists() else secrets.token_bytes(32)
+    except OSError as error:
+        raise StateUnwritableError(f"the key of the digests in {directory} cannot be used: {error}") from error
+
+
+def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    if path.is_symlink():
+        raise OSError(f"{path} is a symbolic link")
+    old = os.umask(0o077)
+    try:
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}", uri=True, isolation_level=None)
+        try:
+            # The rollback journal and EXTRA: a transaction that returned survives a power cut, its directory entry included.
+            db.executescript(
+                "PRAGMA journal_mode=DELETE; PRAGMA synchronous=EXTRA; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=5000;"
+                if not read_only
+                else f"PRAGMA busy_timeout={READ_WAIT_MS};"
+            )
+        except sqlite3.Error:
+            db.close()
+            raise
+        return db
+    finally:
+        os.umask(old)
+
+
+def _condition(path: Path, *, read_only: bool = False) -> str:
+    """Answer "missing", "damaged", "older" or "good".
+
+    Raises:
+        StateNewerError: It is sound, but its version is not one we know.
+    """
+    if not path.exists():
+        return "missing"
+    if path.stat().st_size == 0:  # just being created, or emptied: an instance's lock is made only once there is a state
+        return "damaged" if any((path.parent / "locks").glob("*.lock")) else "missing"
+    try:
+        db = _connect(path, read_only=read_only)
+        try:
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            if version > VERSION:
+                raise StateNewerError(
+                    f"the state file {path} has version {version}, and this program knows up to {VERSION}: install the newer one again"
+                )
+            db.execute("BEGIN")  # nobody writes meanwhile
+            sound = db.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok" and version > 0 and _is_whole(db, path)
+            return "damaged" if not sound else "good" if version == VERSION else "older"
+        finally:
+            db.close()
+    except sqlite3.OperationalError:
+        raise  # busy, unreadable, full: not the file's fault
+    except (sqlite3.DatabaseError, UnicodeDecodeError):  # the second while SQLite's own complaint quotes what is damaged
+        return "damaged"
+
+
+def _is_whole(db: sqlite3.Connection, path: Path) -> bool:
+    """Answer whether the file is as long as it says: SQLite reads the missing rest of its last page as zeros."""
+    pages, size = (int(db.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "page_size"))
+    return path.stat().st_size >= pages * size
+
+
+def _migrate(path: Path) -> None:
+    """Bring an older file to our version, one version a transaction: a crash leaves a version that is whole.
+
+    A new file gets every version in one transaction: `status` finds nothing, or all of it.
+    """
+    db = _connect(path)
+    try:
+        found = db.execute("PRAGMA user_version").fetchone()[0]
+        steps = [(number, _schema(number)) for number in range(found + 1, VERSION + 1)]
+        if found == 0:
+            steps = [(VERSION, "".join(text for _, text in steps))]
+        for number, text in steps:
+            db.executescript(f"BEGIN IMMEDIATE; {text} PRAGMA user_version = {number}; COMMIT;")
+    finally:
+        db.close()
+
+
+def _schema(number: int) -> str:
+    return resources.files("licsync_daemon.state").joinpath(f"schema-{number}.sql").read_text(encoding="utf-8")
+
+
+def _set_aside(path: Path, now: datetime) -> Path:
+    """Rename a damaged file with its journal; keep the newest three of them."""
+    target = path.with_name(f"{FILE}.corrupt-{now:%Y%m%dT%H%M%S.%fZ}")
+    journal = path.with_name(f"{FILE}-journal")
+    if journal.exists():
+        journal.rename(target.with_name(f"{target.name}-journal"))
+    path.rename(target)
+    older = sorted(one for one in path.parent.glob(f"{FILE}.corrupt-*") if not one.name.endswith("-journal"))[:-KEEP_DAMAGED]
+    for one in older:
+        one.unlink()
+        one.with_name(f"{one.name}-journal").unlink(missing_ok=True)
+    return target
+
+
+def _lock_for_use(path: Path, lock_path: Path, now: datetime, sleep: Callable[[float], None]) -> FileLock:
+    """Take the lock shared where the file is good, else exclusively. Both are tried in turn: another process may just be making it good.
+
+    Raises:
+        LockedError: The file has to be seen to, and others keep it open.
+    """
+    for _ in range(int(LOCK_WAIT_S / 0.1)):
+        lock = FileLock.take(lock_path, shared=True)
+        if lock is not None:
+            try:
+                good = _condition(path) == "good"
+            except BaseException:
+                lock.release()
+                raise
+            if good:
+                return lock
+            lock.release()
+        lock = FileLock.take(lock_path, holder=this_process(now))
+        if lock is not None:
+            return lock
+        sleep(0.1)
+    raise LockedError(lock_path, in_words(read_holder(lock_path)))

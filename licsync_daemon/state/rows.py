@@ -1,0 +1,277 @@
+"""Turn our flat values into rows of text and numbers, and back. One field is one column."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
+from typing import Any
+
+from licsync_daemon.model.alert import Alert, Severity
+from licsync_daemon.model.errors import Code
+from licsync_daemon.model.run import (
+    Baseline,
+    Changes,
+    Decided,
+    Decision,
+    DeliveryOutcome,
+    DeliveryRecord,
+    InstanceRecord,
+    Run,
+    RunState,
+    SeatRecord,
+    Transition,
+    Trigger,
+    Tripped,
+)
+from licsync_daemon.model.usage import Identity, Listing, Notice, SyncEntry, UsageCounts
+from licsync_daemon.system.filelock import holder_from_json, holder_to_json
+
+Row = dict[str, Any]
+
+
+def instant(value: datetime | None) -> str | None:
+    """Write an instant as UTC text that sorts by time."""
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if value is not None else None
+
+
+def read_instant(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text is not None else None
+
+
+def _instant(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def run_row(run: Run) -> Row:
+    counts = {f.name: getattr(run.counts, f.name) for f in fields(UsageCounts)} | {"counted": int(run.counts.counted)}
+    holder = run.holder
+    return {
+        "run_id": run.run_id,
+        "instance": run.instance,
+        "trigger": run.trigger.value,
+        "reason": run.reason,
+        "slot": instant(run.slot),
+        "started_at": instant(run.started_at),
+        "state": run.state.value,
+        "phase": run.phase,
+        "waiting_for": run.waiting_for,
+        "waiting_until": instant(run.waiting_until),
+        "holder": json.dumps(holder_to_json(holder)) if holder else None,
+        "ended_at": instant(run.ended_at),
+        "collected_at": instant(run.collected_at),
+        "delivered_at": instant(run.delivered_at),
+        "confirmed_at": instant(run.confirmed_at),
+        "last_sync": instant(run.last_sync),
+        **counts,
+        "version": run.version,
+        "content_hash": run.content_hash,
+        "accounts_in_cloud": run.accounts_in_cloud,
+        "code": run.code,
+        "cause": run.cause,
+        "next_step": run.next_step,
+        "retry_not_before": instant(run.retry_not_before),
+        "tripped": json.dumps([[one.code, one.text, one.before, one.after, one.subject] for one in run.tripped], ensure_ascii=False),
+        "changes": json.dumps(asdict(run.changes)) if run.changes else None,
+        "failures": run.failures,
+        "permanent": int(run.permanent),
+        "notices": json.dumps([[notice.code, notice.text] for notice in run.notices], ensure_ascii=False),
+    }
+
+
+def read_run(row: Row) -> Run:
+    return Run(
+        run_id=row["run_id"],
+        instance=row["instance"],
+        trigger=Trigger(row["trigger"]),
+        reason=row["reason"],
+        slot=read_instant(row["slot"]),
+        started_at=_instant(row["started_at"]),
+        state=RunState(row["state"]),
+        phase=row["phase"],
+        waiting_for=row["waiting_for"],
+        waiting_until=read_instant(row["waiting_until"]),
+        holder=holder_from_json(json.loads(row["holder"])) if row["holder"] else None,
+        ended_at=read_instant(row["ended_at"]),
+        collected_at=read_instant(row["collected_at"]),
+        delivered_at=read_instant(row["delivered_at"]),
+        confirmed_at=read_instant(row["confirmed_at"]),
+        last_sync=read_instant(row["last_sync"]),
+        counts=UsageCounts(**{f.name: row[f.name] for f in fields(UsageCounts)} | {"counted": bool(row["counted"])}),
+        version=row["version"],
+        content_hash=row["content_hash"],
+        accounts_in_cloud=row["accounts_in_cloud"],
+        code=Code(row["code"]) if row["code"] else None,
+        cause=row["cause"],
+        next_step=row["next_step"],
+        retry_not_before=read_instant(row["retry_not_before"]),
+        tripped=tuple(
+            Tripped(Code(code), text, before=before, after=after, subject=subject)
+            for code, text, before, after, subject in json.loads(row["tripped"])
+        ),
+        changes=Changes(**json.loads(row["changes"])) if row["changes"] else None,
+        failures=row["failures"],
+        permanent=bool(row["permanent"]),
+        notices=tuple(Notice(code=Code(code), text=text) for code, text in json.loads(row["notices"])),
+    )
+
+
+def delivery_row(record: DeliveryRecord) -> Row:
+    return {
+        "key": record.key,
+        "instance": record.instance,
+        "run_id": record.run_id,
+        "slot": instant(record.slot),
+        "content_hash": record.content_hash,
+        "hostname": record.identity.hostname,
+        "server_id": record.identity.server_id,
+        "sent": record.sent,
+        "baseline_date": instant(record.baseline.date),
+        "baseline_answered_at": instant(record.baseline.answered_at),
+        "baseline_entry": record.baseline.entry,
+        "opened_at": instant(record.opened_at),
+        "upload_id": record.upload_id,
+        "accepted_at": instant(record.accepted_at),
+        "closed_at": instant(record.closed_at),
+        "outcome": record.outcome,
+    }
+
+
+def read_delivery(row: Row) -> DeliveryRecord:
+    return DeliveryRecord(
+        key=row["key"],
+        instance=row["instance"],
+        run_id=row["run_id"],
+        slot=read_instant(row["slot"]),
+        content_hash=row["content_hash"],
+        identity=Identity(hostname=row["hostname"], server_id=row["server_id"]),
+        sent=row["sent"],
+        baseline=Baseline(
+            date=read_instant(row["baseline_date"]), answered_at=read_instant(row["baseline_answered_at"]), entry=row["baseline_entry"]
+        ),
+        opened_at=_instant(row["opened_at"]),
+        upload_id=row["upload_id"],
+        accepted_at=read_instant(row["accepted_at"]),
+        closed_at=read_instant(row["closed_at"]),
+        outcome=DeliveryOutcome(row["outcome"]) if row["outcome"] else None,
+    )
+
+
+def instance_row(record: InstanceRecord) -> Row:
+    return {
+        "name": record.name,
+        "hostname": record.identity.hostname if record.identity else "",
+        "server_id": record.identity.server_id if record.identity else None,
+        "last_sync": instant(record.last_sync),
+        "seen_at": instant(record.seen_at),
+        "retired_at": instant(record.retired_at),
+    }
+
+
+def read_instance(row: Row) -> InstanceRecord:
+    return InstanceRecord(
+        name=row["name"],
+        identity=Identity(hostname=row["hostname"], server_id=row["server_id"]) if row["hostname"] else None,
+        last_sync=read_instant(row["last_sync"]),
+        seen_at=read_instant(row["seen_at"]),
+        retired_at=read_instant(row["retired_at"]),
+    )
+
+
+def seat_row(record: SeatRecord) -> Row:
+    return {"read_at": instant(record.read_at), "consumed": record.consumed, "purchased": record.purchased}
+
+
+def read_seats(row: Row) -> SeatRecord:
+    return SeatRecord(read_at=_instant(row["read_at"]), consumed=row["consumed"], purchased=row["purchased"])
+
+
+def read_transition(row: Row) -> Transition:
+    return Transition(
+        run_id=row["run_id"], at=_instant(row["at"]), state=RunState(row["state"]), code=Code(row["code"]) if row["code"] else None
+    )
+
+
+def decision_row(decision: Decision) -> Row:
+    return {
+        "instance": decision.instance,
+        "run_id": decision.run_id,
+        "what": decision.what,
+        "actor": decision.actor,
+        "at": instant(decision.at),
+        "reason": decision.reason,
+        "ticket": decision.ticket,
+        "until": instant(decision.until),
+        "used_at": instant(decision.used_at),
+    }
+
+
+def read_decision(row: Row) -> Decision:
+    return Decision(
+        instance=row["instance"],
+        run_id=row["run_id"],
+        what=Decided(row["what"]),
+        actor=row["actor"],
+        at=_instant(row["at"]),
+        reason=row["reason"],
+        ticket=row["ticket"],
+        until=read_instant(row["until"]),
+        used_at=read_instant(row["used_at"]),
+    )
+
+
+def listed_rows(listing: Listing) -> list[Row]:
+    return [
+        {
+            "read_at": instant(listing.read_at),
+            "server_id": one.server_id,
+            "hostname": one.hostname,
+            "date": instant(one.date),
+            "status": one.status,
+            "error": one.error,
+        }
+        for one in listing.entries
+    ]
+
+
+def read_listing(found: Sequence[Row]) -> Listing | None:
+    """Put the listed servers together; a row that names no server only says when an empty list was read."""
+    entries = tuple(
+        SyncEntry(
+            server_id=row["server_id"],
+            hostname=row["hostname"],
+            date=read_instant(row["date"]),
+            status=row["status"],
+            error=row["error"],
+        )
+        for row in found
+        if row["server_id"] is not None or row["hostname"] is not None
+    )
+    return Listing(entries=entries, read_at=_instant(found[0]["read_at"])) if found else None
+
+
+def alert_row(alert: Alert) -> Row:
+    return {
+        "instance": alert.instance,
+        "code": alert.code,
+        "severity": alert.severity,
+        "text": alert.text,
+        "next_step": alert.next_step,
+        "opened_at": instant(alert.opened_at),
+        "changed_at": instant(alert.changed_at),
+        "told_at": instant(alert.told_at),
+        "closed_at": instant(alert.closed_at),
+    }
+
+
+def read_alert(row: Row) -> Alert:
+    return Alert(
+        instance=row["instance"],
+        code=Code(row["code"]),
+        severity=Severity(row["severity"]),
+        text=row["text"],
+        next_step=row["next_step"],
+        opened_at=_instant(row["opened_at"]),
+        changed_at=_instant(row["changed_at"]),
+        told_at=read_instant(row["told_at"]),
+        closed_at=read_instant(row["closed_at"]),
+    )

@@ -1,0 +1,173 @@
+"""The look that settles what was delivered: one question to the cloud for all instances, then each upload's own state.
+
+Talks to ports only. The caller holds the locks of the instances.
+"""
+
+import contextlib
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from licsync_daemon.model.errors import Code, RunError, StateUnwritableError
+from licsync_daemon.model.instance import Instance
+from licsync_daemon.model.ports import CloudReader, StateStore
+from licsync_daemon.model.run import AWAITING, WATCHED, DeliveryOutcome, DeliveryRecord, InstanceRecord, Run, SeatRecord
+from licsync_daemon.model.usage import CLOCK_SLACK, Identity, Listing, SyncStatus, Upload
+from licsync_daemon.rules.verdict import Accepted, Confirmed, Refuted, Verdict, Waiting, entry_of, judge
+from licsync_daemon.sync.journal import Far, Journal
+
+log = structlog.get_logger()
+
+
+LISTING_FRESH = timedelta(minutes=10)  # an unchanged list is written again only after this
+
+
+async def look(far: Far, instances: Iterable[Instance]) -> list[Run]:
+    """Ask the cloud once and settle every run among `instances` that waits for its word. The caller holds their locks. Answers those runs.
+
+    A cloud or an endpoint that cannot be read leaves a run as it is, until its time has passed.
+    """
+    watched = [
+        (instance, run, record)
+        for instance in instances
+        for run in watched_runs(far.store, instance.name)
+        if (record := far.store.delivery_of(run.run_id)) is not None
+    ]
+    if not watched:
+        return []
+    seen: list[Run] = []
+    journals = [Journal(far.store, far.clock, run, far.observe) for _, run, _ in watched]
+    async with AsyncExitStack() as stack:
+        status: SyncStatus | RunError
+        try:
+            cloud = await stack.enter_async_context(far.adapters.cloud(journals[0]))
+            status = await read_status(far, cloud)
+        except RunError as error:
+            status = error
+        for journal, (instance, _, record) in zip(journals, watched, strict=True):
+            with structlog.contextvars.bound_contextvars(run_id=journal.run.run_id, instance=instance.name):
+                verdict = await _ask(far, instance, journal, record, status)
+                was = journal.run.state
+                _settle(far, instance, journal, record, status=status, verdict=verdict)
+                seen.append(journal.run)
+                if was in AWAITING and journal.run.state.is_final:
+                    far.adapters.take_back(record)
+        if any(run.state.is_good for run in seen) and not isinstance(status, RunError):
+            await read_seats(far, cloud)
+    return seen
+
+
+def watched_runs(store: StateStore, name: str) -> list[Run]:
+    """Answer the runs of an instance that wait for the cloud's word: one that was delivered, and one that a person was asked about."""
+    return [run for run in (store.open_run(name), store.awaiting_run(name)) if run is not None and run.state in WATCHED]
+
+
+async def read_status(far: Far, cloud: CloudReader) -> SyncStatus:
+    """Ask the cloud for every server's newest sync, and keep what it lists for `status`."""
+    status = await cloud.sync_status()
+    before, now = far.store.listing(), far.clock.now()
+    if status.exists and (before is None or before.entries != status.entries or abs(now - before.read_at) > LISTING_FRESH):
+        with contextlib.suppress(StateUnwritableError):
+            far.store.save_listing(Listing(entries=status.entries, read_at=now))
+    return status
+
+
+async def _ask(far: Far, instance: Instance, journal: Journal, record: DeliveryRecord, status: SyncStatus | RunError) -> Verdict:
+    """Answer what is known of a delivery now. Whatever goes wrong only keeps this one waiting, until its time is over."""
+    if isinstance(status, RunError):
+        log.warning("run.look_failed", code=status.code, cause=status.cause)
+        return Waiting(status.cause)
+    try:
+        async with far.adapters.delivery(instance, journal) as delivery:
+            upload = await delivery.ask(record.upload_id) if record.upload_id else Upload(state=None)
+        return judge(record, upload, status)
+    except RunError as error:
+        log.warning("run.look_failed", code=error.code, cause=error.cause)
+        return Waiting(error.cause)
+    except StateUnwritableError:
+        raise
+    except Exception:
+        log.critical("run.look_crashed", exc_info=True)
+        return Waiting("an error in licsync-daemon itself; its log says more")
+
+
+def _settle(
+    far: Far, instance: Instance, journal: Journal, record: DeliveryRecord, *, status: SyncStatus | RunError, verdict: Verdict
+) -> None:
+    now = far.clock.now()
+    match verdict:
+        case Confirmed(last_sync=last_sync):
+            assert isinstance(status, SyncStatus)
+            known = far.store.instance(instance.name)
+            journal.confirmed(record, last_sync, instance_record(instance, record.identity, status, now, known))
+        case Accepted():
+            journal.accepted(record)
+        case Refuted(outcome=outcome, code=code, cause=cause, next_step=next_step):
+            journal.failed(RunError(code, cause, next_step), replace(record, closed_at=now, outcome=outcome))
+        case Waiting(why=why) if is_overdue(record, instance, now):
+            error = _not_uploaded(record) if journal.run.state in AWAITING else _not_confirmed(why)
+            journal.failed(error, replace(record, closed_at=now, outcome=DeliveryOutcome.NOT_CONFIRMED))
+        case Waiting(why=why) if journal.run.state not in AWAITING:
+            journal.note_wait(why)
+
+
+def _not_uploaded(record: DeliveryRecord) -> RunError:
+    return RunError(
+        Code.NOT_UPLOADED,
+        f"nobody has uploaded the usage since {record.opened_at:%Y-%m-%d}, or the upload has not arrived",
+        "the next run prepares it anew; see who looks after the uploads: licsync-daemon outbox",
+    )
+
+
+def _not_confirmed(why: str) -> RunError:
+    return RunError(
+        Code.NOT_CONFIRMED,
+        f"the upload was accepted, but the cloud did not confirm it in time: {why}",
+        "look at the enterprise's Licensing page for this server's last sync; the usage is sent anew with the next run",
+    )
+
+
+async def read_seats(far: Far, cloud: CloudReader) -> None:
+    """Record the account's seat totals; a failure is only told, the runs are confirmed all the same."""
+    try:
+        totals = await cloud.seats()
+        far.store.save_seats(SeatRecord(read_at=far.clock.now(), consumed=totals.consumed, purchased=totals.purchased))
+    except (RunError, StateUnwritableError) as error:
+        log.warning("seats.not_read", cause=str(error))
+
+
+def is_overdue(record: DeliveryRecord, instance: Instance, now: datetime) -> bool:
+    """Answer whether an accepted delivery has waited too long; a clock that was set back by more than that counts as well."""
+    return record.accepted_at is not None and abs(now - record.accepted_at) >= instance.patience
+
+
+def server_id_known(known: InstanceRecord | None) -> str | None:
+    """Answer the server id that is remembered of an instance."""
+    return known.identity.server_id if known is not None and known.identity is not None else None
+
+
+def identity_known(instance: Instance, known: InstanceRecord | None) -> Identity:
+    """Answer who an instance is as far as it was configured, or else remembered."""
+    return Identity(hostname=instance.hostname, server_id=instance.server_id or server_id_known(known))
+
+
+def instance_record(
+    instance: Instance, identity: Identity, status: SyncStatus, now: datetime, before: InstanceRecord | None
+) -> InstanceRecord:
+    """Answer what to remember of an instance after reading the cloud: its newest *successful* sync.
+
+    Not one that the cloud dates later than its own clock: it would never be overdue until then.
+    """
+    entry = entry_of(identity, status)
+    date = entry.date if entry is not None and entry.status == "success" and not entry.error else None
+    if date is not None and date > (status.answered_at or now) + CLOCK_SLACK:
+        date = None
+    return InstanceRecord(
+        name=instance.name,
+        identity=identity,
+        last_sync=date or (before.last_sync if before else None),
+        seen_at=now,
+    )

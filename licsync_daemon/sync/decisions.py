@@ -1,0 +1,131 @@
+"""What a person may decide, and when not: approve, reject or acknowledge a run; pause and resume an instance.
+
+A decision is only recorded here, with actor, time, reason and ticket. What follows from it happens at the daemon's heartbeat or with
+`--run-now`.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from licsync_daemon.model.errors import ConfigError, Problem
+from licsync_daemon.model.ports import StateStore
+from licsync_daemon.model.run import Decided, Decision, Run, RunState
+from licsync_daemon.rules.schedule import HELD_FOR
+
+AFTERWARDS = {
+    Decided.APPROVED: "the daemon sends it at its next heartbeat; at once with: licsync-daemon --run-now {instance}",
+    Decided.REJECTED: "nothing was sent; the next slot collects anew",
+    Decided.ACKNOWLEDGED: "noted",
+    Decided.PAUSED: "nothing is started for {instance} by itself until {until}",
+    Decided.RESUMED: "{instance} follows its schedule again",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voice:
+    """Who decides, when, why, and under which ticket."""
+
+    actor: str
+    at: datetime
+    reason: str
+    ticket: str | None = None
+
+
+def approve(store: StateStore, run_id: str, voice: Voice) -> Decision:
+    """Let a held run's usage be sent: once, within 7 days, and only as far as what was shown.
+
+    Raises:
+        ConfigError: The run is unknown, or is not held (any more), or has an approval that still stands.
+    """
+    run = _held(store, run_id, "approved", voice.at)
+    standing = store.approval(run_id)
+    if standing is not None and standing.in_force(voice.at):
+        raise _refused(
+            run_id, f"it was approved already, by {standing.actor}", "the daemon sends it, or: licsync-daemon --run-now " + run.instance
+        )
+    decision = _decision(run.instance, run_id, Decided.APPROVED, voice, until=voice.at + HELD_FOR)
+    store.save_decision(decision)
+    return decision
+
+
+def reject(store: StateStore, run_id: str, voice: Voice) -> Decision:
+    """End a held run for good; the next slot collects anew.
+
+    Raises:
+        ConfigError: The run is unknown, or is not held (any more).
+    """
+    run = _held(store, run_id, "rejected", voice.at)
+    decision = _decision(run.instance, run_id, Decided.REJECTED, voice)
+    if not store.save_decision(decision, ends=replace(run, state=RunState.REJECTED, ended_at=voice.at)):
+        _held(store, run_id, "rejected", voice.at)  # it moved on since we looked: says to what
+    return decision
+
+
+def acknowledge(store: StateStore, run_id: str, voice: Voice) -> Decision:
+    """Note that a person has seen a run's warnings or failure; nothing else follows from it.
+
+    Raises:
+        ConfigError: The run is unknown.
+    """
+    run = store.run(run_id)
+    if run is None:
+        raise _unknown(run_id)
+    decision = _decision(run.instance, run_id, Decided.ACKNOWLEDGED, voice)
+    store.save_decision(decision)
+    return decision
+
+
+def pause(store: StateStore, instance: str, until: datetime, voice: Voice) -> Decision:
+    """Start nothing for an instance by itself before `until`.
+
+    Raises:
+        ConfigError: `until` is not in the future.
+    """
+    if until <= voice.at:
+        what = f"{until:%Y-%m-%d %H:%M} UTC is not in the future"
+        raise ConfigError((Problem("--until", what, "examples: 2026-12-24 18:00, or 3d"),), "refused")
+    decision = _decision(instance, None, Decided.PAUSED, voice, until=until)
+    store.save_decision(decision)
+    return decision
+
+
+def resume(store: StateStore, instance: str, voice: Voice) -> Decision:
+    """End a pause; resuming what is not paused changes nothing."""
+    decision = _decision(instance, None, Decided.RESUMED, voice)
+    store.save_decision(decision)
+    return decision
+
+
+def _held(store: StateStore, run_id: str, wish: str, now: datetime) -> Run:
+    run = store.run(run_id)
+    if run is None:
+        raise _unknown(run_id)
+    if run.state is RunState.SUPERSEDED:
+        current = store.held_run(run.instance)
+        hint = f"the run that is held now is {current.run_id}" if current else "nothing is held for this instance now"
+        used = [one for one in store.decisions(run.instance) if one.run_id == run_id and one.used_at is not None]
+        why = f"the approval by {used[0].actor} is used up" if used else "a newer run took its place"
+        raise _refused(run_id, f"it cannot be {wish}: {why}", hint)
+    if run.state is not RunState.HELD:
+        raise _refused(
+            run_id, f"it cannot be {wish}: it is {run.state}", "only a held run waits for a decision; see: licsync-daemon status"
+        )
+    standing = store.approval(run_id)
+    if wish == "approved" and now - run.started_at >= HELD_FOR and (standing is None or not standing.in_force(now)):
+        why = f"the approval by {standing.actor} has expired" if standing is not None else "nobody decided within 7 days"
+        raise _refused(run_id, f"it cannot be {wish}: {why}", f"look at it anew: licsync-daemon --run-now {run.instance}")
+    return run
+
+
+def _unknown(run_id: str) -> ConfigError:
+    return _refused(run_id, "no such run is recorded", "see: licsync-daemon history")
+
+
+def _refused(run_id: str, what: str, hint: str) -> ConfigError:
+    return ConfigError((Problem(f"run {run_id}", what, hint),), "refused")
+
+
+def _decision(instance: str, run_id: str | None, what: Decided, voice: Voice, *, until: datetime | None = None) -> Decision:
+    return Decision(
+        instance=instance, run_id=run_id, what=what, actor=voice.actor, at=voice.at, reason=voice.reason, ticket=voice.ticket, until=until
+    )

@@ -1,0 +1,102 @@
+"""Watch what GitHub Connect carries: one question to the cloud for the whole fleet, a verdict for each instance. Nothing is ever sent.
+
+Talks to ports only. The caller holds the locks of the instances.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+import structlog
+
+from licsync_daemon.model.errors import RunError, StateUnwritableError, own_error
+from licsync_daemon.model.instance import Instance
+from licsync_daemon.model.ports import CloudReader
+from licsync_daemon.model.run import Run
+from licsync_daemon.model.usage import Installation, SyncStatus
+from licsync_daemon.rules.connect import installation_of, sighting, was_disconnected
+from licsync_daemon.rules.verdict import drift
+from licsync_daemon.sync.confirm import identity_known, instance_record, read_seats, read_status
+from licsync_daemon.sync.journal import Far, Journal
+
+log = structlog.get_logger()
+
+PHASE = "looking at GitHub Connect's syncs"
+DATES_READ = 300  # runs of an instance from which its weekly instant is learned: ten weeks of looks
+
+
+async def watch(far: Far, begun: Sequence[tuple[Instance, Run]]) -> list[Run]:
+    """Ask the cloud once how the instances' syncs are, and end the runs that were begun for that. Answers them in the same order."""
+    journals = [Journal(far.store, far.clock, run, far.observe) for _, run in begun]
+    try:
+        for journal in journals:
+            journal.update(phase=PHASE)
+        await _watch(far, [instance for instance, _ in begun], journals)
+    except asyncio.CancelledError:
+        for journal in journals:
+            journal.interrupted()
+        raise
+    except StateUnwritableError:
+        raise
+    except Exception:  # whatever it is, the daemon goes on, and the next look comes
+        log.critical("watch.crashed", exc_info=True)
+        for journal in journals:
+            if not journal.run.state.is_final:
+                journal.failed(own_error())
+    return [journal.run for journal in journals]
+
+
+async def _watch(far: Far, instances: Sequence[Instance], journals: Sequence[Journal]) -> None:
+    async with AsyncExitStack() as stack:
+        try:
+            cloud = await stack.enter_async_context(far.adapters.cloud(journals[0]))
+            status = await read_status(far, cloud)
+        except RunError as error:
+            for journal in journals:
+                journal.failed(error)
+            return
+        installations = await installations_of(cloud)
+        for journal, instance in zip(journals, instances, strict=True):
+            with structlog.contextvars.bound_contextvars(run_id=journal.run.run_id, instance=instance.name):
+                conclude(far, instance, journal, status, installations)
+        await read_seats(far, cloud)
+
+
+async def installations_of(cloud: CloudReader) -> tuple[Installation, ...] | None:
+    """Ask what only GraphQL shows; without it the dates alone decide."""
+    try:
+        return await cloud.installations()
+    except RunError as error:
+        log.warning("installations.not_read", code=error.code, cause=error.cause)
+        return None
+
+
+def conclude(far: Far, instance: Instance, journal: Journal, status: SyncStatus, installations: Sequence[Installation] | None) -> None:
+    """End a run with what was seen of its instance."""
+    known, now = far.store.instance(instance.name), far.clock.now()
+    identity = identity_known(instance, known)
+    before = known.last_sync if known is not None else None
+    earlier = far.store.runs(instance.name, limit=DATES_READ)
+    seen = sighting(
+        instance,
+        identity,
+        status,
+        installations=installations,
+        dates=sorted({run.last_sync for run in earlier if run.last_sync is not None}),
+        before=before,
+        disconnected_before=was_disconnected(earlier),
+        now=now,
+    )
+    there = installation_of(instance, installations)
+    notices = list(seen.notices)
+    if there is not None and there.accounts is not None:
+        journal.update(accounts_in_cloud=there.accounts)
+        counts = journal.run.counted
+        drifted = drift(counts.sent, there.accounts) if counts is not None else None
+        notices += [drifted] if drifted is not None else []
+    record = instance_record(instance, identity, status, now, known)
+    if seen.code is None:
+        journal.current(seen.last_sync, notices, record)
+        return
+    journal.update(identity=record, last_sync=seen.last_sync, notices=(*journal.run.notices, *notices))
+    journal.failed(RunError(seen.code, seen.cause, seen.next_step))

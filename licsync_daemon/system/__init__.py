@@ -1,0 +1,1 @@
+"""This machine: the clock, processes, signals, logs, file locks, and systemd."""

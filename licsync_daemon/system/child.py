@@ -1,0 +1,155 @@
+"""A program that prints something: started without a shell, bounded in time and size, and gone afterwards, whatever happens.
+
+It has no terminal and nothing to read, and a session of its own (so that it is ended together with everything it started). Of our
+environment it has only `PATH` and `HOME`, unless it is told otherwise; `LANG` is fixed, so that messages are English.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import structlog
+
+from licsync_daemon.model.errors import Code, RunError
+from licsync_daemon.model.text import clean
+
+log = structlog.get_logger()
+
+MESSAGES_BYTES = 4 * 1024  # of standard error, from its end
+GRACE_S = 0.4  # between being asked to end and being killed
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A program that ended by itself: its exit code (negative: the signal that ended it), what it printed, and its last messages."""
+
+    code: int
+    output: bytearray
+    messages: str
+
+    @property
+    def last_message(self) -> str:
+        """Its last line on standard error, safe to show; "" where there is none."""
+        return clean(next((line for line in reversed(self.messages.splitlines()) if line.strip()), ""))
+
+
+async def run_child(
+    words: Sequence[str], *, what: str, within: timedelta, max_bytes: int, again: str, environ: Mapping[str, str] | None = None
+) -> Ended:
+    """Run a program to its end.
+
+    Args:
+        words: Its path, and its arguments.
+        what: It, for messages: "the command /usr/local/bin/export-usage".
+        within: How long all of it may take.
+        max_bytes: How much it may print; it is ended where it prints more, and nothing of that is kept.
+        again: The next step where it does not come to its end.
+        environ: Its environment; None: a clean one.
+
+    Raises:
+        RunError: `COMMAND_FAILED` where it cannot be started, `COMMAND_TIMEOUT`, `EXPORT_TOO_LARGE`.
+    """
+    child = _Child(max_bytes)
+    try:
+        transport = await _start(words, child, clean_environment() if environ is None else environ)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "not a valid path"
+        raise RunError(Code.COMMAND_FAILED, f"{what} cannot be started: {reason.lower()}", again) from error
+    try:
+        async with asyncio.timeout(within.total_seconds()):
+            await child.over.wait()
+    except TimeoutError:
+        raise RunError(Code.COMMAND_TIMEOUT, f"{what} did not end within {within.total_seconds():g} seconds", again) from None
+    finally:
+        await _leave(transport, child)
+    if child.too_large:
+        mib = max_bytes / 1024 / 1024
+        step = "check that it prints an export and nothing else; if it does, raise `max_export_bytes`"
+        raise RunError(Code.EXPORT_TOO_LARGE, f"{what} printed more than {mib:g} MiB and was stopped", step)
+    ended = Ended(transport.get_returncode() or 0, child.output, child.messages.decode("utf-8", "replace"))
+    if ended.messages.strip():
+        log.debug("source.messages", of=what, messages=clean(ended.messages, MESSAGES_BYTES))
+    return ended
+
+
+@dataclass(slots=True)
+class _Child(asyncio.SubprocessProtocol):
+    """Keeps what a program prints, as far as it may; `over` when there is no reason to wait any longer."""
+
+    max_bytes: int
+    output: bytearray = field(default_factory=bytearray)
+    messages: bytes = b""
+    too_large: bool = False
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    exited: asyncio.Event = field(default_factory=asyncio.Event)
+    closed: asyncio.Event = field(default_factory=asyncio.Event)  # it exited, and nobody holds its output open
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        if fd != 1:
+            self.messages = (self.messages + data)[-MESSAGES_BYTES:]
+        elif not self.too_large:
+            self.too_large = len(self.output) + len(data) > self.max_bytes
+            if self.too_large:
+                self.output = bytearray()
+                self.over.set()
+            else:
+                self.output += data
+
+    def process_exited(self) -> None:
+        self.exited.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's signature
+        self.closed.set()
+        self.over.set()
+
+
+def clean_environment() -> dict[str, str]:
+    """Answer what a program that is not ours gets to see."""
+    return {"PATH": os.environ.get("PATH", os.defpath), "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8"}
+
+
+async def _start(words: Sequence[str], child: _Child, environ: Mapping[str, str]) -> asyncio.SubprocessTransport:
+    starting = asyncio.create_task(
+        asyncio.get_running_loop().subprocess_exec(
+            lambda: child, *words, stdin=asyncio.subprocess.DEVNULL, env=environ, cwd="/", start_new_session=True
+        )
+    )
+    try:
+        transport, _ = await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # Canceled itself, asyncio would end only the program, and wait for whatever that has started.
+        with suppress(OSError, ValueError):
+            transport, _ = await starting
+            await _leave(transport, child)
+        raise
+    return transport
+
+
+async def _leave(transport: asyncio.SubprocessTransport, child: _Child) -> None:
+    """End a program and everything in its session within a second, if it is not over, and let go of it."""
+    try:
+        if not child.closed.is_set():
+            await _end(transport, child)
+    finally:
+        transport.close()
+
+
+async def _end(transport: asyncio.SubprocessTransport, child: _Child) -> None:
+    try:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            _signal(transport, number)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GRACE_S):
+                    await child.exited.wait()
+                    break
+    finally:
+        _signal(transport, signal.SIGKILL)  # what it started, and it itself where we are canceled a second time
+
+
+def _signal(transport: asyncio.SubprocessTransport, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(transport.get_pid(), number)

@@ -1,0 +1,127 @@
+"""Locks between processes: `flock` on files that are never deleted, with the holder written inside.
+
+The kernel frees such a lock with the process, however it ends. A file that is never deleted cannot be locked twice under one name.
+"""
+
+import fcntl
+import json
+import os
+import socket
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+from licsync_daemon.model.run import Holder
+
+
+class FileLock:
+    """A lock that is held until `release`, the end of `with`, or the end of the process."""
+
+    def __init__(self, path: Path, descriptor: int, *, exclusive: bool = True) -> None:
+        self.path = path
+        self.exclusive = exclusive
+        self._descriptor: int | None = descriptor
+
+    @classmethod
+    def take(cls, path: Path, *, shared: bool = False, holder: Holder | None = None) -> Self | None:
+        """Take the lock at once, or answer None when another process (or another part of this one) has it.
+
+        Raises:
+            OSError: The file cannot be opened, or is a symbolic link.
+        """
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            if holder is not None:
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, json.dumps(holder_to_json(holder)).encode(), 0)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return cls(path, descriptor, exclusive=not shared)
+
+    def share(self) -> None:
+        """Let others share the lock from now on."""
+        assert self._descriptor is not None
+        fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+        self.exclusive = False
+
+    def touch(self) -> None:
+        """Set the file's time to now: the heartbeat that `status --alive` reads."""
+        assert self._descriptor is not None
+        os.utime(self._descriptor)
+
+    def release(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def holder_to_json(holder: Holder) -> dict[str, Any]:
+    return {**asdict(holder), "since_at": holder.since_at.isoformat()}
+
+
+def holder_from_json(data: dict[str, Any]) -> Holder:
+    return Holder(**{**data, "since_at": datetime.fromisoformat(data["since_at"])})
+
+
+def this_process(now: datetime) -> Holder:
+    """Answer who we are, for a lock file and a run's row."""
+    return Holder(pid=os.getpid(), host=socket.gethostname(), boot_id=_boot_id(), start_ticks=_start_ticks(os.getpid()), since_at=now)
+
+
+def read_holder(path: Path) -> Holder | None:
+    """Answer who wrote a lock file last, without locking; None where that cannot be read."""
+    try:
+        return holder_from_json(json.loads(path.read_text()))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def is_alive(holder: Holder) -> bool:
+    """Answer whether a holder's process still exists. A process id that was given to another process does not count."""
+    here = _boot_id()
+    # A confined service (`ProcSubset=pid`) cannot read the boot's id; then the start time alone tells two processes apart.
+    if holder.host != socket.gethostname() or (None not in {here, holder.boot_id} and here != holder.boot_id):
+        return False
+    if holder.start_ticks is None:  # no /proc: believe the process id alone
+        try:
+            os.kill(holder.pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
+        return True
+    return holder.start_ticks == _start_ticks(holder.pid)
+
+
+def in_words(holder: Holder | None) -> str:
+    """Say who holds a lock: "process 4711 on host-a since 2026-11-24 02:00:00 UTC"."""
+    if holder is None:
+        return "another process"
+    return f"process {holder.pid} on {holder.host} since {holder.since_at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _boot_id() -> str | None:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return None
+
+
+def _start_ticks(pid: int) -> int | None:
+    """Answer a process's start in clock ticks since boot: field 22 of /proc/PID/stat, counted after the name in parentheses."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return None

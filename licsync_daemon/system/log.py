@@ -1,0 +1,81 @@
+"""One pipeline for every log line: ours, APScheduler's and httpx's. Logs go to stderr; results of commands go to stdout.
+
+JSON for journald and pipes, colored text on a terminal. Events are constant past-tense keys with `run_id`, `instance` and `slot` bound. The
+last step before rendering takes out whatever looks like a secret or an address, wherever it came from.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any, TextIO
+
+import structlog
+
+from licsync_daemon.model.text import SECRET_KEYS, redact
+
+MAX_VALUE = 2000
+
+
+def redact_event(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    """Take secrets and mail addresses out of an event, and cut what is too long for a line."""
+    return {key: "[secret]" if SECRET_KEYS.search(str(key)) else _clean(value) for key, value in event.items()}
+
+
+def _event_first(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    """Put first what every line has, so that lines can be read with bare eyes."""
+    first = {key: event[key] for key in ("timestamp", "level", "event") if key in event}
+    return {**first, **event}
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        value = redact(value)
+        return value if len(value) <= MAX_VALUE else value[:MAX_VALUE] + "…"
+    if isinstance(value, dict):
+        return redact_event(None, "", {redact(str(key)): one for key, one in value.items()})
+    if isinstance(value, list | tuple):
+        return [_clean(one) for one in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return _clean(str(value))  # the renderer would write it out in the same way, only later than here
+
+
+def set_up(level: str = "info", *, stream: TextIO = sys.stderr) -> None:
+    """Send every logger through one structlog pipeline to `stream`."""
+    pretty = stream.isatty()
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    # Local variables hold tokens and rows: a traceback shows the lines of the program, never their values.
+    if pretty:
+        colors = "NO_COLOR" not in os.environ
+        plain = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
+        ending: list[Any] = [structlog.processors.format_exc_info, redact_event, plain]
+    else:
+        tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        as_json = structlog.processors.JSONRenderer(ensure_ascii=False)
+        ending = [structlog.processors.ExceptionRenderer(tracebacks), redact_event, _event_first, as_json]
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ending],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    # httpx logs every address at INFO; APScheduler every wake-up. Our own events say what matters.
+    for name in ("httpx", "httpcore", "apscheduler"):
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,98 @@
+"""What `status` prints for people about waits and retired instances."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from licsync_daemon.cli.status import show_fleet
+from licsync_daemon.model.alert import Severity
+from licsync_daemon.model.errors import Code
+from licsync_daemon.model.instance import CloudAccount, Config, Destination, HttpDelivery, ManualDelivery
+from licsync_daemon.model.run import InstanceRecord, RunState
+from licsync_daemon.model.usage import Identity, Listing
+from licsync_daemon.monitoring.status import DaemonView, as_json, fleet_view
+from licsync_daemon.state.memory import MemoryStore
+from tests.fakes import T0, a_config, a_holder, a_run, an_alert, an_entry, an_instance
+
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+ALIVE = DaemonView(alive=True, holder=a_holder(since_at=T0 - HOUR), heartbeat_at=T0)
+RELAY = Destination(url="https://relay.example.com/uploads")
+
+
+def shown(capsys: pytest.CaptureFixture[str], store: MemoryStore, config: Config) -> str:
+    show_fleet(fleet_view(config, store, T0, ALIVE, lambda _: True))
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("delivery", "state", "line"),
+    [
+        (HttpDelivery(at=RELAY, confirm_timeout=2 * HOUR), RunState.DELIVERED, "waiting for the cloud's word until 03:00:00"),
+        (ManualDelivery(), RunState.AWAITING_EXPORT, "waiting for a person (nothing was laid ready) until 2026-12-02 01:00"),
+        (
+            ManualDelivery(outbox=Path("/srv/outbox")),
+            RunState.AWAITING_UPLOAD,
+            "waiting for a person (/srv/outbox/emea) until 2026-12-02 01:00",
+        ),
+    ],
+    ids=["delivered", "to be exported", "to be uploaded"],
+)
+def test_a_wait_for_the_clouds_word_has_an_end(
+    capsys: pytest.CaptureFixture[str], delivery: HttpDelivery | ManualDelivery, state: RunState, line: str
+) -> None:
+    """It says what is waited for, and when the wait is over: `confirm_timeout` after the delivery, `max_age` after a person was asked."""
+    store = MemoryStore()
+    why = "the cloud's newest sync is the one from before"
+    store.save_run(a_run(state=state, started_at=T0 - HOUR, delivered_at=T0 - HOUR, waiting_for=why), T0)
+    out = shown(capsys, store, a_config(an_instance(delivery=delivery)))
+    assert f"emea: {line} at the latest\nemea: waiting: {why}\n" in out
+
+
+@pytest.mark.parametrize(
+    ("retired_at", "named"),
+    [(T0 - 30 * DAY, True), (T0 - 30 * DAY - timedelta(seconds=1), False), (None, False)],
+    ids=["30 days", "longer", "not noticed yet"],
+)
+def test_a_retired_instance_is_shown_for_a_while(capsys: pytest.CaptureFixture[str], retired_at: object, named: bool) -> None:
+    """It is shown for 30 days, and not at all once it is configured again, whether or not a daemon has noticed that."""
+    store = MemoryStore()
+    identity = Identity(hostname="ghes-labs.example.com", server_id="server-labs")
+    store.save_instance(InstanceRecord(name="labs", identity=identity, retired_at=retired_at))  # type: ignore[arg-type]
+    assert ("labs: retired since 2026-10-25" in shown(capsys, store, a_config())) is named
+    assert "retired" not in shown(capsys, store, a_config(an_instance("labs")))
+
+
+def test_a_script_finds_the_end_of_the_wait() -> None:
+    """In JSON it stands beside the next look."""
+    store = MemoryStore()
+    store.save_run(a_run(state=RunState.DELIVERED, delivered_at=T0), T0)
+    (one,) = as_json(fleet_view(a_config(), store, T0, ALIVE, lambda _: True))["instances"]
+    assert one["word_until"] == "2026-11-24T03:00:00Z"
+
+
+def test_servers_beside_the_configured_ones_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """A server of nobody is a warning with its next step; one that is named on purpose is only listed."""
+    store = MemoryStore()
+    listed = (
+        an_entry(),
+        an_entry(server_id="server-x", hostname="x.example.com"),
+        an_entry(server_id="server-o", hostname="o.example.com"),
+    )
+    store.save_listing(Listing(entries=listed, read_at=T0))
+    cloud = CloudAccount(at=Destination(url="https://api.github.com"), enterprise="octo", elsewhere=("o.example.com",))
+    out = shown(capsys, store, a_config(cloud=cloud))
+    assert "warning: the cloud also lists x.example.com (server id server-x), which nobody configures\n  next step: add a" in out
+    assert "elsewhere, as configured: o.example.com (server id server-o)\n" in out
+    assert "retired, as configured" not in out
+
+
+def test_open_alerts_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each with since when, when somebody was told, and what to do; also where nobody could be told."""
+    store = MemoryStore()
+    store.save_alert(an_alert(Code.LATE, instance="", severity=Severity.WARNING))
+    store.save_alert(an_alert(opened_at=T0 - 2 * HOUR, told_at=T0 - HOUR))
+    out = shown(capsys, store, a_config())
+    assert "warning: the fleet: late: it cannot be reached (since 02:00:00, nobody was told)\n  next step: look at the network\n" in out
+    assert "alert: emea: unreachable: it cannot be reached (since 00:00:00, told 1h ago)\n" in out

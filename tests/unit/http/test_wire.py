@@ -1,0 +1,414 @@
+"""The rules of the wire, as tables: refusals, stated waits, page links, origins, and strict JSON."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from licsync_daemon.http.wire import (
+    Headline,
+    Side,
+    basic,
+    decode_json,
+    headline,
+    http_date,
+    is_rate_limit,
+    message_of,
+    next_link,
+    refusal,
+    same_origin,
+    stated_wait,
+)
+from licsync_daemon.model.errors import Code, RemoteError
+from licsync_daemon.model.text import redact
+
+DATE = "Tue, 24 Nov 2026 02:00:00 GMT"
+EPOCH = int(datetime(2026, 11, 24, 2, 0, tzinfo=UTC).timestamp())
+PAGE = "https://api.example.com/enterprises/octo/consumed-licenses?per_page=100"
+
+EVERYWHERE = {
+    400: (Code.REJECTED, False),
+    401: (Code.UNAUTHORIZED, False),
+    403: (Code.FORBIDDEN, False),
+    404: (Code.NOT_FOUND, False),
+    408: (Code.SERVER_ERROR, True),
+    409: (Code.REJECTED, False),
+    410: (Code.API_VERSION_RETIRED, False),
+    413: (Code.REJECTED, False),
+    418: (Code.REJECTED, False),
+    422: (Code.REJECTED, False),
+    429: (Code.RATE_LIMITED, True),
+    500: (Code.SERVER_ERROR, True),
+    501: (Code.SERVER_ERROR, True),
+    502: (Code.SERVER_ERROR, True),
+    503: (Code.SERVER_ERROR, True),
+    504: (Code.SERVER_ERROR, True),
+    599: (Code.SERVER_ERROR, True),
+}
+PECULIAR = {
+    (Side.INSTANCE, 503): (Code.MAINTENANCE, True),
+    (Side.DELIVERY, 409): (Code.UPLOAD_CONFLICT, False),
+    (Side.DELIVERY, 413): (Code.UPLOAD_TOO_LARGE, False),
+    (Side.DELIVERY, 422): (Code.UPLOAD_REFUSED, False),
+}
+REFUSALS = [(side, status, *PECULIAR.get((side, status), usual)) for side in Side for status, usual in EVERYWHERE.items()]
+
+
+@pytest.mark.parametrize(("side", "status", "code", "transient"), REFUSALS, ids=[f"{row[0]}-{row[1]}" for row in REFUSALS])
+def test_every_refusal_has_its_code(side: Side, status: int, code: Code, transient: bool) -> None:
+    """A status means something else on each side, and only what may pass by itself is transient."""
+    error = refusal(side, "the upload to relay", status, {}, b'{"message": "No luck"}')
+    assert (error.code, error.transient, error.status) == (code, transient, status)
+    quoted = "" if side is Side.WEBHOOK else ': "No luck"'  # a webhook's answer may repeat its address, a part of which is a secret
+    assert error.cause == f"the upload to relay was answered {status}{quoted}"
+    assert error.next_step
+
+
+@pytest.mark.parametrize(("side", "status"), [row[:2] for row in REFUSALS], ids=[f"{row[0]}-{row[1]}" for row in REFUSALS])
+def test_advice_is_left_alone_by_the_redaction(side: Side, status: int) -> None:
+    """No next step reads like a secret, so that the log shows it as it is."""
+    next_step = refusal(side, "x", status, {}, b"").next_step
+    assert redact(next_step) == next_step
+
+
+@pytest.mark.parametrize("side", Side)
+@pytest.mark.parametrize(
+    ("headers", "body", "wait"),
+    [
+        ({"retry-after": "30"}, b"", timedelta(seconds=30)),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(EPOCH + 90), "date": DATE}, b"", timedelta(seconds=90)),
+        ({"x-ratelimit-remaining": "0"}, b"", None),
+        ({}, b'{"message": "You have exceeded a secondary rate limit."}', None),
+        ({}, b'{"message": "You have triggered an abuse detection mechanism."}', None),
+    ],
+    ids=["retry-after", "nothing remains", "nothing remains, no reset", "words: secondary limit", "words: abuse"],
+)
+def test_a_403_can_be_a_rate_limit(side: Side, headers: dict[str, str], body: bytes, wait: timedelta | None) -> None:
+    """GitHub limits with 403 too, sometimes with words in the body only."""
+    error = refusal(side, "x", 403, headers, body)
+    assert (error.code, error.transient, error.retry_after) == (Code.RATE_LIMITED, True, wait)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "said", "limited"),
+    [
+        (429, {}, "", True),
+        (403, {}, "", False),
+        (403, {"x-ratelimit-remaining": "1"}, "", False),
+        (403, {}, "Must have admin rights", False),
+        (401, {"retry-after": "1"}, "rate limit", False),
+        (503, {"retry-after": "1"}, "rate limit", False),
+    ],
+    ids=["429", "plain 403", "one remains", "other words", "401 never", "503 never"],
+)
+def test_what_counts_as_a_rate_limit(status: int, headers: dict[str, str], said: str, limited: bool) -> None:
+    """A 403 needs a sign; no other status but 429 is ever a rate limit."""
+    assert is_rate_limit(status, headers, said) is limited
+
+
+@pytest.mark.parametrize(
+    ("side", "status", "wait"),
+    [
+        (Side.INSTANCE, 503, timedelta(seconds=7)),
+        (Side.CLOUD, 503, timedelta(seconds=7)),
+        (Side.CLOUD, 502, timedelta(seconds=7)),
+        (Side.CLOUD, 401, None),
+    ],
+    ids=["maintenance", "503", "502", "a 401 asks for nothing"],
+)
+def test_a_server_in_trouble_may_say_when_to_come_back(side: Side, status: int, wait: timedelta | None) -> None:
+    """The wait a 5xx states is carried on the error."""
+    assert refusal(side, "x", status, {"retry-after": "7"}, b"").retry_after == wait
+
+
+def test_a_403_of_the_cloud_lists_its_candidates() -> None:
+    """Whoever reads a 403 learns the four usual causes, in the order to check them."""
+    step = refusal(Side.CLOUD, "x", 403, {}, b"").next_step
+    places = [step.index(word) for word in ("IP allow list", "SSO", "restricted by policy", "enterprise owner")]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait"),
+    [
+        ({}, None),
+        ({"retry-after": "0"}, 0),
+        ({"retry-after": " 120 "}, 120),
+        ({"retry-after": "1000000000"}, None),
+        ({"retry-after": "1000000000000"}, None),
+        ({"retry-after": "1e12"}, None),
+        ({"retry-after": "-5"}, None),
+        ({"retry-after": "1.5"}, None),
+        ({"retry-after": "٣"}, None),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": ""}, None),
+        ({"retry-after": "Tue, 24 Nov 2026 02:00:01 GMT", "date": DATE}, 1),
+        ({"retry-after": "Tue, 24 Nov 2026 02:00:00 GMT", "date": DATE}, 0),
+        ({"retry-after": "Tue, 24 Nov 2026 01:59:59 GMT", "date": DATE}, 0),
+        ({"retry-after": "Mon, 01 Jan 1990 00:00:00 GMT"}, 0),
+        ({"retry-after": "Fri, 31 Dec 9999 23:59:59 GMT", "date": DATE}, 30 * 86400),
+        ({"retry-after": "999999999"}, 30 * 86400),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "99999999999", "date": DATE}, 30 * 86400),
+        ({"retry-after": "Tue, 99 Nov 2026 02:00:00 GMT", "date": DATE}, None),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(EPOCH + 60), "date": DATE}, 60),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(EPOCH - 60), "date": DATE}, 0),
+        ({"x-ratelimit-remaining": "1", "x-ratelimit-reset": str(EPOCH + 60), "date": DATE}, None),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "9" * 12, "date": DATE}, None),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "-1", "date": DATE}, None),
+        ({"retry-after": "5", "x-ratelimit-remaining": "0", "x-ratelimit-reset": str(EPOCH + 60), "date": DATE}, 5),
+        ({"retry-after": "soon", "x-ratelimit-remaining": "0", "x-ratelimit-reset": str(EPOCH + 60), "date": DATE}, 60),
+    ],
+    ids=lambda value: json.dumps(value) if isinstance(value, dict) else "",
+)
+def test_stated_waits(headers: dict[str, str], wait: int | None) -> None:
+    """Seconds or a date after the response's own, then the reset of the limit; never negative, and nonsense counts as not stated."""
+    assert stated_wait(headers) == (None if wait is None else timedelta(seconds=wait))
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        (DATE, datetime(2026, 11, 24, 2, 0, tzinfo=UTC)),
+        ("Tue, 24 Nov 2026 03:00:00 +0100", datetime(2026, 11, 24, 2, 0, tzinfo=UTC)),
+        ("Tue, 24 Nov 2026 02:00:00 -0000", datetime(2026, 11, 24, 2, 0, tzinfo=UTC)),
+        ("", None),
+        ("today", None),
+        ("Tue, 24 Nov 99999 02:00:00 GMT", None),
+    ],
+    ids=["GMT", "an offset", "no zone", "empty", "words", "a year too far"],
+)
+def test_http_dates(text: str, moment: datetime | None) -> None:
+    """An HTTP date is read as aware UTC; anything else is none."""
+    assert http_date(text) == moment
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"message": "Bad credentials"}', "Bad credentials"),
+        (b'{"title": "t", "detail": "users[3] has no id"}', "users[3] has no id"),
+        (b'{"title": "Unprocessable"}', "Unprocessable"),
+        (b'{"message": ["a"]}', ""),
+        (b'["message"]', ""),
+        (b"<html>", ""),
+        (b"\xff\xfe", ""),
+        (b"", ""),
+        (b"[" * 100_000, ""),
+        (
+            b'{"message": "two\\nlines \\u001b[31m of mona@example.com with ghp_0123456789abcdef"}',
+            "two lines [31m of [address] with [token]",
+        ),
+    ],
+    ids=["message", "detail", "title", "no text", "a list", "a page", "bytes", "empty", "deep", "cleaned"],
+)
+def test_the_far_sides_own_words(body: bytes, said: str) -> None:
+    """The far side's message is quoted on one line, without control characters, tokens and addresses."""
+    assert message_of(body) == said
+
+
+def test_long_words_are_cut() -> None:
+    """A message of any length takes 200 characters at most."""
+    said = message_of(json.dumps({"message": "x" * 10_000}).encode())
+    assert (len(said), said[-1]) == (200, "…")
+
+
+@pytest.mark.parametrize(
+    ("link", "address"),
+    [
+        ("", None),
+        (f'<{PAGE}&page=2>; rel="next"', f"{PAGE}&page=2"),
+        (f"<{PAGE}&page=2>; rel=next", f"{PAGE}&page=2"),
+        (f'<{PAGE}&page=2>; REL="NEXT"', f"{PAGE}&page=2"),
+        (f'<{PAGE}&page=2> ; title=x ; rel="next"', f"{PAGE}&page=2"),
+        (f'<{PAGE}&page=9>; rel="last", <{PAGE}&page=2>; rel="next"', f"{PAGE}&page=2"),
+        (f'<{PAGE}&page=1>; rel="prev", <{PAGE}&page=1>; rel="first"', None),
+        (f'<{PAGE}&page=2>; rel="nextish"', None),
+        (f"<{PAGE}&page=2>", None),
+        ("<?per_page=100&page=2>; rel=next", f"{PAGE}&page=2"),
+        ("</enterprises/octo/consumed-licenses?page=2>; rel=next", "https://api.example.com/enterprises/octo/consumed-licenses?page=2"),
+        (f'<{PAGE}&cursor=a,b>; rel="next"', f"{PAGE}&cursor=a,b"),
+        ("nonsense", None),
+        ("<" * 20_000, None),
+    ],
+    ids=[
+        "none",
+        "quoted",
+        "bare",
+        "upper case",
+        "other parameters",
+        "after last",
+        "last page",
+        "not next",
+        "no rel",
+        "relative query",
+        "relative path",
+        "comma",
+        "nonsense",
+        "long nonsense",
+    ],
+)
+def test_next_links(link: str, address: str | None) -> None:
+    """The next page is the link whose relation is `next`, in every spelling that is used."""
+    assert next_link({"link": link}, PAGE, "x") == address
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "https://elsewhere.example.com/page=2",
+        "https://api.example.com:8443/page=2",
+        "http://api.example.com/page=2",
+        "https://api.example.com.evil.example/page=2",
+        "//elsewhere.example.com/page=2",
+        "ftp://api.example.com/",
+        "javascript:alert(1)",
+        "data:text/plain,x",
+        "http://[::1",
+        PAGE,
+        "",
+    ],
+    ids=["host", "port", "plain", "suffix", "no scheme", "ftp", "javascript", "data", "broken", "itself", "empty"],
+)
+def test_a_link_that_leaves_the_origin_or_stands_still_is_refused(target: str) -> None:
+    """A token never follows a link elsewhere, and a page that names itself would never end."""
+    with pytest.raises(RemoteError) as refused:
+        next_link({"link": f'<{target}>; rel="next"'}, PAGE, "consumed-licenses of octo")
+    assert refused.value.code is Code.BAD_RESPONSE
+    assert not refused.value.transient
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("https://a.example/x", "https://a.example/y?z#w", True),
+        ("https://a.example", "https://A.EXAMPLE:443/", True),
+        ("http://a.example:80", "http://a.example", True),
+        ("https://a.example", "http://a.example", False),
+        ("https://a.example", "https://a.example:8443", False),
+        ("https://a.example", "https://b.example", False),
+        ("https://user@a.example", "https://a.example", True),
+        ("https://a.example:99999", "https://a.example:99999", False),
+        ("https://[::1]:1", "https://[::1]:1/x", True),
+        ("https://[::1", "https://[::1", False),
+    ],
+    ids=["path", "default port", "plain default port", "scheme", "port", "host", "user", "bad port", "ipv6", "broken"],
+)
+def test_origins(one: str, other: str, same: bool) -> None:
+    """Scheme, host and port decide; what cannot be read shares its origin with nothing."""
+    assert same_origin(one, other) is same
+    assert same_origin(other, one) is same
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a": NaN}',
+        b"[Infinity]",
+        b"[-Infinity]",
+        b'{"a": 1, "a": 2}',
+        b'[{"b": {"a": 1, "a": 1}}]',
+        b"[" * 100_000,
+        b"",
+        b'{"a": 1',
+        b"\xff\xfe\xfd",
+        b'["\\ud800"]',
+        b'["\xed\xa0\x80"]',
+        b'["\\uDFFFx"]',
+        b"[" + b"9" * 5000 + b"]",
+    ],
+    ids=[
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "twice",
+        "twice inside",
+        "deep",
+        "empty",
+        "cut",
+        "bytes",
+        "half",
+        "raw half",
+        "other half",
+        "long number",
+    ],
+)
+def test_unacceptable_json(body: bytes) -> None:
+    """What two readers could read differently, or nobody can write down again, is refused with our own error."""
+    with pytest.raises(RemoteError) as refused:
+        decode_json(body, "license-sync-status of octo")
+    assert refused.value.code is Code.BAD_RESPONSE
+    assert refused.value.cause == "license-sync-status of octo answered something that is not JSON"
+
+
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [
+        (b'{"a": [1, null, "\\u00e4", "\\ud83d\\ude00"]}', {"a": [1, None, "ä", "😀"]}),
+        (b"\xef\xbb\xbf[1]", [1]),
+        ('["Ж"]'.encode(), ["Ж"]),
+        (b"123456789012345678901234567890", 123456789012345678901234567890),
+    ],
+    ids=["escapes", "BOM", "non-ASCII", "big number"],
+)
+def test_acceptable_json(body: bytes, value: object) -> None:
+    """Whole characters in every spelling and numbers of any size are read."""
+    assert decode_json(body, "x") == value
+
+
+def test_a_web_page_is_told_from_other_nonsense() -> None:
+    """A sign-in or maintenance page in front of the interface is named as one."""
+    with pytest.raises(RemoteError) as refused:
+        decode_json(b"\n  <!DOCTYPE html><title>Sign in</title>", "x")
+    assert refused.value.cause == "x answered a web page that is not JSON"
+
+
+def test_basic_authentication_is_utf_8() -> None:
+    """The header of basic authentication holds user and password as UTF-8."""
+    assert basic("mona", "pässword") == "Basic bW9uYTpww6Rzc3dvcmQ="
+
+
+@pytest.mark.parametrize(
+    ("headers", "name", "value"),
+    [
+        ({"date": DATE}, "date", datetime(2026, 11, 24, 2, tzinfo=UTC)),
+        ({"deprecation": " true "}, "deprecation", "true"),
+        ({"deprecation": "x" * 500}, "deprecation", "x" * 199 + "…"),
+        ({"sunset": DATE}, "sunset_at", datetime(2026, 11, 24, 2, tzinfo=UTC)),
+        ({"sunset": "soon"}, "sunset_at", None),
+        ({"x-github-api-version-selected": "2022-11-28"}, "api_version", "2022-11-28"),
+        ({"x-github-enterprise-version": "3.19.2"}, "enterprise_version", "3.19.2"),
+        ({"x-oauth-scopes": "read:enterprise, read:org"}, "scopes", ("read:enterprise", "read:org")),
+        ({"x-oauth-scopes": ""}, "scopes", ()),
+        ({}, "scopes", None),
+        ({"x-ratelimit-remaining": "4999"}, "remaining", 4999),
+        ({"x-ratelimit-remaining": "many"}, "remaining", None),
+        ({"x-github-sso": "required; url=https://github.com/orgs/o/sso?authorization_request=SECRET"}, "sso", "required"),
+        ({"x-github-sso": "partial-results; organizations=1,2"}, "sso", "partial-results"),
+    ],
+)
+def test_what_headers_tell_beside_the_answer(headers: dict[str, str], name: str, value: object) -> None:
+    """Each header is one field; what is no such thing says nothing, and no key comes along."""
+    assert getattr(headline(headers), name) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "expires"),
+    [
+        ("2026-12-01 09:00:00 UTC", datetime(2026, 12, 1, 9, tzinfo=UTC)),
+        ("2026-12-01 09:00:00 +0500", datetime(2026, 12, 1, 4, tzinfo=UTC)),
+        ("2026-11-24 02:04:59 UTC", None),
+        ("2026-11-24 02:05:00 UTC", datetime(2026, 11, 24, 2, 5, tzinfo=UTC)),
+        ("2026-11-24 06:58:00 +0500", None),
+        ("never", None),
+        ("", None),
+    ],
+)
+def test_when_a_token_ends(text: str, expires: datetime | None) -> None:
+    """An end that is as good as now is a known fault of GitHub's for fine-grained tokens and says nothing."""
+    assert headline({"github-authentication-token-expiration": text, "date": DATE}).token_expires_at == expires
+
+
+def test_later_headers_lie_over_earlier_ones() -> None:
+    """What a later answer is silent about stays."""
+    first = headline({"deprecation": "true", "x-ratelimit-remaining": "9"})
+    assert first.then({"x-ratelimit-remaining": "0"}) == Headline(deprecation="true", remaining=0)

@@ -1,0 +1,75 @@
+"""Secrets and addresses in foreign text."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from licsync_daemon.model.text import SECRET_KEYS, clean, redact
+
+CLASSIC = "ghp_" + "a1B2" * 9
+FINE = "github_pat_" + "a1B2_" * 16
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("nothing to hide", "nothing to hide"),
+        (CLASSIC, "[token]"),
+        (f"with {CLASSIC}.", "with [token]."),
+        (f"token={FINE}", "token=[token]"),
+        *((f"gh{letter}_{'x' * 16}", "[token]") for letter in "pousr"),
+        ("ghp_short", "ghp_short"),
+        ("Authorization: Bearer abc.def-ghi_jkl", "Authorization: Bearer [token]"),
+        ("Basic bW9uYTpzZWNyZXQ=", "Basic [token]"),
+        ("http://user:hunter2@proxy.example.com:3128/", "http://[credentials]@proxy.example.com:3128/"),
+        ("https://api.github.com:443/x", "https://api.github.com:443/x"),
+        ("mona@example.com", "[address]"),
+        ("<mona.lisa+tag@sub.example.co.uk>, done", "<[address]>, done"),
+        ("мона@пример.рф", "[address]"),
+        ("mona@localhost", "mona@localhost"),
+        ("users @ 5", "users @ 5"),
+        (f"{CLASSIC} mona@example.com {FINE}", "[token] [address] [token]"),
+        ("", ""),
+    ],
+)
+def test_redaction(text: str, redacted: str) -> None:
+    """Tokens, passwords of proxies and mail addresses go; everything else stays."""
+    assert redact(text) == redacted
+
+
+@pytest.mark.parametrize("key", ["token", "github_token", "Authorization", "proxy_auth", "PASSWORD", "client-secret", "tokens"])
+def test_keys_that_name_secrets(key: str) -> None:
+    """A field with such a name is never shown, whatever it holds."""
+    assert SECRET_KEYS.search(key)
+
+
+@pytest.mark.parametrize("key", ["event", "instance", "run_id", "cause", "next_step", "key"])
+def test_keys_that_name_none(key: str) -> None:
+    """Our own fields are shown."""
+    assert not SECRET_KEYS.search(key)
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("two\nlines\r\n\tand  blanks ", "two lines and blanks"),
+        ("bell\a and \x1b[31mred\x1b[0m", "bell and [31mred[0m"),
+        ("zero\u200bwidth and \u202eright to left", "zerowidth and right to left"),
+        ("half \ud800 character", "half  character"),
+        ("mona@example.com", "[address]"),
+        ("x" * 200, "x" * 200),
+        ("x" * 201, "x" * 199 + "…"),
+    ],
+    ids=["lines", "control characters", "invisible", "half a character", "address", "at the limit", "past the limit"],
+)
+def test_cleaning(text: str, cleaned: str) -> None:
+    """Foreign text becomes one printable, redacted line of bounded length."""
+    assert clean(text) == cleaned
+
+
+@given(st.text(max_size=300), st.integers(1, 50))
+def test_cleaned_text_is_always_safe(text: str, limit: int) -> None:
+    """Whatever comes in, what goes out is printable, on one line, within the limit."""
+    found = clean(text, limit)
+    assert len(found) <= limit
+    assert all(char.isprintable() for char in found)

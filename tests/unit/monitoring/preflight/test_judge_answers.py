@@ -1,0 +1,277 @@
+"""What a far side's answers mean: tokens, clocks, interfaces, licenses, releases."""
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from licsync_daemon.http.wire import Headline
+from licsync_daemon.model.errors import Code
+from licsync_daemon.model.instance import CloudAccount, ConnectDelivery, Destination, Instance, ManualDelivery, NoSource, SshSource
+from licsync_daemon.model.usage import SeatTotals
+from licsync_daemon.monitoring.preflight.judge_answers import (
+    clock_row,
+    interface_rows,
+    license_file_row,
+    license_rows,
+    metered_row,
+    owner_row,
+    seats_row,
+    sso_row,
+    token_rows,
+    version_of,
+    version_rows,
+)
+from licsync_daemon.monitoring.preflight.rows import Outcome, Place, Row
+from tests.fakes import T0, an_instance
+
+EMEA = Place("instance emea", "emea")
+OK, WARN, FAIL = Outcome.OK, Outcome.WARN, Outcome.FAIL
+
+
+def told(*, needed: str | None = "read:enterprise", **headers: Any) -> dict[str, Row]:
+    rows = token_rows(EMEA, Headline(**headers), T0, needed=needed, credential="cloud__token")
+    return {row.test: row for row in rows}
+
+
+# ---------------------------------------------------------------- tokens
+
+
+@pytest.mark.parametrize(
+    ("user", "username", "outcome", "words"),
+    [
+        ({"login": "Reader"}, "reader", OK, "it belongs to Reader"),
+        ({"login": "octo-owner"}, None, OK, "it belongs to octo-owner"),
+        ({"login": "mona"}, "reader", WARN, "it belongs to mona, and the configured username is reader"),
+        ({}, "reader", OK, "whose it is, is not told"),
+        ({"login": 7}, "reader", OK, "whose it is, is not told"),
+        ({"login": "mo\x1b[2Jna"}, None, OK, "it belongs to mo[2Jna"),
+    ],
+)
+def test_whose_token_it_is(user: dict[str, Any], username: str | None, outcome: Outcome, words: str) -> None:
+    """The owner is named; another one than configured is a warning, in any case of letters."""
+    row = owner_row(EMEA, user, username)
+    assert (row.outcome, words in row.seen) == (outcome, True)
+
+
+@pytest.mark.parametrize(
+    ("scopes", "needed", "outcome", "words"),
+    [
+        (("read:enterprise",), "read:enterprise", OK, "read:enterprise and nothing more"),
+        (("site_admin",), "site_admin", OK, "site_admin and nothing more"),
+        (("read:enterprise", "repo"), "read:enterprise", WARN, "more than it has to: repo"),
+        (("admin:enterprise",), "read:enterprise", WARN, "more than it has to: admin:enterprise"),
+        (("repo", "user"), "read:enterprise", FAIL, "lacks read:enterprise; it has repo, user"),
+        ((), "site_admin", FAIL, "lacks site_admin; it has no scope"),
+        (("admin:enterprise",), "site_admin", FAIL, "lacks site_admin"),
+        (None, "read:enterprise", OK, "none are told"),
+    ],
+)
+def test_scopes(scopes: tuple[str, ...] | None, needed: str, outcome: Outcome, words: str) -> None:
+    """One scope is needed, what covers it is enough, more is too much; a token that tells none is tried, not refused."""
+    row = told(needed=needed, scopes=scopes)["scopes"]
+    assert (row.outcome, words in row.seen) == (outcome, True)
+    assert row.code == (Code.SCOPE_MISSING if outcome is FAIL else None)
+
+
+def test_no_next_step_asks_for_more_than_is_needed() -> None:
+    """Whatever a token lacks or has, `admin:enterprise` is never recommended."""
+    every = [told(scopes=scopes)["scopes"] for scopes in ((), ("repo",), ("admin:enterprise",))]
+    assert [row.fix for row in every if "admin:enterprise" in row.fix] == []
+    assert "scope read:enterprise and nothing more" in every[0].fix
+
+
+def test_an_organization_needs_no_scope_we_know() -> None:
+    """Nothing is said of scopes where none is known to be needed."""
+    assert "scopes" not in told(needed=None, scopes=("repo",))
+
+
+def test_the_end_of_a_token() -> None:
+    """Where the far side tells it, it is judged in steps; the credential to replace is named."""
+    assert told()["expiry"].outcome is OK
+    assert told(token_expires_at=T0 + timedelta(days=31))["expiry"].outcome is OK
+    row = told(token_expires_at=T0 + timedelta(days=13))["expiry"]
+    assert (row.outcome, row.code, "14 days" in row.seen, "cloud__token" in row.fix) == (WARN, Code.CREDENTIAL_EXPIRING, True, True)
+
+
+@pytest.mark.parametrize(
+    ("sso", "outcome", "code"), [(None, OK, None), ("required", FAIL, Code.FORBIDDEN), ("partial-results", WARN, None)]
+)
+def test_single_sign_on(sso: str | None, outcome: Outcome, code: Code | None) -> None:
+    """A token that is not authorized is a failure with the button that authorizes it; partial answers are a warning."""
+    row = sso_row(EMEA, Headline(sso=sso))
+    assert (row.outcome, row.code) == (outcome, code)
+    assert ("*Configure SSO*" in row.fix) is (outcome is not OK)
+
+
+# ---------------------------------------------------------------- clocks and interfaces
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "outcome", "words"),
+    [
+        (0, OK, "differ by 0 s"),
+        (60, OK, "differ by 60 s"),
+        (-60, OK, "differ by 60 s"),
+        (61, WARN, "1 min ahead of it"),
+        (300, WARN, "5 min ahead of it"),
+        (301, FAIL, "5 min ahead of it"),
+        (-301, FAIL, "5 min behind it"),
+    ],
+)
+def test_clocks_that_differ(ahead_s: int, outcome: Outcome, words: str) -> None:
+    """Up to a minute is fine, up to five is a warning, and it is said in which direction."""
+    row = clock_row(EMEA, T0, T0 + timedelta(seconds=ahead_s))
+    assert (row.outcome, words in row.seen, row.code) == (outcome, True, None if outcome is OK else Code.CLOCK_WRONG)
+
+
+def test_an_answer_without_a_date() -> None:
+    """Nothing can be said then."""
+    assert clock_row(EMEA, None, T0) == EMEA.ok("clock", "no date is told")
+
+
+def test_what_is_left_of_the_rate_limit() -> None:
+    """Fewer than a hundred requests are a warning; an instance without limits has no such row."""
+    rows = [list(interface_rows(EMEA, Headline(remaining=left))) for left in (None, 4999, 100, 99)]
+    assert [[(row.outcome, row.test) for row in every] for every in rows] == [
+        [], [(OK, "rate limit")], [(OK, "rate limit")], [(WARN, "rate limit")],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("told", "outcome", "words"),
+    [
+        (Headline(api_version="2022-11-28"), OK, "version 2022-11-28"),
+        (Headline(deprecation="@1688169599", api_version="2022-11-28"), WARN, "is announced to end"),
+        (Headline(sunset_at=T0), WARN, "is announced to end, and goes away on 2026-11-24"),
+    ],
+)
+def test_an_interface_that_will_end(told: Headline, outcome: Outcome, words: str) -> None:
+    """`Deprecation` and `Sunset` are told with the date."""
+    (row,) = interface_rows(EMEA, told)
+    assert (row.outcome, words in row.seen) == (outcome, True)
+    assert row.code == (Code.API_DEPRECATED if outcome is WARN else None)
+
+
+# ---------------------------------------------------------------- licenses
+
+
+def licensed(**data: Any) -> dict[str, Row]:
+    return {row.test: row for row in license_rows(EMEA, data, T0)}
+
+
+@pytest.mark.parametrize(
+    ("data", "outcome", "words"),
+    [
+        ({"expire_at": "2027/02/23 12:41:52 -0600"}, OK, "ends on 2027-02-23, in 91 days"),
+        ({"expire_at": "2027-02-21T00:00:00Z"}, WARN, "within 90 days"),
+        ({"days_until_expiration": 29}, WARN, "within 30 days"),
+        ({"days_until_expiration": 14}, WARN, "within 14 days"),
+        ({"days_until_expiration": "3"}, WARN, "within 3 days"),
+        ({"expire_at": "2026-11-24T01:59:59Z", "days_until_expiration": 300}, FAIL, "ended on 2026-11-24"),
+        ({"expire_at": "never"}, OK, "does not tell when it ends"),
+        ({}, OK, "does not tell when it ends"),
+    ],
+)
+def test_the_end_of_a_license(data: dict[str, Any], outcome: Outcome, words: str) -> None:
+    """Its date, else its days, in whatever form they come; nothing in the answer is required."""
+    row = licensed(**data)["license"]
+    assert (row.outcome, words in row.seen) == (outcome, True)
+    assert row.code == (None if outcome is OK else Code.LICENSE_EXPIRING)
+
+
+@pytest.mark.parametrize(
+    ("data", "outcome", "words"),
+    [
+        ({"seats": 1000, "seats_used": 950}, OK, "50 of 1,000 are left"),
+        ({"seats": "1000", "seats_used": 951}, WARN, "fewer than 5% of 1,000 are left"),
+        ({"seats": 1000, "seats_used": 1000}, WARN, "none of 1,000 is left"),
+        ({"seats": 1000, "seats_used": 1200}, WARN, "none of 1,000 is left"),
+        ({"seats": "unlimited", "seats_used": 1200}, OK, "1,200 are used; no limit is told"),
+        ({}, OK, "not told"),
+    ],
+)
+def test_seats_left(data: dict[str, Any], outcome: Outcome, words: str) -> None:
+    """Fewer than one in twenty is a warning; without a number of seats there is no limit."""
+    row = licensed(**data)["seats"]
+    assert (row.outcome, words in row.seen) == (outcome, True)
+    assert row.code == (None if outcome is OK else Code.SEATS_LOW)
+
+
+@pytest.mark.parametrize(
+    ("seats", "purchased", "outcome"),
+    [(2000, 2001, WARN), (2000, 2000, OK), (2500, 2000, OK), (None, 2000, None), (2000, None, None), (2000, 0, None)],
+)
+def test_a_license_file_that_is_older_than_a_purchase(seats: int | None, purchased: int | None, outcome: Outcome | None) -> None:
+    """It is told where both numbers are known: an unlimited file, and an account without purchased seats, cannot be older."""
+    row = license_file_row(EMEA, seats, purchased)
+    assert (row and row.outcome) == outcome
+    if row is not None and outcome is WARN:
+        assert (row.code, "2,000 seats" in row.seen, "2,001" in row.seen) == (Code.OLD_LICENSE_FILE, True, True)
+
+
+def test_seats_of_the_cloud_account() -> None:
+    """More used than bought is legal; a number that is not told is said to be unknown."""
+    assert seats_row(EMEA, SeatTotals(consumed=5000, purchased=4500)) == EMEA.ok("seats", "5,000 consumed of 4,500 purchased")
+    assert seats_row(EMEA, SeatTotals(consumed=1, purchased=None)).seen == "1 consumed of an unknown number purchased"
+
+
+# ---------------------------------------------------------------- releases
+
+GITHUB = CloudAccount(at=Destination(url="https://api.github.com"), enterprise="octo")
+GHE_COM = replace(GITHUB, at=Destination(url="https://api.octo.ghe.com"))
+SSH = SshSource(host="ghes.example.com", known_hosts=Path("/etc/licsync/known_hosts"))
+OLD_SSH = replace(SSH, command=("ghe-license-usage",))
+CONNECT, MANUAL = ConnectDelivery(), ManualDelivery()
+
+
+def gated(version: str | None, cloud: CloudAccount = GITHUB, **instance: Any) -> list[tuple[Outcome, str]]:
+    about: Instance = an_instance(**instance)
+    return [(row.outcome, row.seen) for row in version_rows(EMEA, version, about, cloud)]
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [("3.19.2", (3, 19)), ("3.9", (3, 9)), ("3.20.0.rc1", (3, 20)), (None, None), ("", None), ("3", None), ("three", None), ("3.1x", None)],
+)
+def test_versions(text: str | None, version: tuple[int, int] | None) -> None:
+    """The first two numbers count, as numbers; what is no version is none."""
+    assert version_of(text) == version
+
+
+@pytest.mark.parametrize(
+    ("version", "instance", "cloud", "outcome", "words"),
+    [
+        ("3.12.9", {"source": SSH, "delivery": MANUAL}, GITHUB, FAIL, "no `ghe-license usage` yet"),
+        ("3.13.0", {"source": SSH, "delivery": MANUAL}, GITHUB, OK, "GitHub Enterprise Server 3.13.0"),
+        ("3.12.9", {"source": OLD_SSH, "delivery": MANUAL}, GITHUB, OK, "3.12.9"),
+        ("3.13.0", {"source": OLD_SSH, "delivery": MANUAL}, GITHUB, FAIL, "no `ghe-license-usage` any more"),
+        ("3.11.9", {"source": OLD_SSH, "delivery": MANUAL}, GITHUB, WARN, "Advanced Security from 3.12 on"),
+        ("3.11.9", {"source": NoSource(), "delivery": CONNECT}, GITHUB, WARN, "Advanced Security from 3.12 on"),
+        ("3.11.9", {}, GITHUB, OK, "3.11.9"),
+        ("3.14.9", {"source": NoSource(), "delivery": CONNECT}, GHE_COM, FAIL, "that takes 3.15"),
+        ("3.15.0", {"source": NoSource(), "delivery": CONNECT}, GHE_COM, OK, "3.15.0"),
+        ("3.14.9", {"source": NoSource(), "delivery": CONNECT}, GITHUB, OK, "3.14.9"),
+        ("3.14.9", {}, GHE_COM, OK, "3.14.9"),
+        (None, {}, GITHUB, OK, "it is not told"),
+    ],
+)
+def test_only_the_gates_of_what_is_configured(
+    version: str | None, instance: dict[str, Any], cloud: CloudAccount, outcome: Outcome, words: str
+) -> None:
+    """Each gate closes just below its release, and only for who goes through it."""
+    (row,) = gated(version, cloud, **instance)
+    assert (row[0], words in row[1]) == (outcome, True)
+
+
+@pytest.mark.parametrize(
+    ("version", "purchased", "is_told"),
+    [("3.12.9", 0, True), ("3.13.0", 0, False), ("3.12.9", 100, False), ("3.12.9", None, False), (None, 0, False)],
+)
+def test_usage_based_billing(version: str | None, purchased: int | None, is_told: bool) -> None:
+    """It takes 3.13, and is told by an account that has purchased nothing."""
+    row = metered_row(EMEA, version, purchased)
+    assert (row is not None) is is_told
+    assert row is None or (row.outcome, row.code) == (WARN, Code.GHES_VERSION)

@@ -1,0 +1,183 @@
+"""What the way to a destination means: routes, and a row for each step up to the first that failed."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from licsync_daemon.model.errors import Code
+from licsync_daemon.model.instance import Destination
+from licsync_daemon.monitoring.preflight.judge_network import way_rows
+from licsync_daemon.monitoring.preflight.network import Certificate, Hop, Refused, Route, Way, route_of
+from licsync_daemon.monitoring.preflight.rows import Outcome, Place, Row
+from tests.fakes import T0
+
+PLACE = Place("instance emea", "emea")
+HOST = "ghes.example.com"
+DIRECT = Route(to=Hop(HOST, 443, secure=True))
+PROXIED = Route(to=Hop(HOST, 443, secure=True), proxy=Hop("proxy.example.com", 3128, secure=False))
+GOOD = Certificate("Example CA", T0 + timedelta(days=200), (HOST,))
+
+
+def rows(route: Route, **facts: object) -> list[Row]:
+    way = Way(**{"addresses": ("10.0.0.1",), **facts})  # type: ignore[arg-type]
+    return list(way_rows(PLACE, route, way, T0))
+
+
+def last(route: Route, **facts: object) -> Row:
+    return rows(route, **facts)[-1]
+
+
+# ---------------------------------------------------------------- routes
+
+
+@pytest.fixture
+def proxied(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("HTTPS_PROXY", "http://mona:s%40cret@proxy.example.com:3128")
+    monkeypatch.setenv("NO_PROXY", "inside.example.com")
+    return
+
+
+def test_a_direct_route() -> None:
+    """Without a proxy the way is direct; the port is the scheme's unless one is given."""
+    assert route_of(Destination(url=f"https://{HOST}")) == DIRECT
+    assert route_of(Destination(url="http://127.0.0.1:8080/x")).to == Hop("127.0.0.1", 8080, secure=False)
+
+
+@pytest.mark.usefixtures("proxied")
+@pytest.mark.parametrize(
+    ("url", "ignored"),
+    [(f"https://{HOST}", True), ("https://inside.example.com", False), ("https://127.0.0.1:8443", False)],
+    ids=["a proxy stands ready", "NO_PROXY", "this machine"],
+)
+def test_a_proxy_of_the_environment_that_is_not_used(url: str, ignored: bool) -> None:
+    """It is noticed where the environment means this destination and nobody uses it."""
+    assert route_of(Destination(url=url)).ignored is ignored
+
+
+@pytest.mark.usefixtures("proxied")
+def test_the_environments_proxy_is_used_where_that_is_configured() -> None:
+    """With `env` it stands before the destination with the login it carries, and nothing is ignored."""
+    route = route_of(Destination(url=f"https://{HOST}", proxy="env"), lambda: "nobody:x")
+    assert (route.proxy, route.login, route.ignored) == (Hop("proxy.example.com", 3128, secure=False), "mona:s@cret", False)
+
+
+def test_a_configured_proxy_takes_the_credential() -> None:
+    """The proxy's login is the credential, since a configured address never carries one."""
+    route = route_of(Destination(url=f"https://{HOST}", proxy="https://proxy.example.com"), lambda: "mona:x")
+    assert (route.proxy, route.login) == (Hop("proxy.example.com", 443, secure=True), "mona:x")
+
+
+def test_a_proxy_that_cannot_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address of the environment with another scheme is refused, as the client refuses it."""
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://proxy.example.com")
+    with pytest.raises(ValueError, match="only http and https"):
+        route_of(Destination(url=f"https://{HOST}", proxy="env"))
+
+
+@pytest.mark.parametrize(
+    ("route", "words"),
+    [
+        (DIRECT, "direct; trusts the authorities of the system"),
+        (Route(to=DIRECT.to, ignored=True), "direct; HTTPS_PROXY is set but not used; trusts the authorities of the system"),
+        (Route(to=DIRECT.to, ca_file=Path("/etc/ca.pem")), "direct; trusts /etc/ca.pem"),
+        (PROXIED, "through the proxy proxy.example.com:3128; trusts the authorities of the system"),
+        (Route(to=Hop("127.0.0.1", 80, secure=False)), "direct"),
+    ],
+)
+def test_the_route_is_told(route: Route, words: str) -> None:
+    """Which proxy and whose authorities each destination has."""
+    assert rows(route, certificate=GOOD)[0] == PLACE.ok("route", words)
+
+
+# ---------------------------------------------------------------- steps
+
+
+def test_a_clear_way() -> None:
+    """Each step that went well has its row."""
+    assert [(row.test, row.outcome, row.seen) for row in rows(DIRECT, addresses=("10.0.0.1", "::1", "a", "b"), certificate=GOOD)][1:] == [
+        ("name", Outcome.OK, "ghes.example.com is 10.0.0.1, ::1, a and 1 more"),
+        ("connection", Outcome.OK, "port 443 of ghes.example.com takes connections"),
+        ("certificate", Outcome.OK, "the certificate of ghes.example.com, issued by Example CA, ends on 2027-06-12, in 200 days"),
+    ]
+    assert [row.test for row in rows(Route(to=Hop("10.0.0.1", 80, secure=False)))] == ["route", "connection"]
+
+
+def test_nothing_is_told_after_a_step_that_failed() -> None:
+    """What was not tried has no row."""
+    assert [row.test for row in rows(DIRECT, addresses=(), unresolved="no answer in time")] == ["route", "name"]
+    assert [row.test for row in rows(DIRECT, unconnected="connection refused")] == ["route", "name", "connection"]
+    assert [row.test for row in rows(PROXIED, unproxied="407 Proxy Authentication Required")] == ["route", "name", "connection"]
+
+
+@pytest.mark.parametrize(
+    ("route", "facts", "seen", "fix"),
+    [
+        (DIRECT, {"unresolved": "no answer in time"}, "ghes.example.com cannot be resolved: no answer in time", "name servers"),
+        (PROXIED, {"unresolved": "name or service not known"}, "proxy.example.com cannot be resolved", "name servers"),
+        (DIRECT, {"unconnected": "connection refused"}, "port 443 of ghes.example.com: connection refused", "ghes.example.com is up"),
+        (PROXIED, {"unconnected": "connection refused"}, "port 3128 of the proxy: connection refused", "the proxy is up"),
+        (PROXIED, {"unproxied": "407 Login"}, "does not let us through to ghes.example.com:443: 407 Login", "`proxy_auth`"),
+    ],
+    ids=["name", "the proxy's name", "connection", "the proxy's connection", "the proxy's answer"],
+)
+def test_where_the_way_ends(route: Route, facts: dict[str, str], seen: str, fix: str) -> None:
+    """It is said who did not answer, and what to look at."""
+    row = last(route, **facts)
+    assert (row.outcome, row.code) == (Outcome.FAIL, Code.UNREACHABLE)
+    assert seen in row.seen
+    assert fix in row.fix
+
+
+@pytest.mark.parametrize("facts", [{"unresolved": "x"}, {"unconnected": "x"}])
+def test_an_unused_proxy_is_a_hint_where_the_direct_way_fails(facts: dict[str, str]) -> None:
+    """Behind a firewall the environment's proxy is probably the way."""
+    assert 'proxy = "env"' in last(Route(to=DIRECT.to, ignored=True), **facts).fix
+    assert "env" not in last(DIRECT, **facts).fix
+
+
+@pytest.mark.parametrize(
+    ("days", "outcome", "words"),
+    [
+        (31, Outcome.OK, "in 31 days"),
+        (29, Outcome.WARN, "within 30 days"),
+        (13, Outcome.WARN, "14"),
+        (6, Outcome.WARN, "7"),
+        (1, Outcome.WARN, "1 day"),
+    ],
+)
+def test_days_left_of_a_certificate(days: int, outcome: Outcome, words: str) -> None:
+    """It is told 30, 14, 7 and 1 days before."""
+    row = last(DIRECT, certificate=Certificate("Example CA", T0 + timedelta(days=days), ()))
+    assert (row.outcome, words in row.seen) == (outcome, True)
+    assert row.code == (None if outcome is Outcome.OK else Code.CERTIFICATE_EXPIRING)
+
+
+@pytest.mark.parametrize(
+    ("code", "shown", "seen", "fix"),
+    [
+        (10, None, "has expired", "renew"),
+        (9, None, "is not valid yet", "clock"),
+        (62, ("a.example", "b.example", "c.example", "d.example"), "but for a.example, b.example, c.example and 1 more", "configure the name"),
+        (62, None, "the certificate is not for ghes.example.com", "configure the name"),
+        (64, ("a.example",), "but for a.example", "configure the name"),
+        (20, ("x",), "who issued the certificate of ghes.example.com, Corp CA, is not trusted by this system", "`ca_file`"),
+        (19, None, "is not trusted by this system", "`ca_file`"),
+        (18, None, "is not trusted by this system", "`ca_file`"),
+        (26, None, "is not accepted: unsuitable purpose", "renew"),
+        (None, None, "TLS with ghes.example.com failed: unsuitable purpose", "TLS 1.2"),
+    ],
+)  # fmt: skip
+def test_a_certificate_that_is_not_accepted(code: int | None, shown: tuple[str, ...] | None, seen: str, fix: str) -> None:
+    """What is wrong with it is said in words, with its issuer or its names where they could be read."""
+    certificate = Certificate("Corp CA", T0, shown) if shown is not None else None
+    row = last(DIRECT, refused=Refused("unsuitable purpose", code, certificate))
+    assert (row.test, row.outcome, row.code) == ("certificate", Outcome.FAIL, Code.TLS_FAILED)
+    assert seen in row.seen
+    assert fix in row.fix
+
+
+def test_the_authorities_that_do_not_trust_are_named() -> None:
+    """Where an own file is configured, it is that file that lacks the issuer."""
+    assert "/etc/ca.pem" in last(Route(to=DIRECT.to, ca_file=Path("/etc/ca.pem")), refused=Refused("x", 20)).seen

@@ -1,0 +1,80 @@
+"""Usage documents: taken when they keep the contract, refused with the place when they do not."""
+
+import hashlib
+import json
+
+import pytest
+
+from licsync_daemon.practice.sandbox.document import DocumentError, read_document
+
+GOOD = {
+    "format": "licsync/1",
+    "collected_at": "2026-11-24T02:00:00Z",
+    "instance": {"server_id": "s-1", "host_name": "ghes.example.com", "version": "3.19.2", "http_only": False},
+    "totals": {"accounts": 2, "seats_used": 2},
+    "users": [{"id": 1, "emails": []}, {"id": 2**63, "emails": [{"email": "jörg@bücher.example", "primary": True}]}],
+}
+
+
+def changed(path, value):
+    document = json.loads(json.dumps(GOOD))
+    *way, last = path
+    place = document
+    for step in way:
+        place = place[step]
+    place[last] = value
+    return document
+
+
+def test_the_hash_is_that_of_the_canonical_text():
+    text = (
+        '{"host_name":"ghes.example.com","server_id":"s-1","users":[{"emails":[],"id":1},'
+        '{"emails":[{"email":"jörg@bücher.example","primary":true}],"id":9223372036854775808}]}'
+    )
+
+    document = read_document(json.dumps(GOOD).encode())
+
+    assert document.content_hash == "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+    assert (document.server_id, document.host_name, document.users) == ("s-1", "ghes.example.com", GOOD["users"])
+
+
+@pytest.mark.parametrize(
+    "path_value", [(["collected_at"], "2030-01-01T00:00:00Z"), (["totals", "seats_used"], None), (["instance", "version"], None)]
+)
+def test_what_is_no_usage_does_not_change_the_hash(path_value):
+    hashes = {read_document(json.dumps(value).encode()).content_hash for value in (GOOD, changed(*path_value))}
+
+    assert len(hashes) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "cause"),
+    [
+        (["format"], "licsync/2", "format is not 'licsync/1'"),
+        (["collected_at"], "2026-11-24T02:00:00.5Z", "collected_at is no UTC instant"),
+        (["secret"], 1, "the document: unknown field 'secret'"),
+        (["instance", "login"], "x", "instance: unknown field 'login'"),
+        (["instance", "server_id"], "", "instance.server_id is no text"),
+        (["totals", "accounts"], -1, "totals.accounts is no whole number"),
+        (["totals", "accounts"], True, "totals.accounts is no whole number"),
+        (["totals"], {}, "totals: field 'accounts' is missing"),
+        (["users"], {}, "users is no list"),
+        (["users", 0, "login"], "mona", "users[0]: unknown field 'login'"),
+        (["users", 0, "id"], "1", "users[0].id is no whole number"),
+        (["users", 1, "id"], 1, "users[1]: ids are not rising"),
+        (["users", 1, "emails", 0, "primary"], "yes", "users[1].emails[0].primary is neither true nor false"),
+        (["users", 1, "emails", 0, "email"], "", "users[1].emails[0].email is no text, or empty"),
+        (["users", 1, "emails", 0, "email"], "\ud800@x", "text that is not Unicode"),
+    ],
+)
+def test_it_names_the_place(path, value, cause):
+    with pytest.raises(DocumentError) as caught:
+        read_document(json.dumps(changed(path, value)).encode())
+
+    assert cause in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b'{"format": NaN}', b"[" * 100_000])
+def test_it_refuses_what_is_no_document(content):
+    with pytest.raises(DocumentError):
+        read_document(content)

@@ -1,0 +1,51 @@
+"""The generated fleet: repeatable, and with every odd shape in it."""
+
+import csv
+import io
+
+import pytest
+
+from licsync_daemon.practice.sandbox import generate_fleet
+
+
+def test_the_same_seed_gives_the_same_fleet():
+    assert generate_fleet(7, 3, 200) == generate_fleet(7, 3, 200)
+
+
+def test_another_seed_gives_another_fleet():
+    assert generate_fleet(7, 3, 200) != generate_fleet(8, 3, 200)
+
+
+def test_the_default_fleet():
+    fleet = generate_fleet()
+
+    assert [i.name for i in fleet.instances] == ["emea", "amer", "apac", "labs"]
+    assert [i.hostname for i in fleet.instances] == [f"ghes-{i.name}.example.com" for i in fleet.instances]
+    assert len({i.server_id for i in fleet.instances}) == 4
+    assert {i.version for i in fleet.instances} <= {"3.17.4", "3.18.1", "3.19.2"}
+
+
+def test_it_holds_every_odd_shape():
+    fleet = generate_fleet()
+    accounts = [a for i in fleet.instances for a in i.report.accounts]
+    rows = [row for i in fleet.instances for row in csv.DictReader(io.StringIO(i.report.csv.decode(), newline=""))]
+    cells = [row["raw_login"] for row in rows]
+
+    assert 0.03 < sum(a.suspended for a in accounts) / len(accounts) < 0.07
+    assert 0.003 < sum(not a.email for a in accounts) / len(accounts) < 0.02
+    assert any(a.email.isupper() for a in accounts)
+    assert all("\n" in cell and '"' in cell and "," in cell for cell in cells)
+    assert any(not cell.isascii() for cell in cells)
+    assert {row["dormant?"] for row in rows} == {"true", "false"}
+    assert any(m.saml_name_id and "@" not in m.saml_name_id for m in fleet.members)
+    logins = {a.login for a in accounts}
+    assert any(m.login not in logins for m in fleet.members)
+    assert len(accounts) > len(logins)
+
+
+@pytest.mark.parametrize("instances", [1, 2, 8])
+def test_no_instance_is_empty(instances):
+    fleet = generate_fleet(1, instances, 10)
+
+    assert len(fleet.instances) == instances
+    assert all(i.report.rows for i in fleet.instances)

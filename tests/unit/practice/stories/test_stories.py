@@ -1,0 +1,100 @@
+"""The pure parts of the stories: their names, what they change, and their events as JSON."""
+
+import csv
+import io
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from licsync_daemon.cli.exit import Exit
+from licsync_daemon.model.run import RunState
+from licsync_daemon.practice.sandbox import Sandbox, generate_fleet
+from licsync_daemon.practice.stories import NAMES
+from licsync_daemon.practice.stories.clone import scene as clone_scene
+from licsync_daemon.practice.stories.events import Decided, Ended, Happened, Ran, Told
+from licsync_daemon.practice.stories.playbill import STORIES
+from licsync_daemon.practice.stories.shrink import half_of
+from licsync_daemon.practice.stories.stage import _span, utc
+from licsync_daemon.sync.fleet import Result
+from tests.fakes import T0, a_decision, an_ended_run, an_instance
+
+
+def test_every_name_has_a_story() -> None:
+    """The command line offers exactly what can be played."""
+    assert list(STORIES) == list(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_scene_names_instances_that_are_there(name: str) -> None:
+    """The lines that a scene adds belong to instances of its fleet; a story begins at a full minute in the future."""
+    scene = STORIES[name].scene()
+    assert set(scene.tables) <= {one.name for one in scene.fleet.instances}
+    assert scene.start.second == 0
+    assert scene.start.tzinfo is not None
+
+
+def test_half_of_a_report_keeps_its_form() -> None:
+    """Every other row goes; header and cells stay as they were, however they are quoted."""
+    box = Sandbox(generate_fleet(seed=1, instances=1, people=100))
+    before = next(iter(box.instances.values())).report.csv
+    rows, halved = (list(csv.reader(io.StringIO(content.decode(), newline=""))) for content in (before, half_of(before)))
+    assert halved == [rows[0], *rows[1::2]]
+    assert half_of(b'id,email\r\n1,"a, b"\r\n2,c\r\n') == b'id,email\r\n1,"a, b"\r\n'
+
+
+def test_a_restored_copy_has_everything_of_the_original_but_its_name() -> None:
+    """That is what makes it a copy: one server id under two hostnames."""
+    original, copy = clone_scene().fleet.instances
+    assert copy.server_id == original.server_id
+    assert copy.hostname != original.hostname
+    assert replace(copy, name=original.name, hostname=original.hostname) == original
+
+
+@pytest.mark.parametrize(
+    ("wait", "words"),
+    [
+        (timedelta(seconds=59), "1 min"),
+        (timedelta(minutes=119.4), "119 min"),
+        (timedelta(minutes=120), "2.0 h"),
+        (timedelta(hours=11.4), "11.4 h"),
+    ],
+)
+def test_waits_in_words(wait: timedelta, words: str) -> None:
+    assert _span(wait) == words
+
+
+def test_dates_are_read_as_utc() -> None:
+    assert utc("2026-11-24 02:00") == T0
+
+
+EVENTS = [
+    (Told("a\nb"), {"event": "told", "text": "a\nb"}),
+    (Happened(T0, "emea", "confirmed"), {"event": "happened", "at": "2026-11-24T02:00:00Z", "instance": "emea", "text": "confirmed"}),
+    (
+        Happened(T0, "emea", "confirmed", "Tue 03:00 CET"),
+        {"event": "happened", "at": "2026-11-24T02:00:00Z", "local": "Tue 03:00 CET", "instance": "emea", "text": "confirmed"},
+    ),
+    (Ended("moral", Exit.HELD), {"event": "ended", "moral": "moral", "exit": 5}),
+]
+
+
+@pytest.mark.parametrize(("event", "found"), EVENTS, ids=["told", "happened", "with a local time", "ended"])
+def test_events_as_json(event: Told | Happened | Ended, found: dict[str, object]) -> None:
+    """Instants are UTC, and there is no key without a value."""
+    assert json.loads(json.dumps(event.as_json())) == found
+
+
+def test_commands_as_json() -> None:
+    """What was typed, what came of it, and the exit code."""
+    held = an_ended_run(state=RunState.HELD, ended_at=None)
+    ran = Ran(T0, "licsync-daemon --run-now emea", [Result(an_instance(), held), Result(an_instance("apac"), None)], Exit.HELD)
+    decided = Decided("licsync-daemon approve held", a_decision())
+    as_json = json.loads(json.dumps([ran.as_json(), decided.as_json()]))
+    assert [(one["event"], one["at"], one["command"], one["exit"]) for one in as_json] == [
+        ("command", "2026-11-24T02:00:00Z", "licsync-daemon --run-now emea", 5),
+        ("command", "2026-11-24T02:00:00Z", "licsync-daemon approve held", 0),
+    ]
+    assert [run["state"] for run in as_json[0]["instances"]] == ["held"]  # one that another process was at has no run
+    assert as_json[1]["decision"]["reason"] == "site closed"

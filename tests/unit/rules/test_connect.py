@@ -1,0 +1,121 @@
+"""How an instance stands whose usage GitHub Connect carries."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from licsync_daemon.model.errors import Code
+from licsync_daemon.model.instance import ConnectDelivery, NoSource
+from licsync_daemon.model.usage import Identity, Installation, SyncEntry, SyncStatus
+from licsync_daemon.rules.connect import LATE_AFTER, SAME_TIME, WEEK, Sighting, anchor_of, expected_after, sighting
+from tests.fakes import T0, an_instance
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+LABS = an_instance("labs", source=NoSource(), delivery=ConnectDelivery())
+
+
+def seen(
+    date: datetime | None,
+    status: str | None = "success",
+    *,
+    error: str | None = None,
+    listed: bool = True,
+    connected: bool | None = None,
+    dates: tuple[datetime, ...] = (),
+    before: datetime | None = None,
+    disconnected_before: bool = False,
+    answered_at: datetime | None = T0,
+) -> Sighting:
+    entry = SyncEntry(server_id="server-labs", hostname="ghes-labs.example.com", date=date, status=status, error=error)
+    return sighting(
+        LABS,
+        Identity(hostname=LABS.hostname, server_id=None),
+        SyncStatus(entries=(entry,) if listed else (), answered_at=answered_at),
+        installations=None if connected is None else (Installation(hostname="GHES-LABS.example.com", is_connected=connected),),
+        dates=dates,
+        before=before,
+        disconnected_before=disconnected_before,
+        now=T0 + 365 * DAY,
+    )
+
+
+def test_a_young_successful_sync_is_current() -> None:
+    """Age is the cloud's clock against the cloud's date; ours, a year ahead here, has no say."""
+    assert seen(T0 - 3 * DAY) == Sighting(T0 - 3 * DAY)
+
+
+@pytest.mark.parametrize(
+    ("found", "code", "words"),
+    [
+        (seen(None, None), Code.NEVER_SYNCED, "never had a sync"),
+        (seen(None, listed=False), Code.NEVER_SYNCED, "lists no server of this name"),
+        (seen(None, None, connected=True), Code.NEVER_SYNCED, "never had a sync"),
+        (seen(None, None, connected=False), Code.NOT_CONNECTED, "not connected"),
+        (seen(None, None, disconnected_before=True), Code.NOT_CONNECTED, "not connected"),
+        (seen(None, None, disconnected_before=True, connected=True), Code.NEVER_SYNCED, "never had a sync"),
+        (seen(T0 - HOUR, "failure", error="quota"), Code.SYNC_FAILED, '"quota"'),
+        (seen(T0 - HOUR, "success", error="quota"), Code.SYNC_FAILED, '"quota"'),
+        (seen(T0 - 9 * DAY), Code.LATE, "9 days old"),
+        (seen(T0 - HOUR, "queued"), Code.LATE, "no successful sync is known"),
+        (seen(T0 - HOUR, "queued", before=T0 - 9 * DAY), Code.LATE, "9 days old"),
+        (seen(T0 + DAY), Code.BAD_RESPONSE, "later than its own clock"),
+    ],
+)
+def test_what_is_not_current_says_why_and_what_to_do(found: Sighting, code: Code, words: str) -> None:
+    """Each has its code, and one next step in GitHub's own labels."""
+    assert found.code is code
+    assert words in found.cause
+    assert "*Sync now*" in found.next_step
+
+
+def test_a_failed_or_unknown_sync_keeps_the_date_of_the_last_good_one() -> None:
+    """The age shown is never that of a sync that did not succeed."""
+    assert seen(T0 - HOUR, "failure", before=T0 - 5 * DAY).last_sync == T0 - 5 * DAY
+    unknown = seen(T0 - HOUR, "queued", before=T0 - 5 * DAY)
+    assert (unknown.last_sync, unknown.code, unknown.notices[0].code) == (T0 - 5 * DAY, None, Code.BAD_RESPONSE)
+
+
+def test_a_server_that_was_disconnected_warns_while_its_sync_is_young() -> None:
+    """The next sync will not come, and that is known before it is missed."""
+    found = seen(T0 - DAY, connected=False)
+    assert (found.code, [one.code for one in found.notices]) == (None, [Code.NOT_CONNECTED])
+
+
+def test_late_is_told_a_day_after_the_learned_instant() -> None:
+    """Weekly syncs on one weekday, and one by hand in between: the weekday counts, not seven days after the button."""
+    weekly = tuple(T0 - weeks * WEEK for weeks in (1, 2, 3))
+    by_hand = T0 - 4 * DAY
+    on_time = seen(by_hand, dates=weekly, answered_at=T0 + LATE_AFTER - HOUR)
+    late = seen(by_hand, dates=weekly, answered_at=T0 + LATE_AFTER + HOUR)
+    assert on_time.notices == ()
+    assert [one.code for one in late.notices] == [Code.LATE]
+    assert "2026-11-24 02:00" in late.notices[0].text
+
+
+@given(
+    weeks=st.lists(st.integers(0, 40), min_size=2, max_size=12, unique=True),
+    wobble=st.lists(st.integers(-60, 60), min_size=12, max_size=12),
+    by_hand=st.lists(st.integers(4 * 60, 164 * 60), max_size=1),
+)
+def test_the_anchor_is_the_time_of_the_week_that_comes_back(weeks: list[int], wobble: list[int], by_hand: list[int]) -> None:
+    """Syncs of about one time of the week outvote those by hand, and the next one is expected within the slack of a week later."""
+    regular = [T0 - week * WEEK + timedelta(minutes=off) for week, off in zip(weeks, wobble, strict=False)]
+    anchor = anchor_of([*regular, *(T0 - timedelta(minutes=one) for one in by_hand)])
+    assert anchor in regular
+    last = max(regular)
+    expected = expected_after(last, anchor)
+    assert abs(expected - (last + WEEK)) <= SAME_TIME
+
+
+def test_no_dates_no_anchor() -> None:
+    assert anchor_of(()) is None
+
+
+@pytest.mark.parametrize(("status", "age"), [("success", 9 * DAY), ("failure", HOUR)], ids=["late", "failed"])
+def test_not_being_connected_is_remembered_whatever_else_is_wrong(status: str, age: timedelta) -> None:
+    """A later look that cannot ask GraphQL knows it from there, and says what to do about it."""
+    first = seen(T0 - age, status, connected=False, before=T0 - 9 * DAY)
+    assert Code.NOT_CONNECTED in {one.code for one in first.notices}
+    assert "connect it" in first.next_step

@@ -1,0 +1,574 @@
+"""What happens next for an instance, and why: every branch of `next_run` at its boundaries."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from licsync_daemon.model.blackout import parse_window
+from licsync_daemon.model.errors import Code
+from licsync_daemon.model.instance import Instance, Schedule
+from licsync_daemon.model.run import Decided, Decision, Run, RunState
+from licsync_daemon.model.text import words
+from licsync_daemon.model.usage import CLOCK_SLACK
+from licsync_daemon.rules.schedule import (
+    CATCH_UP,
+    CHANGED,
+    CONFIRM,
+    FIRST,
+    HELD_FOR,
+    INTERRUPTED,
+    MAINTENANCE_CAP,
+    PROBE,
+    RETRY_CAP,
+    SETTLE,
+    SETTLE_JITTER_S,
+    UNDECIDED,
+    Planned,
+    Recorded,
+    next_run,
+    retry_wait,
+    satisfies,
+    settle_jitter,
+    slot_after,
+    slot_at,
+)
+from tests.fakes import T0, a_decision, a_run, an_ended_run, an_instance
+
+WEEKLY = Schedule(cron="0 2 * * 2", timezone="UTC")  # T0 is one of its slots
+WEEK = timedelta(days=7)
+SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+NOW = T0 + HOUR
+INSTANCE = an_instance()
+SETTLED = SETTLE + settle_jitter("emea")
+
+
+def failed(run_id: str = "run1", **changes: object) -> Run:
+    """A failed run; it ended a minute after it started."""
+    return an_ended_run(run_id, RunState.FAILED, **{"code": Code.RATE_LIMITED, "failures": 1, **changes})
+
+
+def plan(
+    *runs: Run,
+    now: datetime = T0 + timedelta(hours=1),
+    up_since: datetime = T0 - timedelta(hours=1),
+    changed_at: datetime | None = None,
+    approval: Decision | None = None,
+    pause: Decision | None = None,
+    instance: Instance | None = None,
+) -> Planned:
+    """Answer what is planned, runs newest first; something must be."""
+    recorded = Recorded(runs=runs, approval=approval, pause=pause)
+    found = next_run(instance or INSTANCE, recorded, now, up_since=up_since, changed_at=changed_at or up_since)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("now", "newest", "following"),
+    [
+        (T0 - SECOND, T0 - WEEK, T0),
+        (T0, T0, T0 + WEEK),
+        (T0 + SECOND, T0, T0 + WEEK),
+        (T0 + WEEK - timedelta(microseconds=1), T0, T0 + WEEK),
+        (T0 + WEEK, T0 + WEEK, T0 + 2 * WEEK),
+    ],
+    ids=["just before", "at", "just after", "a week minus nothing", "a week"],
+)
+def test_slots_at_their_boundaries(now: datetime, newest: datetime, following: datetime) -> None:
+    """A slot begins at its instant exactly."""
+    assert slot_at(WEEKLY, now) == newest
+    assert slot_after(WEEKLY, now) == following
+
+
+@pytest.mark.parametrize(
+    ("cron", "zone", "now", "newest"),
+    [
+        ("0 2 * * 2", "Europe/Berlin", T0, datetime(2026, 11, 24, 1, tzinfo=UTC)),
+        ("*/5 * * * *", "UTC", T0 + MINUTE, T0),
+        ("* * * * *", "UTC", T0 + timedelta(seconds=59), T0),
+        ("0 0 29 2 *", "UTC", T0, datetime(2024, 2, 29, tzinfo=UTC)),
+        ("0 0 1 1 *", "UTC", T0, datetime(2026, 1, 1, tzinfo=UTC)),
+        ("30 2 * * 0", "Europe/Berlin", datetime(2026, 3, 29, 12, tzinfo=UTC), datetime(2026, 3, 29, 1, tzinfo=UTC)),
+        ("30 2 * * 0", "Europe/Berlin", datetime(2026, 10, 25, 12, tzinfo=UTC), datetime(2026, 10, 25, 0, 30, tzinfo=UTC)),
+    ],
+    ids=[
+        "in its zone",
+        "every five minutes",
+        "every minute",
+        "leap day",
+        "yearly",
+        "a time that does not exist",
+        "a time that exists twice",
+    ],
+)
+def test_slots_of_other_schedules(cron: str, zone: str, now: datetime, newest: datetime) -> None:
+    """Slots follow the wall clock of the schedule's zone: a skipped time comes at the next that exists, a repeated one comes once."""
+    assert slot_at(Schedule(cron=cron, timezone=zone), now) == newest
+
+
+@pytest.mark.parametrize(
+    ("run", "satisfied"),
+    [
+        (an_ended_run(), True),
+        (an_ended_run(slot=T0 - WEEK, started_at=T0 - SECOND), False),
+        (an_ended_run(slot=T0 - WEEK, started_at=T0), True),
+        (an_ended_run(slot=None, started_at=NOW), True),
+        (an_ended_run(slot=T0 - WEEK, started_at=NOW + SECOND), False),
+        (an_ended_run(slot=T0, started_at=T0 - WEEK), True),
+        (an_ended_run(state=RunState.FAILED), False),
+        (an_ended_run(state=RunState.INTERRUPTED), False),
+        (a_run(state=RunState.DELIVERED), False),
+    ],
+    ids=["its own", "before", "at its instant", "by hand", "in the future", "its own, clock set", "failed", "interrupted", "delivered"],
+)
+def test_what_satisfies_a_slot(run: Run, satisfied: bool) -> None:
+    """A confirmed run that recorded the slot, or started between it and now."""
+    assert satisfies(run, T0, NOW) is satisfied
+
+
+UP_BEFORE, UP_AFTER = T0 - HOUR, NOW - MINUTE
+FIRST_RETRY_AT = T0 + MINUTE + retry_wait(1, "run1")  # of the run that failed at T0 + 1 minute
+
+
+@pytest.mark.parametrize(
+    ("runs", "up_since", "at", "reason", "slot"),
+    [
+        ([], UP_AFTER, UP_AFTER + SETTLED, FIRST, T0),
+        ([], UP_BEFORE, NOW, "weekly slot", T0),
+        ([], T0, NOW, "weekly slot", T0),
+        ([], T0 + SECOND, NOW, FIRST, T0),
+        ([an_ended_run(slot=T0 - WEEK, started_at=T0 - WEEK)], UP_AFTER, UP_AFTER + SETTLED, CATCH_UP, T0),
+        ([an_ended_run()], UP_AFTER, T0 + WEEK, "weekly slot", T0 + WEEK),
+        ([failed("run2", started_at=NOW - MINUTE), an_ended_run()], UP_BEFORE, T0 + WEEK, "weekly slot", T0 + WEEK),
+        ([failed("run2", started_at=NOW - 2 * MINUTE)], UP_BEFORE, NOW - MINUTE + retry_wait(1, "run2"), "retry 1 after rate limited", T0),
+        ([failed()], UP_BEFORE, NOW, "retry 1 after rate limited", T0),
+        ([failed()], UP_AFTER, NOW, "retry 1 after rate limited", T0),
+        (
+            [failed("run2", started_at=NOW - 2 * MINUTE, code=Code.SERVER_ERROR, failures=5), failed()],
+            UP_BEFORE,
+            NOW - MINUTE + retry_wait(5, "run2"),
+            "retry 5 after server error",
+            T0,
+        ),
+        ([failed(started_at=NOW - 2 * MINUTE, code=None)], UP_BEFORE, NOW - MINUTE + retry_wait(1, "run1"), "retry 1 after internal", T0),
+        ([failed(slot=T0 - WEEK)], UP_BEFORE, NOW, "weekly slot", T0),
+        ([an_ended_run(state=RunState.INTERRUPTED)], UP_BEFORE, NOW, INTERRUPTED, T0),
+        ([an_ended_run(state=RunState.INTERRUPTED)], UP_AFTER, UP_AFTER + SETTLED, INTERRUPTED, T0),
+        ([an_ended_run(state=RunState.INTERRUPTED, slot=T0 - WEEK)], UP_AFTER, UP_AFTER + SETTLED, CATCH_UP, T0),
+        (
+            [an_ended_run("run2", RunState.INTERRUPTED, started_at=NOW - MINUTE), failed(started_at=NOW - 2 * MINUTE)],
+            UP_BEFORE,
+            NOW - MINUTE + retry_wait(1, "run1"),
+            "retry 1 after rate limited",
+            T0,
+        ),
+    ],
+    ids=[
+        "new instance",
+        "its first slot came",
+        "up exactly at the slot",
+        "up just after the slot, long ago",
+        "missed while down",
+        "satisfied",
+        "satisfied, then a failure by hand",
+        "failed just now",
+        "failed an hour ago",
+        "failed an hour ago, then restarted",
+        "failed five times",
+        "failed without a code",
+        "failed an earlier slot",
+        "interrupted",
+        "interrupted, then restarted",
+        "interrupted an earlier slot",
+        "failed, then interrupted",
+    ],
+)
+def test_next_run(runs: Sequence[Run], up_since: datetime, at: datetime, reason: str, slot: datetime) -> None:
+    """Slots, retries, catch-ups and interruptions each have their instant, never in the past, their words and their slot."""
+    assert plan(*runs, up_since=up_since) == Planned(at, reason, slot)
+
+
+@pytest.mark.parametrize(("changed_at", "reason"), [(T0, "weekly slot"), (T0 + SECOND, FIRST)], ids=["for its slot", "after its slot"])
+def test_an_instance_that_was_added_by_a_reload(changed_at: datetime, reason: str) -> None:
+    """It is due once, at once; where its slot had passed when it was added, nobody calls that its slot."""
+    assert plan(up_since=UP_BEFORE, changed_at=changed_at) == Planned(NOW, reason, T0)
+
+
+@pytest.mark.parametrize(
+    ("now", "due"),
+    [(T0 + SETTLED - SECOND, False), (T0 + SETTLED, True), (T0 + SETTLED + SECOND, True)],
+    ids=["just before", "at", "just after"],
+)
+def test_the_settling_delay_passes(now: datetime, due: bool) -> None:
+    """A missed slot is caught up exactly when the delay since the start is over."""
+    found = plan(now=now + SECOND, up_since=T0 + SECOND)
+    assert (found.at <= now + SECOND) is due
+
+
+# ---------------------------------------------------------------- the ladder
+
+
+def test_the_ladder_has_twelve_attempts_in_21_hours_and_then_two_a_day() -> None:
+    """The waits are 15 minutes growing by 35 %, up to 12 hours: the first run and eleven retries lie within 21 hours."""
+    waits = [min(RETRY_CAP, timedelta(minutes=15) * 1.35**number) for number in range(40)]
+    assert sum(waits[:11], timedelta(0)) == pytest.approx(timedelta(hours=18, minutes=40), abs=timedelta(minutes=1))
+    assert sum(waits[:11], timedelta(0)) * 1.1 < timedelta(hours=21) < sum(waits[:12], timedelta(0))
+    assert waits[12] < RETRY_CAP
+    assert set(waits[13:]) == {RETRY_CAP}
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 12, 13, 14, 15, 1000, 10**9])
+def test_a_wait_is_within_a_tenth_of_its_rung(number: int) -> None:
+    """Each wait is its rung give or take 10 %, the same for the same run, and spread over different ones."""
+    rung = min(RETRY_CAP, timedelta(minutes=15) * 1.35 ** min(number - 1, 20))
+    waits = {retry_wait(number, f"run{key}") for key in range(200)}
+    assert all(rung * 0.9 <= wait <= rung * 1.1 for wait in waits)
+    assert max(waits) - min(waits) > rung * 0.18
+    assert retry_wait(number, "run1") == retry_wait(number, "run1")
+
+
+@pytest.mark.parametrize("failures", [1, 2, 14, 60])
+def test_a_retry_is_due_exactly_at_its_instant(failures: int) -> None:
+    """Just before its instant a retry lies ahead, and from it on it is due now."""
+    run = failed(failures=failures)
+    at = T0 + MINUTE + retry_wait(failures, "run1")
+    for now, expected in ((at - SECOND, at), (at, at), (at + SECOND, at + SECOND)):
+        assert plan(run, now=now) == Planned(expected, f"retry {failures} after rate limited", T0)
+
+
+def in_maintenance(count: int, **changes: object) -> list[Run]:
+    """Runs of one slot that were answered 503, one after the other; the last one ended at `NOW`."""
+    return [
+        failed(f"run{number}", code=Code.MAINTENANCE, started_at=NOW - (number + 1) * MINUTE, **{"failures": 0, **changes})
+        for number in range(count)
+    ]
+
+
+@pytest.mark.parametrize(("in_a_row", "minutes"), [(1, 15), (2, 20.25), (3, 27.3375), (5, 49.82), (6, 60), (7, 60), (200, 60)])
+def test_maintenance_is_asked_about_ever_less_often_up_to_an_hour(in_a_row: int, minutes: float) -> None:
+    """Maintenance has a rhythm of its own, told from the runs of the slot that met it: it pretends to be no attempt of the ladder."""
+    planned = plan(*in_maintenance(in_a_row), now=NOW)
+    wait = planned.at - NOW
+    assert wait == retry_wait(in_a_row, "run0", cap=MAINTENANCE_CAP)
+    assert wait / MINUTE == pytest.approx(minutes, rel=0.101)
+    assert (planned.reason, planned.slot) == ("again after maintenance", T0)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [[failed("other", failures=9)], in_maintenance(9, slot=T0 - WEEK), [failed("other", failures=9), *in_maintenance(9)]],
+    ids=["after failures that count", "after maintenance in an earlier slot", "after maintenance that was over"],
+)
+def test_maintenance_begins_anew(before: list[Run]) -> None:
+    """Only what was met in a row and in this slot lengthens the wait: whatever came before, it begins with 15 minutes."""
+    now_in_it = failed(code=Code.MAINTENANCE, started_at=NOW - MINUTE, failures=9)
+    assert plan(now_in_it, *before, now=NOW).at == NOW + retry_wait(1, "run1")
+
+
+def test_an_interruption_does_not_end_maintenance() -> None:
+    """A run that was cut short says nothing about the instance."""
+    first, *earlier = in_maintenance(6)
+    interrupted = an_ended_run("cut", RunState.INTERRUPTED, started_at=NOW - MINUTE)
+    assert plan(first, interrupted, *earlier, now=NOW).at == NOW + retry_wait(6, "run0", cap=MAINTENANCE_CAP)
+
+
+def test_the_ladder_goes_on_after_maintenance() -> None:
+    """The first failure after maintenance that counts stands where the ladder stood before."""
+    assert plan(failed(started_at=NOW - MINUTE, failures=3), *in_maintenance(9, failures=2), now=NOW).at == NOW + retry_wait(3, "run1")
+
+
+@pytest.mark.parametrize(
+    ("stated", "at"),
+    [
+        (T0 + MINUTE, FIRST_RETRY_AT),
+        (T0 + 3 * HOUR, T0 + 3 * HOUR),
+        (T0 + MINUTE + timedelta(days=1), T0 + MINUTE + timedelta(days=1)),
+        (T0 + timedelta(days=3), T0 + MINUTE + timedelta(days=1)),
+        (T0 + timedelta(days=9999), T0 + MINUTE + timedelta(days=1)),
+    ],
+    ids=["sooner", "later", "a day", "days", "decades"],
+)
+@pytest.mark.parametrize("later", [timedelta(0), timedelta(hours=30)], ids=["soon", "a day later"])
+def test_a_stated_wait_is_honored_for_a_day(stated: datetime, at: datetime, later: timedelta) -> None:
+    """The far side's own wait counts, up to a day after the failure, however often one asks."""
+    now = T0 + 2 * MINUTE + later
+    assert plan(failed(retry_not_before=stated), now=now).at == max(at, now)
+
+
+@pytest.mark.parametrize(
+    ("changed_at", "up_since", "at", "reason"),
+    [
+        (UP_BEFORE, UP_BEFORE, T0 + MINUTE + PROBE, "daily probe after not found"),
+        (T0 + MINUTE, UP_BEFORE, T0 + MINUTE + PROBE, "daily probe after not found"),
+        (T0 + MINUTE + SECOND, UP_BEFORE, NOW, CHANGED),
+        (NOW - MINUTE, NOW - MINUTE, NOW - MINUTE + SETTLED, CHANGED),
+    ],
+    ids=["nothing changed", "changed when it ended", "reloaded after it ended", "restarted after it ended"],
+)
+def test_what_fails_for_good_waits_for_a_change_or_a_day(changed_at: datetime, up_since: datetime, at: datetime, reason: str) -> None:
+    """A permanent error is probed once a day, at once after a reload, and after settling when the daemon was restarted."""
+    run = failed(code=Code.NOT_FOUND, permanent=True, failures=9)
+    assert plan(run, changed_at=changed_at, up_since=up_since) == Planned(at, reason, T0)
+
+
+def test_the_next_slot_comes_whatever_the_ladder_says() -> None:
+    """A failed slot ends with the next one: the count starts anew, and a permanent error does not outlive its slot."""
+    for run in (failed(failures=30), failed(permanent=True, code=Code.NOT_FOUND)):
+        assert plan(run, now=T0 + WEEK) == Planned(T0 + WEEK, "weekly slot", T0 + WEEK)
+
+
+@pytest.mark.parametrize(
+    ("left", "is_slot"), [(timedelta(0), True), (SECOND, False), (-SECOND, True)], ids=["at it", "just before it", "just after it"]
+)
+@pytest.mark.parametrize("run", [failed(failures=30), failed(permanent=True), failed(retry_not_before=T0 + 99 * WEEK)])
+def test_no_retry_is_planned_past_the_next_slot(run: Run, left: timedelta, is_slot: bool) -> None:
+    """What would be tried again at the next slot or later is planned for the slot: else it would come up to a day late."""
+    wait = plan(replace(run, ended_at=T0), now=T0 + MINUTE).at - T0
+    ended = T0 + WEEK - wait - left
+    planned = plan(replace(run, started_at=ended, ended_at=ended), now=ended + SECOND)
+    assert planned.slot == (T0 + WEEK if is_slot else T0)
+    assert planned.at == T0 + WEEK - max(left, timedelta(0))
+
+
+# ---------------------------------------------------------------- runs that stop a slot
+
+
+def test_nothing_for_a_disabled_instance_or_a_run_in_progress() -> None:
+    """A disabled instance has no plan, and a running one gets none until it ends."""
+    for instance, runs in ((an_instance(enabled=False), ()), (INSTANCE, (a_run(), failed("run0")))):
+        assert next_run(instance, Recorded(runs=runs), NOW, up_since=UP_BEFORE, changed_at=UP_BEFORE) is None
+
+
+def test_a_delivered_run_is_looked_at() -> None:
+    """A delivered run gets its next look instead of a new start, at a fixed moment after the delivery."""
+    run = a_run(state=RunState.DELIVERED, delivered_at=NOW - timedelta(seconds=3))
+    assert plan(run) == Planned(NOW + timedelta(seconds=2), CONFIRM, None, is_look=True)
+
+
+def test_a_delivered_run_is_looked_at_over_the_end_of_its_slot() -> None:
+    """An open run prevents another start even when the next slot has come."""
+    run = a_run(state=RunState.DELIVERED, delivered_at=T0 + WEEK - SECOND)
+    assert plan(run, now=T0 + WEEK).is_look
+
+
+def test_a_delivered_run_is_looked_at_behind_its_superseded_one() -> None:
+    """What it took the place of is no news: the approved run is superseded, the new one is watched."""
+    old = an_ended_run("run0", RunState.SUPERSEDED)
+    assert plan(old, a_run(state=RunState.DELIVERED, delivered_at=NOW)).is_look
+
+
+@pytest.mark.parametrize("state", [RunState.HELD, RunState.REJECTED, RunState.EXPIRED])
+def test_a_held_slot_waits_for_a_person_or_the_next_one(state: RunState) -> None:
+    """Nothing is started by itself in the slot of a held, rejected or expired run; the next slot starts as ever."""
+    run = a_run(state=state, ended_at=None if state is RunState.HELD else T0 + MINUTE)
+    assert plan(run) == Planned(T0 + WEEK, "weekly slot", T0 + WEEK)
+    assert plan(run, now=T0 + WEEK) == Planned(T0 + WEEK, "weekly slot", T0 + WEEK)
+
+
+def test_the_end_of_the_time_to_decide_is_planned() -> None:
+    """Where the next slot is far, the moment at which a held run expires is planned; an expired one waits for the slot."""
+    monthly = an_instance(schedule=Schedule(cron="0 2 24 * *", timezone="UTC"))
+    end = T0 + HELD_FOR
+    held = a_run(state=RunState.HELD)
+    assert plan(held, instance=monthly) == Planned(end, UNDECIDED, T0)
+    assert plan(replace(held, state=RunState.EXPIRED), instance=monthly, now=end).at == datetime(2026, 12, 24, 2, tzinfo=UTC)
+
+
+# ---------------------------------------------------------------- approvals and pauses
+
+HELD = a_run("held", state=RunState.HELD)
+APPROVED = a_decision(at=NOW - MINUTE, until=NOW - MINUTE + HELD_FOR)
+
+
+@pytest.mark.parametrize(
+    ("runs", "up_since", "at", "reason"),
+    [
+        ((HELD,), UP_BEFORE, NOW, "approved by mona"),
+        ((HELD,), NOW - SECOND, NOW - SECOND + SETTLED, "approved by mona"),
+        ((failed(started_at=NOW - 30 * SECOND, ended_at=NOW - 10 * SECOND), HELD), UP_BEFORE, None, "retry 1 after rate limited"),
+        ((failed(started_at=NOW - 9 * MINUTE, ended_at=NOW - 8 * MINUTE), HELD), UP_BEFORE, NOW, "approved by mona"),
+        ((HELD, failed(started_at=T0, ended_at=NOW - SECOND)), UP_BEFORE, NOW, "approved by mona"),
+        (
+            (an_ended_run("run2", RunState.INTERRUPTED, started_at=NOW), failed(started_at=NOW - MINUTE, ended_at=NOW - SECOND), HELD),
+            UP_BEFORE,
+            None,
+            "retry 1 after rate limited",
+        ),
+    ],
+    ids=["approved", "approved, then restarted", "failed since", "failed before it", "failed before it was held", "failed, interrupted"],
+)
+def test_an_approved_usage_is_sent_at_once(runs: Sequence[Run], up_since: datetime, at: datetime | None, reason: str) -> None:
+    """An approval is followed at once; where the fresh collection has failed since, up the ladder and not in a tight loop."""
+    found = plan(*runs, up_since=up_since, approval=APPROVED)
+    assert (found.reason, found.slot) == (reason, T0)
+    assert found.at == (at or runs[-2].ended_at + retry_wait(1, "run1"))  # type: ignore[operator]
+
+
+def test_an_approved_usage_goes_with_the_next_slot_at_the_latest() -> None:
+    """A retry of it that would come later comes with the slot, and the slot's own ladder begins anew."""
+    approval = a_decision(at=T0 + 6 * DAY, until=T0 + 13 * DAY)
+    late = failed(permanent=True, started_at=T0 + 6 * DAY + HOUR)
+    held = replace(HELD, started_at=T0 + 5 * DAY)
+    assert plan(late, held, now=T0 + 6 * DAY + 2 * HOUR, approval=approval) == Planned(T0 + WEEK, "approved by mona", T0 + WEEK)
+    assert plan(late, held, now=T0 + WEEK, approval=approval) == Planned(T0 + WEEK, "approved by mona", T0 + WEEK)
+
+
+@pytest.mark.parametrize(
+    ("changes", "now", "counts"),
+    [
+        ({}, APPROVED.until - SECOND, True),  # type: ignore[operator]
+        ({}, APPROVED.until, False),
+        ({"used_at": NOW}, NOW, False),
+        ({"until": None}, NOW, False),
+        ({"at": NOW + CLOCK_SLACK, "until": NOW + WEEK}, NOW, True),
+        ({"at": NOW + CLOCK_SLACK + SECOND, "until": NOW + WEEK}, NOW, False),
+    ],
+    ids=["last second", "expired", "used up", "without an end", "our clock was set back a little", "given by a clock far ahead"],
+)
+def test_what_an_approval_is_worth(changes: dict[str, object], now: datetime, counts: bool) -> None:
+    """It holds up to its end, once; one that a clock far ahead has dated does not, or it would hold for years."""
+    found = plan(HELD, approval=replace(APPROVED, **changes), now=now)  # type: ignore[arg-type]
+    assert found.reason.startswith("approved by") is counts
+
+
+PAUSED = a_decision(what=Decided.PAUSED, run_id=None, at=T0, until=NOW + HOUR, reason="rack moves")
+
+
+@pytest.mark.parametrize(
+    ("pause", "now", "at", "reason"),
+    [
+        (PAUSED, NOW, NOW + HOUR, "weekly slot, paused until then: rack moves"),
+        (PAUSED, NOW + HOUR - SECOND, NOW + HOUR, "weekly slot, paused until then: rack moves"),
+        (PAUSED, NOW + HOUR, NOW + HOUR, "weekly slot"),
+        (replace(PAUSED, what=Decided.RESUMED, until=None), NOW, NOW, "weekly slot"),
+        (replace(PAUSED, until=T0 + WEEK), NOW, T0 + WEEK, "weekly slot, paused until then: rack moves"),
+        (replace(PAUSED, at=NOW + CLOCK_SLACK + SECOND, until=NOW + 52 * WEEK), NOW, NOW, "weekly slot"),
+    ],
+    ids=["paused", "last second", "over", "resumed", "over the next slot", "by a clock far ahead"],
+)
+def test_a_pause_moves_what_is_planned(pause: Decision, now: datetime, at: datetime, reason: str) -> None:
+    """Nothing starts by itself before a pause ends, and the plan says why; then the slot is still due."""
+    assert plan(now=now, pause=pause) == Planned(at, reason, T0)
+
+
+def test_a_pause_that_ends_in_time_changes_nothing() -> None:
+    """A plan behind the end of a pause stays as it is."""
+    assert plan(an_ended_run(), pause=PAUSED) == Planned(T0 + WEEK, "weekly slot", T0 + WEEK)
+
+
+def test_a_pause_does_not_stop_the_looks_for_what_was_delivered() -> None:
+    """A delivered run is watched all the same."""
+    assert plan(a_run(state=RunState.DELIVERED, delivered_at=NOW), pause=PAUSED).is_look
+
+
+@pytest.mark.parametrize(
+    ("avoid", "at", "reason"),
+    [
+        ("tue 01:00-08:00", T0 + 6 * HOUR, "weekly slot, after a blackout window"),
+        ("tue 03:00-08:00", T0 + 6 * HOUR, "weekly slot, after a blackout window"),
+        ("tue 03:01-08:00", NOW, "weekly slot"),
+        ("tue 02:00-03:00", NOW, "weekly slot"),
+        ("daily 00:00-24:00", NOW, "weekly slot"),
+    ],
+    ids=["in it", "just begun", "about to begin", "just ended", "everything"],
+)
+def test_a_blackout_window_moves_what_is_planned(avoid: str, at: datetime, reason: str) -> None:
+    """What falls into a window starts at its end; windows without an end are no windows."""
+    instance = an_instance(schedule=Schedule(cron="0 2 * * 2", timezone="UTC", avoid=(parse_window(avoid),)))
+    assert plan(instance=instance) == Planned(at, reason, T0)
+
+
+def test_a_pause_that_ends_in_a_blackout_window() -> None:
+    """Both are passed, and both are said."""
+    instance = an_instance(schedule=Schedule(cron="0 2 * * 2", timezone="UTC", avoid=(parse_window("tue 03:00-09:00"),)))
+    found = plan(instance=instance, pause=PAUSED)
+    assert found == Planned(T0 + 7 * HOUR, "weekly slot, paused until then: rack moves, after a blackout window", T0)
+
+
+# ---------------------------------------------------------------- clocks that were wrong
+
+AHEAD = T0 + 52 * WEEK  # a slot of the weekly schedule, a year from now
+
+
+def test_a_run_of_a_clock_that_was_ahead_satisfies_no_later_slot() -> None:
+    """Recorded before one that began earlier, it is disbelieved when its slot really comes; while it lies ahead in any case."""
+    began = AHEAD + 30 * MINUTE
+    wrong = an_ended_run("wrong", slot=AHEAD, started_at=began, last_sync=T0, delivered_at=began + SECOND)
+    mark = an_ended_run("mark", RunState.SKIPPED, slot=None, started_at=T0 + MINUTE)
+    assert plan(wrong, now=AHEAD) == Planned(AHEAD, "weekly slot", AHEAD)
+    for now in (AHEAD, began, AHEAD + HOUR):
+        assert plan(mark, wrong, now=now) == Planned(now, "weekly slot", AHEAD)
+        assert plan(an_ended_run(started_at=T0), wrong, now=now) == Planned(now, "weekly slot", AHEAD)
+
+
+def test_a_clock_that_was_behind_costs_no_earlier_run() -> None:
+    """A run that a clock in 1970 dated does not make the ones before it wrong: the cloud's date speaks for them."""
+    right = an_ended_run("right", last_sync=T0 + MINUTE, delivered_at=T0 + SECOND)
+    behind = an_ended_run("behind", slot=None, started_at=datetime(1970, 1, 1, tzinfo=UTC))
+    assert plan(behind, right) == Planned(T0 + WEEK, "weekly slot", T0 + WEEK)
+
+
+@pytest.mark.parametrize(("by", "satisfied"), [(CLOCK_SLACK, True), (CLOCK_SLACK + SECOND, False)])
+def test_a_clock_corrected_by_seconds_changes_nothing(by: timedelta, satisfied: bool) -> None:
+    """A run that began up to five minutes after now still counts for its slot; further ahead it does not."""
+    found = plan(an_ended_run(started_at=NOW + by, ended_at=NOW + by))
+    assert (found.slot == T0 + WEEK) is satisfied
+
+
+@pytest.mark.parametrize("stated", [None, T0 + timedelta(days=400)], ids=["nothing stated", "a wait stated"])
+def test_a_failure_that_ended_in_the_future_counts_from_its_start(stated: datetime | None) -> None:
+    """A clock that was set forward in mid-run and then back delays its retry by no year."""
+    run = failed(ended_at=T0 + timedelta(days=365), retry_not_before=stated)
+    found = plan(run, now=T0 + SECOND)
+    assert found == Planned(T0 + (timedelta(days=1) if stated else retry_wait(1, "run1")), "retry 1 after rate limited", T0)
+
+
+def test_a_start_in_the_future_delays_nothing_until_then() -> None:
+    """A daemon that was started while the clock was a year ahead settles from now on, not from then."""
+    year = timedelta(days=365)
+    assert plan(up_since=NOW + year) == Planned(NOW + SETTLED, FIRST, T0)
+    permanent = failed(code=Code.NOT_FOUND, permanent=True)
+    assert plan(permanent, changed_at=NOW + year, up_since=UP_BEFORE) == Planned(NOW, CHANGED, T0)
+
+
+# ---------------------------------------------------------------- words and schedules
+
+
+def test_a_changed_schedule_is_due_once() -> None:
+    """A slot nobody has satisfied is due, whatever was confirmed for the old schedule before it."""
+    changed = an_instance(schedule=Schedule(cron="30 2 * * 2", timezone="UTC"))
+    assert plan(an_ended_run(), instance=changed) == Planned(NOW, "weekly slot", T0 + timedelta(minutes=30))
+
+
+@pytest.mark.parametrize(
+    ("cron", "reason"),
+    [
+        ("0 2 * * 2", "weekly slot"),
+        ("0 2 * * sun", "weekly slot"),
+        ("0 2 * * *", "planned slot"),
+        ("0 2 1 * *", "planned slot"),
+        ("0 2 * * 1-5", "planned slot"),
+    ],
+)
+def test_a_slot_is_called_what_it_is(cron: str, reason: str) -> None:
+    """Only one day a week is called weekly."""
+    instance = an_instance(schedule=Schedule(cron=cron, timezone="UTC"))
+    assert plan(instance=instance, up_since=T0 - 40 * WEEK).reason == reason
+
+
+def test_the_settling_delay_is_stable_and_spread() -> None:
+    """Each instance has its own delay, the same at every start, under five minutes."""
+    delays = {settle_jitter(f"instance_{number}") for number in range(100)}
+    assert settle_jitter("emea") == settle_jitter("emea")
+    assert len(delays) > 50
+    assert all(timedelta(0) <= delay < timedelta(seconds=SETTLE_JITTER_S) for delay in delays)
+
+
+def test_words_of_a_code() -> None:
+    """A code reads as words; none is an internal error."""
+    assert (words(Code.RATE_LIMITED), words(None)) == ("rate limited", "internal")

@@ -1,0 +1,468 @@
+"""Credentials: where they are sought, what they may look like, and that no text ever holds one."""
+
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from licsync_daemon.model.errors import Code, Problem, RunError
+from licsync_daemon.model.instance import (
+    CloudAccount,
+    Config,
+    ConnectDelivery,
+    Destination,
+    HttpDelivery,
+    Instance,
+    MailNotifier,
+    NoSource,
+    ReportSource,
+    Schedule,
+    SshSource,
+    WebhookNotifier,
+)
+from licsync_daemon.settings.credentials import MAX_BYTES, Credentials, Expected, Kind, expected_credentials
+
+TOKEN = "ghp_0123456789abcdefghij"
+NAMES = ("instances__emea__source__token", "defaults__source__token")
+CLOUD = Expected(names=("cloud__token",), kind=Kind.GITHUB_TOKEN)
+
+
+class Places:
+    """The four places, in a temporary folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.environ: dict[str, str] = {}
+        self.systemd, self.run_secrets, self.folder = root / "systemd", root / "run-secrets", root / "credentials"
+        for one in (self.systemd, self.run_secrets, self.folder):
+            one.mkdir(mode=0o750)
+
+    def with_systemd(self) -> "Places":
+        self.environ["CREDENTIALS_DIRECTORY"] = str(self.systemd)
+        return self
+
+    def credentials(self) -> Credentials:
+        return Credentials(self.folder, self.environ, self.run_secrets)
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    return Places(tmp_path)
+
+
+def error_of(call: Callable[[], object]) -> RunError:
+    with pytest.raises(RunError) as refused:
+        call()
+    return refused.value
+
+
+def test_the_places_are_asked_in_their_order(places: Places) -> None:
+    """Environment, systemd's folder, Docker's folder, the configured folder: the first one that has the name gives it."""
+    places.with_systemd()
+    found = []
+    for folder, name in ((places.folder, "d"), (places.run_secrets, "c"), (places.systemd, "b")):
+        (folder / "cloud__token").write_text(TOKEN + name)
+        found.append(places.credentials().github_token(["cloud__token"]))
+    places.environ["LICSYNC_CLOUD__TOKEN"] = TOKEN + "a"
+    found.append(places.credentials().github_token(["cloud__token"]))
+    assert [TOKEN + one for one in "dcba"] == found
+
+
+def test_the_most_specific_name_wins_over_the_better_place(places: Places) -> None:
+    """A token of the instance itself, wherever it is, comes before one of the defaults."""
+    places.environ["LICSYNC_DEFAULTS__SOURCE__TOKEN"] = TOKEN + "defaults"
+    assert places.credentials().github_token(NAMES) == TOKEN + "defaults"
+    (places.folder / "instances__emea__source__token").write_text(TOKEN + "own")
+    assert places.credentials().github_token(NAMES) == TOKEN + "own"
+
+
+def test_systemds_prefix_is_stripped(places: Places) -> None:
+    """`LoadCredential=licsync:DIR` delivers a file as licsync_NAME, and it is found there and only there."""
+    (places.folder / "licsync_cloud__token").write_text(TOKEN)
+    assert error_of(lambda: places.credentials().github_token(["cloud__token"])).code is Code.CREDENTIAL_MISSING
+    (places.systemd / "licsync_cloud__token").write_text(TOKEN)
+    assert places.with_systemd().credentials().github_token(["cloud__token"]) == TOKEN
+
+
+def test_a_credential_is_read_anew_each_time(places: Places) -> None:
+    """Replacing the file is all that rotation takes."""
+    credentials = places.credentials()
+    for token in (TOKEN + "1", TOKEN + "2"):
+        (places.folder / "cloud__token").write_text(token)
+        assert credentials.github_token(["cloud__token"]) == token
+
+
+@pytest.mark.parametrize("around", ["{}\n", "{}\r\n", "\n  {}\t\n\n", "{}"])
+def test_white_space_around_a_token_is_stripped(places: Places, around: str) -> None:
+    """A trailing newline, which every editor writes, does no harm."""
+    (places.folder / "cloud__token").write_bytes(around.format(TOKEN).encode())
+    assert places.credentials().github_token(["cloud__token"]) == TOKEN
+
+
+MALFORMED = [
+    (b"", "is empty"),
+    (b" \n", "is empty"),
+    (b"hunter2hunter2 hunter2hunter2", "white space inside"),
+    (b"hunter2hunter2\nhunter2hunter2\n", "white space inside"),
+    (b"Bearer hunter2hunter2hunter2", "white space inside"),
+    ("hunter2hunter2hunter2ü".encode(), "not printable ASCII"),
+    ("hunter2hunter2hunter2\u200b".encode(), "not printable ASCII"),
+    (b"hunter2hunter2hunter2\xff", "not printable ASCII"),
+    (b"hunter2hunter2\x00hunter2", "not printable ASCII"),
+    (b"\xef\xbb\xbfhunter2hunter2hunter2", "byte-order mark"),
+    (b"hunter2hunter2hunte", "fewer characters"),
+    (b"hunter2" * 37, "more characters"),
+    (b"hunter2" * 3000, "larger than 16 KiB"),
+]
+
+
+@pytest.mark.parametrize(("content", "part"), MALFORMED)
+def test_a_malformed_token_is_refused_without_being_printed(places: Places, content: bytes, part: str) -> None:
+    """What is wrong is said, and where, and what to do; the value is in no text."""
+    path = places.folder / "cloud__token"
+    path.write_bytes(content)
+    error = error_of(lambda: places.credentials().github_token(["cloud__token"]))
+    assert error.code is Code.CREDENTIAL_MALFORMED
+    assert str(path) in error.cause
+    assert part in error.cause
+    assert str(path) in error.next_step
+    assert "hunte" not in f"{error} {error!r} {error.next_step}"
+    assert error.__cause__ is None
+
+
+def test_a_malformed_variable_is_named(places: Places) -> None:
+    """A bad value in the environment is told by the variable's name, and no other place is asked instead."""
+    (places.folder / "cloud__token").write_text(TOKEN)
+    places.environ["LICSYNC_CLOUD__TOKEN"] = ""
+    error = error_of(lambda: places.credentials().github_token(["cloud__token"]))
+    assert (error.code, error.cause) == (Code.CREDENTIAL_MALFORMED, "the environment variable LICSYNC_CLOUD__TOKEN is empty")
+
+
+@pytest.mark.parametrize("length", [20, 255])
+def test_the_lengths_of_a_github_token(places: Places, length: int) -> None:
+    """The shortest and the longest token are taken."""
+    (places.folder / "cloud__token").write_text("!" * (length - 1) + "~")
+    assert len(places.credentials().github_token(["cloud__token"])) == length
+
+
+@pytest.mark.parametrize(("length", "taken"), [(1, True), (8192, True), (8193, False)])
+def test_the_lengths_of_a_delivery_token(places: Places, length: int, taken: bool) -> None:
+    """A delivery token may be short and long, up to 8192 characters."""
+    (places.folder / "t").write_text("x" * length)
+    if taken:
+        assert len(places.credentials().delivery_token(["t"])) == length
+    else:
+        assert "more characters" in error_of(lambda: places.credentials().delivery_token(["t"])).cause
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [(b"mona:hunter 2\n", "mona:hunter 2"), ("mona:pässwörd".encode(), "mona:pässwörd"), (b"x", "x")],
+)
+def test_a_line_may_hold_what_can_be_printed(places: Places, content: bytes, expected: str) -> None:
+    """A password may have white space inside and letters of every script."""
+    (places.folder / "p").write_bytes(content)
+    assert places.credentials().line(["p"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [(b"", "is empty"), (b"hunter2\nhunter2", "more than one line"), (b"hunter2\x07a", "cannot be printed"), (b"hunter2\xff", "not UTF-8")],
+)
+def test_a_line_that_is_none_is_refused(places: Places, content: bytes, part: str) -> None:
+    """Several lines, control characters and undecodable bytes are refused without being printed."""
+    (places.folder / "p").write_bytes(content)
+    error = error_of(lambda: places.credentials().line(["p"]))
+    assert part in error.cause
+    assert "hunter2" not in f"{error!r} {error.next_step}"
+
+
+def test_an_optional_line_may_be_absent_but_not_broken(places: Places) -> None:
+    """A proxy without a login is fine; one whose login is malformed is not silently without."""
+    assert places.credentials().optional_line(["p"]) is None
+    (places.folder / "p").write_text("mona:hunter2\n")
+    assert places.credentials().optional_line(["p"]) == "mona:hunter2"
+    (places.folder / "p").write_text("")
+    assert error_of(lambda: places.credentials().optional_line(["p"])).code is Code.CREDENTIAL_MALFORMED
+
+
+def test_a_missing_credential_names_the_places_and_the_file(places: Places) -> None:
+    """Where was looked, under which names, and the file to write."""
+    error = error_of(lambda: places.with_systemd().credentials().github_token(NAMES))
+    assert error.code is Code.CREDENTIAL_MISSING
+    for part in (*NAMES, "the environment", str(places.systemd), str(places.run_secrets), str(places.folder)):
+        assert part in error.cause
+    assert f"{places.folder}/instances__emea__source__token" in error.next_step
+
+
+def test_missing_folders_are_no_crash(tmp_path: Path) -> None:
+    """Folders that do not exist, or are files, simply hold nothing."""
+    (tmp_path / "file").touch()
+    credentials = Credentials(tmp_path / "none", {"CREDENTIALS_DIRECTORY": str(tmp_path / "file")}, tmp_path / "none-either")
+    assert error_of(lambda: credentials.github_token(["cloud__token"])).code is Code.CREDENTIAL_MISSING
+    assert credentials.warnings([CLOUD]) == ()
+
+
+def test_something_else_than_a_file_is_loud(places: Places) -> None:
+    """A folder or a named pipe of the expected name is said at once, and nothing waits for it."""
+    (places.run_secrets / "cloud__token").mkdir()
+    os.mkfifo(places.run_secrets / "t")
+    (places.folder / "cloud__token").write_text(TOKEN)
+    for name in ("cloud__token", "t"):
+        error = error_of(lambda name=name: places.credentials().github_token([name]))
+        assert (error.code, f"{places.run_secrets / name} is there and cannot be read: not a regular file") == (
+            Code.CREDENTIAL_MISSING,
+            error.cause,
+        )
+
+
+def test_a_link_into_nothing_is_missing(places: Places) -> None:
+    """A broken link holds nothing."""
+    (places.folder / "cloud__token").symlink_to(places.folder / "none")
+    assert error_of(lambda: places.credentials().github_token(["cloud__token"])).code is Code.CREDENTIAL_MISSING
+
+
+def deny(monkeypatch: pytest.MonkeyPatch, denied: Path, *, enterable: bool) -> None:
+    """Let the operating system refuse a path, whoever runs the test."""
+    really_open = os.open
+
+    def open_or_deny(path: Path, flags: int) -> int:
+        if Path(path).is_relative_to(denied):
+            raise PermissionError(13, "Permission denied")
+        return really_open(path, flags)
+
+    monkeypatch.setattr(os, "open", open_or_deny)
+    monkeypatch.setattr(os, "access", lambda *_: enterable)
+
+
+def test_an_unreadable_file_is_loud(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is there and may not be read is said, even where the next place has the credential."""
+    (places.folder / "cloud__token").write_text(TOKEN)
+    path = places.run_secrets / "cloud__token"
+    deny(monkeypatch, path, enterable=True)
+    error = error_of(lambda: places.credentials().github_token(["cloud__token"]))
+    assert (error.code, error.cause) == (Code.CREDENTIAL_MISSING, f"{path} is there and cannot be read: permission denied")
+    assert f"chmod 0640 {path}" in error.next_step
+
+
+def test_a_folder_that_may_not_be_entered_hinders_nothing_else(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With systemd the folder may belong to root alone: what systemd delivers is found, and what is nowhere is explained."""
+    (places.systemd / "licsync_defaults__source__token").write_text(TOKEN)
+    deny(monkeypatch, places.folder, enterable=False)
+    assert places.with_systemd().credentials().github_token(NAMES) == TOKEN
+    error = error_of(lambda: places.credentials().github_token(["cloud__token"]))
+    assert error.code is Code.CREDENTIAL_MISSING
+    assert f"{places.folder} may not be entered" in error.cause
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o750, 0o500, 0o710])
+def test_a_folder_of_ours_may_be_readable_for_the_group(places: Places, mode: int) -> None:
+    """Nothing for others and no group write is enough."""
+    (places.folder / "cloud__token").write_text(TOKEN)
+    places.folder.chmod(mode)
+    assert places.credentials().github_token(["cloud__token"]) == TOKEN
+    assert places.credentials().problems([CLOUD]) == ()
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o770, 0o751, 0o702, 0o777])
+def test_an_open_folder_is_refused_with_the_line_to_run(places: Places, mode: int) -> None:
+    """A folder that others may enter, or the group may write, gives no credential until its mode is repaired."""
+    (places.folder / "cloud__token").write_text(TOKEN)
+    places.folder.chmod(mode)
+    error = error_of(lambda: places.credentials().github_token(["cloud__token"]))
+    assert (error.code, error.next_step) == (Code.CREDENTIAL_MALFORMED, f"run: chmod 0750 {places.folder}")
+    assert f"mode {mode:04o}" in error.cause
+
+
+def test_a_strangers_folder_is_refused_with_the_line_to_run(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that belongs neither to root nor to us gives no credential."""
+    (places.folder / "cloud__token").write_text(TOKEN)
+    owner = places.folder.stat().st_uid
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    if owner == 0:
+        os.chown(places.folder, 12345, -1)
+    error = error_of(lambda: places.credentials().github_token(["cloud__token"]))
+    assert (error.code, error.next_step) == (Code.CREDENTIAL_MALFORMED, f"run: chown root:licsync {places.folder}")
+
+
+def test_modes_elsewhere_are_the_platforms_business(places: Places) -> None:
+    """Docker's and systemd's folders have modes of their own."""
+    places.run_secrets.chmod(0o755)
+    (places.run_secrets / "cloud__token").write_text(TOKEN)
+    assert places.credentials().github_token(["cloud__token"]) == TOKEN
+
+
+def test_every_problem_is_found_at_once(places: Places) -> None:
+    """Missing, malformed, unreadable and an open folder: one line each; an optional one only where it is broken."""
+    places.folder.chmod(0o755)
+    (places.folder / "b").write_text("hunter2 hunter2 hunter2")
+    (places.folder / "d").mkdir()
+    expected = [
+        Expected(names=("a",), kind=Kind.GITHUB_TOKEN),
+        Expected(names=("b",), kind=Kind.DELIVERY_TOKEN),
+        Expected(names=("c",), kind=Kind.LINE, required=False),
+        Expected(names=("d",), kind=Kind.LINE, required=False),
+    ]
+    problems = places.credentials().problems(expected)
+    assert [one.where for one in problems] == [str(places.folder), "a", "b", "d"]
+    assert "hunter2" not in repr(problems)
+
+
+def test_stray_files_are_named_with_the_likely_name(places: Places) -> None:
+    """A misspelled file name is a warning with a suggestion; what belongs to others, or is hidden, is left alone."""
+    places.with_systemd()
+    (places.folder / "cloud__tokn").touch()
+    (places.folder / "README").touch()
+    (places.folder / ".hidden").touch()
+    (places.folder / "cloud__token").touch()
+    (places.run_secrets / "database-password").touch()
+    (places.run_secrets / "cloud__toekn").touch()
+    (places.systemd / "licsync_cloud_token").touch()
+    what = "no setting asks for a credential of this name"
+    assert set(places.credentials().warnings([CLOUD])) == {
+        Problem(str(places.folder / "cloud__tokn"), what, "did you mean cloud__token?"),
+        Problem(str(places.folder / "README"), what, "remove it if nothing needs it"),
+        Problem(str(places.run_secrets / "cloud__toekn"), what, "did you mean cloud__token?"),
+        Problem(str(places.systemd / "licsync_cloud_token"), what, "did you mean cloud__token?"),
+    }
+
+
+def test_the_place_of_a_credential_can_be_told(places: Places) -> None:
+    """`config show` tells where a secret is, whatever its form; nowhere and unreadable are both nowhere."""
+    credentials = places.credentials()
+    assert credentials.place(["t"]) is None
+    (places.folder / "t").write_text("")
+    assert credentials.place(["t"]) == str(places.folder / "t")
+    places.environ["LICSYNC_T"] = "x"
+    assert credentials.place(["t"]) == "the environment variable LICSYNC_T"
+
+
+KEY = Expected(names=("instances__emea__source__identity", "defaults__source__identity"), kind=Kind.KEY_FILE)
+
+
+def test_a_key_file_is_found_and_not_read_into_anything(places: Places) -> None:
+    """The most specific name that has a file anywhere gives its path, systemd's folder before ours; its content does not matter."""
+    places.with_systemd()
+    general = places.folder / "defaults__source__identity"
+    general.write_bytes(b"-----BEGIN\n\xff\n" + b"x" * 2 * MAX_BYTES)
+    assert places.credentials().file(KEY.names) == general
+    own = places.systemd / "licsync_instances__emea__source__identity"
+    own.write_text("key")
+    assert places.credentials().file(KEY.names) == own
+    assert places.credentials().problems([KEY]) == ()
+
+
+def test_a_key_file_is_no_variable(places: Places) -> None:
+    """The variable of that name is the setting with the path, so it is no credential, and the places that are named leave it out."""
+    places.environ["LICSYNC_INSTANCES__EMEA__SOURCE__IDENTITY"] = "/etc/key"
+    error = error_of(lambda: places.credentials().file(KEY.names))
+    assert error.code is Code.CREDENTIAL_MISSING
+    assert "the environment" not in error.cause
+    assert f"put a private key into the file {places.folder}/instances__emea__source__identity" in error.next_step
+    assert [one.where for one in places.credentials().problems([KEY])] == [KEY.names[0]]
+    (places.folder / "defaults__source__identity").write_text("key")
+    assert places.credentials().file(KEY.names) == places.folder / "defaults__source__identity"
+
+
+def test_an_empty_key_file_is_said_before_ssh_does(places: Places) -> None:
+    """A key file with nothing in it is malformed, and an open folder gives no key."""
+    path = places.folder / "defaults__source__identity"
+    path.write_text("\n")
+    error = error_of(lambda: places.credentials().file(KEY.names))
+    assert (error.code, error.cause) == (Code.CREDENTIAL_MALFORMED, f"{path} is empty")
+    path.write_text("key")
+    places.folder.chmod(0o755)
+    assert "is open to others" in error_of(lambda: places.credentials().file(KEY.names)).cause
+
+
+def test_an_optional_token_may_be_absent_but_not_broken(places: Places) -> None:
+    """A webhook without a token is fine; one whose token is malformed is not silently without."""
+    assert places.credentials().optional_delivery_token(["t"]) is None
+    (places.folder / "t").write_text("short\n")
+    assert places.credentials().optional_delivery_token(["t"]) == "short"
+    (places.folder / "t").write_text("two words")
+    assert error_of(lambda: places.credentials().optional_delivery_token(["t"])).code is Code.CREDENTIAL_MALFORMED
+
+
+def at(name: str, *, proxy: bool = False) -> Destination:
+    return Destination(url="https://a", token=(name,), proxy="http://p" if proxy else None, proxy_auth=(f"{name}_proxy",) if proxy else ())
+
+
+def an_instance(**differences: Any) -> Instance:
+    given: dict[str, Any] = {
+        "name": "emea",
+        "hostname": "h",
+        "server_id": None,
+        "enabled": True,
+        "schedule": Schedule(cron="0 2 * * 2", timezone="UTC"),
+        "max_age": timedelta(days=8),
+        "source": NoSource(),
+        "delivery": ConnectDelivery(),
+    }
+    return Instance(**{**given, **differences})
+
+
+def asked(tmp_path: Path, *instances: Instance, **more: Any) -> tuple[Expected, ...]:
+    """What is asked for beside the cloud's token and the key of the digests."""
+    cloud = CloudAccount(at=at("cloud__token"), enterprise="octo")
+    config = Config(
+        state_dir=tmp_path, credentials_dir=tmp_path, cloud=cloud, instances=instances, max_concurrent_runs=1, log_level="info", **more
+    )
+    first, *others, last = expected_credentials(config)
+    assert (first, last) == (CLOUD, Expected(names=("digest_key",), kind=Kind.LINE, required=False))
+    return tuple(others)
+
+
+def test_the_login_of_a_proxy_is_optional(tmp_path: Path) -> None:
+    """A destination asks for its token, and where it has a proxy, perhaps for a login there."""
+    instance = an_instance(source=ReportSource(at=at("s", proxy=True), username="u"), delivery=HttpDelivery(at=at("d")))
+    assert asked(tmp_path, instance) == (
+        Expected(names=("s",), kind=Kind.GITHUB_TOKEN),
+        Expected(names=("s_proxy",), kind=Kind.LINE, required=False),
+        Expected(names=("d",), kind=Kind.DELIVERY_TOKEN),
+    )
+
+
+def test_only_what_is_used_is_asked_for(tmp_path: Path) -> None:
+    """Supervising GitHub Connect takes the cloud's token alone; counts want their own token; a key is a credential unless it has a path."""
+    assert asked(tmp_path, an_instance()) == ()
+    ssh = SshSource(host="h", identity_credential=KEY.names, known_hosts=tmp_path)
+    counts = ReportSource(at=at("c"), username="u")
+    assert asked(tmp_path, an_instance(source=ssh, counts=counts)) == (KEY, Expected(names=("c",), kind=Kind.GITHUB_TOKEN))
+    assert asked(tmp_path, an_instance(source=SshSource(host="h", identity=tmp_path, known_hosts=tmp_path))) == ()
+
+
+@pytest.mark.parametrize("at_rest", [{"enabled": False}, {"unsynced_because": "stays on site"}])
+def test_an_instance_at_rest_requires_nothing(tmp_path: Path, at_rest: dict[str, Any]) -> None:
+    """The credentials of an instance for which nothing is done are known, so that they are no strays, and may be missing."""
+    ssh = SshSource(host="h", identity_credential=KEY.names, known_hosts=tmp_path)
+    found = asked(tmp_path, an_instance(source=ssh, delivery=HttpDelivery(at=at("d")), **at_rest))
+    assert [(one.names[0], one.required) for one in found] == [(KEY.names[0], False), ("d", False)]
+
+
+def test_notifiers_ask_for_what_they_use(tmp_path: Path) -> None:
+    """A mail server with a login wants a password; a webhook's token and the secret rest of its address may be missing."""
+    mail = MailNotifier(host="h", sender="a@b", to=("c@d",))
+    login = MailNotifier(host="h", sender="a@b", to=("c@d",), username="u", password=("p",))
+    assert asked(tmp_path, notify=(mail, login, WebhookNotifier(at=at("w"), secret_path=("s",)))) == (
+        Expected(names=("p",), kind=Kind.LINE),
+        Expected(names=("w",), kind=Kind.DELIVERY_TOKEN, required=False),
+        Expected(names=("s",), kind=Kind.SECRET_PATH, required=False),
+    )
+
+
+@given(content=st.binary(max_size=300) | st.text(max_size=300).map(str.encode) | st.just(b"x" * (MAX_BYTES + 1)))
+def test_whatever_stands_in_a_variable_is_a_good_token_or_refused(content: bytes) -> None:
+    """A token that is handed on has only the characters and the length that are allowed."""
+    credentials = Credentials(Path("/nonexistent"), {"LICSYNC_T": content.decode("utf-8", "surrogateescape")}, Path("/nonexistent"))
+    try:
+        token = credentials.github_token(["t"])
+    except RunError as error:
+        assert error.code is Code.CREDENTIAL_MALFORMED  # noqa: PT017 - either outcome is fine, each has its own form
+        return
+    assert 20 <= len(token) <= 255
+    assert all(0x21 <= ord(sign) <= 0x7E for sign in token)

@@ -1,0 +1,191 @@
+"""What a person may decide, what is recorded of it, and when it is refused."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from licsync_daemon.model.errors import ConfigError
+from licsync_daemon.model.run import Decided, Decision, Run, RunState
+from licsync_daemon.rules.schedule import HELD_FOR
+from licsync_daemon.state.memory import MemoryStore
+from licsync_daemon.sync.decisions import Voice, acknowledge, approve, pause, reject, resume
+from tests.fakes import T0, a_decision, a_run, an_ended_run
+
+HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
+MONA = Voice(actor="mona", at=T0 + HOUR, reason="site closed", ticket="CHG-7")
+JOHN = Voice(actor="john", at=T0 + 2 * HOUR, reason="no")
+HELD = a_run("held", state=RunState.HELD)
+Act = Callable[[MemoryStore, str, Voice], Decision]
+
+
+def a_store(*runs: Run) -> MemoryStore:
+    store = MemoryStore()
+    for run in runs or (HELD,):
+        store.save_run(run, T0)
+    return store
+
+
+def refusal(act: Act, store: MemoryStore, run_id: str, voice: Voice = MONA) -> str:
+    """Answer the words of a refusal, which has recorded nothing."""
+    before = store.decisions(), store.runs()
+    with pytest.raises(ConfigError) as refused:
+        act(store, run_id, voice)
+    assert (store.decisions(), store.runs()) == before
+    assert refused.value.headline == "refused"
+    return str(refused.value)
+
+
+def test_an_approval_is_only_recorded() -> None:
+    """With who, when, why and the ticket, for seven days; the run stays held, and nothing else happens."""
+    store = a_store()
+    decision = approve(store, "held", MONA)
+    assert decision == Decision(
+        instance="emea", run_id="held", what=Decided.APPROVED, actor="mona", at=T0 + HOUR, reason="site closed", ticket="CHG-7",
+        until=T0 + HOUR + HELD_FOR,
+    )  # fmt: skip
+    assert store.approval("held") == decision
+    assert store.decisions("emea") == (decision,)
+    assert store.held_run("emea") == HELD
+
+
+def test_a_rejection_ends_the_run() -> None:
+    """The run is final at once, and cannot be approved any more."""
+    store = a_store()
+    decision = reject(store, "held", MONA)
+    assert (decision.what, decision.actor, decision.reason, decision.ticket) == (Decided.REJECTED, "mona", "site closed", "CHG-7")
+    assert store.run("held") == replace(HELD, state=RunState.REJECTED, ended_at=MONA.at)
+    assert store.held_run("emea") is None
+    assert "it cannot be approved: it is rejected" in refusal(approve, store, "held", JOHN)
+
+
+def test_what_was_approved_can_still_be_rejected() -> None:
+    """A second person who knows better stops it, as long as nothing was sent."""
+    store = a_store()
+    approve(store, "held", MONA)
+    reject(store, "held", JOHN)
+    assert store.held_run("emea") is None
+    assert [one.what for one in store.decisions()] == [Decided.REJECTED, Decided.APPROVED]
+
+
+@pytest.mark.parametrize("act", [approve, reject, acknowledge])
+def test_an_unknown_run(act: Act) -> None:
+    """Nothing is decided about what nobody has recorded; where ids stand is said."""
+    assert refusal(act, a_store(), "nothing") == "run nothing: no such run is recorded (see: licsync-daemon history)"
+
+
+@pytest.mark.parametrize(("act", "wish"), [(approve, "approved"), (reject, "rejected")])
+@pytest.mark.parametrize("state", [state for state in RunState if state not in {RunState.HELD, RunState.SUPERSEDED}])
+def test_a_run_that_is_not_held(act: Act, wish: str, state: RunState) -> None:
+    """Only a held run waits for a decision; the refusal says what the run is."""
+    run = a_run("run1", state=state) if not state.is_final else an_ended_run("run1", state)
+    assert f"run run1: it cannot be {wish}: it is {state} (only a held run waits" in refusal(act, a_store(run), "run1")
+
+
+@pytest.mark.parametrize(("act", "wish"), [(approve, "approved"), (reject, "rejected")])
+@pytest.mark.parametrize(
+    ("now_held", "hint"),
+    [("newer", "the run that is held now is newer"), (None, "nothing is held for this instance now")],
+    ids=["another one is held", "nothing is held"],
+)
+def test_a_superseded_run(act: Act, wish: str, now_held: str | None, hint: str) -> None:
+    """The refusal names the run that took its place, where that one is held."""
+    store = a_store(an_ended_run("older", RunState.SUPERSEDED))
+    if now_held:
+        store.save_run(replace(HELD, run_id=now_held), T0)
+    assert refusal(act, store, "older") == f"run older: it cannot be {wish}: a newer run took its place ({hint})"
+
+
+def test_an_approval_that_is_used_up() -> None:
+    """An approval works once; the refusal says whose it was."""
+    store = a_store()
+    approve(store, "held", MONA)
+    store.save_run(a_run("sent"), T0 + 2 * HOUR, instead_of=HELD)
+    assert "it cannot be approved: the approval by mona is used up (nothing is held" in refusal(approve, store, "held", JOHN)
+
+
+def test_an_approval_that_still_stands() -> None:
+    """Approving twice changes nothing; the refusal says by whom it was approved, and what releases it now."""
+    store = a_store()
+    approve(store, "held", MONA)
+    words = refusal(approve, store, "held", JOHN)
+    assert "it was approved already, by mona" in words
+    assert "licsync-daemon --run-now emea" in words
+
+
+@pytest.mark.parametrize(("age", "refused"), [(HELD_FOR - SECOND, False), (HELD_FOR, True), (2 * HELD_FOR, True)], ids=str)
+def test_after_seven_days_nothing_can_be_approved(age: timedelta, refused: bool) -> None:
+    """What nobody decided on is too old to be sent; how to see the present usage is said. It can still be rejected."""
+    store, voice = a_store(), replace(MONA, at=T0 + age)
+    if refused:
+        words = refusal(approve, store, "held", voice)
+        assert "it cannot be approved: nobody decided within 7 days (look at it anew: licsync-daemon --run-now emea)" in words
+        assert reject(store, "held", voice).what is Decided.REJECTED
+    else:
+        assert approve(store, "held", voice).until == voice.at + HELD_FOR
+
+
+def test_an_approval_that_has_expired_is_not_given_anew() -> None:
+    """Or one run could be kept for ever; within the first seven days a new approval may take the place of none."""
+    store = a_store()
+    approve(store, "held", MONA)
+    late = replace(JOHN, at=MONA.at + HELD_FOR)
+    assert "it cannot be approved: the approval by mona has expired (look at it anew" in refusal(approve, store, "held", late)
+
+
+def test_an_approval_dated_by_a_clock_ahead_is_no_approval() -> None:
+    """It might hold for years; so another one may be given, and that one counts."""
+    store = a_store()
+    store.save_decision(a_decision(at=T0 + timedelta(days=900), until=T0 + timedelta(days=907)))
+    decision = approve(store, "held", MONA)
+    assert store.approval("held") == decision
+
+
+def test_a_rejection_that_comes_too_late() -> None:
+    """Between the look and the write another process sent it: nothing is recorded, and the refusal says what became of it."""
+
+    class Overtaken(MemoryStore):
+        def save_decision(self, decision: Decision, *, ends: Run | None = None) -> bool:
+            self.save_run(a_run("sent"), T0, instead_of=HELD)
+            return super().save_decision(decision, ends=ends)
+
+    store = Overtaken()
+    store.save_run(HELD, T0)
+    with pytest.raises(ConfigError, match="it cannot be rejected: a newer run took its place"):
+        reject(store, "held", MONA)
+    assert store.decisions() == ()
+    found = store.run("held")
+    assert found is not None
+    assert found.state is RunState.SUPERSEDED
+
+
+@pytest.mark.parametrize("state", [RunState.FAILED, RunState.CONFIRMED, RunState.HELD])
+def test_any_run_can_be_acknowledged(state: RunState) -> None:
+    """It is noted, and nothing follows from it."""
+    run = HELD if state is RunState.HELD else an_ended_run("held", state)
+    store = a_store(run)
+    decision = acknowledge(store, "held", MONA)
+    assert (decision.what, decision.instance, decision.until) == (Decided.ACKNOWLEDGED, "emea", None)
+    assert store.decisions() == (decision,)
+    assert (store.run("held"), store.approval("held")) == (run, None)
+
+
+def test_a_pause_and_its_end() -> None:
+    """Each is recorded with its reason and ticket; a pause is in force until its moment and not at it."""
+    store = a_store()
+    until = T0 + 3 * HOUR
+    paused = pause(store, "emea", until, MONA)
+    resumed = resume(store, "emea", JOHN)
+    assert store.decisions("emea") == (resumed, paused)
+    assert (paused.what, paused.run_id, paused.until, paused.ticket) == (Decided.PAUSED, None, until, "CHG-7")
+    assert (paused.in_force(until - SECOND), paused.in_force(until)) == (True, False)
+    assert (resumed.what, resumed.reason, resumed.until) == (Decided.RESUMED, "no", None)
+
+
+@pytest.mark.parametrize("until", [MONA.at, MONA.at - SECOND], ids=["now", "past"])
+def test_a_pause_until_a_moment_that_is_past(until: object) -> None:
+    """It would pause nothing; most often the zone was meant otherwise, so the moment is told in UTC."""
+    words = refusal(lambda store, _, voice: pause(store, "emea", until, voice), a_store(), "")  # type: ignore[arg-type]
+    assert words.startswith("--until: 2026-11-24 0")
+    assert "UTC is not in the future" in words
