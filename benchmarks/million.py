@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.proc import memory
 from licsync_daemon.model.ports import StateStore
 from licsync_daemon.model.run import Baseline, DeliveryOutcome, DeliveryRecord
-from licsync_daemon.model.usage import Account, Identity
+from licsync_daemon.model.usage import Account, ServerIdentity
 from licsync_daemon.rules.digests import compare, digest_of, pack, unpack
 from licsync_daemon.state.files import open_state, prepare_state_dir
 from licsync_daemon.state.spool import AccountSpool
@@ -24,7 +24,8 @@ MIB = 1024
 KEY = b"a key of this measurement"
 NOW = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
 RECORD = DeliveryRecord(
-    key="key", instance="emea", run_id="run", slot=NOW, content_hash="sha256:0", identity=Identity(hostname="emea", server_id=None), sent=0,
+    key="key", instance="emea", run_id="run", slot=NOW, content_hash="sha256:0", sent=0,
+    identity=ServerIdentity(hostname="emea", server_id=None),
     baseline=Baseline(date=None, answered_at=None, entry=""), opened_at=NOW,
 )  # fmt: skip
 

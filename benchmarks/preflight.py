@@ -46,7 +46,7 @@ def fifty_instances() -> None:
 
 
 def took(folder: Path, ports: list[int], dead: int = 0) -> float:
-    """Answer how long it takes until all but the dead ones are tested. Each port is an instance's, the first is the cloud's too."""
+    """Return how long it takes until all but the dead ones are tested. Each port is an instance's, the first is the cloud's too."""
     config = load_config(write(folder, ports), {}).config
     began = time.perf_counter()
     done_s: list[float] = []

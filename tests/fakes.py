@@ -23,10 +23,10 @@ from licsync_daemon.model.usage import (
     Account,
     Collected,
     Export,
-    Identity,
     Installation,
     Person,
     SeatTotals,
+    ServerIdentity,
     SyncEntry,
     SyncStatus,
     Upload,
@@ -274,8 +274,8 @@ class _Cloud:
             yield person
 
 
-class FakeNotifier:
-    """The `Notifier` port: remembers what it was told, or fails as its script says."""
+class FakeChannel:
+    """The `Channel` port: remembers what it was told, or fails as its script says."""
 
     def __init__(self, name: str = "fake") -> None:
         self.name = name
@@ -428,7 +428,7 @@ def a_delivery(key: str = "key1", **changes: Any) -> DeliveryRecord:
             "run_id": "run1",
             "slot": T0,
             "content_hash": "sha256:" + "0" * 64,
-            "identity": Identity(hostname="ghes-emea.example.com", server_id="server-emea"),
+            "identity": ServerIdentity(hostname="ghes-emea.example.com", server_id="server-emea"),
             "sent": 2,
             "baseline": a_baseline(),
             "opened_at": T0,
@@ -468,7 +468,7 @@ def a_document(where: Path, accounts: Iterable[Account] = (), **changes: Any) ->
             spool,
             **{
                 "directory": where,
-                "identity": Identity(hostname="ghes-emea.example.com", server_id="server-emea"),
+                "identity": ServerIdentity(hostname="ghes-emea.example.com", server_id="server-emea"),
                 "collected_at": T0,
                 "version": "3.19.2",
                 "http_only": False,

@@ -18,14 +18,14 @@ def tool(name: str) -> str:
 
 
 def package_index() -> list[str]:
-    """Answer the options with which buildah gives what this machine's own pip needs to reach its index, and nothing else."""
+    """Return the options with which buildah gives what this machine's own pip needs to reach its index, and nothing else."""
     given = [f"--env={name}={os.environ[name]}" for name in ("PIP_CERT", "PIP_INDEX_URL", "PIP_DEFAULT_TIMEOUT") if name in os.environ]
     certificates = os.environ.get("PIP_CERT")
     return [*given, *([f"--volume={certificates}:{certificates}:ro"] if certificates else [])]
 
 
 def unshare(*what: str) -> list[str]:
-    """Answer the words that start a program apart from the rest of the machine, or skip where only a user is at work; CI must be able to."""
+    """Return the words that start a program apart from the rest of the machine, or skip where only a user is at work; CI must be able to."""
     words = ["unshare", *what]
     if os.geteuid() != 0 or subprocess.run([*words, "true"], capture_output=True, check=False).returncode:
         assert "CI" not in os.environ, "this must run where changes are judged: root and unshare are needed"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from licsync_daemon.cli import terminal
 from licsync_daemon.cli.exit import Exit
-from licsync_daemon.monitoring.preflight.rows import Outcome, Row, worst
+from licsync_daemon.monitoring.preflight.rows import CheckRow, Outcome, worst
 from licsync_daemon.monitoring.preflight.run import preflight
 from licsync_daemon.settings import load_config
 from licsync_daemon.system import log
@@ -18,7 +18,7 @@ def check(arguments: argparse.Namespace) -> int:
     """Test the configuration, the credentials and this machine, and unless `--offline` every far side; 2 where something fails."""
     loaded = load_config(arguments.config, os.environ)
     log.set_up("critical")  # everything is in the table
-    found: list[Row] = []
+    found: list[CheckRow] = []
 
     async def test() -> int:
         with terminal.counting("places tested") as tell:
@@ -34,7 +34,7 @@ def check(arguments: argparse.Namespace) -> int:
     return Exit.USAGE if worst(found) is Outcome.FAIL else Exit.OK
 
 
-def show(rows: Sequence[Row]) -> None:
+def show(rows: Sequence[CheckRow]) -> None:
     """Print the table, then what is to be done, then how many came out how."""
     terminal.print_table(("place", "test", "result", "seen"), [(row.place, row.test, row.outcome, row.seen) for row in rows])
     counts = {outcome: sum(row.outcome is outcome for row in rows) for outcome in Outcome}

@@ -64,7 +64,7 @@ def _from_cloud(arguments: argparse.Namespace) -> str:
 
 
 def _account(arguments: argparse.Namespace, environ: Mapping[str, str]) -> tuple[CloudAccount, Credentials]:
-    """Answer the account that the words on the command line mean; without them the configured one.
+    """Return the account that the words on the command line mean; without them the configured one.
 
     Where there is no configuration yet, the environment may still name an address, a proxy and authorities, as it may over a configuration.
     """

@@ -20,7 +20,7 @@ from licsync_daemon.model.text import clean
 from licsync_daemon.monitoring.alerting import Alerting
 from licsync_daemon.settings.durations import parse_duration
 from licsync_daemon.sync import decisions
-from licsync_daemon.sync.decisions import AFTERWARDS, Voice
+from licsync_daemon.sync.decisions import AFTERWARDS, Author
 from licsync_daemon.system import log
 from licsync_daemon.system.clock import SystemClock
 
@@ -29,13 +29,13 @@ def decide(arguments: argparse.Namespace) -> int:
     """Record a decision and say what follows from it."""
     config = load(arguments)
     now = SystemClock().now()
-    voice = Voice(actor=clean(_actor()), at=now, reason=_reason(arguments), ticket=clean(arguments.ticket or "") or None)
+    author = Author(actor=clean(_actor()), at=now, reason=_reason(arguments), ticket=clean(arguments.ticket or "") or None)
     acts: dict[str, Callable[[StateStore], Decision]] = {
-        "approve": lambda store: decisions.approve(store, _sendable(config, store, arguments.run), voice),
-        "reject": lambda store: decisions.reject(store, arguments.run, voice),
-        "acknowledge": lambda store: decisions.acknowledge(store, arguments.run, voice),
-        "pause": lambda store: decisions.pause(store, _known(config, arguments.instance), _until(arguments, config, now), voice),
-        "resume": lambda store: decisions.resume(store, _known(config, arguments.instance), voice),
+        "approve": lambda store: decisions.approve(store, _sendable(config, store, arguments.run), author),
+        "reject": lambda store: decisions.reject(store, arguments.run, author),
+        "acknowledge": lambda store: decisions.acknowledge(store, arguments.run, author),
+        "pause": lambda store: decisions.pause(store, _known(config, arguments.instance), _until(arguments, config, now), author),
+        "resume": lambda store: decisions.resume(store, _known(config, arguments.instance), author),
     }
     store = open_to_write(config.state_dir, now)
     try:
@@ -56,7 +56,7 @@ def effect_of(decision: Decision) -> str:
 
 
 def _actor() -> str:
-    """Answer who decides: the person behind sudo, else the login user, else the bare user id (containers have no names)."""
+    """Return who decides: the person behind sudo, else the login user, else the bare user id (containers have no names)."""
     if name := os.environ.get("SUDO_USER"):
         return name
     try:
@@ -66,7 +66,7 @@ def _actor() -> str:
 
 
 def _reason(arguments: argparse.Namespace) -> str:
-    """Answer the reason as one printable line without anybody's address: it goes to the state, to tables and to terminals."""
+    """Return the reason as one printable line without anybody's address: it goes to the state, to tables and to terminals."""
     reason = clean(arguments.reason, 500)
     if not reason and arguments.command != "resume":
         example = 'example: --reason "site closed, accounts suspended"'

@@ -21,7 +21,7 @@ class Exit(IntEnum):
 
 
 def exit_code(results: Iterable[Result], *, named: bool) -> Exit:
-    """Answer the exit code of `--run-now`. With several at once: 11, 4, 3, 5, 6, 0.
+    """Return the exit code of `--run-now`. With several at once: 11, 4, 3, 5, 6, 0.
 
     Args:
         results: One for each instance that was asked for.

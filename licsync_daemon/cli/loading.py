@@ -28,7 +28,7 @@ def load(arguments: argparse.Namespace, *, quiet: bool = False) -> Config:
 
 
 def chosen(config: Config, names: Sequence[str]) -> tuple[Instance, ...]:
-    """Answer the named instances, or every one that is enabled and synced.
+    """Return the named instances, or every one that is enabled and synced.
 
     Raises:
         ConfigError: A name is not configured, or nothing is done for that instance.

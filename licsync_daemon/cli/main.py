@@ -63,7 +63,7 @@ def _main(argv: Sequence[str]) -> int:
 
 
 def _command(arguments: argparse.Namespace) -> Command:
-    """Answer the function for a command; each module is loaded only when it is asked for."""
+    """Return the function for a command; each module is loaded only when it is asked for."""
     match arguments.command:
         case None if arguments.run_now is not None:
             from licsync_daemon.cli.now import run_now

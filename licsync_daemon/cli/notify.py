@@ -11,7 +11,7 @@ from licsync_daemon.daemon.adapters import notifiers
 from licsync_daemon.model.alert import Message
 from licsync_daemon.model.errors import Code, ConfigError, Problem, RunError
 from licsync_daemon.model.instance import MailNotifier, NotifierTo
-from licsync_daemon.model.ports import Notifier
+from licsync_daemon.model.ports import Channel
 from licsync_daemon.monitoring.alerting import TELL_S
 from licsync_daemon.monitoring.alerts import trial
 from licsync_daemon.settings.credentials import Credentials
@@ -45,7 +45,7 @@ def notify(arguments: argparse.Namespace) -> int:
     return Exit.OK if not failed else Exit.SOME_FAILED if failed < len(channels) else Exit.ALL_FAILED
 
 
-async def _told(channel: Notifier, message: Message) -> RunError | None:
+async def _told(channel: Channel, message: Message) -> RunError | None:
     try:
         async with asyncio.timeout(TELL_S):
             await channel.tell(message)

@@ -48,7 +48,7 @@ def _row(instance: Instance, run: Run, now: datetime) -> tuple[str, ...]:
         TO_DO[run.state],
         moment(since, now),
         span(now - since),
-        moment(since + instance.patience, now),
+        moment(since + instance.confirm_within, now),
         str(folder_of(instance) or ""),
     )
 
@@ -61,7 +61,7 @@ def _json(instance: Instance, run: Run) -> dict[str, object]:
         "state": run.state,
         "run_id": run.run_id,
         "since": iso(since),
-        "until": iso(since + instance.patience),
+        "until": iso(since + instance.confirm_within),
         "folder": str(folder) if (folder := folder_of(instance)) else None,
         "content_hash": run.content_hash,
     }

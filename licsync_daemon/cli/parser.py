@@ -58,7 +58,7 @@ def _chooses_a_fleet(arguments: argparse.Namespace) -> bool:
 
 
 def default_config() -> Path:
-    """Answer the configuration of a command that names none."""
+    """Return the configuration of a command that names none."""
     return Path(os.environ.get("LICSYNC_CONFIG", DEFAULT_CONFIG))
 
 

@@ -26,7 +26,7 @@ from licsync_daemon.system.clock import SystemClock
 from licsync_daemon.system.filelock import FileLock, in_words, read_holder, this_process
 from licsync_daemon.system.log import set_up
 from licsync_daemon.system.process import SIGNALS, leave_threads_behind
-from licsync_daemon.system.systemd import Notifier
+from licsync_daemon.system.systemd import ServiceManager
 
 log = structlog.get_logger()
 
@@ -43,7 +43,7 @@ async def _serve(path: Path, config: Config, clock: SystemClock) -> int:
     loop = asyncio.get_running_loop()
     for number in SIGNALS:
         loop.add_signal_handler(number, stop.set)
-    notifier = Notifier(os.environ)
+    notifier = ServiceManager(os.environ)
     serving: tuple[Daemon, DailyCheck, Parts] | None = None
 
     def reload() -> None:

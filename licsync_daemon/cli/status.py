@@ -40,7 +40,7 @@ def status(arguments: argparse.Namespace) -> int:
 
 
 def daemon_view(state_dir: Path, now: datetime) -> DaemonView:
-    """Answer whether a daemon is alive, from its lock file alone: its age, and whether its process still exists."""
+    """Return whether a daemon is alive, from its lock file alone: its age, and whether its process still exists."""
     path = state_dir / "daemon.lock"
     holder = read_holder(path)
     try:

@@ -106,7 +106,7 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, totals
 
 
 def _fitted(rows: Sequence[Sequence[str]], widths: Sequence[int], columns: int) -> list[int] | None:
-    """Answer the widths of columns with which a table fits, none narrower than its longest word; None where there are none."""
+    """Return the widths of columns with which a table fits, none narrower than its longest word; None where there are none."""
     least = [max(len(word) for row in rows for word in (*row[column].split(), "")) for column in range(len(widths))]
     fitted = list(widths)
     over = sum(widths) + GAP * len(widths) - columns

@@ -14,7 +14,7 @@ import structlog
 
 from licsync_daemon.cloud.graphql_decode import Points, read_address, read_connection, read_installation, read_points, read_reply
 from licsync_daemon.http.client import HttpClient
-from licsync_daemon.http.retrier import Decision, GiveUp, Retrier, Wait, decide
+from licsync_daemon.http.retrier import GiveUp, Retrier, RetryChoice, Wait, decide
 from licsync_daemon.model.errors import Code, RemoteError
 from licsync_daemon.model.usage import Installation
 
@@ -72,7 +72,7 @@ class ServerAccount:
     addresses: tuple[tuple[str, bool], ...]
 
 
-def impatient(error: RemoteError, attempt: int, elapsed_s: float, jitter: float) -> Decision:
+def impatient(error: RemoteError, attempt: int, elapsed_s: float, jitter: float) -> RetryChoice:
     """Try again as everywhere, for a minute at most (the policy of a `Retrier`)."""
     decision = decide(error, attempt, elapsed_s, jitter)
     return GiveUp() if isinstance(decision, Wait) and elapsed_s + decision.seconds > PATIENCE_S else decision
@@ -88,7 +88,7 @@ class Graphql:
     _page: int = field(default=LARGEST_PAGE, init=False)
 
     async def installations(self) -> tuple[Installation, ...] | None:
-        """Answer every server the cloud knows; None where the token may not ask, or where few points are left.
+        """Return every server the cloud knows; None where the token may not ask, or where few points are left.
 
         A server that GitHub could not show is missing in the answer: of what is not in it nothing is known.
 
@@ -120,7 +120,7 @@ class Graphql:
                 yield ServerAccount(remote_id=str(node.get("remoteUserId")), addresses=await self._addresses(node))
 
     async def _addresses(self, account: dict[str, Any]) -> tuple[tuple[str, bool], ...]:
-        """Answer every address of an account: those that came with it, and the rest by the pages of the inner connection."""
+        """Return every address of an account: those that came with it, and the rest by the pages of the inner connection."""
         operation = "the addresses of an account"
         nodes, more = read_connection(account, ("emails",), operation)
         found = [read_address(node) for node in nodes]

@@ -29,7 +29,7 @@ class Points:
 
 
 def read_reply(body: Any, headers: Mapping[str, str], operation: str) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Answer the `data` of a reply, and what GitHub says of single elements that it could not give (they are null in their lists).
+    """Return the `data` of a reply, and what GitHub says of single elements that it could not give (they are null in their lists).
 
     Raises:
         RemoteError: `FORBIDDEN`, `NOT_FOUND`: the token may not ask this. `RATE_LIMITED`. `TOO_LARGE`, `TIMEOUT`: less at once may do.
@@ -48,13 +48,13 @@ def read_reply(body: Any, headers: Mapping[str, str], operation: str) -> tuple[d
 
 
 def _is_of_an_element(error: Mapping[str, Any]) -> bool:
-    """Answer whether an error took away only one element of a list: its path then has an index."""
+    """Return whether an error took away only one element of a list: its path then has an index."""
     path = error.get("path")
     return isinstance(path, list) and any(isinstance(step, int) for step in path) and _type(error) not in RATE_LIMIT | TOO_MUCH
 
 
 def _worst(errors: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Answer the error that decides: a limit before all others, since it may be why they are there."""
+    """Return the error that decides: a limit before all others, since it may be why they are there."""
     return next((one for one in errors if _type(one) in RATE_LIMIT or "rate limit" in _message(one).lower()), errors[0])
 
 
@@ -85,7 +85,7 @@ def _refusal(error: Mapping[str, Any], headers: Mapping[str, str], operation: st
 
 
 def read_connection(data: Any, path: Sequence[str], operation: str) -> tuple[tuple[dict[str, Any], ...], str | None]:
-    """Answer the nodes of the connection at `path` without those that are null, and the cursor of the next page; None on the last one.
+    """Return the nodes of the connection at `path` without those that are null, and the cursor of the next page; None on the last one.
 
     Raises:
         RemoteError: `FORBIDDEN`: something on the way is null without any error. `BAD_RESPONSE`: there is no connection.
@@ -112,7 +112,7 @@ def read_connection(data: Any, path: Sequence[str], operation: str) -> tuple[tup
 
 
 def read_points(data: Mapping[str, Any]) -> Points | None:
-    """Answer the budget that a reply tells; None where it tells none."""
+    """Return the budget that a reply tells; None where it tells none."""
     found = data.get("rateLimit")
     remaining = found.get("remaining") if isinstance(found, dict) else None
     if not isinstance(found, dict) or not isinstance(remaining, int):

@@ -23,7 +23,7 @@ class OrganizationCloud:
         self._retry = retry
 
     async def sync_status(self) -> SyncStatus:
-        """Answer that no server is listed, with the cloud's time of answering: organizations have no sync status."""
+        """Return that no server is listed, with the cloud's time of answering: organizations have no sync status."""
         _, status = await self._ask()
         return status
 

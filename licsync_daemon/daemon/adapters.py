@@ -14,7 +14,7 @@ from licsync_daemon.deliveries.http import HttpUpload
 from licsync_daemon.deliveries.outbox import Outbox, take_back
 from licsync_daemon.http.client import HttpClient
 from licsync_daemon.http.retrier import Gate, Retrier
-from licsync_daemon.http.wire import Headline, Side, basic
+from licsync_daemon.http.wire import AnswerFacts, Side, basic
 from licsync_daemon.model.instance import (
     CloudAccount,
     CommandSource,
@@ -32,7 +32,7 @@ from licsync_daemon.model.instance import (
     SshSource,
     WebhookNotifier,
 )
-from licsync_daemon.model.ports import Clock, CloudReader, Delivery, Notifier, UsageSource, WaitReporter
+from licsync_daemon.model.ports import Channel, Clock, CloudReader, Delivery, UsageSource, WaitReporter
 from licsync_daemon.model.run import DeliveryRecord
 from licsync_daemon.model.usage import SyncStatus
 from licsync_daemon.monitoring.channels.mail import Mail
@@ -56,7 +56,7 @@ class NetworkAdapters:
     # For as long as the process lives:
     gates: dict[str, Gate] = field(default_factory=dict)  # by host
     remembered: dict[str, tuple[str, SyncStatus]] = field(default_factory=dict)  # by address, under the mark the cloud gave it
-    headlines: dict[str, Headline] = field(default_factory=dict)  # by host: what the headers of the newest answers told
+    facts: dict[str, AnswerFacts] = field(default_factory=dict)  # by host: what the headers of the newest answers told
 
     def _gate(self, at: Destination) -> Gate:
         return self.gates.setdefault(urlsplit(at.url).netloc, Gate())
@@ -118,7 +118,7 @@ class NetworkAdapters:
                     graphql = Retrier(self.clock, waits, policy=impatient)
                     yield GithubCloud(account.enterprise or "", client, retry, graphql_retry=graphql, remembered=self.remembered)
             finally:
-                self.headlines[urlsplit(at.url).netloc] = client.seen
+                self.facts[urlsplit(at.url).netloc] = client.seen
 
     def instance_client(self, source: ReportSource) -> HttpClient:
         version = {"X-GitHub-Api-Version": source.api_version} if source.api_version else {}
@@ -149,11 +149,11 @@ class NetworkAdapters:
         )
 
     def identity(self, source: SshSource) -> Path:
-        """Answer the file of the private key. Raises `RunError`."""
+        """Return the file of the private key. Raises `RunError`."""
         return source.identity or self.credentials.file(source.identity_credential)
 
     def proxy_auth(self, at: Destination) -> Callable[[], str]:
-        """Answer a reader of the proxy's credential; many proxies want none."""
+        """Return a reader of the proxy's credential; many proxies want none."""
         return lambda: self.credentials.optional_line(at.proxy_auth) or ""
 
 
@@ -162,10 +162,10 @@ def mail(to: MailNotifier, credentials: Credentials) -> Mail:
     return Mail(to, password=lambda: credentials.line(to.password))
 
 
-def notifiers(channels: Iterable[NotifierTo], credentials: Credentials) -> tuple[Notifier, ...]:
+def notifiers(channels: Iterable[NotifierTo], credentials: Credentials) -> tuple[Channel, ...]:
     """Build every configured channel to people. Credentials are read for every message."""
 
-    def build(channel: NotifierTo) -> Notifier:
+    def build(channel: NotifierTo) -> Channel:
         match channel:
             case MailNotifier():
                 return mail(channel, credentials)

@@ -27,7 +27,7 @@ from licsync_daemon.sync.confirm import watched_runs
 from licsync_daemon.sync.fleet import InstanceLocks, let_go
 from licsync_daemon.sync.run import Runner
 from licsync_daemon.system.filelock import FileLock
-from licsync_daemon.system.systemd import Notifier
+from licsync_daemon.system.systemd import ServiceManager
 
 log = structlog.get_logger()
 
@@ -48,7 +48,7 @@ class Daemon:
         locks: InstanceLocks,
         clock: Clock,
         lock: FileLock,
-        notifier: Notifier,
+        notifier: ServiceManager,
         alerting: Alerting,
         daily: DailyCheck | None = None,
     ) -> None:
@@ -212,13 +212,13 @@ class Daemon:
                     self._runner.close_stale(instance)
                     self._runner.expire(name)
                     planned = self._planned(instance)  # the alarm may be old: the state says what is due
-                    if planned is None or (planned.at > self._clock.now() + SOONEST and not planned.is_look):
+                    if planned is None or (planned.at > self._clock.now() + SOONEST and not planned.is_confirm_look):
                         return
-                    if not (planned.is_look or planned.is_watch):
+                    if not (planned.is_confirm_look or planned.is_connect_look):
                         not_before = await self._run(instance, planned)
                         return
             # Of a look only the next moment is planned; this alarm was for the one before it.
-            looked = await self._watch(instance) if planned.is_watch else await self._look()
+            looked = await self._watch(instance) if planned.is_connect_look else await self._look()
         except (StateUnwritableError, OSError) as error:
             not_before = self._clock.now() + timedelta(seconds=HEARTBEAT_S)
             log.error("daemon.state_unusable", cause=str(error))  # noqa: TRY400 - the cause is a sentence
@@ -253,7 +253,7 @@ class Daemon:
         """One question to the cloud tells how GitHub Connect is doing for every instance that nobody is at; `instance` is due."""
         async with self._watching:  # the alarms of a fleet ring together: the first answers for all
             planned = self._planned(instance)
-            if planned is None or not planned.is_watch or planned.at > self._clock.now() + SOONEST:
+            if planned is None or not planned.is_connect_look or planned.at > self._clock.now() + SOONEST:
                 return []
             watched = [one for one in self._config.instances if isinstance(one.delivery, ConnectDelivery) and one.is_active]
             with self._locks.those_free([one for one in watched if not self._is_paused(one)]) as free:

@@ -11,14 +11,14 @@ import structlog
 
 from licsync_daemon.model.errors import ConfigError, RunError
 from licsync_daemon.monitoring.concerns import Concern, same_meaning
-from licsync_daemon.monitoring.preflight.rows import Outcome, Row, alerts
+from licsync_daemon.monitoring.preflight.rows import CheckRow, Outcome, alerts
 
 log = structlog.get_logger()
 
 SETTLE_S = 120.0  # after a start or a reload, so that what comes up with us is there
 EVERY_S = 24 * 3600.0
 
-Check = Callable[[], Awaitable[Sequence[Row]]]
+Check = Callable[[], Awaitable[Sequence[CheckRow]]]
 Heed = Callable[[Mapping[str, Sequence[Concern]]], None]
 
 
@@ -30,7 +30,7 @@ class DailyCheck:
         self._heed = heed
         self._settle_s = settle_s
         self._every_s = every_s
-        self._told: list[Row] = []
+        self._told: list[CheckRow] = []
         self._changed = asyncio.Event()
 
     def soon(self) -> None:
@@ -74,6 +74,6 @@ class DailyCheck:
         log.info("preflight.done", tests=len(rows), wrong=len(wrong))
 
 
-def _same(one: Row, other: Row) -> bool:
-    """Answer whether two rows tell of one fault: a place may have several of one test, and what is seen of one varies in its numbers."""
+def _same(one: CheckRow, other: CheckRow) -> bool:
+    """Return whether two rows tell of one fault: a place may have several of one test, and what is seen of one varies in its numbers."""
     return (one.place, one.test, one.outcome) == (other.place, other.test, other.outcome) and same_meaning(one.seen, other.seen)

@@ -107,7 +107,7 @@ def unrecorded(config: Config, clock: Clock, environ: Mapping[str, str], observe
 
 
 def with_config(runner: Runner, config: Config, environ: Mapping[str, str]) -> Runner:
-    """Answer a runner for another configuration on the same state; the old one goes on with what it has begun.
+    """Return a runner for another configuration on the same state; the old one goes on with what it has begun.
 
     A host that wants to be left alone is left alone by both.
     """

@@ -20,7 +20,7 @@ from licsync_daemon import __version__
 from licsync_daemon.http.failures import tls_failed, translated
 from licsync_daemon.http.response import API, CHUNK_BYTES, PUSH, UPLOAD, Limits, Response
 from licsync_daemon.http.route import proxy_address, tls_context
-from licsync_daemon.http.wire import Headline, Side, joined, refusal, same_origin
+from licsync_daemon.http.wire import AnswerFacts, Side, joined, refusal, same_origin
 from licsync_daemon.model.errors import Code, RemoteError
 from licsync_daemon.model.instance import Destination
 
@@ -49,7 +49,7 @@ class HttpClient:
     proxy_auth: Callable[[], str] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     tls: ssl.SSLContext | None = None
-    seen: Headline = field(default_factory=Headline, init=False)
+    seen: AnswerFacts = field(default_factory=AnswerFacts, init=False)
     _http: httpx.AsyncClient | None = None
 
     async def __aenter__(self) -> Self:

@@ -64,11 +64,11 @@ class Response:
             )
 
     async def read(self) -> bytes:
-        """Answer the whole decoded body."""
+        """Return the whole decoded body."""
         return b"".join([piece async for piece in self.chunks()])
 
     async def json(self) -> Any:
-        """Answer the body as strictly decoded JSON."""
+        """Return the body as strictly decoded JSON."""
         return decode_json(await self.read(), self._operation)
 
     def _too_large(self, limit: int) -> RemoteError:

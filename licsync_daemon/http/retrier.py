@@ -38,11 +38,11 @@ class GiveUp:
     """Do not try again within this run."""
 
 
-Decision = Wait | GiveUp
-Policy = Callable[[RemoteError, int, float, float], Decision]
+RetryChoice = Wait | GiveUp
+Policy = Callable[[RemoteError, int, float, float], RetryChoice]
 
 
-def decide(error: RemoteError, attempt: int, elapsed_s: float, jitter: float) -> Decision:
+def decide(error: RemoteError, attempt: int, elapsed_s: float, jitter: float) -> RetryChoice:
     """Decide what follows a failed request.
 
     Args:
@@ -63,9 +63,9 @@ def decide(error: RemoteError, attempt: int, elapsed_s: float, jitter: float) ->
 
 
 def poll_until(limit: timedelta, *, first_s: float = 0.5, cap_s: float = 30.0) -> Policy:
-    """Answer a policy for something that is being built on the far side: wait 0.5 s growing to 30 s, up to `limit` in all."""
+    """Return a policy for something that is being built on the far side: wait 0.5 s growing to 30 s, up to `limit` in all."""
 
-    def policy(error: RemoteError, attempt: int, elapsed_s: float, jitter: float) -> Decision:
+    def policy(error: RemoteError, attempt: int, elapsed_s: float, jitter: float) -> RetryChoice:
         if error.code is not Code.REPORT_TIMEOUT:
             return GiveUp()
         seconds = min(cap_s, first_s * 1.7 ** min(attempt - 1, 20)) * (0.9 + jitter / 10)
@@ -84,7 +84,7 @@ class Gate:
         self._closed_until_s = max(self._closed_until_s, until_s)
 
     def pause_s(self, now_s: float) -> float:
-        """Answer how many seconds are left until the host may be asked again."""
+        """Return how many seconds are left until the host may be asked again."""
         return max(0.0, self._closed_until_s - now_s)
 
 
@@ -101,10 +101,10 @@ class Retrier:
         """Await `request()` until it succeeds or the policy gives up; then its last `RemoteError` is raised."""
         chosen = policy or self._policy
         began = self._clock.monotonic()
-        decisions: dict[int, Decision] = {}
+        decisions: dict[int, RetryChoice] = {}
 
-        def decision(state: tenacity.RetryCallState) -> Decision:
-            """Answer the one decision about this attempt; tenacity asks for its two halves separately."""
+        def decision(state: tenacity.RetryCallState) -> RetryChoice:
+            """Return the one decision about this attempt; tenacity asks for its two halves separately."""
             if state.attempt_number not in decisions:
                 error = state.outcome.exception() if state.outcome else None
                 decisions[state.attempt_number] = (

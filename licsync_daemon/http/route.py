@@ -9,12 +9,12 @@ from licsync_daemon.model.instance import Destination
 
 
 def proxy_address(to: Destination) -> str | None:
-    """Answer the address of the proxy that stands before a destination, as `proxy` says; None for a direct connection."""
+    """Return the address of the proxy that stands before a destination, as `proxy` says; None for a direct connection."""
     return environment_proxy(to.url) if to.proxy == "env" else to.proxy
 
 
 def environment_proxy(url: str) -> str | None:
-    """Answer the proxy that the process's environment names for an address, `NO_PROXY` obeyed. It may hold a password."""
+    """Return the proxy that the process's environment names for an address, `NO_PROXY` obeyed. It may hold a password."""
     parts = urlsplit(url)
     address = None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
     # The environment's variables often leave the scheme out.
@@ -43,5 +43,5 @@ def tls_context(to: Destination) -> ssl.SSLContext:
 
 
 def _no_passphrase() -> str:
-    """Answer what OpenSSL would otherwise ask for on a terminal, where a daemon would wait for ever."""
+    """Return what OpenSSL would otherwise ask for on a terminal, where a daemon would wait for ever."""
     raise ValueError("the key has a passphrase")

@@ -64,7 +64,7 @@ _NOT_FOUND = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Headline:
+class AnswerFacts:
     """What the headers of a far side's answers tell beside the answers; None where they say nothing.
 
     Attributes:
@@ -89,19 +89,19 @@ class Headline:
     sso: str | None = None
     remaining: int | None = None
 
-    def then(self, headers: Headers) -> "Headline":
+    def then(self, headers: Headers) -> "AnswerFacts":
         """Lay what a later answer tells over this; what it is silent about stays."""
-        newer = headline(headers)
+        newer = facts_of(headers)
         told = {one.name: value for one in fields(newer) if (value := getattr(newer, one.name)) is not None}
         return replace(self, **told)
 
 
-def headline(headers: Headers) -> Headline:
+def facts_of(headers: Headers) -> AnswerFacts:
     """Read what one answer's headers tell."""
     date = http_date(headers.get("date", ""))
     remaining = headers.get("x-ratelimit-remaining", "").strip()
     scopes = headers.get("x-oauth-scopes")
-    return Headline(
+    return AnswerFacts(
         date=date,
         deprecation=_words(headers, "deprecation"),
         sunset_at=http_date(headers.get("sunset", "")),
@@ -134,7 +134,7 @@ def _expiry(text: str, date: datetime | None) -> datetime | None:
 
 
 def basic(username: str, password: str) -> str:
-    """Answer the `Authorization` value of basic authentication."""
+    """Return the `Authorization` value of basic authentication."""
     return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
 
 
@@ -193,7 +193,7 @@ def refusal(side: Side, operation: str, status: int, headers: Headers, body: byt
 
 
 def is_rate_limit(status: int, headers: Headers, said: str) -> bool:
-    """Answer whether a refusal is a rate limit. GitHub uses 429 and also 403, then with no header at all but words in the body.
+    """Return whether a refusal is a rate limit. GitHub uses 429 and also 403, then with no header at all but words in the body.
 
     Source: https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api (checked 2026-11-24).
     """
@@ -205,7 +205,7 @@ def is_rate_limit(status: int, headers: Headers, said: str) -> bool:
 
 
 def stated_wait(headers: Headers) -> timedelta | None:
-    """Answer how long the far side asks to be left alone, or None.
+    """Return how long the far side asks to be left alone, or None.
 
     `Retry-After` in seconds or as an HTTP date; else `x-ratelimit-reset` (epoch seconds) when nothing remains. Dates are compared with the
     response's own `Date`, so that a wrong clock here does not matter. Never negative, never over 30 days; nonsense counts as not stated.
@@ -237,7 +237,7 @@ def http_date(text: str) -> datetime | None:
 
 
 def message_of(body: bytes) -> str:
-    """Answer the far side's own words: `message` or `detail` of a JSON body, cleaned and cut; "" where there are none."""
+    """Return the far side's own words: `message` or `detail` of a JSON body, cleaned and cut; "" where there are none."""
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
@@ -252,7 +252,7 @@ _NEXT = re.compile(r"<([^<>]*)>((?:\s*;\s*[^,;<>]+)*)")
 
 
 def next_link(headers: Headers, current: str, operation: str) -> str | None:
-    """Answer the address of the next page, or None on the last one. Only the same origin is ever followed.
+    """Return the address of the next page, or None on the last one. Only the same origin is ever followed.
 
     Raises:
         RemoteError: The link leaves the origin or points at the page itself.
@@ -271,7 +271,7 @@ def next_link(headers: Headers, current: str, operation: str) -> str | None:
 
 
 def joined(base: str, target: str) -> str | None:
-    """Answer where a link on `base` leads; None where it is no address at all."""
+    """Return where a link on `base` leads; None where it is no address at all."""
     try:
         return urljoin(base, target)
     except ValueError:
@@ -279,7 +279,7 @@ def joined(base: str, target: str) -> str | None:
 
 
 def same_origin(one: str, other: str) -> bool:
-    """Answer whether two addresses share scheme, host and port."""
+    """Return whether two addresses share scheme, host and port."""
 
     def origin(address: str) -> tuple[str, str, int | None]:
         parts = urlsplit(address)

@@ -82,7 +82,7 @@ def _wall(day: str, clock: str) -> datetime:
 
 
 def next_free(at: datetime, windows: Iterable[Window], timezone: str) -> datetime:
-    """Answer the first instant at or after `at` that no window covers, in UTC; `at` itself where windows cover everything.
+    """Return the first instant at or after `at` that no window covers, in UTC; `at` itself where windows cover everything.
 
     Where a change of the clocks repeats an hour, a window lasts from the first reading of its start to the last of its end; a time that is
     skipped is the moment of the change.
@@ -112,7 +112,7 @@ def _spans(at: datetime, window: Window, zone: ZoneInfo) -> Iterator[tuple[datet
 
 
 def _in_utc(wall: datetime, zone: ZoneInfo, *, fold: int) -> datetime:
-    """Answer when a clock on the wall reads `wall`: of two such moments the first (fold 0) or the second; without one, the change."""
+    """Return when a clock on the wall reads `wall`: of two such moments the first (fold 0) or the second; without one, the change."""
     found = wall.replace(tzinfo=zone, fold=fold).astimezone(UTC)
     if found.astimezone(zone).replace(tzinfo=None) == wall:
         return found

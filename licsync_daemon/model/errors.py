@@ -220,5 +220,5 @@ class RemoteError(RunError):
 
 
 def own_error() -> RunError:
-    """Answer what a run fails with where this program is wrong itself; its log has the stack."""
+    """Return what a run fails with where this program is wrong itself; its log has the stack."""
     return RunError(Code.INTERNAL, "an error in licsync-daemon itself", "report it with the log of this run")

@@ -248,17 +248,17 @@ class Instance:
 
     @property
     def is_active(self) -> bool:
-        """Answer whether anything is ever done for it."""
+        """Return whether anything is ever done for it."""
         return self.enabled and self.unsynced_because is None
 
     @property
-    def patience(self) -> timedelta:
-        """Answer how long what was delivered, or handed to a person, may wait for the cloud's word."""
+    def confirm_within(self) -> timedelta:
+        """Return how long what was delivered, or handed to a person, may wait for the cloud's word."""
         return self.delivery.confirm_timeout if isinstance(self.delivery, HttpDelivery) else self.max_age
 
     @property
     def has_slots(self) -> bool:
-        """Answer whether it is due at planned instants; without a source, what GitHub Connect carries is only watched."""
+        """Return whether it is due at planned instants; without a source, what GitHub Connect carries is only watched."""
         return not isinstance(self.delivery, ConnectDelivery) or not isinstance(self.source, NoSource)
 
 

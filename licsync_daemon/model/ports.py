@@ -17,10 +17,10 @@ class Clock(Protocol):
     """Time, as an argument."""
 
     def now(self) -> datetime:
-        """Answer the wall clock as aware UTC. May jump, in both directions."""
+        """Return the wall clock as aware UTC. May jump, in both directions."""
 
     def monotonic(self) -> float:
-        """Answer seconds since some fixed moment; never goes back."""
+        """Return seconds since some fixed moment; never goes back."""
 
     async def sleep(self, seconds: float) -> None:
         """Wait; a canceled task wakes at once."""
@@ -58,20 +58,20 @@ class Delivery(Protocol):
         """
 
     async def ask(self, upload_id: str) -> Upload:
-        """Answer what became of an upload; `state` None where the endpoint does not know or cannot be asked."""
+        """Return what became of an upload; `state` None where the endpoint does not know or cannot be asked."""
 
 
 class CloudReader(Protocol):
     """Reads back what the cloud account has. Never changes anything."""
 
     async def sync_status(self) -> SyncStatus:
-        """Answer every server the cloud lists; one reply serves all instances."""
+        """Return every server the cloud lists; one reply serves all instances."""
 
     async def seats(self) -> SeatTotals:
-        """Answer the account's seat totals from one page."""
+        """Return the account's seat totals from one page."""
 
     async def installations(self) -> tuple[Installation, ...] | None:
-        """Answer the servers as GraphQL shows them; None where the token may not ask that."""
+        """Return the servers as GraphQL shows them; None where the token may not ask that."""
 
     def people(self) -> AsyncIterator[Person]:
         """Yield everybody who consumes a license, page by page, a person who moved between two pages once."""
@@ -96,12 +96,12 @@ class Adapters(Protocol):
     def cloud(self, waits: WaitReporter) -> AbstractAsyncContextManager[CloudReader]: ...
 
 
-class Notifier(Protocol):
+class Channel(Protocol):
     """Tells somebody outside. What it is told may be told twice, never lost: whoever calls keeps what was not taken."""
 
     @property
     def name(self) -> str:
-        """Answer the kind of channel, such as `mail`; no address."""
+        """Return the kind of channel, such as `mail`; no address."""
 
     async def tell(self, message: Message) -> None:
         """Hand one message over; it was taken when this returns.
@@ -124,7 +124,7 @@ class StateStore(Protocol):
         at: datetime,
         *,
         delivery: DeliveryRecord | None = None,
-        identity: InstanceRecord | None = None,
+        remember: InstanceRecord | None = None,
         instead_of: Run | None = None,
     ) -> None:
         """Insert or replace a run by its id, with its delivery record and what is known of its instance, all or nothing.
@@ -140,36 +140,36 @@ class StateStore(Protocol):
         """
 
     def open_run(self, instance: str) -> Run | None:
-        """Answer the run of `instance` that is `running` or `delivered`."""
+        """Return the run of `instance` that is `running` or `delivered`."""
 
     def held_run(self, instance: str) -> Run | None:
-        """Answer the run of `instance` that a guard holds."""
+        """Return the run of `instance` that a guard holds."""
 
     def awaiting_run(self, instance: str) -> Run | None:
-        """Answer the run of `instance` that waits for a person."""
+        """Return the run of `instance` that waits for a person."""
 
     def run(self, run_id: str) -> Run | None: ...
 
     def runs(self, instance: str | None = None, *, limit: int = 20) -> tuple[Run, ...]:
-        """Answer runs in the order they were recorded first, newest first; clocks jump, that order does not."""
+        """Return runs in the order they were recorded first, newest first; clocks jump, that order does not."""
 
     def last_run(self, instance: str, *, good: bool = False, counted: bool = False) -> Run | None:
-        """Answer the run that was recorded last; with `good` the last that ended well, with `counted` one whose accounts were counted."""
+        """Return the run that was recorded last; with `good` the last that ended well, with `counted` one whose accounts were counted."""
 
     def transitions(self, run_id: str) -> tuple[Transition, ...]:
-        """Answer the states a run went through, oldest first."""
+        """Return the states a run went through, oldest first."""
 
     def save_delivery(self, record: DeliveryRecord) -> None:
         """Insert or replace a delivery record by its key."""
 
     def open_delivery(self, instance: str) -> DeliveryRecord | None:
-        """Answer the record of `instance` that is not closed."""
+        """Return the record of `instance` that is not closed."""
 
     def deliveries(self, instance: str) -> tuple[DeliveryRecord, ...]:
-        """Answer every record kept for `instance`, oldest first."""
+        """Return every record kept for `instance`, oldest first."""
 
     def delivery_of(self, run_id: str) -> DeliveryRecord | None:
-        """Answer the newest record that a run opened or took up, closed or not."""
+        """Return the newest record that a run opened or took up, closed or not."""
 
     def save_instance(self, record: InstanceRecord) -> None:
         """Insert or replace what is known of an instance."""
@@ -188,16 +188,16 @@ class StateStore(Protocol):
         """
 
     def open_alerts(self) -> tuple[Alert, ...]:
-        """Answer the alerts that are not closed, by instance and code."""
+        """Return the alerts that are not closed, by instance and code."""
 
     def untold_closings(self, since: datetime) -> tuple[Alert, ...]:
-        """Answer the alerts that were told, and closed after that and after `since`, the oldest closing first: nobody knows of it yet."""
+        """Return the alerts that were told, and closed after that and after `since`, the oldest closing first: nobody knows of it yet."""
 
     def save_seats(self, record: SeatRecord) -> None:
         """Add seat totals to the history."""
 
     def seats(self) -> SeatRecord | None:
-        """Answer the newest seat totals."""
+        """Return the newest seat totals."""
 
     def save_decision(self, decision: Decision, *, ends: Run | None = None) -> bool:
         """Add a person's decision to the history, together with the end of the run it is about.
@@ -206,10 +206,10 @@ class StateStore(Protocol):
         """
 
     def decisions(self, instance: str | None = None, *, limit: int = 100) -> tuple[Decision, ...]:
-        """Answer decisions, newest first."""
+        """Return decisions, newest first."""
 
     def approval(self, run_id: str) -> Decision | None:
-        """Answer the approval of a run that is not used up, if there is one; whether it has expired is the caller's question."""
+        """Return the approval of a run that is not used up, if there is one; whether it has expired is the caller's question."""
 
     def stage_digests(self, instance: str, key: str, chunks: Iterable[bytes]) -> None:
         """Keep the digests of a usage under its delivery's key, in the place of what was staged for the instance before.
@@ -221,10 +221,10 @@ class StateStore(Protocol):
         """Yield the digests of the last confirmed usage, chunk by chunk in order; None where there are none."""
 
     def instances(self) -> tuple[InstanceRecord, ...]:
-        """Answer every instance that is known or has a recorded run, retired ones included, by name."""
+        """Return every instance that is known or has a recorded run, retired ones included, by name."""
 
     def changed_elsewhere(self) -> bool:
-        """Answer whether another connection has written since the last time this was asked."""
+        """Return whether another connection has written since the last time this was asked."""
 
     def close(self) -> None:
         """Give back the file; calling twice is harmless."""

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from licsync_daemon.model.errors import Code
-from licsync_daemon.model.usage import CLOCK_SLACK, Identity, Notice, UsageCounts
+from licsync_daemon.model.usage import CLOCK_SLACK, Notice, ServerIdentity, UsageCounts
 
 
 class RunState(StrEnum):
@@ -28,18 +28,18 @@ class RunState(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        return self not in {RunState.RUNNING, RunState.HELD} | WATCHED
+        return self not in {RunState.RUNNING, RunState.HELD} | AWAITING_CLOUD
 
     @property
     def is_good(self) -> bool:
-        """Answer whether everything asked for was reached."""
+        """Return whether everything asked for was reached."""
         return self in {RunState.CONFIRMED, RunState.CURRENT, RunState.ACCEPTED}
 
 
 #: A person has to act before the cloud can have it.
 AWAITING = frozenset({RunState.AWAITING_UPLOAD, RunState.AWAITING_EXPORT})
 #: Open states that belong to no process: the cloud is asked until it has it, or time is over.
-WATCHED = frozenset({RunState.DELIVERED}) | AWAITING
+AWAITING_CLOUD = frozenset({RunState.DELIVERED}) | AWAITING
 
 
 #: How long runs, closed delivery records and seat totals are kept.
@@ -166,7 +166,7 @@ class DeliveryRecord:
     run_id: str  # the run that opened it, or that took it up last
     slot: datetime | None
     content_hash: str
-    identity: Identity
+    identity: ServerIdentity
     sent: int | None  # accounts in the document; None where the export is opaque
     baseline: Baseline
     opened_at: datetime
@@ -197,7 +197,7 @@ class InstanceRecord:
     """
 
     name: str
-    identity: Identity | None
+    identity: ServerIdentity | None
     last_sync: datetime | None = None
     seen_at: datetime | None = None
     retired_at: datetime | None = None
@@ -244,5 +244,5 @@ class Decision:
     used_at: datetime | None = None
 
     def in_force(self, now: datetime) -> bool:
-        """Answer whether an approval or a pause holds now. One that a clock far ahead has dated does not: it might hold for years."""
+        """Return whether an approval or a pause holds now. One that a clock far ahead has dated does not: it might hold for years."""
         return self.until is not None and self.at <= now + CLOCK_SLACK and now < self.until and self.used_at is None

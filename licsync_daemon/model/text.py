@@ -17,7 +17,7 @@ PATTERNS = (
 
 
 def redact(text: str) -> str:
-    """Answer `text` without tokens, passwords in addresses of proxies, and mail addresses."""
+    """Return `text` without tokens, passwords in addresses of proxies, and mail addresses."""
     for pattern, instead in PATTERNS:
         text = pattern.sub(instead, text)
     return text

@@ -46,7 +46,7 @@ class UsageCounts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class ServerIdentity:
     """Who an instance is towards the cloud. Rows match by `server_id` when both sides have one, else by hostname."""
 
     hostname: str
@@ -140,7 +140,7 @@ class UploadState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
-    """Answer to a question about one upload. `state` is None where the endpoint cannot be asked."""
+    """Return to a question about one upload. `state` is None where the endpoint cannot be asked."""
 
     state: UploadState | None
     error: str = ""

@@ -15,9 +15,9 @@ import structlog
 from licsync_daemon.model.alert import Alert, Event, Message
 from licsync_daemon.model.errors import Code, RunError, StateUnwritableError
 from licsync_daemon.model.instance import Config
-from licsync_daemon.model.ports import Clock, Notifier, StateStore
+from licsync_daemon.model.ports import Channel, Clock, StateStore
 from licsync_daemon.monitoring.alerts import Change, message_of, plan
-from licsync_daemon.monitoring.concerns import ONLY_CHECKED, Concern, concerns, is_watched
+from licsync_daemon.monitoring.concerns import ONLY_CHECKED, Concern, concerns, is_alerting
 from licsync_daemon.monitoring.status import InstanceView, instance_view
 from licsync_daemon.system.filelock import FileLock, is_alive, this_process
 
@@ -37,7 +37,7 @@ Key = tuple[str, Code]
 class _Channel:
     """One notifier, and what it has not taken yet though another one has."""
 
-    notifier: Notifier
+    notifier: Channel
     owed: dict[Key, Message] = field(default_factory=dict)
     failures: int = 0
     not_before_s: float = 0.0
@@ -95,7 +95,7 @@ class _Channel:
 class Alerting:
     """Evaluates and tells. One for the life of a process; two processes never do it at the same time."""
 
-    def __init__(self, config: Config, store: StateStore, clock: Clock, notifiers: Iterable[Notifier]) -> None:
+    def __init__(self, config: Config, store: StateStore, clock: Clock, notifiers: Iterable[Channel]) -> None:
         self._config = config
         self._store = store
         self._clock = clock
@@ -105,7 +105,7 @@ class Alerting:
         self._awake = asyncio.Event()
         self._checked: Mapping[str, Sequence[Concern]] | None = None
 
-    def follow(self, config: Config, notifiers: Iterable[Notifier]) -> None:
+    def follow(self, config: Config, notifiers: Iterable[Channel]) -> None:
         """Go on with another configuration. What was owed to a channel is forgotten; what nobody took is still in the state."""
         self._config = config
         self._channels = [_Channel(one) for one in notifiers]
@@ -200,7 +200,7 @@ class Alerting:
         there = [one for one in self._store.open_alerts() if self._is_judged(one) and (names is None or one.instance in names)]
         checked = self._checked or {}
         found = {
-            name: [*(checked.get(name, ()) if is_watched(view) else ()), *concerns(view, self._config.cloud, now)]
+            name: [*(checked.get(name, ()) if is_alerting(view) else ()), *concerns(view, self._config.cloud, now)]
             for name, view in views.items()
         }
         if names is None:
@@ -214,7 +214,7 @@ class Alerting:
         return [*closings, *(one for one in changes if one.event not in {None, Event.CLOSED})]
 
     def _is_judged(self, alert: Alert) -> bool:
-        """Answer whether we can tell if it is over: what only a check finds is as it was until there has been one."""
+        """Return whether we can tell if it is over: what only a check finds is as it was until there has been one."""
         return self._checked is not None or (alert.instance != "" and alert.code not in ONLY_CHECKED)
 
     def _note_told(self, changes: Iterable[Change], told: Collection[Key]) -> None:

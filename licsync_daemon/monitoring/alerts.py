@@ -28,7 +28,7 @@ class Change:
 
 
 def plan(found: Mapping[str, Sequence[Concern]], alerts: Sequence[Alert], now: datetime, views: Mapping[str, InstanceView]) -> list[Change]:
-    """Answer what changes.
+    """Return what changes.
 
     Args:
         found: The concerns of each instance that was looked at.
@@ -150,7 +150,7 @@ def trial(*, machine: str, now: datetime) -> Message:
 
 
 def as_json(message: Message) -> dict[str, object]:
-    """Answer a message for a program; docs/notifications.md describes the form."""
+    """Return a message for a program; docs/notifications.md describes the form."""
     alert = message.alert
     return {
         "version": 1,

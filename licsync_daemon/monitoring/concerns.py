@@ -68,26 +68,26 @@ class Concern:
 
 
 def concerns(view: InstanceView, cloud: CloudAccount, now: datetime) -> tuple[Concern, ...]:
-    """Answer what is wrong with an instance, one a code. Of one that is off or paused nothing is."""
-    if not is_watched(view):
+    """Return what is wrong with an instance, one a code. Of one that is off or paused nothing is."""
+    if not is_alerting(view):
         return ()
     bad = [*_failing(view), *_held(view), *_waiting(view, cloud, now)]
     found = [*_warnings(view), *bad, *_overdue(view, now, is_said=_is_said(view, bad))]
     return tuple({one.code: one for one in found}.values())  # of one code the later, which is the worse one
 
 
-def is_watched(view: InstanceView) -> bool:
-    """Answer whether anybody wants to hear of an instance."""
+def is_alerting(view: InstanceView) -> bool:
+    """Return whether anybody wants to hear of an instance."""
     return view.instance.is_active and view.pause is None
 
 
 def is_at_work(view: InstanceView) -> bool:
-    """Answer whether a run may mend things just now; what is approved is sent at once. Nothing is opened then, and nothing closed."""
+    """Return whether a run may mend things just now; what is approved is sent at once. Nothing is opened then, and nothing closed."""
     return view.state in IN_PROGRESS or view.approval is not None
 
 
 def verdict(runs: Iterable[Run]) -> Run | None:
-    """Answer the newest run that tells how its instance stands."""
+    """Return the newest run that tells how its instance stands."""
     return next((run for run in runs if run.state not in SAYS_NOTHING), None)
 
 
@@ -143,7 +143,7 @@ def _waiting(view: InstanceView, cloud: CloudAccount, now: datetime) -> list[Con
 
 
 def exported(view: InstanceView, run: Run) -> str | None:
-    """Answer the name of the file that lies ready; None where a person has to export it."""
+    """Return the name of the file that lies ready; None where a person has to export it."""
     is_there = run.state is RunState.AWAITING_UPLOAD and run.collected_at is not None and folder_of(view.instance) is not None
     return export_name(view.instance, run.collected_at) if is_there and run.collected_at else None
 
@@ -156,7 +156,7 @@ def _what_waits(view: InstanceView, run: Run) -> str:
 
 
 def _is_said(view: InstanceView, bad: Sequence[Concern]) -> bool:
-    """Answer whether another concern says already that no sync comes; of one that never had a sync any does."""
+    """Return whether another concern says already that no sync comes; of one that never had a sync any does."""
     return any(one.code in SAYS_OVERDUE or view.age is None for one in bad)
 
 
@@ -174,8 +174,8 @@ def _overdue(view: InstanceView, now: datetime, *, is_said: bool) -> list[Concer
 
 def _is_looked_at_soon(view: InstanceView, last: Run | None, now: datetime) -> bool:
     """With GitHub Connect the next look says `late`, and why; only where none comes is it overdue."""
-    is_watched = isinstance(view.instance.delivery, ConnectDelivery)
-    return is_watched and last is not None and last.state.is_good and now - last.started_at < 2 * view.instance.watch_every
+    uses_connect = isinstance(view.instance.delivery, ConnectDelivery)
+    return uses_connect and last is not None and last.state.is_good and now - last.started_at < 2 * view.instance.watch_every
 
 
 def _sync_it(view: InstanceView) -> str:
@@ -204,7 +204,7 @@ def _warnings(view: InstanceView) -> list[Concern]:
 
 
 def noticed(view: InstanceView) -> list[tuple[Run, Notice]]:
-    """Answer the warnings that hold: each from the newest run that could have given it."""
+    """Return the warnings that hold: each from the newest run that could have given it."""
     found = []
     for of_the_cloud in (True, False):
         run = next(_speaking(view.runs, of_the_cloud=of_the_cloud), None)
@@ -223,7 +223,7 @@ def _speaking(runs: Iterable[Run], *, of_the_cloud: bool) -> Iterator[Run]:
 
 
 def acknowledgment(view: InstanceView, notice: Notice) -> Decision | None:
-    """Answer who has seen a warning: of its run, or of an earlier one since which every run has given the same."""
+    """Return who has seen a warning: of its run, or of an earlier one since which every run has given the same."""
     by_run = {one.run_id: one for one in view.decisions if one.what is Decided.ACKNOWLEDGED}
     for run in _speaking(view.runs, of_the_cloud=notice.code in OF_THE_CLOUD):
         if not any(one.code is notice.code and same_meaning(one.text, notice.text) for one in run.notices):
@@ -234,7 +234,7 @@ def acknowledgment(view: InstanceView, notice: Notice) -> Decision | None:
 
 
 def same_meaning(one: str, other: str) -> bool:
-    """Answer whether two texts say the same: words with a digit in them say how much, when and which, not what.
+    """Return whether two texts say the same: words with a digit in them say how much, when and which, not what.
 
     "Within 14 days" after "within 30 days" is a step, and news.
     """

@@ -12,7 +12,7 @@ from typing import Any
 from licsync_daemon.model.alert import Alert
 from licsync_daemon.model.instance import Config, Instance
 from licsync_daemon.model.ports import StateStore
-from licsync_daemon.model.run import WATCHED, Decided, Decision, Holder, InstanceRecord, Run, RunState, SeatRecord
+from licsync_daemon.model.run import AWAITING_CLOUD, Decided, Decision, Holder, InstanceRecord, Run, RunState, SeatRecord
 from licsync_daemon.model.text import iso
 from licsync_daemon.model.usage import SyncEntry
 from licsync_daemon.rules.schedule import Planned, Recorded, next_run
@@ -54,10 +54,10 @@ class InstanceView:
 
     @property
     def word_until(self) -> datetime | None:
-        """Answer until when the newest run may wait for the cloud's word before it fails; None where it waits for nothing."""
-        if self.run is None or self.run.state not in WATCHED or self.run.delivered_at is None:
+        """Return until when the newest run may wait for the cloud's word before it fails; None where it waits for nothing."""
+        if self.run is None or self.run.state not in AWAITING_CLOUD or self.run.delivered_at is None:
             return None
-        return self.run.delivered_at + self.instance.patience
+        return self.run.delivered_at + self.instance.confirm_within
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +91,7 @@ def fleet_view(
 
 
 def _retired(config: Config, store: StateStore | None, now: datetime) -> tuple[InstanceRecord, ...]:
-    """Answer the instances that were configured not long ago, and are not now: a daemon may not have noticed yet that one came back."""
+    """Return the instances that were configured not long ago, and are not now: a daemon may not have noticed yet that one came back."""
     known = store.instances() if store else ()
     gone = (one for one in known if config.instance(one.name) is None)
     return tuple(one for one in gone if one.retired_at is not None and now - one.retired_at <= RETIRED_SHOWN)
@@ -144,7 +144,7 @@ def _in_force(decision: Decision | None, now: datetime) -> Decision | None:
 
 
 def as_json(view: FleetView) -> dict[str, Any]:
-    """Answer the view as JSON values; instants are ISO 8601 in UTC, ages are seconds."""
+    """Return the view as JSON values; instants are ISO 8601 in UTC, ages are seconds."""
     daemon = view.daemon
     return {
         "at": iso(view.at),
@@ -217,7 +217,7 @@ def _instance_json(view: InstanceView) -> dict[str, Any]:
 
 
 def run_json(run: Run) -> dict[str, Any]:
-    """Answer a run as JSON values."""
+    """Return a run as JSON values."""
     counts = run.counted
     return {
         "run_id": run.run_id,
@@ -262,7 +262,7 @@ def run_json(run: Run) -> dict[str, Any]:
 
 
 def decision_json(decision: Decision) -> dict[str, Any]:
-    """Answer a person's decision as JSON values."""
+    """Return a person's decision as JSON values."""
     return {
         "instance": decision.instance,
         "run_id": decision.run_id,

@@ -55,7 +55,7 @@ async def connect_demo(fleet: Fleet, *, as_json_only: bool) -> int:
 
 
 def _watched(config: Config) -> Config:
-    """Answer the same fleet as a company has it that only supervises: no source, no server ids, one cloud token."""
+    """Return the same fleet as a company has it that only supervises: no source, no server ids, one cloud token."""
     instances = (replace(one, source=NoSource(), delivery=ConnectDelivery(), server_id=None) for one in config.instances)
     return replace(config, instances=tuple(instances))
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.run import Run, RunState
-from licsync_daemon.model.usage import CLOCK_SLACK, Identity, Installation, Notice, SyncStatus
+from licsync_daemon.model.usage import CLOCK_SLACK, Installation, Notice, ServerIdentity, SyncStatus
 from licsync_daemon.rules.schedule import SEEN
 from licsync_daemon.rules.verdict import FAILURES, SUCCESS, bare_host, entry_of
 
@@ -38,7 +38,7 @@ class Sighting:
 
 
 def anchor_of(dates: Sequence[datetime]) -> datetime | None:
-    """Answer the newest of those dates that fall on the same time of the week most often: the weekly sync."""
+    """Return the newest of those dates that fall on the same time of the week most often: the weekly sync."""
     best: tuple[int, datetime] | None = None
     for date in dates:
         fits = sum(_off(date, other) <= SAME_TIME for other in dates)
@@ -54,26 +54,26 @@ def _off(one: datetime, other: datetime) -> timedelta:
 
 
 def expected_after(last: datetime, anchor: datetime) -> datetime:
-    """Answer when the weekly sync after `last` should come."""
+    """Return when the weekly sync after `last` should come."""
     weeks = (last + SAME_TIME - anchor) // WEEK + 1
     return anchor + weeks * WEEK
 
 
 def installation_of(instance: Instance, installations: Sequence[Installation] | None) -> Installation | None:
-    """Answer what GraphQL shows of an instance; None where that is not known."""
+    """Return what GraphQL shows of an instance; None where that is not known."""
     host = bare_host(instance.hostname)
     return next((one for one in installations or () if bare_host(one.hostname) == host), None)
 
 
 def was_disconnected(earlier: Iterable[Run]) -> bool:
-    """Answer whether the newest look before this one, of those that saw something, saw a server that is not connected."""
+    """Return whether the newest look before this one, of those that saw something, saw a server that is not connected."""
     last = next((run for run in earlier if run.state is RunState.CURRENT or (run.state is RunState.FAILED and run.code in SEEN)), None)
     return last is not None and Code.NOT_CONNECTED in {last.code, *(one.code for one in last.notices)}
 
 
 def sighting(
     instance: Instance,
-    identity: Identity,
+    identity: ServerIdentity,
     status: SyncStatus,
     *,
     installations: Sequence[Installation] | None,

@@ -29,7 +29,7 @@ class Digest:
 
 
 def digest_of(account: Account, key: bytes) -> Digest:
-    """Answer the digest of an account. Addresses that differ only in case are the same (ref 5, row 8)."""
+    """Return the digest of an account. Addresses that differ only in case are the same (ref 5, row 8)."""
     mac = hmac.digest(key, account.email.casefold().encode("utf-8"), hashlib.sha256) if account.email else b""
     return Digest(account.id, mac[:ADDRESS_BYTES].ljust(ADDRESS_BYTES, b"\0"), account.suspended)
 

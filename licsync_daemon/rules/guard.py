@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import Guards
 from licsync_daemon.model.run import Tripped
-from licsync_daemon.model.usage import Identity, Notice, SyncStatus, UsageCounts
+from licsync_daemon.model.usage import Notice, ServerIdentity, SyncStatus, UsageCounts
 from licsync_daemon.rules.verdict import NEVER, bare_host
 
 ON_IDENTITY = frozenset({Code.SERVER_ID_CHANGED, Code.SERVER_ID_SHARED, Code.HOSTNAME_CHANGED})
@@ -29,13 +29,13 @@ class Neighbor:
     """Another configured instance, and the identity it is known by."""
 
     name: str
-    identity: Identity
+    identity: ServerIdentity
 
 
 def guard_usage(
     counts: UsageCounts, before: int | None, guards: Guards, *, newest_activity: datetime | None, now: datetime
 ) -> tuple[Tripped, ...]:
-    """Answer every guard on the usage itself that trips. `before`: the accounts of the last confirmed usage; None where none is known."""
+    """Return every guard on the usage itself that trips. `before`: the accounts of the last confirmed usage; None where none is known."""
     tripped: list[Tripped] = []
     if not counts.counted:
         pass  # an opaque export: nobody can tell
@@ -85,8 +85,10 @@ def _incomplete(counts: UsageCounts, guards: Guards) -> list[Tripped]:
     return []
 
 
-def guard_identity(identity: Identity, before: Identity | None, neighbors: Iterable[Neighbor], status: SyncStatus) -> tuple[Tripped, ...]:
-    """Answer every guard on who the instance is: rebuilt, renamed, or a copy of another one."""
+def guard_identity(
+    identity: ServerIdentity, before: ServerIdentity | None, neighbors: Iterable[Neighbor], status: SyncStatus
+) -> tuple[Tripped, ...]:
+    """Return every guard on who the instance is: rebuilt, renamed, or a copy of another one."""
     tripped: list[Tripped] = []
     host, server_id = bare_host(identity.hostname), identity.server_id
     if before is not None and before.server_id is not None and before.server_id != server_id:
@@ -128,7 +130,7 @@ def next_step(tripped: Iterable[Tripped], run_id: str) -> str:
 
 
 def beyond_approval(tripped: Sequence[Tripped], approved: Sequence[Tripped]) -> tuple[Tripped, ...]:
-    """Answer what tripped beyond what a person approved: another guard, another identity, or a figure further off than the approved one."""
+    """Return what tripped beyond what a person approved: another guard, another identity, or a figure further off than the approved one."""
     return tuple(one for one in tripped if not any(_covers(given, one) for given in approved))
 
 
@@ -147,7 +149,7 @@ def _distance(one: Tripped) -> int:
 
 
 def notices(counts: UsageCounts, newest_activity: datetime | None) -> tuple[Notice, ...]:
-    """Answer what a person should know though it stops nothing."""
+    """Return what a person should know though it stops nothing."""
     found = []
     if not counts.counted:
         text = "the export is opaque, so only its identity and that it is not empty were checked; `counts` lets the guards count"

@@ -12,18 +12,18 @@ from licsync_daemon.model.instance import CloudAccount, Instance, ManualDelivery
 
 
 def export_name(instance: Instance, collected_at: datetime) -> str:
-    """Answer the name of the file in which an export waits."""
+    """Return the name of the file in which an export waits."""
     return f"usage-{instance.name}-{collected_at:%Y%m%dT%H%M%SZ}.json"
 
 
 def folder_of(instance: Instance) -> Path | None:
-    """Answer the instance's own folder in the outbox; None where there is none."""
+    """Return the instance's own folder in the outbox; None where there is none."""
     to = instance.delivery
     return to.outbox / instance.name if isinstance(to, ManualDelivery) and to.outbox is not None else None
 
 
 def upload_page(cloud: CloudAccount) -> str:
-    """Answer the address of the enterprise in the browser: on github.com, or on the host that belongs to `api_url`."""
+    """Return the address of the enterprise in the browser: on github.com, or on the host that belongs to `api_url`."""
     host = urlsplit(cloud.at.url).hostname or ""
     return f"https://{'github.com' if host == 'api.github.com' else host.removeprefix('api.')}/enterprises/{cloud.enterprise}"
 

@@ -20,7 +20,7 @@ from licsync_daemon.model.instance import ConnectDelivery, Instance, Schedule
 from licsync_daemon.model.run import AWAITING, Decided, Decision, Run, RunState
 from licsync_daemon.model.text import words
 from licsync_daemon.model.usage import CLOCK_SLACK
-from licsync_daemon.rules.verdict import next_look, next_watch
+from licsync_daemon.rules.verdict import next_look, next_upload_look
 
 FIRST_RETRY = timedelta(minutes=15)
 RETRY_GROWTH = 1.35  # with the two beside it: 12 attempts within 21 hours, then two a day
@@ -58,12 +58,12 @@ class Planned:
     at: datetime
     reason: str
     slot: datetime | None
-    is_look: bool = False
-    is_watch: bool = False
+    is_confirm_look: bool = False
+    is_connect_look: bool = False
 
 
 def slot_at(schedule: Schedule, now: datetime) -> datetime:
-    """Answer the newest planned instant at or before `now`, in UTC."""
+    """Return the newest planned instant at or before `now`, in UTC."""
     # cronsim's own backward walk answers instants strictly before its start, and treats a daylight-saving change a little differently
     # from its forward walk; so it only gives a safe starting point, and the forward walk gives the slots.
     zone = ZoneInfo(schedule.timezone)
@@ -78,13 +78,13 @@ def slot_at(schedule: Schedule, now: datetime) -> datetime:
 
 
 def slot_after(schedule: Schedule, now: datetime) -> datetime:
-    """Answer the first planned instant after `now`, in UTC."""
+    """Return the first planned instant after `now`, in UTC."""
     planned = CronSim(schedule.cron, now.astimezone(ZoneInfo(schedule.timezone)))
     return next(at for at in (one.astimezone(UTC) for one in planned) if _is_kept(schedule, at))
 
 
 def _is_kept(schedule: Schedule, planned: datetime) -> bool:
-    """Answer whether a planned instant falls into one of the weeks that count; weeks begin on Monday, and are counted from the year 1."""
+    """Return whether a planned instant falls into one of the weeks that count; weeks begin on Monday, and are counted from the year 1."""
     week = (planned.astimezone(ZoneInfo(schedule.timezone)).toordinal() - 1) // 7
     return week % schedule.every_weeks == 0
 
@@ -105,7 +105,7 @@ class Recorded:
 
 
 def satisfies(run: Run, slot: datetime, now: datetime) -> bool:
-    """Answer whether a run did what `slot` asked for: it ended well, and recorded this slot or started between it and now.
+    """Return whether a run did what `slot` asked for: it ended well, and recorded this slot or started between it and now.
 
     What was only watched (`current` without a slot) did nothing that a slot asks for.
     """
@@ -115,7 +115,7 @@ def satisfies(run: Run, slot: datetime, now: datetime) -> bool:
 
 
 def next_run(instance: Instance, recorded: Recorded, now: datetime, *, up_since: datetime, changed_at: datetime) -> Planned | None:
-    """Answer what happens next for an instance.
+    """Return what happens next for an instance.
 
     Args:
         instance: With its schedule.
@@ -134,7 +134,7 @@ def next_run(instance: Instance, recorded: Recorded, now: datetime, *, up_since:
     if newest is not None and newest.state is RunState.RUNNING:
         return None
     if newest is not None and newest.state is RunState.DELIVERED:
-        return Planned(next_look(newest.delivered_at or newest.started_at, now), CONFIRM, None, is_look=True)
+        return Planned(next_look(newest.delivered_at or newest.started_at, now), CONFIRM, None, is_confirm_look=True)
     every: list[Planned] = []
     if isinstance(instance.delivery, ConnectDelivery):
         watched = _watch(instance, recorded.runs, now, up_since=up_since)
@@ -143,8 +143,8 @@ def next_run(instance: Instance, recorded: Recorded, now: datetime, *, up_since:
         awaiting = next((run for run in recorded.runs if run.state in AWAITING), None)
         approved = recorded.approval is not None and recorded.approval.in_force(now)
         if awaiting is not None:
-            at = next_watch(awaiting.delivered_at or awaiting.started_at, now, instance.watch_every)
-            every.append(Planned(at, CONFIRM, None, is_look=True))
+            at = next_upload_look(awaiting.delivered_at or awaiting.started_at, now, instance.watch_every)
+            every.append(Planned(at, CONFIRM, None, is_confirm_look=True))
         if awaiting is None or approved or awaiting.slot != slot_at(instance.schedule, now):
             planned = _due(instance, recorded, newest, now, up_since=up_since, changed_at=changed_at)
             every.append(_allowed(planned, instance, recorded.pause, now))
@@ -152,20 +152,20 @@ def next_run(instance: Instance, recorded: Recorded, now: datetime, *, up_since:
 
 
 def _watch(instance: Instance, runs: Sequence[Run], now: datetime, *, up_since: datetime) -> Planned:
-    """Answer when the cloud is asked again how GitHub Connect is doing for an instance."""
+    """Return when the cloud is asked again how GitHub Connect is doing for an instance."""
     newest = next((run for run in runs if run.state is not RunState.SKIPPED and run.started_at <= now + CLOCK_SLACK), None)
     settled = up_since + SETTLE
     if newest is None:
-        return Planned(settled, FIRST_WATCH, None, is_watch=True)
+        return Planned(settled, FIRST_WATCH, None, is_connect_look=True)
     at, reason = newest.started_at + instance.watch_every, WATCH
     if newest.state is RunState.FAILED and newest.code not in SEEN and not newest.permanent:  # the cloud could not be read
         again = _ended(newest, now) + retry_wait(max(1, newest.failures), newest.run_id)
         at, reason = min((at, reason), (again, f"retry {max(1, newest.failures)} after {words(newest.code)}"))
-    return Planned(max(at, settled) if at < up_since else at, reason, None, is_watch=True)
+    return Planned(max(at, settled) if at < up_since else at, reason, None, is_connect_look=True)
 
 
 def _due(instance: Instance, recorded: Recorded, newest: Run | None, now: datetime, *, up_since: datetime, changed_at: datetime) -> Planned:
-    """Answer what the schedule and the record ask for, windows and pauses aside."""
+    """Return what the schedule and the record ask for, windows and pauses aside."""
     slot = slot_at(instance.schedule, now)
     following = slot_after(instance.schedule, now)
     later = Planned(following, _slot_words(instance.schedule), following)
@@ -196,7 +196,7 @@ def _due(instance: Instance, recorded: Recorded, newest: Run | None, now: dateti
 def _approved(
     approval: Decision, runs: Sequence[Run], slot: datetime, now: datetime, *, up_since: datetime, settled: datetime, changed_at: datetime
 ) -> Planned:
-    """Answer when an approved usage is collected anew: at once; where that has failed since, as any failed run is tried again."""
+    """Return when an approved usage is collected anew: at once; where that has failed since, as any failed run is tried again."""
     since = itertools.takewhile(lambda run: run.state is not RunState.HELD, runs)
     failed = [run for run in since if run.slot == slot and run.state is RunState.FAILED and _ended(run, now) >= approval.at]
     if failed:
@@ -219,17 +219,17 @@ def _believable(runs: Sequence[Run], now: datetime) -> list[Run]:
 
 
 def _dated_by_the_cloud(run: Run) -> bool:
-    """Answer whether the cloud's date of the sync fits the run's beginning, which is what counts for its slot: then our clock was right."""
+    """Return whether the cloud's date of the sync fits the run's beginning, which is what counts for its slot: then our clock was right."""
     return run.last_sync is not None and run.started_at <= run.last_sync + SYNCED_WITHIN
 
 
 def _ended(run: Run, now: datetime) -> datetime:
-    """Answer when a run ended; one that a clock set forward in its midst has ended in the future counts from its start."""
+    """Return when a run ended; one that a clock set forward in its midst has ended in the future counts from its start."""
     return run.ended_at if run.ended_at is not None and run.ended_at <= now else run.started_at
 
 
 def _retry(failures: Sequence[Run], slot: datetime, now: datetime, *, settled: datetime, changed_at: datetime) -> Planned:
-    """Answer when the first of the failed runs (newest first) is tried again: up the ladder, or when something has changed."""
+    """Return when the first of the failed runs (newest first) is tried again: up the ladder, or when something has changed."""
     failed = failures[0]
     ended = _ended(failed, now)
     after = words(failed.code)
@@ -249,7 +249,7 @@ def _retry(failures: Sequence[Run], slot: datetime, now: datetime, *, settled: d
 
 
 def retry_wait(number: int, key: str, *, cap: timedelta = RETRY_CAP) -> timedelta:
-    """Answer how long to wait before the `number`-th retry: 15 minutes, growing by 35 % up to `cap`, give or take 10 %.
+    """Return how long to wait before the `number`-th retry: 15 minutes, growing by 35 % up to `cap`, give or take 10 %.
 
     `key` spreads the retries of a fleet that failed together; the same key gives the same wait.
     """
@@ -282,5 +282,5 @@ def _slot_words(schedule: Schedule) -> str:
 
 
 def settle_jitter(name: str) -> timedelta:
-    """Answer a stable delay of up to 5 minutes, so that a fleet does not start all at once."""
+    """Return a stable delay of up to 5 minutes, so that a fleet does not start all at once."""
     return timedelta(seconds=int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % SETTLE_JITTER_S)

@@ -104,7 +104,7 @@ def problems(findings: Findings | None) -> tuple[Problem, ...]:
 
 
 def _is_of(entry: SyncEntry, instance: Instance) -> bool:
-    """Answer whether an entry may be an instance's: by server id where both sides have one, else by hostname."""
+    """Return whether an entry may be an instance's: by server id where both sides have one, else by hostname."""
     if entry.server_id is not None and instance.server_id is not None:
         return entry.server_id == instance.server_id
     return _has_hostname(entry, instance)
@@ -115,7 +115,7 @@ def _has_hostname(entry: SyncEntry, instance: Instance) -> bool:
 
 
 def _owner(entry: SyncEntry, instances: Collection[Instance]) -> Instance | None:
-    """Answer whose a server is: the instance's with its id, else the instance's with its hostname."""
+    """Return whose a server is: the instance's with its id, else the instance's with its hostname."""
     by_id = (one for one in instances if entry.server_id is not None and one.server_id == entry.server_id)
     return next(by_id, None) or next((one for one in instances if _has_hostname(entry, one)), None)
 
@@ -129,7 +129,7 @@ def _second(instance: Instance, ids: Collection[str], *, beside: bool) -> Second
 
 
 def is_named(entry: SyncEntry, names: Collection[str]) -> bool:
-    """Answer whether one of the names, hostnames or server ids, is this server's."""
+    """Return whether one of the names, hostnames or server ids, is this server's."""
     return any(name == entry.server_id or (entry.hostname and bare_host(name) == bare_host(entry.hostname)) for name in names)
 
 

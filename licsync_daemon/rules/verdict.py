@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.run import Baseline, DeliveryOutcome, DeliveryRecord
-from licsync_daemon.model.usage import Identity, Notice, SyncEntry, SyncStatus, Upload, UploadState
+from licsync_daemon.model.usage import Notice, ServerIdentity, SyncEntry, SyncStatus, Upload, UploadState
 
 SUCCESS = "success"  # the only status GitHub shows; no list of values is published
 FAILURES = frozenset({"failure", "failed", "error"})  # assumed, from GraphQL's FAILURE; anything else keeps the question open
@@ -53,8 +53,8 @@ class Accepted:
 Verdict = Confirmed | Accepted | Refuted | Waiting
 
 
-def entry_of(identity: Identity, status: SyncStatus) -> SyncEntry | None:
-    """Answer the entry of an instance: by `server_id` where both sides have one, else by hostname; of several the newest."""
+def entry_of(identity: ServerIdentity, status: SyncStatus) -> SyncEntry | None:
+    """Return the entry of an instance: by `server_id` where both sides have one, else by hostname; of several the newest."""
     host = bare_host(identity.hostname)
     matching = [
         entry
@@ -69,13 +69,13 @@ def entry_of(identity: Identity, status: SyncStatus) -> SyncEntry | None:
 
 
 def bare_host(host: str) -> str:
-    """Answer a hostname as it is compared: lower case, without a port or a final dot."""
+    """Return a hostname as it is compared: lower case, without a port or a final dot."""
     name, _, port = host.strip().lower().rpartition(":")
     return (name if name and port.isdigit() else host.strip().lower()).rstrip(".")
 
 
-def server_id_of(identity: Identity, status: SyncStatus) -> str:
-    """Answer the instance's server id: the known one, else the only one the cloud lists for its hostname.
+def server_id_of(identity: ServerIdentity, status: SyncStatus) -> str:
+    """Return the instance's server id: the known one, else the only one the cloud lists for its hostname.
 
     Raises:
         RunError: `SERVER_ID_UNKNOWN` or `SERVER_ID_AMBIGUOUS`.
@@ -100,14 +100,14 @@ def server_id_of(identity: Identity, status: SyncStatus) -> str:
     )
 
 
-def baseline_of(identity: Identity, status: SyncStatus) -> Baseline:
-    """Answer what the cloud says of an instance now, to be compared with later."""
+def baseline_of(identity: ServerIdentity, status: SyncStatus) -> Baseline:
+    """Return what the cloud says of an instance now, to be compared with later."""
     entry = entry_of(identity, status)
     return Baseline(date=entry.date if entry else None, answered_at=status.answered_at, entry=_signature(entry))
 
 
 def must_wait_s(baseline: Baseline) -> float:
-    """Answer how many seconds to wait before sending, so that the sync to come cannot carry the baseline's own date.
+    """Return how many seconds to wait before sending, so that the sync to come cannot carry the baseline's own date.
 
     Dates have whole seconds. A baseline far ahead of the reply's `Date` cannot be waited out; it is compared in another way.
     """
@@ -117,7 +117,7 @@ def must_wait_s(baseline: Baseline) -> float:
 
 
 def is_comparable(baseline: Baseline) -> bool:
-    """Answer whether later dates can be compared with the baseline's."""
+    """Return whether later dates can be compared with the baseline's."""
     return baseline.date is None or baseline.answered_at is None or baseline.date - baseline.answered_at <= INCOMPARABLE
 
 
@@ -170,7 +170,7 @@ def drift(sent: int, held: int) -> Notice | None:
 
 
 def next_look(delivered_at: datetime, now: datetime, *, eager: bool = False) -> datetime:
-    """Answer when to ask the cloud again about a delivery: after 5 s growing to 60 s; sooner at first when a person is waiting.
+    """Return when to ask the cloud again about a delivery: after 5 s growing to 60 s; sooner at first when a person is waiting.
 
     The looks are fixed moments after `delivered_at`, so nothing need be stored: 5, 10, 20, 40, 80 s, then every minute.
     """
@@ -184,8 +184,8 @@ def next_look(delivered_at: datetime, now: datetime, *, eager: bool = False) -> 
     return delivered_at + timedelta(seconds=after)
 
 
-def next_watch(since: datetime, now: datetime, every: timedelta) -> datetime:
-    """Answer when to ask again about what a person has to do: every `every` after `since`, so that nothing need be stored."""
+def next_upload_look(since: datetime, now: datetime, every: timedelta) -> datetime:
+    """Return when to ask again about what a person has to do: every `every` after `since`, so that nothing need be stored."""
     since = min(since, now)
     return since + ((now - since) // every + 1) * every
 

@@ -5,6 +5,6 @@ The only package that knows pydantic. `models.py` lists every option; `docs/conf
 
 from licsync_daemon.settings.load import Loaded, load_config
 from licsync_daemon.settings.schema import example_text, settings_schema
-from licsync_daemon.settings.show import Row, describe_settings
+from licsync_daemon.settings.show import SettingRow, describe_settings
 
-__all__ = ["Loaded", "Row", "describe_settings", "example_text", "load_config", "settings_schema"]
+__all__ = ["Loaded", "SettingRow", "describe_settings", "example_text", "load_config", "settings_schema"]

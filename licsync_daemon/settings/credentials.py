@@ -42,7 +42,7 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _Located:
     value: bytes
     place: str
     file: Path | None = None
@@ -184,12 +184,14 @@ class Credentials:
         _checked(found, wanted.kind)
         return found.file
 
-    def _find(self, names: Sequence[str], *, trust_folder: bool = False, files_only: bool = False) -> tuple[_Found | None, list[str]]:
+    def _find(self, names: Sequence[str], *, trust_folder: bool = False, files_only: bool = False) -> tuple[_Located | None, list[str]]:
         hindered: list[str] = []
         for name in names:
             variable = PREFIX + name.upper()
             if variable in self._environ and not files_only:
-                return _Found(self._environ[variable].encode("utf-8", "surrogateescape"), f"the environment variable {variable}"), hindered
+                return _Located(
+                    self._environ[variable].encode("utf-8", "surrogateescape"), f"the environment variable {variable}"
+                ), hindered
             for folder in self._folders():
                 for path in self._paths(folder, name):
                     value = _read(path, hindered)
@@ -198,7 +200,7 @@ class Credentials:
                     fault = None if trust_folder or folder != self._credentials_dir else _unsafe(folder)
                     if fault is not None:
                         raise RunError(Code.CREDENTIAL_MALFORMED, f"{path} is not used: {fault[0]}", fault[1])
-                    return _Found(value, str(path), path), hindered
+                    return _Located(value, str(path), path), hindered
         return None, hindered
 
     def _exists(self, names: Sequence[str]) -> bool:
@@ -305,7 +307,7 @@ def _unreadable(path: Path, reason: str | None) -> RunError:
     return RunError(Code.CREDENTIAL_MISSING, cause, f"let the daemon's user read it: chgrp licsync {path} && chmod 0640 {path}")
 
 
-def _checked(found: _Found, kind: Kind) -> _Found:
+def _checked(found: _Located, kind: Kind) -> _Located:
     fault = _fault(found.value, kind)
     if fault is not None:
         step = f"write {kind} and nothing else into {found.place}"
@@ -313,7 +315,7 @@ def _checked(found: _Found, kind: Kind) -> _Found:
     return found
 
 
-def _text(found: _Found, kind: Kind) -> str:
+def _text(found: _Located, kind: Kind) -> str:
     return _checked(found, kind).value.strip().decode()
 
 

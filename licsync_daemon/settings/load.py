@@ -15,9 +15,9 @@ from licsync_daemon.settings.convert import WEEK, to_config
 from licsync_daemon.settings.durations import format_duration
 from licsync_daemon.settings.layers import Raw, merge
 from licsync_daemon.settings.models import Settings
-from licsync_daemon.settings.problems import from_validation, settle
+from licsync_daemon.settings.problems import from_validation, to_problems
 from licsync_daemon.settings.secret_keys import take_out_secrets
-from licsync_daemon.settings.show import Origins, Row, rows_for
+from licsync_daemon.settings.show import Origins, SettingRow, rows_for
 from licsync_daemon.settings.sources import read_environment, read_file
 from licsync_daemon.settings.words import Finding, listed
 
@@ -30,7 +30,7 @@ class Loaded:
 
     config: Config
     warnings: tuple[Problem, ...]
-    show: tuple[Row, ...]
+    show: tuple[SettingRow, ...]
 
 
 def load_config(path: Path, environ: Mapping[str, str] | None = None) -> Loaded:
@@ -50,7 +50,7 @@ def load_config(path: Path, environ: Mapping[str, str] | None = None) -> Loaded:
     except ValidationError as error:
         findings += from_validation(error)
     if settings is None or findings:
-        raise ConfigError(settle(findings, merged, environment)) from None
+        raise ConfigError(to_problems(findings, merged, environment)) from None
     config = to_config(settings)
     return Loaded(config=config, warnings=_warnings(config), show=rows_for(config, merged, Origins(file, environment)))
 

@@ -48,7 +48,7 @@ def from_validation(error: ValidationError) -> list[Finding]:
     return [_finding(one) for one in error.errors(include_input=False, include_url=False)]
 
 
-def settle(findings: Iterable[Finding], raw: Mapping[str, Any], environment: Mapping[str, Any]) -> tuple[Problem, ...]:
+def to_problems(findings: Iterable[Finding], raw: Mapping[str, Any], environment: Mapping[str, Any]) -> tuple[Problem, ...]:
     """Order findings as the file's tables are, drop those that only follow from another, and give each its place in words."""
     distinct = list(dict.fromkeys(findings))
     paths = {one.path: one for one in distinct}

@@ -30,7 +30,7 @@ SYSTEMS = "(the system's)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class SettingRow:
     """One effective setting.
 
     Attributes:
@@ -64,17 +64,17 @@ class Origins:
         return "built-in"
 
 
-def describe_settings(rows: Sequence[Row], locate: Callable[[Sequence[str]], str | None] | None = None) -> tuple[Row, ...]:
+def describe_settings(rows: Sequence[SettingRow], locate: Callable[[Sequence[str]], str | None] | None = None) -> tuple[SettingRow, ...]:
     """Return the rows with every secret's place filled in by `locate`, which answers with a place in words, or None for "nowhere"."""
     if locate is None:
         return tuple(rows)
     return tuple(_located(row, locate(row.credential)) if row.credential else row for row in rows)
 
 
-def rows_for(config: Config, merged: dict[str, Any], origins: Origins) -> tuple[Row, ...]:
+def rows_for(config: Config, merged: dict[str, Any], origins: Origins) -> tuple[SettingRow, ...]:
     """Return a row for every effective setting, in the order of the file's tables."""
     rows = [
-        Row(path=key, value=value, origin=origins.of((key,)))
+        SettingRow(path=key, value=value, origin=origins.of((key,)))
         for key, value in (
             ("state_dir", str(config.state_dir)),
             ("credentials_dir", str(config.credentials_dir)),
@@ -95,8 +95,11 @@ def rows_for(config: Config, merged: dict[str, Any], origins: Origins) -> tuple[
     return tuple(rows)
 
 
-def _rows(table_path: tuple[str, ...], values: Mapping[str, object], origins: Origins) -> list[Row]:
-    return [Row(path=_dotted(*table_path, key), value=_said(value), origin=origins.of((*table_path, key))) for key, value in values.items()]
+def _rows(table_path: tuple[str, ...], values: Mapping[str, object], origins: Origins) -> list[SettingRow]:
+    return [
+        SettingRow(path=_dotted(*table_path, key), value=_said(value), origin=origins.of((*table_path, key)))
+        for key, value in values.items()
+    ]
 
 
 def _said(value: object) -> str:
@@ -114,23 +117,23 @@ def _said(value: object) -> str:
             return str(value)
 
 
-def _notifier(notifier: NotifierTo, origins: Origins) -> list[Row]:
+def _notifier(notifier: NotifierTo, origins: Origins) -> list[SettingRow]:
     if isinstance(notifier, WebhookNotifier):
         here: tuple[str, ...] = ("notify", "webhook")
         return [
             *_rows(here, {"url": notifier.at.url}, origins),
             *_destination(notifier.at, here, [here], (*here, "token"), origins),
-            _unlocated(Row(path=_dotted(*here, "secret_path"), value=MASK, origin="", credential=notifier.secret_path)),
+            _unlocated(SettingRow(path=_dotted(*here, "secret_path"), value=MASK, origin="", credential=notifier.secret_path)),
         ]
     here = ("notify", "mail")
     values = {"host": notifier.host, "port": notifier.port, "security": notifier.security, "username": notifier.username}
     rows = _rows(here, {**values, "from": notifier.sender, "to": notifier.to, "ca_file": notifier.ca_file or SYSTEMS}, origins)
     if notifier.password:
-        rows.append(_unlocated(Row(path=_dotted(*here, "password"), value=MASK, origin="", credential=notifier.password)))
+        rows.append(_unlocated(SettingRow(path=_dotted(*here, "password"), value=MASK, origin="", credential=notifier.password)))
     return rows
 
 
-def _instance(instance: Instance, merged: dict[str, Any], origins: Origins) -> list[Row]:
+def _instance(instance: Instance, merged: dict[str, Any], origins: Origins) -> list[SettingRow]:
     here, defaults = ("instances", instance.name), ("defaults",)
     rows = _rows(
         here, {"hostname": instance.hostname, "server_id": instance.server_id or "(from the cloud)", "enabled": instance.enabled}, origins
@@ -153,17 +156,19 @@ def _instance(instance: Instance, merged: dict[str, Any], origins: Origins) -> l
     return rows
 
 
-def _part(part: str, built: Source | DeliveryTo, here: tuple[str, ...], merged: dict[str, Any], origins: Origins) -> list[Row]:
+def _part(part: str, built: Source | DeliveryTo, here: tuple[str, ...], merged: dict[str, Any], origins: Origins) -> list[SettingRow]:
     """Return the rows of an instance's source, counts or delivery: what its kind can say, and its own secrets."""
     is_alone = replaces(table(merged, *here, part), table(merged, "defaults", part))
     rows = []
     for path, value in {("kind",): built.kind, **_values(part, built)}.items():
         paths = [(*here, part, *path)] + ([] if is_alone else [("defaults", part, *path)])
-        rows.append(Row(path=_dotted(*here, part, *path), value=_said(value), origin=origins.of(*paths)))
+        rows.append(SettingRow(path=_dotted(*here, part, *path), value=_said(value), origin=origins.of(*paths)))
     if isinstance(built, ReportSource):
-        rows.append(_unlocated(Row(path=_dotted(*here, part, "token"), value=MASK, origin="", credential=built.at.token)))
+        rows.append(_unlocated(SettingRow(path=_dotted(*here, part, "token"), value=MASK, origin="", credential=built.at.token)))
     if isinstance(built, SshSource) and built.identity is None:
-        rows.append(_unlocated(Row(path=_dotted(*here, part, "identity"), value=MASK, origin="", credential=built.identity_credential)))
+        rows.append(
+            _unlocated(SettingRow(path=_dotted(*here, part, "identity"), value=MASK, origin="", credential=built.identity_credential))
+        )
     return rows
 
 
@@ -188,7 +193,7 @@ def _values(part: str, built: Source | DeliveryTo) -> dict[tuple[str, ...], obje
     return said
 
 
-def _schedule(instance: Instance, merged: dict[str, Any], origins: Origins) -> list[Row]:
+def _schedule(instance: Instance, merged: dict[str, Any], origins: Origins) -> list[SettingRow]:
     here = ("instances", instance.name, "schedule")
     laid = lay_schedule(table(merged, *here), table(merged, "schedule"))
     chosen = "cron" if "cron" in laid else "day"
@@ -198,37 +203,40 @@ def _schedule(instance: Instance, merged: dict[str, Any], origins: Origins) -> l
     values["max_age"] = format_duration(instance.max_age)
     values["avoid"] = ", ".join(laid.get("avoid", [])) or "(nothing)"
     return [
-        Row(path=_dotted(*here, "cron" if key == "day" else key), value=value, origin=origins.of((*here, key), ("schedule", key)))
+        SettingRow(path=_dotted(*here, "cron" if key == "day" else key), value=value, origin=origins.of((*here, key), ("schedule", key)))
         for key, value in values.items()
     ]
 
 
-def _guards(instance: Instance, origins: Origins) -> list[Row]:
+def _guards(instance: Instance, origins: Origins) -> list[SettingRow]:
     here = ("instances", instance.name, "guards")
     values = asdict(instance.guards)
     texts = {key: format_duration(value) if isinstance(value, timedelta) else str(value) for key, value in values.items()}
-    return [Row(path=_dotted(*here, key), value=text, origin=origins.of((*here, key), ("guards", key))) for key, text in texts.items()]
+    return [
+        SettingRow(path=_dotted(*here, key), value=text, origin=origins.of((*here, key), ("guards", key))) for key, text in texts.items()
+    ]
 
 
 def _destination(
     at: Destination, here: tuple[str, ...], levels: list[tuple[str, ...]], token: tuple[str, ...] | None, origins: Origins
-) -> list[Row]:
+) -> list[SettingRow]:
     values = {"proxy": at.proxy or "(none)", "ca_file": str(at.ca_file or SYSTEMS)}
     rows = [
-        Row(path=_dotted(*here, key), value=value, origin=origins.of(*((*one, key) for one in levels))) for key, value in values.items()
+        SettingRow(path=_dotted(*here, key), value=value, origin=origins.of(*((*one, key) for one in levels)))
+        for key, value in values.items()
     ]
     if at.proxy_auth:
-        rows.append(_unlocated(Row(path=_dotted(*here, "proxy_auth"), value=MASK, origin="", credential=at.proxy_auth)))
+        rows.append(_unlocated(SettingRow(path=_dotted(*here, "proxy_auth"), value=MASK, origin="", credential=at.proxy_auth)))
     if token is not None:
-        rows.append(_unlocated(Row(path=_dotted(*token), value=MASK, origin="", credential=at.token)))
+        rows.append(_unlocated(SettingRow(path=_dotted(*token), value=MASK, origin="", credential=at.token)))
     return rows
 
 
-def _unlocated(row: Row) -> Row:
+def _unlocated(row: SettingRow) -> SettingRow:
     return replace(row, origin=f"credential {row.credential[0]}")
 
 
-def _located(row: Row, place: str | None) -> Row:
+def _located(row: SettingRow, place: str | None) -> SettingRow:
     return replace(row, value=MASK if place else "", origin=place or f"{NOT_FOUND}: {row.credential[0]}")
 
 

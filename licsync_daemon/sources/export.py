@@ -23,7 +23,7 @@ _DECODER = json.JSONDecoder()
 
 
 def collected_from(data: bytes | bytearray, spool: AccountSpool, *, what: str, again: str, at: datetime) -> Collected:
-    """Answer what an export gives; a readable list of users fills `spool`, an encrypted one cannot be counted.
+    """Return what an export gives; a readable list of users fills `spool`, an encrypted one cannot be counted.
 
     Args:
         data: What a program printed, or a file holds.
@@ -86,7 +86,7 @@ class _NoExportError(Exception):
 
 
 def _find(text: str) -> tuple[int, int, dict[str, Any]]:
-    """Answer where the export begins and ends, and the object it is."""
+    """Return where the export begins and ends, and the object it is."""
     other = False  # a complete object that is no export
     gone_through, at = 0, text.find("{")
     while at >= 0:
@@ -110,7 +110,7 @@ def _find(text: str) -> tuple[int, int, dict[str, Any]]:
 
 
 def _by_plain_name(fields: dict[str, Any]) -> dict[str, Any]:
-    """Answer values by their key in lower case, letters and digits only; the first of two equal ones counts."""
+    """Return values by their key in lower case, letters and digits only; the first of two equal ones counts."""
     plain: dict[str, Any] = {}
     for key, value in fields.items():
         plain.setdefault(re.sub(r"[^a-z0-9]", "", key.casefold()), value)
@@ -118,7 +118,7 @@ def _by_plain_name(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _name(value: Any) -> str | None:
-    """Answer a text that may be shown and compared; None for anything else."""
+    """Return a text that may be shown and compared; None for anything else."""
     found = value.strip() if isinstance(value, str) else ""
     return found if found and len(found) <= MAX_NAME and found.isprintable() else None
 
@@ -138,7 +138,7 @@ def _row(number: int, user: Any) -> Account | Unusable:
 
 
 def _primary(user: dict[str, Any]) -> str:
-    """Answer the primary address, else the first one, else ""; addresses are texts, or objects with `email` and `primary`."""
+    """Return the primary address, else the first one, else ""; addresses are texts, or objects with `email` and `primary`."""
     emails = user.get("emails", user.get("email"))
     found = []
     for one in emails if isinstance(emails, list) else [emails]:

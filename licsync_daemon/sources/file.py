@@ -31,7 +31,7 @@ _EXPORT, _REPORT = "export", "report"
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Found:
+class Candidate:
     """A file that may be one, by its content time."""
 
     at: datetime
@@ -60,8 +60,8 @@ class FileUsageSource:
                 return collected
         raise self._none(f"nothing newer in {self._source.path} is an export or a report")
 
-    def newest_first(self) -> list[Found]:
-        """Answer the files that come into question. The newest of all decides: no older one is taken while it is being written.
+    def newest_first(self) -> list[Candidate]:
+        """Return the files that come into question. The newest of all decides: no older one is taken while it is being written.
 
         Raises:
             RunError: `NO_NEW_EXPORT`: there is none.
@@ -98,7 +98,7 @@ class FileUsageSource:
         with stream:
             yield stream
 
-    def _export(self, stream: IO[bytes], found: Found, spool: AccountSpool) -> Collected:
+    def _export(self, stream: IO[bytes], found: Candidate, spool: AccountSpool) -> Collected:
         limit = self._source.max_export_bytes
         content = stream.read(limit + 1)
         if len(content) > limit:
@@ -106,7 +106,7 @@ class FileUsageSource:
             raise RunError(Code.EXPORT_TOO_LARGE, cause, "check that it is an export; if it is, raise `max_export_bytes`")
         return collected_from(content, spool, what=f"the file {found.path}", again="export it anew and put it there", at=found.at)
 
-    async def _report(self, stream: IO[bytes], found: Found, spool: AccountSpool) -> Collected:
+    async def _report(self, stream: IO[bytes], found: Candidate, spool: AccountSpool) -> Collected:
         reader, tally = UsersCsvReader(), Tally(spool)
         try:
             while piece := stream.read(PIECE_BYTES):
@@ -134,8 +134,8 @@ def _may_be_one(name: str) -> bool:
     return not name.startswith(".") and not name.endswith(UNFINISHED)
 
 
-def _found(path: Path, status: os.stat_result) -> Found:
-    return Found(datetime.fromtimestamp(status.st_mtime_ns // 1000 / 1_000_000, UTC), status.st_size, path)
+def _found(path: Path, status: os.stat_result) -> Candidate:
+    return Candidate(datetime.fromtimestamp(status.st_mtime_ns // 1000 / 1_000_000, UTC), status.st_size, path)
 
 
 def _reason(error: OSError) -> str:

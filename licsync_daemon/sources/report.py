@@ -53,7 +53,7 @@ class ReportUsageSource:
         )
 
     async def _api(self, path: str) -> tuple[dict[str, Any], str | None]:
-        """Answer one JSON object of the instance's API, and the version in its headers."""
+        """Return one JSON object of the instance's API, and the version in its headers."""
         operation = f"/api/v3/{path} of {self._source.at.url}"
 
         async def ask() -> tuple[dict[str, Any], str | None]:

@@ -78,7 +78,7 @@ class Tally:
 
 
 def usable(line: int, number: str, *, login: str, email: str, suspended: str, unit: str = "line") -> Account | Unusable:
-    """Answer the account that four cells describe, or why they cannot be used."""
+    """Return the account that four cells describe, or why they cannot be used."""
     if not re.fullmatch(r"[0-9]{1,19}", number, re.ASCII) or not 0 < int(number) <= MAX_ID:
         return Unusable(line, re.sub(r"[^0-9A-Za-z.+-]", "?", number)[:20], "the id is not a positive number", unit)
     if suspended.lower() not in FLAGS:
@@ -89,5 +89,5 @@ def usable(line: int, number: str, *, login: str, email: str, suspended: str, un
 
 
 def _is_text(cell: str) -> bool:
-    """Answer whether a cell was decodable and can be written down again."""
+    """Return whether a cell was decodable and can be written down again."""
     return not any("\ud800" <= char <= "\udfff" or char == "\0" for char in cell)

@@ -82,7 +82,7 @@ async def run_there(source: SshSource, identity: Path, *, again: str) -> Ended:
 
 
 def ssh_words(client: str, source: SshSource, key: Path) -> list[str]:
-    """Answer the command line. Neither user nor host is ever taken for an option, whatever it begins with: `-l` and `--` see to it."""
+    """Return the command line. Neither user nor host is ever taken for an option, whatever it begins with: `-l` and `--` see to it."""
     connect_s = max(1, round(source.connect_timeout.total_seconds()))
     options = {
         "BatchMode": "yes",

@@ -55,7 +55,7 @@ class UsersCsvReader:
             raise RunError(Code.REPORT_TRUNCATED, f"the report {what}", "run it again; it is asked for anew")
 
     def _end_of_whole_records(self) -> int:
-        """Answer where the last whole record ends. A line break inside quotes leaves an odd number of quotes before it."""
+        """Return where the last whole record ends. A line break inside quotes leaves an odd number of quotes before it."""
         end = self._pending.rfind(b"\n") + 1
         if self._pending.count(b'"', 0, end) % 2 == 0:
             return end

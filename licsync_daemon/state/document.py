@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any, Self, cast
 
 from licsync_daemon.model.errors import StateUnwritableError
-from licsync_daemon.model.usage import Account, Identity, UsageCounts
+from licsync_daemon.model.usage import Account, ServerIdentity, UsageCounts
 from licsync_daemon.state.spool import AccountSpool
 
 FORMAT = "licsync/1"
@@ -32,7 +32,7 @@ BATCH = 500  # users encoded at once
 class UsageDocument:
     """A finished document in an unlinked, gzip-compressed file. `close` (or leaving `with`) gives the space back."""
 
-    identity: Identity
+    identity: ServerIdentity
     collected_at: datetime
     content_type: str
     content_hash: str  # "sha256:" and 64 hexadecimal digits
@@ -64,7 +64,7 @@ def write_document(
     spool: AccountSpool,
     *,
     directory: Path,
-    identity: Identity,
+    identity: ServerIdentity,
     collected_at: datetime,
     version: str | None,
     http_only: bool,
@@ -116,7 +116,7 @@ def write_document(
     return UsageDocument(identity, collected_at, CONTENT_TYPE, f"sha256:{digest.hexdigest()}", sent, size, cast("IO[bytes]", file))
 
 
-def wrap_export(content: bytes, *, directory: Path, identity: Identity, collected_at: datetime, counts: UsageCounts) -> UsageDocument:
+def wrap_export(content: bytes, *, directory: Path, identity: ServerIdentity, collected_at: datetime, counts: UsageCounts) -> UsageDocument:
     """Put GitHub's own export into a document, unchanged and hashed whole. Equal usage need not have an equal hash: encryption may differ.
 
     Raises:

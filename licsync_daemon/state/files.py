@@ -140,7 +140,7 @@ def open_for_reading(directory: Path) -> SqliteStore | None:
 
 
 def own_digest_key(directory: Path, *, create: bool = True) -> bytes:
-    """Answer the key of this installation's digests; it is made once, 0600. Without the right to make it, one that matches nothing.
+    """Return the key of this installation's digests; it is made once, 0600. Without the right to make it, one that matches nothing.
 
     Raises:
         StateUnwritableError: It can be neither read nor made.
@@ -187,7 +187,7 @@ def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
 
 
 def _condition(path: Path, *, read_only: bool = False) -> str:
-    """Answer "missing", "damaged", "older" or "good".
+    """Return "missing", "damaged", "older" or "good".
 
     Raises:
         StateNewerError: It is sound, but its version is not one we know.
@@ -216,7 +216,7 @@ def _condition(path: Path, *, read_only: bool = False) -> str:
 
 
 def _is_whole(db: sqlite3.Connection, path: Path) -> bool:
-    """Answer whether the file is as long as it says: SQLite reads the missing rest of its last page as zeros."""
+    """Return whether the file is as long as it says: SQLite reads the missing rest of its last page as zeros."""
     pages, size = (int(db.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "page_size"))
     return path.stat().st_size >= pages * size
 

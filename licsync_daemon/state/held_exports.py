@@ -45,7 +45,7 @@ def keep(state_dir: Path, run: Run, export: Export) -> None:
 
 
 def kept(state_dir: Path, run: Run) -> Export | None:
-    """Answer the export that a run held or sent, if it is there and still the same."""
+    """Return the export that a run held or sent, if it is there and still the same."""
     try:
         about, _, content = _path(state_dir, run).read_bytes().partition(b"\n")
         if f"sha256:{hashlib.sha256(content).hexdigest()}" != run.content_hash:

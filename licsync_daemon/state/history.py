@@ -10,7 +10,7 @@ DECISIONS_READ = 500
 
 
 def recorded(store: StateStore, name: str) -> Recorded:
-    """Answer the record of an instance as `next_run` wants it."""
+    """Return the record of an instance as `next_run` wants it."""
     held = store.held_run(name)
     runs = store.runs(name, limit=RUNS_READ)
     confirmed = store.last_run(name, good=True)

@@ -44,7 +44,7 @@ class MemoryStore:
         at: datetime,
         *,
         delivery: DeliveryRecord | None = None,
-        identity: InstanceRecord | None = None,
+        remember: InstanceRecord | None = None,
         instead_of: Run | None = None,
     ) -> None:
         there = self._runs.get(run.run_id)
@@ -62,8 +62,8 @@ class MemoryStore:
                 self._end(replace(held, state=RunState.SUPERSEDED, ended_at=at), at)
             used = [replace(one, used_at=at) if self._is_approval(one, instead_of.run_id) else one for one in self._decisions]
             self._decisions = used
-        if identity is not None:
-            self.save_instance(identity)
+        if remember is not None:
+            self.save_instance(remember)
         if there is None or there.state is not run.state:
             self._end(run, at)
         self._runs[run.run_id] = run
@@ -71,7 +71,7 @@ class MemoryStore:
         self._forget(min(at, max(dates, default=at)) - KEEP)
 
     def _in_the_way(self, run: Run) -> Run | None:
-        """Answer the run beside which this one cannot be open."""
+        """Return the run beside which this one cannot be open."""
         if run.state is RunState.HELD:
             return self.held_run(run.instance)
         return self.awaiting_run(run.instance) if run.state in AWAITING else self.open_run(run.instance)

@@ -23,10 +23,10 @@ from licsync_daemon.model.run import (
     Trigger,
     Tripped,
 )
-from licsync_daemon.model.usage import Identity, Listing, Notice, SyncEntry, UsageCounts
+from licsync_daemon.model.usage import Listing, Notice, ServerIdentity, SyncEntry, UsageCounts
 from licsync_daemon.system.filelock import holder_from_json, holder_to_json
 
-Row = dict[str, Any]
+DbRow = dict[str, Any]
 
 
 def instant(value: datetime | None) -> str | None:
@@ -42,7 +42,7 @@ def _instant(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def run_row(run: Run) -> Row:
+def run_row(run: Run) -> DbRow:
     counts = {f.name: getattr(run.counts, f.name) for f in fields(UsageCounts)} | {"counted": int(run.counts.counted)}
     holder = run.holder
     return {
@@ -78,7 +78,7 @@ def run_row(run: Run) -> Row:
     }
 
 
-def read_run(row: Row) -> Run:
+def read_run(row: DbRow) -> Run:
     return Run(
         run_id=row["run_id"],
         instance=row["instance"],
@@ -115,7 +115,7 @@ def read_run(row: Row) -> Run:
     )
 
 
-def delivery_row(record: DeliveryRecord) -> Row:
+def delivery_row(record: DeliveryRecord) -> DbRow:
     return {
         "key": record.key,
         "instance": record.instance,
@@ -136,14 +136,14 @@ def delivery_row(record: DeliveryRecord) -> Row:
     }
 
 
-def read_delivery(row: Row) -> DeliveryRecord:
+def read_delivery(row: DbRow) -> DeliveryRecord:
     return DeliveryRecord(
         key=row["key"],
         instance=row["instance"],
         run_id=row["run_id"],
         slot=read_instant(row["slot"]),
         content_hash=row["content_hash"],
-        identity=Identity(hostname=row["hostname"], server_id=row["server_id"]),
+        identity=ServerIdentity(hostname=row["hostname"], server_id=row["server_id"]),
         sent=row["sent"],
         baseline=Baseline(
             date=read_instant(row["baseline_date"]), answered_at=read_instant(row["baseline_answered_at"]), entry=row["baseline_entry"]
@@ -156,7 +156,7 @@ def read_delivery(row: Row) -> DeliveryRecord:
     )
 
 
-def instance_row(record: InstanceRecord) -> Row:
+def instance_row(record: InstanceRecord) -> DbRow:
     return {
         "name": record.name,
         "hostname": record.identity.hostname if record.identity else "",
@@ -167,31 +167,31 @@ def instance_row(record: InstanceRecord) -> Row:
     }
 
 
-def read_instance(row: Row) -> InstanceRecord:
+def read_instance(row: DbRow) -> InstanceRecord:
     return InstanceRecord(
         name=row["name"],
-        identity=Identity(hostname=row["hostname"], server_id=row["server_id"]) if row["hostname"] else None,
+        identity=ServerIdentity(hostname=row["hostname"], server_id=row["server_id"]) if row["hostname"] else None,
         last_sync=read_instant(row["last_sync"]),
         seen_at=read_instant(row["seen_at"]),
         retired_at=read_instant(row["retired_at"]),
     )
 
 
-def seat_row(record: SeatRecord) -> Row:
+def seat_row(record: SeatRecord) -> DbRow:
     return {"read_at": instant(record.read_at), "consumed": record.consumed, "purchased": record.purchased}
 
 
-def read_seats(row: Row) -> SeatRecord:
+def read_seats(row: DbRow) -> SeatRecord:
     return SeatRecord(read_at=_instant(row["read_at"]), consumed=row["consumed"], purchased=row["purchased"])
 
 
-def read_transition(row: Row) -> Transition:
+def read_transition(row: DbRow) -> Transition:
     return Transition(
         run_id=row["run_id"], at=_instant(row["at"]), state=RunState(row["state"]), code=Code(row["code"]) if row["code"] else None
     )
 
 
-def decision_row(decision: Decision) -> Row:
+def decision_row(decision: Decision) -> DbRow:
     return {
         "instance": decision.instance,
         "run_id": decision.run_id,
@@ -205,7 +205,7 @@ def decision_row(decision: Decision) -> Row:
     }
 
 
-def read_decision(row: Row) -> Decision:
+def read_decision(row: DbRow) -> Decision:
     return Decision(
         instance=row["instance"],
         run_id=row["run_id"],
@@ -219,7 +219,7 @@ def read_decision(row: Row) -> Decision:
     )
 
 
-def listed_rows(listing: Listing) -> list[Row]:
+def listed_rows(listing: Listing) -> list[DbRow]:
     return [
         {
             "read_at": instant(listing.read_at),
@@ -233,7 +233,7 @@ def listed_rows(listing: Listing) -> list[Row]:
     ]
 
 
-def read_listing(found: Sequence[Row]) -> Listing | None:
+def read_listing(found: Sequence[DbRow]) -> Listing | None:
     """Put the listed servers together; a row that names no server only says when an empty list was read."""
     entries = tuple(
         SyncEntry(
@@ -249,7 +249,7 @@ def read_listing(found: Sequence[Row]) -> Listing | None:
     return Listing(entries=entries, read_at=_instant(found[0]["read_at"])) if found else None
 
 
-def alert_row(alert: Alert) -> Row:
+def alert_row(alert: Alert) -> DbRow:
     return {
         "instance": alert.instance,
         "code": alert.code,
@@ -263,7 +263,7 @@ def alert_row(alert: Alert) -> Row:
     }
 
 
-def read_alert(row: Row) -> Alert:
+def read_alert(row: DbRow) -> Alert:
     return Alert(
         instance=row["instance"],
         code=Code(row["code"]),

@@ -46,7 +46,7 @@ class SqliteStore:
         at: datetime,
         *,
         delivery: DeliveryRecord | None = None,
-        identity: InstanceRecord | None = None,
+        remember: InstanceRecord | None = None,
         instead_of: Run | None = None,
     ) -> None:
         obsolete = None
@@ -65,8 +65,8 @@ class SqliteStore:
             if delivery is not None:
                 self._put("delivery", "key", rows.delivery_row(delivery))
                 obsolete = self._promote_digests(delivery)
-            if identity is not None:
-                self._put("instance", "name", rows.instance_row(identity))
+            if remember is not None:
+                self._put("instance", "name", rows.instance_row(remember))
             self._put("run", "run_id", rows.run_row(run))
             if there is not run.state:
                 self._transition(run, at)
@@ -263,17 +263,17 @@ class SqliteStore:
         assert version is not None
         return version
 
-    def _put(self, table: str, key: str, row: rows.Row) -> None:
+    def _put(self, table: str, key: str, row: rows.DbRow) -> None:
         """Insert `row`, or replace the columns of the row with the same key. Table and columns are our own names, never input."""
         columns, marks = ", ".join(row), ", ".join(f":{column}" for column in row)
         changes = ", ".join(f"{column} = excluded.{column}" for column in row if column != key)
         self._db.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks}) ON CONFLICT ({key}) DO UPDATE SET {changes}", row)  # noqa: S608
 
-    def _one(self, read: Callable[[rows.Row], T], sql: str, *values: Any) -> T | None:
+    def _one(self, read: Callable[[rows.DbRow], T], sql: str, *values: Any) -> T | None:
         found = self._all(read, sql, *values)
         return found[0] if found else None
 
-    def _all(self, read: Callable[[rows.Row], T], sql: str, *values: Any) -> tuple[T, ...]:
+    def _all(self, read: Callable[[rows.DbRow], T], sql: str, *values: Any) -> tuple[T, ...]:
         with _translated():
             try:
                 return tuple(read(dict(row)) for row in self._db.execute(sql, values))
@@ -306,5 +306,5 @@ def _translated() -> Iterator[None]:
         raise StateUnwritableError(f"the state file cannot be used: {error}") from error
 
 
-def _read_state(row: rows.Row) -> RunState:
+def _read_state(row: rows.DbRow) -> RunState:
     return RunState(row["state"])

@@ -14,10 +14,10 @@ import structlog
 from licsync_daemon.model.errors import Code, RunError, StateUnwritableError
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.ports import CloudReader, StateStore
-from licsync_daemon.model.run import AWAITING, WATCHED, DeliveryOutcome, DeliveryRecord, InstanceRecord, Run, SeatRecord
-from licsync_daemon.model.usage import CLOCK_SLACK, Identity, Listing, SyncStatus, Upload
+from licsync_daemon.model.run import AWAITING, AWAITING_CLOUD, DeliveryOutcome, DeliveryRecord, InstanceRecord, Run, SeatRecord
+from licsync_daemon.model.usage import CLOCK_SLACK, Listing, ServerIdentity, SyncStatus, Upload
 from licsync_daemon.rules.verdict import Accepted, Confirmed, Refuted, Verdict, Waiting, entry_of, judge
-from licsync_daemon.sync.journal import Far, Journal
+from licsync_daemon.sync.journal import Journal, RunContext
 
 log = structlog.get_logger()
 
@@ -25,7 +25,7 @@ log = structlog.get_logger()
 LISTING_FRESH = timedelta(minutes=10)  # an unchanged list is written again only after this
 
 
-async def look(far: Far, instances: Iterable[Instance]) -> list[Run]:
+async def look(far: RunContext, instances: Iterable[Instance]) -> list[Run]:
     """Ask the cloud once and settle every run among `instances` that waits for its word. The caller holds their locks. Answers those runs.
 
     A cloud or an endpoint that cannot be read leaves a run as it is, until its time has passed.
@@ -61,11 +61,11 @@ async def look(far: Far, instances: Iterable[Instance]) -> list[Run]:
 
 
 def watched_runs(store: StateStore, name: str) -> list[Run]:
-    """Answer the runs of an instance that wait for the cloud's word: one that was delivered, and one that a person was asked about."""
-    return [run for run in (store.open_run(name), store.awaiting_run(name)) if run is not None and run.state in WATCHED]
+    """Return the runs of an instance that wait for the cloud's word: one that was delivered, and one that a person was asked about."""
+    return [run for run in (store.open_run(name), store.awaiting_run(name)) if run is not None and run.state in AWAITING_CLOUD]
 
 
-async def read_status(far: Far, cloud: CloudReader) -> SyncStatus:
+async def read_status(far: RunContext, cloud: CloudReader) -> SyncStatus:
     """Ask the cloud for every server's newest sync, and keep what it lists for `status`."""
     status = await cloud.sync_status()
     before, now = far.store.listing(), far.clock.now()
@@ -75,8 +75,8 @@ async def read_status(far: Far, cloud: CloudReader) -> SyncStatus:
     return status
 
 
-async def _ask(far: Far, instance: Instance, journal: Journal, record: DeliveryRecord, status: SyncStatus | RunError) -> Verdict:
-    """Answer what is known of a delivery now. Whatever goes wrong only keeps this one waiting, until its time is over."""
+async def _ask(far: RunContext, instance: Instance, journal: Journal, record: DeliveryRecord, status: SyncStatus | RunError) -> Verdict:
+    """Return what is known of a delivery now. Whatever goes wrong only keeps this one waiting, until its time is over."""
     if isinstance(status, RunError):
         log.warning("run.look_failed", code=status.code, cause=status.cause)
         return Waiting(status.cause)
@@ -95,7 +95,7 @@ async def _ask(far: Far, instance: Instance, journal: Journal, record: DeliveryR
 
 
 def _settle(
-    far: Far, instance: Instance, journal: Journal, record: DeliveryRecord, *, status: SyncStatus | RunError, verdict: Verdict
+    far: RunContext, instance: Instance, journal: Journal, record: DeliveryRecord, *, status: SyncStatus | RunError, verdict: Verdict
 ) -> None:
     now = far.clock.now()
     match verdict:
@@ -130,7 +130,7 @@ def _not_confirmed(why: str) -> RunError:
     )
 
 
-async def read_seats(far: Far, cloud: CloudReader) -> None:
+async def read_seats(far: RunContext, cloud: CloudReader) -> None:
     """Record the account's seat totals; a failure is only told, the runs are confirmed all the same."""
     try:
         totals = await cloud.seats()
@@ -140,24 +140,24 @@ async def read_seats(far: Far, cloud: CloudReader) -> None:
 
 
 def is_overdue(record: DeliveryRecord, instance: Instance, now: datetime) -> bool:
-    """Answer whether an accepted delivery has waited too long; a clock that was set back by more than that counts as well."""
-    return record.accepted_at is not None and abs(now - record.accepted_at) >= instance.patience
+    """Return whether an accepted delivery has waited too long; a clock that was set back by more than that counts as well."""
+    return record.accepted_at is not None and abs(now - record.accepted_at) >= instance.confirm_within
 
 
 def server_id_known(known: InstanceRecord | None) -> str | None:
-    """Answer the server id that is remembered of an instance."""
+    """Return the server id that is remembered of an instance."""
     return known.identity.server_id if known is not None and known.identity is not None else None
 
 
-def identity_known(instance: Instance, known: InstanceRecord | None) -> Identity:
-    """Answer who an instance is as far as it was configured, or else remembered."""
-    return Identity(hostname=instance.hostname, server_id=instance.server_id or server_id_known(known))
+def identity_known(instance: Instance, known: InstanceRecord | None) -> ServerIdentity:
+    """Return who an instance is as far as it was configured, or else remembered."""
+    return ServerIdentity(hostname=instance.hostname, server_id=instance.server_id or server_id_known(known))
 
 
 def instance_record(
-    instance: Instance, identity: Identity, status: SyncStatus, now: datetime, before: InstanceRecord | None
+    instance: Instance, identity: ServerIdentity, status: SyncStatus, now: datetime, before: InstanceRecord | None
 ) -> InstanceRecord:
-    """Answer what to remember of an instance after reading the cloud: its newest *successful* sync.
+    """Return what to remember of an instance after reading the cloud: its newest *successful* sync.
 
     Not one that the cloud dates later than its own clock: it would never be overdue until then.
     """

@@ -22,7 +22,7 @@ AFTERWARDS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Voice:
+class Author:
     """Who decides, when, why, and under which ticket."""
 
     actor: str
@@ -31,37 +31,37 @@ class Voice:
     ticket: str | None = None
 
 
-def approve(store: StateStore, run_id: str, voice: Voice) -> Decision:
+def approve(store: StateStore, run_id: str, author: Author) -> Decision:
     """Let a held run's usage be sent: once, within 7 days, and only as far as what was shown.
 
     Raises:
         ConfigError: The run is unknown, or is not held (any more), or has an approval that still stands.
     """
-    run = _held(store, run_id, "approved", voice.at)
+    run = _held(store, run_id, "approved", author.at)
     standing = store.approval(run_id)
-    if standing is not None and standing.in_force(voice.at):
+    if standing is not None and standing.in_force(author.at):
         raise _refused(
             run_id, f"it was approved already, by {standing.actor}", "the daemon sends it, or: licsync-daemon --run-now " + run.instance
         )
-    decision = _decision(run.instance, run_id, Decided.APPROVED, voice, until=voice.at + HELD_FOR)
+    decision = _decision(run.instance, run_id, Decided.APPROVED, author, until=author.at + HELD_FOR)
     store.save_decision(decision)
     return decision
 
 
-def reject(store: StateStore, run_id: str, voice: Voice) -> Decision:
+def reject(store: StateStore, run_id: str, author: Author) -> Decision:
     """End a held run for good; the next slot collects anew.
 
     Raises:
         ConfigError: The run is unknown, or is not held (any more).
     """
-    run = _held(store, run_id, "rejected", voice.at)
-    decision = _decision(run.instance, run_id, Decided.REJECTED, voice)
-    if not store.save_decision(decision, ends=replace(run, state=RunState.REJECTED, ended_at=voice.at)):
-        _held(store, run_id, "rejected", voice.at)  # it moved on since we looked: says to what
+    run = _held(store, run_id, "rejected", author.at)
+    decision = _decision(run.instance, run_id, Decided.REJECTED, author)
+    if not store.save_decision(decision, ends=replace(run, state=RunState.REJECTED, ended_at=author.at)):
+        _held(store, run_id, "rejected", author.at)  # it moved on since we looked: says to what
     return decision
 
 
-def acknowledge(store: StateStore, run_id: str, voice: Voice) -> Decision:
+def acknowledge(store: StateStore, run_id: str, author: Author) -> Decision:
     """Note that a person has seen a run's warnings or failure; nothing else follows from it.
 
     Raises:
@@ -70,28 +70,28 @@ def acknowledge(store: StateStore, run_id: str, voice: Voice) -> Decision:
     run = store.run(run_id)
     if run is None:
         raise _unknown(run_id)
-    decision = _decision(run.instance, run_id, Decided.ACKNOWLEDGED, voice)
+    decision = _decision(run.instance, run_id, Decided.ACKNOWLEDGED, author)
     store.save_decision(decision)
     return decision
 
 
-def pause(store: StateStore, instance: str, until: datetime, voice: Voice) -> Decision:
+def pause(store: StateStore, instance: str, until: datetime, author: Author) -> Decision:
     """Start nothing for an instance by itself before `until`.
 
     Raises:
         ConfigError: `until` is not in the future.
     """
-    if until <= voice.at:
+    if until <= author.at:
         what = f"{until:%Y-%m-%d %H:%M} UTC is not in the future"
         raise ConfigError((Problem("--until", what, "examples: 2026-12-24 18:00, or 3d"),), "refused")
-    decision = _decision(instance, None, Decided.PAUSED, voice, until=until)
+    decision = _decision(instance, None, Decided.PAUSED, author, until=until)
     store.save_decision(decision)
     return decision
 
 
-def resume(store: StateStore, instance: str, voice: Voice) -> Decision:
+def resume(store: StateStore, instance: str, author: Author) -> Decision:
     """End a pause; resuming what is not paused changes nothing."""
-    decision = _decision(instance, None, Decided.RESUMED, voice)
+    decision = _decision(instance, None, Decided.RESUMED, author)
     store.save_decision(decision)
     return decision
 
@@ -125,7 +125,14 @@ def _refused(run_id: str, what: str, hint: str) -> ConfigError:
     return ConfigError((Problem(f"run {run_id}", what, hint),), "refused")
 
 
-def _decision(instance: str, run_id: str | None, what: Decided, voice: Voice, *, until: datetime | None = None) -> Decision:
+def _decision(instance: str, run_id: str | None, what: Decided, author: Author, *, until: datetime | None = None) -> Decision:
     return Decision(
-        instance=instance, run_id=run_id, what=what, actor=voice.actor, at=voice.at, reason=voice.reason, ticket=voice.ticket, until=until
+        instance=instance,
+        run_id=run_id,
+        what=what,
+        actor=author.actor,
+        at=author.at,
+        reason=author.reason,
+        ticket=author.ticket,
+        until=until,
     )

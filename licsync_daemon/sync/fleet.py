@@ -13,7 +13,7 @@ import structlog
 from licsync_daemon.model.errors import StateUnwritableError
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.ports import Clock, StateStore
-from licsync_daemon.model.run import AWAITING, WATCHED, Run, RunState, Trigger
+from licsync_daemon.model.run import AWAITING, AWAITING_CLOUD, Run, RunState, Trigger
 from licsync_daemon.rules.schedule import slot_at
 from licsync_daemon.rules.verdict import next_look
 from licsync_daemon.sync.run import Runner
@@ -127,7 +127,7 @@ def let_go(instances: Sequence[Instance], runner: Runner, locks: InstanceLocks) 
 
 
 def _awaited(instance: Instance, store: StateStore, slot: datetime) -> Run | None:
-    """Answer the run that waits for a person to do what this slot asks for, unless an approval says that something else is to go."""
+    """Return the run that waits for a person to do what this slot asks for, unless an approval says that something else is to go."""
     awaiting, held = store.awaiting_run(instance.name), store.held_run(instance.name)
     approved = held is not None and store.approval(held.run_id) is not None
     return awaiting if awaiting is not None and awaiting.slot == slot and not approved else None
@@ -236,7 +236,11 @@ async def _look_meanwhile(
         left = wait.total_seconds() - (clock.monotonic() - all_ended_s) if all_ended_s is not None else LOOK_LIMIT_S
         before, waiting = (
             waiting,
-            [one.instance for one in results.values() if one.run is not None and one.run.state in WATCHED and one.run.run_id not in asked],
+            [
+                one.instance
+                for one in results.values()
+                if one.run is not None and one.run.state in AWAITING_CLOUD and one.run.run_id not in asked
+            ],
         )
         if not running and (not waiting or left <= 0):
             return

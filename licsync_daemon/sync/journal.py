@@ -31,7 +31,7 @@ def ignore(run: Run) -> None:
     """The observer where nobody watches."""
 
 
-class Far(Protocol):
+class RunContext(Protocol):
     """What a look at the far sides works with; a `Runner` is one."""
 
     @property
@@ -57,13 +57,13 @@ class Journal:
         self,
         *,
         delivery: DeliveryRecord | None = None,
-        identity: InstanceRecord | None = None,
+        remember: InstanceRecord | None = None,
         instead_of: Run | None = None,
         **changes: Any,
     ) -> None:
         """Change fields of the run and store it, together with what else belongs to the same moment."""
         changed = replace(self.run, **changes)
-        self._store.save_run(changed, self._clock.now(), delivery=delivery, identity=identity, instead_of=instead_of)
+        self._store.save_run(changed, self._clock.now(), delivery=delivery, remember=remember, instead_of=instead_of)
         self.run = changed
         self._observe(changed)
 
@@ -129,12 +129,12 @@ class Journal:
         )
         log.info("run.delivered" if state is RunState.DELIVERED else "run.handed_over", upload_id=upload_id, sent=record.sent)
 
-    def confirmed(self, record: DeliveryRecord, last_sync: datetime | None, identity: InstanceRecord) -> None:
+    def confirmed(self, record: DeliveryRecord, last_sync: datetime | None, remember: InstanceRecord) -> None:
         """The cloud has it."""
         now = self._clock.now()
         self.update(
             delivery=replace(record, closed_at=now, outcome=DeliveryOutcome.CONFIRMED),
-            identity=identity,
+            remember=remember,
             state=RunState.CONFIRMED,
             phase="done",
             ended_at=now,
@@ -162,10 +162,10 @@ class Journal:
         )
         log.info("run.accepted")
 
-    def current(self, last_sync: datetime | None, notices: Sequence[Notice], identity: InstanceRecord) -> None:
+    def current(self, last_sync: datetime | None, notices: Sequence[Notice], remember: InstanceRecord) -> None:
         """Nothing was sent: GitHub Connect's own sync is successful and young enough."""
         self.update(
-            identity=identity,
+            remember=remember,
             state=RunState.CURRENT,
             phase="done",
             ended_at=self._clock.now(),

@@ -13,7 +13,7 @@ from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.instance import FileSource, HttpDelivery, Instance, ReportSource
 from licsync_daemon.model.ports import CloudReader, StateStore
 from licsync_daemon.model.run import Changes, DeliveryRecord, Run, Tripped
-from licsync_daemon.model.usage import Collected, Export, Identity, SyncStatus
+from licsync_daemon.model.usage import Collected, Export, ServerIdentity, SyncStatus
 from licsync_daemon.rules.check import check_usage
 from licsync_daemon.rules.digests import compare, digest_of, unpack
 from licsync_daemon.rules.guard import ON_IDENTITY, Neighbor, guard_identity, guard_usage, notices, version_change
@@ -22,7 +22,7 @@ from licsync_daemon.state.document import UsageDocument, wrap_export, write_docu
 from licsync_daemon.state.held_exports import kept
 from licsync_daemon.state.spool import AccountSpool
 from licsync_daemon.sync.confirm import identity_known, read_status, server_id_known
-from licsync_daemon.sync.journal import Far, Journal
+from licsync_daemon.sync.journal import Journal, RunContext
 
 RUNS_READ = 400  # newest first: what is only watched is looked at four times a day
 
@@ -36,7 +36,7 @@ class Prepared:
         export: The export that the document holds, where it is one; a held one is kept, if its users are encrypted.
     """
 
-    identity: Identity
+    identity: ServerIdentity
     spool: AccountSpool | None
     document: UsageDocument
     status: SyncStatus
@@ -56,7 +56,7 @@ class Preparer:
         fleet: Every configured instance: the guards look for two with one identity.
     """
 
-    far: Far
+    far: RunContext
     known: StateStore
     spool_dir: Path
     digest_key: bytes
@@ -110,7 +110,7 @@ class Preparer:
             return None
         return compare(unpack(before), (digest_of(account, self.digest_key) for account in spool.everyone()))
 
-    def _tripped(self, instance: Instance, identity: Identity, collected: Collected, status: SyncStatus) -> tuple[Tripped, ...]:
+    def _tripped(self, instance: Instance, identity: ServerIdentity, collected: Collected, status: SyncStatus) -> tuple[Tripped, ...]:
         before = self.known.last_run(instance.name, good=True, counted=True)
         counts, export = collected.counts, collected.export
         if export is not None and export.is_empty:
@@ -124,7 +124,9 @@ class Preparer:
         )
         return on_usage + self._tripped_by_identity(instance, identity, status, stated=export is not None)
 
-    def _tripped_by_identity(self, instance: Instance, identity: Identity, status: SyncStatus, *, stated: bool) -> tuple[Tripped, ...]:
+    def _tripped_by_identity(
+        self, instance: Instance, identity: ServerIdentity, status: SyncStatus, *, stated: bool
+    ) -> tuple[Tripped, ...]:
         """Compare who an instance is with who it was. `stated`: the export says it, so that the configuration can be wrong as well."""
         remembered = self.known.instance(instance.name)
         before = remembered.identity if remembered is not None else None
@@ -137,9 +139,9 @@ class Preparer:
         ]
         return guard_identity(identity, before, neighbors, status)
 
-    async def _identity(self, instance: Instance, cloud: CloudReader) -> Identity:
-        """Answer who the instance is towards the cloud; ask the cloud only where the configuration does not say its server id."""
-        identity = Identity(hostname=instance.hostname, server_id=instance.server_id)
+    async def _identity(self, instance: Instance, cloud: CloudReader) -> ServerIdentity:
+        """Return who the instance is towards the cloud; ask the cloud only where the configuration does not say its server id."""
+        identity = ServerIdentity(hostname=instance.hostname, server_id=instance.server_id)
         if identity.server_id is None and isinstance(instance.delivery, HttpDelivery):
             status = await read_status(self.far, cloud)
             try:
@@ -151,12 +153,12 @@ class Preparer:
                 return replace(identity, server_id=remembered)
         return identity
 
-    def _stated(self, instance: Instance, export: Export) -> Identity:
-        """Answer who an export says it is of; what it does not say is what was configured or known before."""
+    def _stated(self, instance: Instance, export: Export) -> ServerIdentity:
+        """Return who an export says it is of; what it does not say is what was configured or known before."""
         known = identity_known(instance, self.known.instance(instance.name))
-        return Identity(hostname=export.hostname or known.hostname, server_id=export.server_id or known.server_id)
+        return ServerIdentity(hostname=export.hostname or known.hostname, server_id=export.server_id or known.server_id)
 
-    def _document(self, identity: Identity, collected: Collected, spool: AccountSpool) -> UsageDocument:
+    def _document(self, identity: ServerIdentity, collected: Collected, spool: AccountSpool) -> UsageDocument:
         if collected.export is not None:
             return self._wrapped(collected.export, identity, collected)
         return write_document(
@@ -169,19 +171,19 @@ class Preparer:
             counts=collected.counts,
         )
 
-    def _wrapped(self, export: Export, identity: Identity, collected: Collected) -> UsageDocument:
+    def _wrapped(self, export: Export, identity: ServerIdentity, collected: Collected) -> UsageDocument:
         return wrap_export(
             export.content, directory=self.spool_dir, identity=identity, collected_at=collected.collected_at, counts=collected.counts
         )
 
 
 def continues(record: DeliveryRecord | None, prepared: Prepared) -> bool:
-    """Answer whether an open record is of this very usage: then it is the same delivery, which the guards or a person let pass before."""
+    """Return whether an open record is of this very usage: then it is the same delivery, which the guards or a person let pass before."""
     return record is not None and (record.content_hash, record.identity) == (prepared.document.content_hash, prepared.identity)
 
 
 def _used_until(runs: Iterable[Run]) -> datetime | None:
-    """Answer when the newest file was made that a good run has used."""
+    """Return when the newest file was made that a good run has used."""
     return next((run.collected_at for run in runs if run.state.is_good and run.collected_at is not None), None)
 
 

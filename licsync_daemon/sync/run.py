@@ -18,7 +18,7 @@ from licsync_daemon.model.errors import Code, RemoteError, RunError, StateUnwrit
 from licsync_daemon.model.instance import ConnectDelivery, Instance, ManualDelivery, NoSource
 from licsync_daemon.model.ports import Adapters, Clock, CloudReader, Delivery, StateStore
 from licsync_daemon.model.run import AWAITING, KEEP, Baseline, Decision, DeliveryOutcome, DeliveryRecord, Holder, Run, RunState, Trigger
-from licsync_daemon.model.usage import CLOCK_SLACK, Identity, Notice
+from licsync_daemon.model.usage import CLOCK_SLACK, Notice, ServerIdentity
 from licsync_daemon.rules.digests import digest_of, pack
 from licsync_daemon.rules.guard import ON_IDENTITY, beyond_approval
 from licsync_daemon.rules.handover import folder_of
@@ -103,12 +103,12 @@ class Runner:
         return journal.run
 
     def not_started(self, instance: Instance, *, trigger: Trigger, reason: str, slot: datetime | None, cause: str) -> Run:
-        """Answer a failed run of an instance whose lock or stale run could not be written; nobody was asked anything."""
+        """Return a failed run of an instance whose lock or stale run could not be written; nobody was asked anything."""
         with structlog.contextvars.bound_contextvars(instance=instance.name):
             return Journal(self.store, self.clock, self.new_run(instance, trigger, reason, slot), self.observe).failed(_unwritable(cause))
 
     def new_run(self, instance: Instance, trigger: Trigger, reason: str, slot: datetime | None) -> Run:
-        """Answer a run that begins now, not recorded yet."""
+        """Return a run that begins now, not recorded yet."""
         runs = self.store.runs(instance.name, limit=RUNS_READ if slot is not None else 1)
         failed = next((run for run in runs if run.slot == slot and run.state is RunState.FAILED), None)
         return Run(
@@ -254,12 +254,12 @@ class Runner:
             identity = identity_known(instance, known)
             status = await read_status(self, cloud)
             record = self._new_record(instance, journal, identity, baseline_of(identity, status), content_hash="", sent=None)
-            journal.update(delivery=record, identity=instance_record(instance, identity, status, now, known))
+            journal.update(delivery=record, remember=instance_record(instance, identity, status, now, known))
         journal.update(phase="delivering")
         await self._send(instance, journal, record, None, delivery)
 
     def _may_pass(self, prepared: Prepared, held: Run | None) -> bool:
-        """Answer whether nothing tripped, or a person approved exactly this usage or nothing beyond the figures that were approved.
+        """Return whether nothing tripped, or a person approved exactly this usage or nothing beyond the figures that were approved.
 
         Of an export, which says itself whose it is, that must be as approved as well: another instance may have turned up under its id.
         """
@@ -314,7 +314,7 @@ class Runner:
     async def _record(
         self, instance: Instance, journal: Journal, open_record: DeliveryRecord | None, prepared: Prepared, held: Run | None
     ) -> DeliveryRecord:
-        """Answer the delivery record to send under: the open one if the usage is still the same, else a new one, stored durably.
+        """Return the delivery record to send under: the open one if the usage is still the same, else a new one, stored durably.
 
         Storing it is also the moment from which a held run is superseded and its approval used up.
         """
@@ -337,11 +337,11 @@ class Runner:
             digests = (digest_of(account, self.digest_key) for account in prepared.spool.everyone())
             self.store.stage_digests(instance.name, record.key, pack(digests))
         known = instance_record(instance, identity, prepared.status, now, self.store.instance(instance.name))
-        journal.update(delivery=record, identity=known, instead_of=held)
+        journal.update(delivery=record, remember=known, instead_of=held)
         return record
 
     def _new_record(
-        self, instance: Instance, journal: Journal, identity: Identity, baseline: Baseline, *, content_hash: str, sent: int | None
+        self, instance: Instance, journal: Journal, identity: ServerIdentity, baseline: Baseline, *, content_hash: str, sent: int | None
     ) -> DeliveryRecord:
         return DeliveryRecord(
             key=secrets.token_hex(16),

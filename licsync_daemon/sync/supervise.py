@@ -17,7 +17,7 @@ from licsync_daemon.model.usage import Installation, SyncStatus
 from licsync_daemon.rules.connect import installation_of, sighting, was_disconnected
 from licsync_daemon.rules.verdict import drift
 from licsync_daemon.sync.confirm import identity_known, instance_record, read_seats, read_status
-from licsync_daemon.sync.journal import Far, Journal
+from licsync_daemon.sync.journal import Journal, RunContext
 
 log = structlog.get_logger()
 
@@ -25,7 +25,7 @@ PHASE = "looking at GitHub Connect's syncs"
 DATES_READ = 300  # runs of an instance from which its weekly instant is learned: ten weeks of looks
 
 
-async def watch(far: Far, begun: Sequence[tuple[Instance, Run]]) -> list[Run]:
+async def watch(far: RunContext, begun: Sequence[tuple[Instance, Run]]) -> list[Run]:
     """Ask the cloud once how the instances' syncs are, and end the runs that were begun for that. Answers them in the same order."""
     journals = [Journal(far.store, far.clock, run, far.observe) for _, run in begun]
     try:
@@ -46,7 +46,7 @@ async def watch(far: Far, begun: Sequence[tuple[Instance, Run]]) -> list[Run]:
     return [journal.run for journal in journals]
 
 
-async def _watch(far: Far, instances: Sequence[Instance], journals: Sequence[Journal]) -> None:
+async def _watch(far: RunContext, instances: Sequence[Instance], journals: Sequence[Journal]) -> None:
     async with AsyncExitStack() as stack:
         try:
             cloud = await stack.enter_async_context(far.adapters.cloud(journals[0]))
@@ -71,7 +71,9 @@ async def installations_of(cloud: CloudReader) -> tuple[Installation, ...] | Non
         return None
 
 
-def conclude(far: Far, instance: Instance, journal: Journal, status: SyncStatus, installations: Sequence[Installation] | None) -> None:
+def conclude(
+    far: RunContext, instance: Instance, journal: Journal, status: SyncStatus, installations: Sequence[Installation] | None
+) -> None:
     """End a run with what was seen of its instance."""
     known, now = far.store.instance(instance.name), far.clock.now()
     identity = identity_known(instance, known)
@@ -98,5 +100,5 @@ def conclude(far: Far, instance: Instance, journal: Journal, status: SyncStatus,
     if seen.code is None:
         journal.current(seen.last_sync, notices, record)
         return
-    journal.update(identity=record, last_sync=seen.last_sync, notices=(*journal.run.notices, *notices))
+    journal.update(remember=record, last_sync=seen.last_sync, notices=(*journal.run.notices, *notices))
     journal.failed(RunError(seen.code, seen.cause, seen.next_step))

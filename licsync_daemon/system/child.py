@@ -108,7 +108,7 @@ class _Child(asyncio.SubprocessProtocol):
 
 
 def clean_environment() -> dict[str, str]:
-    """Answer what a program that is not ours gets to see."""
+    """Return what a program that is not ours gets to see."""
     return {"PATH": os.environ.get("PATH", os.defpath), "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8"}
 
 

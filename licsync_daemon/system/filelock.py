@@ -76,12 +76,12 @@ def holder_from_json(data: dict[str, Any]) -> Holder:
 
 
 def this_process(now: datetime) -> Holder:
-    """Answer who we are, for a lock file and a run's row."""
+    """Return who we are, for a lock file and a run's row."""
     return Holder(pid=os.getpid(), host=socket.gethostname(), boot_id=_boot_id(), start_ticks=_start_ticks(os.getpid()), since_at=now)
 
 
 def read_holder(path: Path) -> Holder | None:
-    """Answer who wrote a lock file last, without locking; None where that cannot be read."""
+    """Return who wrote a lock file last, without locking; None where that cannot be read."""
     try:
         return holder_from_json(json.loads(path.read_text()))
     except (OSError, ValueError, KeyError, TypeError):
@@ -89,7 +89,7 @@ def read_holder(path: Path) -> Holder | None:
 
 
 def is_alive(holder: Holder) -> bool:
-    """Answer whether a holder's process still exists. A process id that was given to another process does not count."""
+    """Return whether a holder's process still exists. A process id that was given to another process does not count."""
     here = _boot_id()
     # A confined service (`ProcSubset=pid`) cannot read the boot's id; then the start time alone tells two processes apart.
     if holder.host != socket.gethostname() or (None not in {here, holder.boot_id} and here != holder.boot_id):
@@ -120,7 +120,7 @@ def _boot_id() -> str | None:
 
 
 def _start_ticks(pid: int) -> int | None:
-    """Answer a process's start in clock ticks since boot: field 22 of /proc/PID/stat, counted after the name in parentheses."""
+    """Return a process's start in clock ticks since boot: field 22 of /proc/PID/stat, counted after the name in parentheses."""
     try:
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
     except (OSError, ValueError, IndexError):

@@ -93,7 +93,7 @@ async def in_own_thread(work: Callable[[], T], name: str) -> T:
 
 
 def user_name(uid: int) -> str:
-    """Answer the name of a user; ids without one are normal in containers."""
+    """Return the name of a user; ids without one are normal in containers."""
     import pwd  # noqa: PLC0415 - only for messages
 
     try:
@@ -103,7 +103,7 @@ def user_name(uid: int) -> str:
 
 
 def leave(code: int) -> int:
-    """Answer `code` for `sys.exit`; where a thread would keep the interpreter alive, end the process right here instead."""
+    """Return `code` for `sys.exit`; where a thread would keep the interpreter alive, end the process right here instead."""
     others = [thread for thread in threading.enumerate() if thread is not threading.main_thread() and not thread.daemon]
     if others:
         logging.shutdown()

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Mapping
 
 
-class Notifier:
+class ServiceManager:
     """Sends `READY=1`, `STATUS=…`, `WATCHDOG=1`, `STOPPING=1`. Never raises: a deaf supervisor must not stop a sync."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:

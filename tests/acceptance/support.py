@@ -39,7 +39,7 @@ PEOPLE = re.compile(rb"person-\d+", re.IGNORECASE)
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Answer an environment with nothing of ours in it but what is given."""
+    """Return an environment with nothing of ours in it but what is given."""
     kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH"}}
     return {**kept, "TERM": "xterm-256color", **more}
 
@@ -65,7 +65,7 @@ class Evidence:
     places: list[Path] = field(default_factory=list)  # files and folders
 
     def leaks(self) -> list[str]:
-        """Answer where a secret, raw or as basic authentication spells it, or a person stands."""
+        """Return where a secret, raw or as basic authentication spells it, or a person stands."""
         needles = [secret.encode() for secret in self.secrets]
         needles += [base64.b64encode(f"license-reader:{secret}".encode()).rstrip(b"=")[:-1] for secret in self.secrets]
         contents = {path: path.read_bytes() for path in self._files()}
@@ -219,7 +219,7 @@ class Site:
             store.close()
 
     def earlier(self, name: str, days: int, state: RunState, **more: Any) -> Run:
-        """Answer a run of an instance that began so many days ago and ended at once."""
+        """Return a run of an instance that began so many days ago and ended at once."""
         instance = self.settings.instance(name)
         assert instance is not None
         then = datetime.now(UTC) - timedelta(days=days)
@@ -278,7 +278,7 @@ def started(site: Site, **env: str) -> Running:
 
 
 def events(running: Running) -> list[str]:
-    """Answer the events of the log, each line of which is JSON with the same first fields."""
+    """Return the events of the log, each line of which is JSON with the same first fields."""
     lines = [json.loads(line) for line in running.err.splitlines()]
     assert all(set(line) >= {"timestamp", "level", "event"} for line in lines)
     return [line["event"] for line in lines]

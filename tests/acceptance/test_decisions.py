@@ -22,18 +22,18 @@ MONA = {"SUDO_USER": "mona"}
 
 
 def status_of(site: Site, name: str = "emea") -> dict[str, object]:
-    """Answer what `status --json` says of an instance."""
+    """Return what `status --json` says of an instance."""
     found = json.loads(site.run("status", "--json").out)
     return next(one for one in found["instances"] if one["name"] == name)
 
 
 def decisions(site: Site) -> list[dict[str, object]]:
-    """Answer the decisions in `history --json`, newest first."""
+    """Return the decisions in `history --json`, newest first."""
     return json.loads(site.run("history", "--json").out)["decisions"]
 
 
 def next_step(shown: str) -> str:
-    """Answer the command that a text for people gives as the next step."""
+    """Return the command that a text for people gives as the next step."""
     found = re.search(r"next step: .*(licsync-daemon .*)$", shown, re.MULTILINE)
     assert found, shown
     return found[1]

@@ -17,7 +17,7 @@ def leftovers(folder: Path) -> list[Path]:
 
 
 def gone(session: int) -> bool:
-    """Answer whether nothing of a session of processes is left."""
+    """Return whether nothing of a session of processes is left."""
     try:
         os.killpg(session, 0)
     except ProcessLookupError:

@@ -15,13 +15,13 @@ QUICK_HEARTBEAT = {"WATCHDOG_USEC": "1000000"}  # twice within that time, instea
 
 
 def in_days(number: int) -> tuple[str, str]:
-    """Answer a weekly schedule whose next slot is in so many days, and that slot."""
+    """Return a weekly schedule whose next slot is in so many days, and that slot."""
     then = (datetime.now(UTC) + timedelta(days=number)).replace(hour=3, minute=17)
     return f'schedule = {{ day = "{then.strftime("%A").lower()}", time = "03:17" }}', f"{then:%Y-%m-%d} 03:17:00"
 
 
 def without(text: str, name: str) -> str:
-    """Answer a configuration without an instance."""
+    """Return a configuration without an instance."""
     before, after = text.split(f"[instances.{name}]\n")
     return before + "".join(after.partition("[instances.")[1:])
 

@@ -30,7 +30,7 @@ sys.exit(command.returncode)
 
 
 def full_disk(size: int) -> list[str]:
-    """Answer a program that starts a command on a disk with room for files of `size` bytes."""
+    """Return a program that starts a command on a disk with room for files of `size` bytes."""
     return [sys.executable, "-c", LIMITED, str(size)]
 
 

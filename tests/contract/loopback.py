@@ -22,7 +22,7 @@ Respond = Callable[[Seen, asyncio.StreamWriter], Awaitable[None]]
 
 
 def answer(status: int = 200, body: bytes = b"{}", **headers: str) -> bytes:
-    """Answer a whole response; header names are given with underscores, `content_length` may be overridden."""
+    """Return a whole response; header names are given with underscores, `content_length` may be overridden."""
     lines = {"content-type": "application/json", "content-length": str(len(body))}
     lines |= {name.replace("_", "-"): value for name, value in headers.items()}
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items() if value)

@@ -45,11 +45,11 @@ class Sshd:
         self.known_hosts = folder / "known hosts"
 
     def public(self, name: str) -> str:
-        """Answer type and text of one of the keys `host`, `other_host`, `user` and `stranger`."""
+        """Return type and text of one of the keys `host`, `other_host`, `user` and `stranger`."""
         return " ".join((self.folder / f"{name}.pub").read_text().split()[:2])
 
     def source(self, *command: str, **changes: object) -> SshSource:
-        """Answer a source that runs `command` there."""
+        """Return a source that runs `command` there."""
         return SshSource(
             **{
                 "host": "127.0.0.1",

@@ -152,6 +152,6 @@ def test_what_the_headers_told_is_kept_by_host() -> None:
         adapters = adapters_of(box, organization=False)
         box.cloud_app.extra_headers = (("Sunset", "Tue, 24 Nov 2026 02:00:00 GMT"), ("Deprecation", "@1688169599"))
         World(adapters, lambda: None, 1).read(lambda cloud: cloud.sync_status())
-        (told,) = adapters.headlines.values()
+        (told,) = adapters.facts.values()
     assert (told.scopes, told.api_version, told.deprecation, told.remaining) == (("read:enterprise",), "2022-11-28", "@1688169599", 4999)
     assert told.sunset_at.isoformat() == "2026-11-24T02:00:00+00:00"

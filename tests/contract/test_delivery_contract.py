@@ -15,7 +15,7 @@ from licsync_daemon.http.client import HttpClient
 from licsync_daemon.http.retrier import Retrier
 from licsync_daemon.http.wire import Side
 from licsync_daemon.model.instance import Destination
-from licsync_daemon.model.usage import Identity, Upload, UploadState, UsageCounts
+from licsync_daemon.model.usage import ServerIdentity, Upload, UploadState, UsageCounts
 from licsync_daemon.state.document import wrap_export
 from tests.contract.loopback import Seen, answer, serving
 from tests.contract.published import Published
@@ -79,7 +79,7 @@ def test_the_hash_is_the_one_the_contract_describes(tmp_path: Path) -> None:
 def test_an_export_keeps_the_contract_too(tmp_path: Path) -> None:
     """It goes out under a media type that the contract names, byte for byte, and its hash is that of its bytes."""
     content = b'{"instance": {"server_id": "s"},\n "users": "QUJD"}'
-    identity, counts = Identity(hostname="h", server_id="s"), UsageCounts(counted=False)
+    identity, counts = ServerIdentity(hostname="h", server_id="s"), UsageCounts(counted=False)
 
     async def main() -> Seen:
         async with serving() as server:

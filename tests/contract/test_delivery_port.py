@@ -16,7 +16,7 @@ from licsync_daemon.http.wire import Side
 from licsync_daemon.model.instance import Destination, ManualDelivery
 from licsync_daemon.model.ports import Delivery
 from licsync_daemon.model.run import Baseline, DeliveryRecord
-from licsync_daemon.model.usage import Identity, UploadState, UsageCounts
+from licsync_daemon.model.usage import ServerIdentity, UploadState, UsageCounts
 from licsync_daemon.practice.sandbox import Sandbox, generate_fleet
 from licsync_daemon.state.document import UsageDocument, wrap_export
 from tests.fakes import T0, FakeClock, FarSides, Waits, a_document, an_account, an_instance
@@ -75,7 +75,7 @@ def a_record(key: str, upload_id: str) -> DeliveryRecord:
         run_id="r1",
         slot=None,
         content_hash="",
-        identity=Identity(hostname="ghes-emea.example.com", server_id="server-emea"),
+        identity=ServerIdentity(hostname="ghes-emea.example.com", server_id="server-emea"),
         sent=None,
         baseline=Baseline(date=None, answered_at=None, entry=""),
         opened_at=T0,
@@ -93,7 +93,7 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
 def document(case: Case, tmp_path: Path) -> Iterator[UsageDocument]:
     folder = tmp_path / "spool"
     folder.mkdir()
-    with a_document(folder, [an_account(1)], identity=Identity(hostname="ghes-emea.example.com", server_id=case.server_id)) as found:
+    with a_document(folder, [an_account(1)], identity=ServerIdentity(hostname="ghes-emea.example.com", server_id=case.server_id)) as found:
         yield found
 
 
@@ -174,7 +174,7 @@ def test_an_export_goes_out_as_it_is(tmp_path: Path) -> None:
             export = wrap_export(
                 content,
                 directory=tmp_path,
-                identity=Identity(hostname="h", server_id="s"),
+                identity=ServerIdentity(hostname="h", server_id="s"),
                 collected_at=at,
                 counts=UsageCounts(counted=False),
             )

@@ -12,7 +12,7 @@ from licsync_daemon.http.wire import Side, basic
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.instance import Destination, Guards, ReportSource, SshSource
 from licsync_daemon.model.run import Changes
-from licsync_daemon.model.usage import Collected, Identity, UsageCounts
+from licsync_daemon.model.usage import Collected, ServerIdentity, UsageCounts
 from licsync_daemon.rules.digests import compare, digest_of
 from licsync_daemon.rules.guard import Neighbor, guard_identity, guard_usage, notices
 from licsync_daemon.settings import load_config
@@ -96,7 +96,7 @@ def test_row_23_other_lists_are_no_license(tmp_path: Path, license_: object) -> 
 
 def test_row_27_two_instances_with_one_server_id_are_never_both_synced() -> None:
     """A restored copy is held and its twin named."""
-    me, twin = Identity(hostname="ghes.example.com", server_id="same"), Identity(hostname="copy.example.com", server_id="same")
+    me, twin = ServerIdentity(hostname="ghes.example.com", server_id="same"), ServerIdentity(hostname="copy.example.com", server_id="same")
     (tripped,) = guard_identity(me, None, [Neighbor(name="copy", identity=twin)], a_status())
     assert (tripped.code, tripped.subject) == (Code.SERVER_ID_SHARED, "copy")
 
@@ -139,7 +139,7 @@ def test_row_35_a_login_renamed_between_two_reads_changes_nothing(tmp_path: Path
             with write_document(
                 spool,
                 directory=tmp_path,
-                identity=Identity(hostname="h", server_id="s"),
+                identity=ServerIdentity(hostname="h", server_id="s"),
                 collected_at=T0,
                 version=None,
                 http_only=False,

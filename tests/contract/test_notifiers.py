@@ -1,4 +1,4 @@
-"""The contract of `Notifier` over every implementation, and what each channel does on its wire: real servers on loopback."""
+"""The contract of `Channel` over every implementation, and what each channel does on its wire: real servers on loopback."""
 
 import asyncio
 import json
@@ -17,12 +17,12 @@ from licsync_daemon.daemon.adapters import mail, notifiers
 from licsync_daemon.model.alert import Event, Message
 from licsync_daemon.model.errors import Code, RemoteError, RunError
 from licsync_daemon.model.instance import Destination, MailNotifier, WebhookNotifier
-from licsync_daemon.model.ports import Notifier
+from licsync_daemon.model.ports import Channel
 from licsync_daemon.monitoring.alerts import as_json
 from licsync_daemon.settings.credentials import Credentials
 from tests.contract.loopback import Server, answer, serving
 from tests.contract.smtp_server import Mailbox, mail_server
-from tests.fakes import T0, FakeNotifier, an_alert
+from tests.fakes import T0, FakeChannel, an_alert
 
 OPENED = Message(
     event=Event.OPENED,
@@ -62,12 +62,12 @@ def mail_to(port: int, **changes: Any) -> MailNotifier:
     )  # fmt: skip
 
 
-def built(to: MailNotifier | WebhookNotifier, environ: dict[str, str] | None = None) -> Notifier:
+def built(to: MailNotifier | WebhookNotifier, environ: dict[str, str] | None = None) -> Channel:
     (one,) = notifiers([to], Credentials(Path("/nonexistent"), environ or {}))
     return one
 
 
-async def outcome(channel: Notifier, *messages: Message) -> RunError | None:
+async def outcome(channel: Channel, *messages: Message) -> RunError | None:
     try:
         for message in messages:
             await channel.tell(message)
@@ -83,13 +83,13 @@ async def outcome(channel: Notifier, *messages: Message) -> RunError | None:
 class Channel:
     """An implementation beside its far side: what has arrived there, and how to let it refuse everything."""
 
-    notifier: Notifier
+    notifier: Channel
     arrived: Callable[[], list[str]]
     refuse: Callable[[], None]
 
 
 async def a_fake(stack: AsyncExitStack) -> Channel:
-    fake = FakeNotifier()
+    fake = FakeChannel()
 
     def refuse() -> None:
         fake.fail = [RemoteError(Code.REJECTED, "no", "look")] * 9

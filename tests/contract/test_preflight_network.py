@@ -18,7 +18,7 @@ from licsync_daemon.http.route import tls_context
 from licsync_daemon.model.instance import Destination
 from licsync_daemon.monitoring.preflight import network
 from licsync_daemon.monitoring.preflight.judge_network import EXPIRED, NOT_YET_VALID, UNKNOWN_ISSUER, WRONG_ADDRESS, WRONG_NAME
-from licsync_daemon.monitoring.preflight.network import Way, explore, look_up, route_of
+from licsync_daemon.monitoring.preflight.network import Reachability, explore, look_up, route_of
 from tests.contract.loopback import Server, answer, serving
 
 DAY = dt.timedelta(days=1)
@@ -43,13 +43,13 @@ def context_of(certificate: trustme.LeafCert) -> ssl.SSLContext:
     return context
 
 
-async def going(url: str, login: str = "", **to: object) -> Way:
+async def going(url: str, login: str = "", **to: object) -> Reachability:
     destination = Destination(url=url, **to)  # type: ignore[arg-type]
     return await explore(route_of(destination, lambda: login), tls_context(destination))
 
 
-def way_over_tls(context: ssl.SSLContext, host: str = "localhost", ca_file: Path | None = None) -> tuple[Way, Server]:
-    async def main() -> tuple[Way, Server]:
+def way_over_tls(context: ssl.SSLContext, host: str = "localhost", ca_file: Path | None = None) -> tuple[Reachability, Server]:
+    async def main() -> tuple[Reachability, Server]:
         asyncio.get_running_loop().set_exception_handler(lambda loop, what: None)  # a refused handshake is no news
         async with serving(context, host=host) as server:
             return await going(server.url, ca_file=ca_file), server
@@ -150,7 +150,7 @@ def test_a_server_that_does_not_speak_tls(serve: Serve, words: str, ca_file: Pat
     """The port is open and the handshake fails; one that never comes ends after its time."""
     monkeypatch.setattr(network, "TLS_S", 0.3)
 
-    async def main() -> Way:
+    async def main() -> Reachability:
         async with listening(serve) as port:
             return await going(f"https://127.0.0.1:{port}", ca_file=ca_file)
 
@@ -179,7 +179,7 @@ def test_a_closed_port(closed_port: int) -> None:
 def test_the_next_address_is_tried(monkeypatch: pytest.MonkeyPatch, closed_port: int) -> None:
     """A name with a dead address and a living one can be reached."""
 
-    async def main() -> Way:
+    async def main() -> Reachability:
         async with serving() as server:
             entries = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, server.port)) for address in ("127.0.0.2", "127.0.0.1")]
             monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: entries)
@@ -254,7 +254,7 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 def test_through_a_proxy_the_destinations_certificate_is_read(authority: trustme.CA, ca_file: Path) -> None:
     """The name is the proxy's to resolve; the proxy gets its login, and the destination nothing but a handshake."""
 
-    async def main() -> tuple[Way, Proxy, Server]:
+    async def main() -> tuple[Reachability, Proxy, Server]:
         asyncio.get_running_loop().set_exception_handler(lambda loop, what: None)
         async with serving(context_of(authority.issue_cert("ghes.invalid"))) as server:
             proxy = Proxy(server.port)
@@ -275,7 +275,7 @@ def test_a_proxy_that_opens_tls_shows_its_own_authority(ca_file: Path) -> None:
     """Its certificate is for the right name and of an authority of the company: that is who must be trusted."""
     other = trustme.CA(organization_name="Corp Proxy CA")
 
-    async def main() -> Way:
+    async def main() -> Reachability:
         asyncio.get_running_loop().set_exception_handler(lambda loop, what: None)
         async with serving(context_of(other.issue_cert("ghes.invalid"))) as server, listening(Proxy(server.port)) as port:
             return await going("https://ghes.invalid", proxy=f"http://127.0.0.1:{port}", ca_file=ca_file)
@@ -294,7 +294,7 @@ def test_a_proxy_that_does_not_let_us_through(status: str, words: str) -> None:
     """What it says is told; without a login none is sent."""
     proxy = Proxy(0, status)
 
-    async def main() -> Way:
+    async def main() -> Reachability:
         async with listening(proxy) as port:
             return await going("https://ghes.invalid", proxy=f"http://127.0.0.1:{port}")
 
@@ -311,7 +311,7 @@ def test_something_that_is_no_proxy(said: bytes) -> None:
         writer.write(said)
         await reader.read(65536)
 
-    async def main() -> Way:
+    async def main() -> Reachability:
         async with listening(serve) as port:
             return await going("https://ghes.invalid", proxy=f"http://127.0.0.1:{port}")
 
@@ -321,7 +321,7 @@ def test_something_that_is_no_proxy(said: bytes) -> None:
 def test_a_proxy_with_a_certificate_that_is_not_trusted(authority: trustme.CA) -> None:
     """TLS with the proxy itself is told from TLS with the destination."""
 
-    async def main() -> Way:
+    async def main() -> Reachability:
         asyncio.get_running_loop().set_exception_handler(lambda loop, what: None)
         async with serving(context_of(authority.issue_cert("127.0.0.1"))) as server:
             return await going("https://ghes.invalid", proxy=f"https://127.0.0.1:{server.port}")
@@ -335,7 +335,7 @@ def test_plain_http_needs_no_more_of_a_proxy_than_a_connection() -> None:
     """A proxy takes requests to plain addresses as they are: there is nothing to try but its port."""
     proxy = Proxy(0)
 
-    async def main() -> Way:
+    async def main() -> Reachability:
         async with listening(proxy) as port:
             return await going("http://ghes.invalid", proxy=f"http://127.0.0.1:{port}")
 

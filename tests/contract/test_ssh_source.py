@@ -48,7 +48,7 @@ def refusal(where: Path, source: SshSource, key: Path, clock: FakeClock | None =
 
 
 def clients() -> set[int]:
-    """Answer the ssh clients that this process has started and that still run."""
+    """Return the ssh clients that this process has started and that still run."""
     found = set()
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:

@@ -25,7 +25,7 @@ from licsync_daemon.model.run import (
     Trigger,
     Tripped,
 )
-from licsync_daemon.model.usage import Identity, Listing, Notice, SyncEntry, UsageCounts
+from licsync_daemon.model.usage import Listing, Notice, ServerIdentity, SyncEntry, UsageCounts
 from licsync_daemon.state.files import open_state, prepare_state_dir
 from licsync_daemon.state.memory import MemoryStore
 from tests.fakes import T0, a_baseline, a_decision, a_delivery, a_holder, a_run, an_alert, an_ended_run, an_entry
@@ -39,7 +39,7 @@ Open = Callable[[], StateStore]
 
 @pytest.fixture(params=["memory", "sqlite"])
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
-    """Answer a function that opens the same state again, as another process would after this one ended."""
+    """Return a function that opens the same state again, as another process would after this one ended."""
     if request.param == "memory":
         memory = MemoryStore()
         yield lambda: memory
@@ -173,7 +173,7 @@ def test_an_instance_has_at_most_one_open_run(store: StateStore, state: RunState
     """A second open run of the same instance is refused with nothing changed; another instance may have its own."""
     store.save_run(a_run(state=state), T0)
     with pytest.raises(StateUnwritableError):
-        store.save_run(a_run("run2", state=second), T0, delivery=a_delivery(), identity=an_instance_record())
+        store.save_run(a_run("run2", state=second), T0, delivery=a_delivery(), remember=an_instance_record())
     assert store.runs() == (a_run(state=state),)
     assert store.transitions("run2") == ()
     assert store.open_delivery("emea") is None
@@ -182,13 +182,13 @@ def test_an_instance_has_at_most_one_open_run(store: StateStore, state: RunState
 
 
 def an_instance_record(**changes: object) -> InstanceRecord:
-    identity = Identity(hostname="ghes-emea.example.com", server_id="server-emea")
+    identity = ServerIdentity(hostname="ghes-emea.example.com", server_id="server-emea")
     return InstanceRecord(**{"name": "emea", "identity": identity, "last_sync": T0, "seen_at": T0 + SECOND, **changes})
 
 
 def test_a_run_its_delivery_and_its_instance_are_saved_together(reopen: Open) -> None:
     """One call stores all three."""
-    reopen().save_run(a_run(), T0, delivery=a_delivery(), identity=an_instance_record())
+    reopen().save_run(a_run(), T0, delivery=a_delivery(), remember=an_instance_record())
     store = reopen()
     assert store.run("run1") == a_run()
     assert store.open_delivery("emea") == a_delivery()
@@ -199,7 +199,7 @@ def test_a_conflicting_delivery_keeps_the_run_out_too(store: StateStore) -> None
     """All or nothing: where the delivery cannot be stored, the run and the instance are not either."""
     store.save_delivery(a_delivery("key1"))
     with pytest.raises(StateUnwritableError):
-        store.save_run(a_run(), T0, delivery=a_delivery("key2"), identity=an_instance_record())
+        store.save_run(a_run(), T0, delivery=a_delivery("key2"), remember=an_instance_record())
     assert store.run("run1") is None
     assert store.instance("emea") is None
     assert store.deliveries("emea") == (a_delivery("key1"),)
@@ -210,7 +210,7 @@ def test_a_conflicting_delivery_keeps_the_run_out_too(store: StateStore) -> None
 def test_a_final_run_is_never_changed_back(store: StateStore, final: RunState, later: RunState) -> None:
     """A run that ended stays as it ended: another state writes nothing at all, the same state may add details."""
     store.save_run(an_ended_run(state=final), T0)
-    store.save_run(an_ended_run(state=later, phase="changed"), T0, delivery=a_delivery(), identity=an_instance_record())
+    store.save_run(an_ended_run(state=later, phase="changed"), T0, delivery=a_delivery(), remember=an_instance_record())
     same = later is final
     assert store.run("run1") == an_ended_run(state=final, phase="changed" if same else "starting")
     assert store.open_delivery("emea") == (a_delivery() if same else None)
@@ -346,7 +346,7 @@ def test_an_instance_has_at_most_one_held_run(store: StateStore) -> None:
     """A second one is refused with nothing changed; another instance may have its own."""
     store.save_run(HELD, T0)
     with pytest.raises(StateUnwritableError):
-        store.save_run(a_run("held2", state=RunState.HELD), T0, delivery=a_delivery(), identity=an_instance_record())
+        store.save_run(a_run("held2", state=RunState.HELD), T0, delivery=a_delivery(), remember=an_instance_record())
     assert store.runs() == (HELD,)
     assert store.open_delivery("emea") is None
     assert store.instance("emea") is None
@@ -545,7 +545,7 @@ def test_digests_that_nobody_needs_take_no_room(tmp_path: Path) -> None:
         a_delivery(),
         a_delivery(
             slot=None,
-            identity=Identity(hostname="h", server_id=None),
+            identity=ServerIdentity(hostname="h", server_id=None),
             baseline=a_baseline(date=T0, answered_at=None, entry="('x', None)"),
             upload_id="upload/1 ü",
             accepted_at=T0 + SECOND,
@@ -589,7 +589,7 @@ def test_what_is_known_of_an_instance_is_replaced(reopen: Open) -> None:
     store = reopen()
     store.save_instance(an_instance_record())
     store.save_instance(an_instance_record(name="apac"))
-    changed = an_instance_record(last_sync=None, identity=Identity(hostname="h", server_id=None), seen_at=None)
+    changed = an_instance_record(last_sync=None, identity=ServerIdentity(hostname="h", server_id=None), seen_at=None)
     store.save_instance(changed)
     assert reopen().instance("emea") == changed
 
@@ -774,7 +774,7 @@ def test_a_reader_never_sees_half_a_transaction(tmp_path: Path) -> None:
         count = "SELECT (SELECT count(*) FROM run), (SELECT count(*) FROM delivery), (SELECT count(*) FROM instance)"
         assert other.execute(count).fetchone() == (0, 0, 0)
         store.save_run(
-            replace(a_run(), started_at=datetime(2026, 1, 1, tzinfo=UTC)), T0, delivery=a_delivery(), identity=an_instance_record()
+            replace(a_run(), started_at=datetime(2026, 1, 1, tzinfo=UTC)), T0, delivery=a_delivery(), remember=an_instance_record()
         )
         assert other.execute(count).fetchone() == (1, 1, 1)
     other.close()

@@ -9,7 +9,7 @@ from licsync_daemon.monitoring.alerting import Alerting
 from licsync_daemon.sync.fleet import InstanceLocks
 from licsync_daemon.sync.run import Runner
 from licsync_daemon.system.filelock import FileLock
-from licsync_daemon.system.systemd import Notifier
+from licsync_daemon.system.systemd import ServiceManager
 
 
 @contextmanager
@@ -24,6 +24,6 @@ def a_daemon(config: Config, runner: Runner) -> Iterator[Daemon]:
             locks=InstanceLocks(config.state_dir, runner.clock),
             clock=runner.clock,
             lock=lock,
-            notifier=Notifier({}),
+            notifier=ServiceManager({}),
             alerting=Alerting(config, runner.store, runner.clock, ()),
         )

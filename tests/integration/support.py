@@ -132,7 +132,7 @@ class Practice:
             return parts.store.deliveries(name)
 
     def asked(self, server: str, path: str = "/", method: str | None = None) -> list[int]:
-        """Answer the status of every request that `server` has seen for `path`; 0 where it began no answer."""
+        """Return the status of every request that `server` has seen for `path`; 0 where it began no answer."""
         return [
             seen.status
             for seen in tuple(self.box.requests)
@@ -140,7 +140,7 @@ class Practice:
         ]
 
     def sent(self, name: str) -> set[tuple[int, str]]:
-        """Answer what the cloud holds of an instance as pairs of id and address."""
+        """Return what the cloud holds of an instance as pairs of id and address."""
         return pairs(self.box.cloud.holdings(self.box.instances[name].server_id))
 
     def uploads(self, name: str) -> int:
@@ -149,7 +149,7 @@ class Practice:
 
 
 def pairs(users: Iterable[Mapping[str, object]]) -> set[tuple[int, str]]:
-    """Answer users of a usage document as pairs of id and primary address, empty without one."""
+    """Return users of a usage document as pairs of id and primary address, empty without one."""
     found = set()
     for user in users:
         emails = user["emails"]
@@ -162,7 +162,7 @@ def pairs(users: Iterable[Mapping[str, object]]) -> set[tuple[int, str]]:
 def row(
     number: object, email: str = "mona@example.com", *, login: str = "mona", suspended: str = "false", raw_login: str = "{}"
 ) -> list[str]:
-    """Answer one row of a report."""
+    """Return one row of a report."""
     return ["2020-01-01T08:00:00Z", str(number), login, email, "user", suspended, "10.0.0.1", "1", "1", "1", "false", "", raw_login, "true"]
 
 

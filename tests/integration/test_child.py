@@ -36,7 +36,7 @@ def refusal(script: str, within: timedelta = timedelta(seconds=20), max_bytes: i
 
 
 def alive(pid: int) -> bool:
-    """Answer whether a process is still there, and no zombie that somebody else has to bury."""
+    """Return whether a process is still there, and no zombie that somebody else has to bury."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
@@ -52,7 +52,7 @@ async def until(condition: Callable[[], bool]) -> bool:
 
 
 def number_in(file: Path) -> int:
-    """Answer the process id that a child wrote down; 0 while it has not."""
+    """Return the process id that a child wrote down; 0 while it has not."""
     return int(file.read_text()) if file.exists() and file.read_text().endswith("\n") else 0
 
 

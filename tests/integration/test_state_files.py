@@ -54,7 +54,7 @@ RUNS = [an_ended_run(f"run{number}", started_at=T0 + timedelta(hours=number)) fo
 
 @cache
 def a_small_file() -> bytes:
-    """Answer the bytes of a small state file; made once, for every write waits for the disk."""
+    """Return the bytes of a small state file; made once, for every write waits for the disk."""
     with TemporaryDirectory() as name:
         directory = Path(name) / "state"
         prepare_state_dir(directory)

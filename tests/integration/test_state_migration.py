@@ -76,7 +76,7 @@ def test_a_migrated_file_works_like_a_new_one(directory: Path) -> None:
 
 
 def shape(directory: Path) -> list[tuple[str, str]]:
-    """Answer the columns of every table and the text of every index."""
+    """Return the columns of every table and the text of every index."""
     db = sqlite3.connect(directory / files.FILE)
     try:
         names = db.execute("SELECT type || ' ' || name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY 1").fetchall()

@@ -23,7 +23,7 @@ from licsync_daemon.rules.schedule import CATCH_UP, FIRST, SETTLE, Planned, next
 from licsync_daemon.state.history import recorded
 from licsync_daemon.state.memory import MemoryStore
 from licsync_daemon.sync import decisions
-from licsync_daemon.sync.decisions import Voice
+from licsync_daemon.sync.decisions import Author
 from licsync_daemon.sync.journal import Journal, ignore
 from tests.fakes import FakeClock, FarSides, a_runner, an_instance, permanent, transient
 
@@ -85,10 +85,10 @@ class Machine:
             self.clock.advance((at - self.now).total_seconds())
             self.runner.expire(NAME)
             planned = self.planned()  # an alarm may be old: the state says what is due
-            if planned is None or (planned.at > self.now + SECOND and not planned.is_look):
+            if planned is None or (planned.at > self.now + SECOND and not planned.is_confirm_look):
                 alarms += 1
                 assert alarms < 100, f"alarms for nothing: {planned}"
-            elif planned.is_look:
+            elif planned.is_confirm_look:
                 looks += 1
                 self._look()
             else:
@@ -141,7 +141,7 @@ class Machine:
         self._set_clock(-jolt)
 
     def _new_run(self, trigger: Trigger, reason: str, slot: datetime) -> Run:
-        """Answer a run that begins now. Its id is its number: a retry is spread by it, and a history must be the same every time."""
+        """Return a run that begins now. Its id is its number: a retry is spread by it, and a history must be the same every time."""
         run = replace(self.runner.new_run(self.instance, trigger, reason, slot), run_id=str(len(self.began)))
         self.began[run.run_id] = self.true
         return run
@@ -178,7 +178,7 @@ class Machine:
     def dies_in_a_run(self) -> None:
         """The process is killed in the midst of a run, and started again."""
         planned = self.planned()
-        if planned is not None and not planned.is_look and planned.slot is not None:
+        if planned is not None and not planned.is_confirm_look and planned.slot is not None:
             self.store.save_run(self._new_run(Trigger.SCHEDULE, planned.reason, planned.slot), self.now)
         self.restarts()
 
@@ -220,7 +220,7 @@ class Machine:
             self._run(Trigger.PERSON, "asked with --run-now", slot_at(self.instance.schedule, self.now))
 
     def is_paused(self, hours: int) -> None:
-        decisions.pause(self.store, NAME, self.now + hours * HOUR, Voice(actor="mona", at=self.now, reason="maintenance"))
+        decisions.pause(self.store, NAME, self.now + hours * HOUR, Author(actor="mona", at=self.now, reason="maintenance"))
 
     def is_decided_on(self, yes: bool) -> None:
         held = self.store.held_run(NAME)
@@ -228,7 +228,7 @@ class Machine:
             return
         with suppress(ConfigError):  # too late, or approved already
             decide = decisions.approve if yes else decisions.reject
-            decide(self.store, held.run_id, Voice(actor="mona", at=self.now, reason="looked at it"))
+            decide(self.store, held.run_id, Author(actor="mona", at=self.now, reason="looked at it"))
 
     # ---------------------------------------------------------------- what must be true
 
@@ -255,7 +255,7 @@ class Machine:
             assert planned.at <= max(slot_after(self.instance.schedule, self.now), self.now + DAY), planned
 
     def _was_paused(self) -> bool:
-        """Answer whether a pause holds or has not long been over; one from a time that has not come does not count."""
+        """Return whether a pause holds or has not long been over; one from a time that has not come does not count."""
         pause = recorded(self.store, NAME).pause
         return pause is not None and pause.until is not None and pause.at <= self.now + SOON and pause.until > self.now - LONG_ENOUGH
 

@@ -28,7 +28,7 @@ delivery = { kind = "manual", outbox = { path = "/srv/licsync-outbox", group = "
 
 
 def blocks(document: str, heading: str, kind: str) -> str:
-    """Answer the first block of a kind under a heading, as it stands there."""
+    """Return the first block of a kind under a heading, as it stands there."""
     text = (ROOT / document).read_text(encoding="utf-8")
     found = re.search(rf"^#+ {re.escape(heading)}\n.*?^ *```{kind}\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)
     assert found is not None, f"{document} has no block of {kind} under {heading}"
@@ -108,7 +108,7 @@ def booted(nspawn: str, root: Path, console: Path) -> Iterator[int]:
 
 
 def commands() -> list[str]:
-    """Answer the README's commands for a service, in their order."""
+    """Return the README's commands for a service, in their order."""
     return [line[2:] for line in blocks("README.md", "For real", "console").splitlines() if line.startswith("# ")]
 
 

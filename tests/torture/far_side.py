@@ -74,14 +74,14 @@ class LastingFarSide:
     # ---------------------------------------------------------------- what it knows
 
     def posts(self) -> list[Post]:
-        """Answer everything that arrived, in order; a line that a killed process left unfinished did not arrive."""
+        """Return everything that arrived, in order; a line that a killed process left unfinished did not arrive."""
         path = self.folder / "posts"
         lines = path.read_text().splitlines(keepends=True) if path.exists() else []
         found = [json.loads(line) for line in lines if line.endswith("\n")]
         return [Post(one["key"], one["hash"], one["server_id"], datetime.fromisoformat(one["at"])) for one in found]
 
     def uploads(self) -> dict[str, Post]:
-        """Answer what the endpoint made of it: one upload a key, the first."""
+        """Return what the endpoint made of it: one upload a key, the first."""
         kept: dict[str, Post] = {}
         for post in self.posts():
             kept.setdefault(post.key, post)

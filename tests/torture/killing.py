@@ -129,7 +129,7 @@ def check(place: Path, told: list[dict[str, Any]]) -> str:
 
 
 def fold(writes: list[dict[str, Any]]) -> dict[str, Any]:
-    """Answer what the state holds of the process's run and delivery after these writes."""
+    """Return what the state holds of the process's run and delivery after these writes."""
     state: dict[str, Any] = {"run": None, "delivery": None}
     for one in writes:
         state.update({name: one[name] for name in state if one.get(name)})
@@ -137,7 +137,7 @@ def fold(writes: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def found(desk: Desk) -> dict[str, Any]:
-    """Answer what the state holds, in the same form."""
+    """Return what the state holds, in the same form."""
     store = desk.opened.store
     since = NOON - timedelta(hours=1)
     run = next((run for run in store.runs(EMEA.name) if run.started_at > since), None)
@@ -161,9 +161,9 @@ def settle(place: Path, before: int) -> int:
                 break
             planned = next_run(EMEA, known, clock.now(), up_since=up_since, changed_at=up_since)
             assert planned is not None
-            assert planned.is_look or planned.slot == slot, f"the slot is neither due nor confirmed: {planned}"
+            assert planned.is_confirm_look or planned.slot == slot, f"the slot is neither due nor confirmed: {planned}"
             clock.advance(max(0.0, (planned.at - clock.now()).total_seconds()))
-            if planned.is_look:
+            if planned.is_confirm_look:
                 asyncio.run(desk.runner.look((EMEA,)))
             else:
                 asyncio.run(desk.runner.run(EMEA, trigger=Trigger.SCHEDULE, reason=planned.reason, slot=slot))

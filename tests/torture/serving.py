@@ -33,7 +33,7 @@ from licsync_daemon.rules.schedule import Planned, next_run, satisfies, slot_at
 from licsync_daemon.state.files import open_state, prepare_state_dir
 from licsync_daemon.state.history import recorded
 from licsync_daemon.sync import decisions
-from licsync_daemon.sync.decisions import Voice
+from licsync_daemon.sync.decisions import Author
 from licsync_daemon.sync.run import Runner
 from tests.fakes import Died, FakeClock, FarSides, a_holder, an_account, an_instance, permanent, transient
 
@@ -184,7 +184,7 @@ class Service(RuleBasedStateMachine):
                 runner = self._runner()
                 runner.close_stale(self.instances[name])
                 runner.expire(name)
-                if planned.is_look:
+                if planned.is_confirm_look:
                     looks += 1
                     asyncio.run(runner.look(self.instances.values()))
                 else:
@@ -199,7 +199,7 @@ class Service(RuleBasedStateMachine):
         self.clock.advance(max(0.0, (until - self.clock.now()).total_seconds()))
 
     def _next(self) -> tuple[datetime, str, Planned] | None:
-        """Answer what the daemon does next: an instance whose process is gone first, then what is planned first."""
+        """Return what the daemon does next: an instance whose process is gone first, then what is planned first."""
         plans = []
         for name, instance in self.instances.items():
             planned = self._planned(instance)
@@ -282,7 +282,7 @@ class Service(RuleBasedStateMachine):
     @rule(name=names, hours=st.sampled_from([1, 24]))
     def it_is_paused(self, name: str, hours: int) -> None:
         now = self.clock.now()
-        decisions.pause(self.store, name, now + timedelta(hours=hours), Voice(actor="mona", at=now, reason="maintenance"))  # type: ignore[arg-type]
+        decisions.pause(self.store, name, now + timedelta(hours=hours), Author(actor="mona", at=now, reason="maintenance"))  # type: ignore[arg-type]
 
     @rule(name=names, count=st.integers(1, 14))
     def usage_changes(self, name: str, count: int) -> None:
@@ -295,7 +295,7 @@ class Service(RuleBasedStateMachine):
         held, now = self.store.held_run(name), self.clock.now()
         if held is not None and (not yes or self.store.approval(held.run_id) is None):
             decide = decisions.approve if yes else decisions.reject
-            decide(self.store, held.run_id, Voice(actor="mona", at=now, reason="looked at it"))  # type: ignore[arg-type]
+            decide(self.store, held.run_id, Author(actor="mona", at=now, reason="looked at it"))  # type: ignore[arg-type]
 
     @rule(processes=st.booleans())
     def the_endpoint_changes_its_pace(self, processes: bool) -> None:

@@ -1,1 +1,1 @@
-"""Channels to people: the `Notifier` port."""
+"""Channels to people: the `Channel` port."""

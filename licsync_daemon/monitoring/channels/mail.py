@@ -35,7 +35,7 @@ POLICY = SMTP.clone(cte_type="7bit")  # old servers pass on no other
 
 
 class Mail:
-    """One SMTP server (the `Notifier` port). A message is one mail to all recipients."""
+    """One SMTP server (the `Channel` port). A message is one mail to all recipients."""
 
     name = "mail"
 
@@ -237,7 +237,7 @@ def _break_off(connection: socket.socket) -> None:
 
 
 def _answer_of(error: smtplib.SMTPException) -> tuple[int, str]:
-    """Answer the status and the words with which a server refused; of several recipients those for the first."""
+    """Return the status and the words with which a server refused; of several recipients those for the first."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return next(((status, said.decode("utf-8", "replace")) for status, said in error.recipients.values()), (0, ""))
     if isinstance(error, smtplib.SMTPResponseException):

@@ -13,7 +13,7 @@ from licsync_daemon.monitoring.alerts import as_json
 
 
 class Webhook:
-    """One address (the `Notifier` port). Its path and its query may be secrets, so no text names more than the host."""
+    """One address (the `Channel` port). Its path and its query may be secrets, so no text names more than the host."""
 
     name = "webhook"
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from licsync_daemon.model.errors import Code, ConfigError, Problem, RunError
-from licsync_daemon.monitoring.preflight.rows import Row
+from licsync_daemon.monitoring.preflight.rows import CheckRow
 from licsync_daemon.system.child import run_child
 
 WITHIN = timedelta(minutes=30)  # a large fleet, half of it dead, takes its time
@@ -15,7 +15,7 @@ MAX_BYTES = 8 * 1024 * 1024
 AGAIN = "run `licsync-daemon check` by hand"
 
 
-async def preflight_apart(config: Path) -> tuple[Row, ...]:
+async def preflight_apart(config: Path) -> tuple[CheckRow, ...]:
     """Run `check --json` with our environment, and answer its rows.
 
     Args:
@@ -31,6 +31,6 @@ async def preflight_apart(config: Path) -> tuple[Row, ...]:
         found = json.loads(ended.output)
         if "problems" in found:
             raise ConfigError(tuple(Problem(one["where"], one["what"], one["hint"]) for one in found["problems"]))
-        return tuple(Row.from_json(row) for row in found["rows"])
+        return tuple(CheckRow.from_json(row) for row in found["rows"])
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(Code.INTERNAL, f"the daily check ended with {ended.code} and no answer: {ended.last_message}", AGAIN) from error

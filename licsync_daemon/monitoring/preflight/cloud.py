@@ -9,7 +9,7 @@ from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.usage import SeatTotals
 from licsync_daemon.monitoring.preflight.judge_answers import clock_row, interface_rows, owner_row, seats_row, sso_row, token_rows
 from licsync_daemon.monitoring.preflight.probing import Probing, ask, ask_object, refusal
-from licsync_daemon.monitoring.preflight.rows import Outcome, Place, Row, Rows
+from licsync_daemon.monitoring.preflight.rows import CheckRow, Outcome, Place, Rows
 
 CLOUD = Place("cloud")
 NO_CLASSIC = "; the token tells no scopes: GitHub documents a classic token for this"
@@ -89,6 +89,6 @@ async def _organization(probing: Probing, client: HttpClient) -> Rows:
     yield _totals(probing, totals)
 
 
-def _totals(probing: Probing, totals: SeatTotals) -> Row:
+def _totals(probing: Probing, totals: SeatTotals) -> CheckRow:
     probing.found.totals = totals
     return seats_row(CLOUD, totals)

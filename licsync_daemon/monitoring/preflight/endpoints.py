@@ -8,7 +8,7 @@ from licsync_daemon.model.instance import Destination, MailNotifier, WebhookNoti
 from licsync_daemon.monitoring.preflight.judge_network import certificate_row
 from licsync_daemon.monitoring.preflight.network import Hop, Route, certificate_of
 from licsync_daemon.monitoring.preflight.probing import QUICK, Probing, refusal
-from licsync_daemon.monitoring.preflight.rows import Outcome, Place, Row, Rows
+from licsync_daemon.monitoring.preflight.rows import CheckRow, Outcome, Place, Rows
 
 ANY = tuple(range(200, 600))
 REFUSED = {401: Code.UNAUTHORIZED, 403: Code.FORBIDDEN}
@@ -30,7 +30,7 @@ async def delivery_rows(place: Place, probing: Probing, at: Destination) -> Rows
         yield refusal(place, "endpoint", error)
 
 
-def endpoint_row(place: Place, status: int) -> Row:
+def endpoint_row(place: Place, status: int) -> CheckRow:
     """Judge the status of an endpoint's answer."""
     if status in REFUSED:
         fix = "ask who runs it for a token that may upload usage, and put it into the delivery's credential"

@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from licsync_daemon.http.wire import Headline
+from licsync_daemon.http.wire import AnswerFacts
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import LICENSE_USAGE, CloudAccount, ConnectDelivery, Instance, ManualDelivery, SshSource
 from licsync_daemon.model.text import clean, read_date
 from licsync_daemon.model.usage import CLOCK_SLACK, SeatTotals
-from licsync_daemon.monitoring.preflight.rows import CREDENTIAL_DAYS, LICENSE_DAYS, Place, Row, ends
+from licsync_daemon.monitoring.preflight.rows import CREDENTIAL_DAYS, LICENSE_DAYS, CheckRow, Place, ends
 from licsync_daemon.sources.report import count_of
 
 #: By the scope that is needed: what else covers it. Source: docs.github.com, "Scopes for OAuth apps" (checked 2026-11-24).
@@ -24,7 +24,7 @@ UPGRADE = "upgrade the instance"
 Version = tuple[int, int]
 
 
-def owner_row(place: Place, user: Mapping[str, Any], username: str | None = None) -> Row:
+def owner_row(place: Place, user: Mapping[str, Any], username: str | None = None) -> CheckRow:
     """Say whose token it is; `username` is whose it should be."""
     login = user.get("login")
     if not isinstance(login, str) or not login:
@@ -36,7 +36,7 @@ def owner_row(place: Place, user: Mapping[str, Any], username: str | None = None
     return place.ok("token", f"it belongs to {login}")
 
 
-def token_rows(place: Place, told: Headline, now: datetime, *, needed: str | None, credential: str) -> Iterator[Row]:
+def token_rows(place: Place, told: AnswerFacts, now: datetime, *, needed: str | None, credential: str) -> Iterator[CheckRow]:
     """Say what the headers tell about a token: its scopes and its end.
 
     Args:
@@ -55,7 +55,7 @@ def token_rows(place: Place, told: Headline, now: datetime, *, needed: str | Non
         yield place.ok("expiry", "no end of the token is told")
 
 
-def _scopes(place: Place, scopes: tuple[str, ...] | None, needed: str) -> Row:
+def _scopes(place: Place, scopes: tuple[str, ...] | None, needed: str) -> CheckRow:
     if scopes is None:
         return place.ok("scopes", "none are told: no classic token; what it may do, the other tests show")
     held = set(scopes)
@@ -68,7 +68,7 @@ def _scopes(place: Place, scopes: tuple[str, ...] | None, needed: str) -> Row:
     return place.ok("scopes", f"{needed} and nothing more")
 
 
-def sso_row(place: Place, told: Headline) -> Row:
+def sso_row(place: Place, told: AnswerFacts) -> CheckRow:
     """Say whether single sign-on stands in the way."""
     if told.sso is None:
         return place.ok("single sign-on", "nothing stands in the way")
@@ -78,7 +78,7 @@ def sso_row(place: Place, told: Headline) -> Row:
     return place.warn("single sign-on", f"answers may be incomplete ({told.sso.strip()}): the token is not authorized everywhere", fix)
 
 
-def clock_row(place: Place, date: datetime | None, now: datetime) -> Row:
+def clock_row(place: Place, date: datetime | None, now: datetime) -> CheckRow:
     """Compare this machine's clock with the far side's `Date`, which has whole seconds."""
     if date is None:
         return place.ok("clock", "no date is told")
@@ -91,7 +91,7 @@ def clock_row(place: Place, date: datetime | None, now: datetime) -> Row:
     return (place.fail if size > CLOCK_SLACK else place.warn)("clock", seen, fix, Code.CLOCK_WRONG)
 
 
-def interface_rows(place: Place, told: Headline) -> Iterator[Row]:
+def interface_rows(place: Place, told: AnswerFacts) -> Iterator[CheckRow]:
     """Say what the headers tell about the interface: how much of the rate limit is left, and whether it will go away."""
     if told.remaining is not None and told.remaining < FEW_REQUESTS:
         fix = "see which other program uses this token, and give licsync one of its own"
@@ -106,7 +106,7 @@ def interface_rows(place: Place, told: Headline) -> Iterator[Row]:
         yield place.ok("interface", f"version {told.api_version}")
 
 
-def license_rows(place: Place, data: Mapping[str, Any], now: datetime) -> Iterator[Row]:
+def license_rows(place: Place, data: Mapping[str, Any], now: datetime) -> Iterator[CheckRow]:
     """Say how long an instance's license lasts and how many seats it has left. Nothing in it is required."""
     at, days = read_date(data.get("expire_at")), count_of(data.get("days_until_expiration"))
     if at is None and days is not None:
@@ -119,7 +119,7 @@ def license_rows(place: Place, data: Mapping[str, Any], now: datetime) -> Iterat
     yield _seats(place, count_of(data.get("seats")), count_of(data.get("seats_used")))
 
 
-def _seats(place: Place, seats: int | None, used: int | None) -> Row:
+def _seats(place: Place, seats: int | None, used: int | None) -> CheckRow:
     if seats is None or used is None:
         return place.ok("seats", f"{used:,} are used; no limit is told" if used is not None else "their number is not told")
     fix = "suspend accounts that nobody uses, or install a license file with more seats"
@@ -130,7 +130,7 @@ def _seats(place: Place, seats: int | None, used: int | None) -> Row:
     return place.ok("seats", f"{seats - used:,} of {seats:,} are left")
 
 
-def license_file_row(place: Place, seats: int | None, purchased: int | None) -> Row | None:
+def license_file_row(place: Place, seats: int | None, purchased: int | None) -> CheckRow | None:
     """Say whether a volume contract has bought more seats than the instance's license file knows; None where that cannot be told."""
     if not seats or not purchased:
         return None
@@ -144,7 +144,7 @@ def license_file_row(place: Place, seats: int | None, purchased: int | None) -> 
     )
 
 
-def seats_row(place: Place, totals: SeatTotals) -> Row:
+def seats_row(place: Place, totals: SeatTotals) -> CheckRow:
     """Say how many seats the cloud account has and uses. More used than bought is legal."""
     consumed, purchased = (f"{one:,}" if one is not None else "an unknown number" for one in (totals.consumed, totals.purchased))
     return place.ok("seats", f"{consumed} consumed of {purchased} purchased")
@@ -156,7 +156,7 @@ def version_of(text: str | None) -> Version | None:
     return (int(found[1]), int(found[2])) if found else None
 
 
-def version_rows(place: Place, text: str | None, instance: Instance, cloud: CloudAccount) -> Iterator[Row]:
+def version_rows(place: Place, text: str | None, instance: Instance, cloud: CloudAccount) -> Iterator[CheckRow]:
     """Say which release an instance runs, and which of the things that are configured it is too old for (ref 1.1, 1.7, 2.1)."""
     version = version_of(text)
     if text is None or version is None:
@@ -166,7 +166,7 @@ def version_rows(place: Place, text: str | None, instance: Instance, cloud: Clou
     yield from found or [place.ok("version", f"GitHub Enterprise Server {clean(text)}")]
 
 
-def metered_row(place: Place, text: str | None, purchased: int | None) -> Row | None:
+def metered_row(place: Place, text: str | None, purchased: int | None) -> CheckRow | None:
     """Say whether an instance is too old for usage-based billing (ref 1.2), which is told by an account without purchased seats."""
     version = version_of(text)
     if text is None or version is None or version >= (3, 13) or purchased != 0:
@@ -175,7 +175,7 @@ def metered_row(place: Place, text: str | None, purchased: int | None) -> Row | 
     return place.warn("version", seen, UPGRADE, Code.GHES_VERSION)
 
 
-def _gates(place: Place, text: str, version: Version, instance: Instance, cloud: CloudAccount) -> Iterator[Row]:
+def _gates(place: Place, text: str, version: Version, instance: Instance, cloud: CloudAccount) -> Iterator[CheckRow]:
     source = instance.source
     if isinstance(source, SshSource) and version < (3, 13) and source.command[:2] == LICENSE_USAGE:
         yield place.fail(

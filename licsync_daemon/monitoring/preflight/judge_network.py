@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from licsync_daemon.model.errors import Code
-from licsync_daemon.monitoring.preflight.network import Certificate, Refused, Route, Way
-from licsync_daemon.monitoring.preflight.rows import CERTIFICATE_DAYS, Place, Row, ends
+from licsync_daemon.monitoring.preflight.network import Certificate, Reachability, Refused, Route
+from licsync_daemon.monitoring.preflight.rows import CERTIFICATE_DAYS, CheckRow, Place, ends
 
 SHOWN = 3  # addresses, or names of a certificate; the rest is counted
 # OpenSSL's numbers (X509_V_ERR_…). Source: https://docs.openssl.org/3.0/man3/X509_STORE_CTX_get_error/ (checked 2026-11-24).
@@ -13,7 +13,7 @@ NOT_YET_VALID, EXPIRED, WRONG_NAME, WRONG_ADDRESS = 9, 10, 62, 64
 UNKNOWN_ISSUER = frozenset({2, 18, 19, 20, 21})
 
 
-def way_rows(place: Place, route: Route, way: Way, now: datetime) -> Iterator[Row]:
+def way_rows(place: Place, route: Route, way: Reachability, now: datetime) -> Iterator[CheckRow]:
     """Yield a row for each step that was taken, up to the first that failed."""
     yield place.ok("route", _route_words(route))
     first = route.first
@@ -39,7 +39,7 @@ def way_rows(place: Place, route: Route, way: Way, now: datetime) -> Iterator[Ro
         yield certificate_row(place, route.to.host, way.certificate, now)
 
 
-def certificate_row(place: Place, host: str, certificate: Certificate, now: datetime) -> Row:
+def certificate_row(place: Place, host: str, certificate: Certificate, now: datetime) -> CheckRow:
     """Say who issued an accepted certificate, and how long it lasts."""
     what, fix = f"the certificate of {host}, issued by {certificate.issuer},", f"renew the certificate of {host}"
     return ends(place, "certificate", what, certificate.ends_at, now, steps=CERTIFICATE_DAYS, fix=fix, code=Code.CERTIFICATE_EXPIRING)
@@ -58,7 +58,7 @@ def _proxy_hint(route: Route) -> str:
     return '; HTTPS_PROXY is set but not used: if this destination is behind that proxy, set proxy = "env"' if route.ignored else ""
 
 
-def _refused(place: Place, route: Route, refused: Refused) -> Row:
+def _refused(place: Place, route: Route, refused: Refused) -> CheckRow:
     host, shown = route.to.host, refused.shown
     renew = f"renew the certificate of {host}"
     match refused.verify_code:

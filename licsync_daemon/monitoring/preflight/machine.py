@@ -10,7 +10,7 @@ from pathlib import Path
 from licsync_daemon.model.errors import Code, Problem, RunError
 from licsync_daemon.model.instance import CommandSource, Config, FileSource, Instance, ManualDelivery
 from licsync_daemon.model.ports import Clock
-from licsync_daemon.monitoring.preflight.rows import MACHINE, Place, Row
+from licsync_daemon.monitoring.preflight.rows import MACHINE, CheckRow, Place
 from licsync_daemon.settings.credentials import Credentials, expected_credentials
 from licsync_daemon.sources.file import FileUsageSource
 from licsync_daemon.system.process import user_name
@@ -21,7 +21,7 @@ FREE_WARN_BYTES = 512 * MIB
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
-def machine_rows(config: Config, warnings: Iterable[Problem], credentials: Credentials) -> Iterator[Row]:
+def machine_rows(config: Config, warnings: Iterable[Problem], credentials: Credentials) -> Iterator[CheckRow]:
     """Yield the rows of this machine."""
     yield from _configuration_rows(config, warnings)
     yield from _credential_rows(config, credentials)
@@ -35,7 +35,7 @@ def machine_rows(config: Config, warnings: Iterable[Problem], credentials: Crede
         yield MACHINE.ok("notifications", f"{count} notifier{'s' if count != 1 else ''} configured")
 
 
-def _configuration_rows(config: Config, warnings: Iterable[Problem]) -> Iterator[Row]:
+def _configuration_rows(config: Config, warnings: Iterable[Problem]) -> Iterator[CheckRow]:
     count = len(config.instances)
     off = [one.name for one in config.instances if not one.enabled]
     more = f", not enabled: {', '.join(off)}" if off else ""
@@ -44,7 +44,7 @@ def _configuration_rows(config: Config, warnings: Iterable[Problem]) -> Iterator
         yield MACHINE.warn("configuration", f"{one.where}: {one.what}", one.hint)
 
 
-def _credential_rows(config: Config, credentials: Credentials) -> Iterator[Row]:
+def _credential_rows(config: Config, credentials: Credentials) -> Iterator[CheckRow]:
     expected = expected_credentials(config)
     problems = credentials.problems(expected)
     for one in problems:
@@ -58,7 +58,7 @@ def _credential_rows(config: Config, credentials: Credentials) -> Iterator[Row]:
         yield MACHINE.warn("credentials", f"{one.where}: {one.what}", one.hint, Code.CREDENTIAL_ROTATED)
 
 
-def state_rows(path: Path) -> Iterator[Row]:
+def state_rows(path: Path) -> Iterator[CheckRow]:
     """Yield whose the state directory is, its mode, and how much room it has."""
     yield _state_row(path)
     system = os.statvfs(_nearest(path))
@@ -66,12 +66,12 @@ def state_rows(path: Path) -> Iterator[Row]:
 
 
 def _nearest(path: Path) -> Path:
-    """Answer the path, or what of it is there."""
+    """Return the path, or what of it is there."""
     return next(one for one in (path, *path.parents) if os.access(one, os.F_OK))
 
 
-def _state_row(path: Path) -> Row:
-    def fail(seen: str, fix: str) -> Row:
+def _state_row(path: Path) -> CheckRow:
+    def fail(seen: str, fix: str) -> CheckRow:
         return MACHINE.fail(name, f"{path} {seen}", fix, Code.STATE_UNWRITABLE)
 
     name, own_it = "state directory", f"as root: install -d -m 0700 -o licsync -g licsync {path}"
@@ -93,7 +93,7 @@ def _state_row(path: Path) -> Row:
     return MACHINE.ok(name, f"{path} is ours, mode {stat.S_IMODE(found.st_mode):04o}")
 
 
-def space_row(path: Path, free_bytes: int) -> Row:
+def space_row(path: Path, free_bytes: int) -> CheckRow:
     """Judge how much room is left for the state and the spools of runs."""
     test, seen = "free space", f"{free_bytes // MIB:,} MiB free for {path}"
     fix = "free space on that file system"
@@ -104,7 +104,7 @@ def space_row(path: Path, free_bytes: int) -> Row:
     return MACHINE.ok(test, seen)
 
 
-def outbox_row(path: Path, group: str | None) -> Row:
+def outbox_row(path: Path, group: str | None) -> CheckRow:
     """Judge whether exports can be laid out for a person who is in `group`."""
     of_group = f" -g {group}" if group is not None else ""
     fix = f"as root: install -d -m 0750 -o licsync{of_group} {path}; under systemd see docs/deliveries.md"
@@ -127,7 +127,7 @@ def outbox_row(path: Path, group: str | None) -> Row:
     return MACHINE.ok("outbox", f"{path} can be written, for the group {group}")
 
 
-def command_row(place: Place, source: CommandSource) -> Row:
+def command_row(place: Place, source: CommandSource) -> CheckRow:
     """Judge a local program: there, executable, and not for others to replace."""
     path = Path(source.command[0])
     fix = f"as root: chown root {path} && chmod 0755 {path}"
@@ -143,7 +143,7 @@ def command_row(place: Place, source: CommandSource) -> Row:
     return place.ok("command", f"{path} is there")
 
 
-def file_row(place: Place, instance: Instance, source: FileSource, clock: Clock) -> Row:
+def file_row(place: Place, instance: Instance, source: FileSource, clock: Clock) -> CheckRow:
     """Judge the place where files are put: can it be read, and how old is the newest?"""
     path = source.path
     if not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0)):
@@ -156,7 +156,7 @@ def file_row(place: Place, instance: Instance, source: FileSource, clock: Clock)
     return age_row(place, newest.path, newest.at, instance, clock.now())
 
 
-def age_row(place: Place, path: Path, at: datetime, instance: Instance, now: datetime) -> Row:
+def age_row(place: Place, path: Path, at: datetime, instance: Instance, now: datetime) -> CheckRow:
     age = now - at
     if age > instance.guards.max_usage_age:
         return place.warn("file", f"the newest, {path}, is {age.days} days old", "put a new export or all_users.csv there")

@@ -65,7 +65,7 @@ class Route:
 
 
 def route_of(to: Destination, login: Callable[[], str] = str) -> Route:
-    """Answer the route to a destination; `login` answers the proxy's credential.
+    """Return the route to a destination; `login` answers the proxy's credential.
 
     Raises:
         ValueError: The proxy's address cannot be used.
@@ -116,7 +116,7 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
+class Reachability:
     """How far one came on a route. What stands after the first failure is not known.
 
     Attributes:
@@ -140,13 +140,13 @@ class Way:
         return not (self.unresolved or self.unconnected or self.unproxied or self.refused)
 
 
-async def explore(route: Route, tls: ssl.SSLContext) -> Way:
+async def explore(route: Route, tls: ssl.SSLContext) -> Reachability:
     """Go the route to its end and come back. `tls` says whom we trust."""
     try:
         addresses = await look_up(route.first.host, route.first.port)
     except OSError as error:
-        return Way(unresolved=_words(error))
-    way = Way(addresses=addresses)
+        return Reachability(unresolved=_words(error))
+    way = Reachability(addresses=addresses)
     try:
         address = await _reachable(addresses, route.first.port)
     except OSError as error:
@@ -169,7 +169,7 @@ async def explore(route: Route, tls: ssl.SSLContext) -> Way:
 
 
 async def look_up(host: str, port: int) -> tuple[str, ...]:
-    """Answer a name's addresses. Each look-up has a thread of its own: where a name server is silent, nobody else waits for its thread.
+    """Return a name's addresses. Each look-up has a thread of its own: where a name server is silent, nobody else waits for its thread.
 
     Raises:
         OSError: There is none, or no answer in time.
@@ -187,7 +187,7 @@ async def look_up(host: str, port: int) -> tuple[str, ...]:
 
 
 async def _reachable(addresses: tuple[str, ...], port: int) -> str:
-    """Answer the first address that takes a connection."""
+    """Return the first address that takes a connection."""
     tried = addresses[:TRIED_ADDRESSES]
     failure: OSError = OSError("it has no address")
     for address in tried:
@@ -274,7 +274,7 @@ def certificate_of(fields: Mapping[str, Any]) -> Certificate:
 
 
 def _words(error: BaseException) -> str:
-    """Answer the system's words for a failure."""
+    """Return the system's words for a failure."""
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, ssl.SSLError):

@@ -15,7 +15,7 @@ from licsync_daemon.model.ports import Clock
 from licsync_daemon.model.usage import SeatTotals, SyncStatus
 from licsync_daemon.monitoring.preflight.judge_network import way_rows
 from licsync_daemon.monitoring.preflight.network import Route, explore, route_of
-from licsync_daemon.monitoring.preflight.rows import Place, Row, Rows
+from licsync_daemon.monitoring.preflight.rows import CheckRow, Place, Rows
 
 QUICK = Limits(deadline_s=10, wire_bytes=API.wire_bytes, decoded_bytes=API.decoded_bytes)
 PASSES = frozenset({Code.MAINTENANCE, Code.RATE_LIMITED})  # nobody has to do anything
@@ -30,7 +30,7 @@ class About:
 
 
 @dataclass(slots=True)
-class Found:
+class Answers:
     """What one probe found that others, or the end, make something of."""
 
     totals: SeatTotals | None = None
@@ -45,11 +45,11 @@ class Probing:
     config: Config
     adapters: NetworkAdapters
     clock: Clock
-    found: Found = field(default_factory=Found)
+    found: Answers = field(default_factory=Answers)
     _contexts: dict[tuple[Path | None, ...], ssl.SSLContext] = field(default_factory=dict)
 
     def tls(self, to: Destination) -> ssl.SSLContext:
-        """Answer whom we trust there and what we show; built once for all that share it. Raises `RemoteError`."""
+        """Return whom we trust there and what we show; built once for all that share it. Raises `RemoteError`."""
         files = (to.ca_file, to.client_cert, to.client_key)
         if files not in self._contexts:
             self._contexts[files] = tls_context(to)
@@ -82,7 +82,7 @@ class Probing:
 
 
 async def ask(client: HttpClient, path: str, what: str) -> Any:
-    """Answer the JSON at a path, asked for once. Raises `RunError`, no later than after ten seconds."""
+    """Return the JSON at a path, asked for once. Raises `RunError`, no later than after ten seconds."""
     async with client.get(path, operation=what, limits=QUICK) as response:
         return await response.json()
 
@@ -94,7 +94,7 @@ async def ask_object(client: HttpClient, path: str, what: str) -> dict[str, Any]
     return found
 
 
-def refusal(place: Place, test: str, error: RunError) -> Row:
+def refusal(place: Place, test: str, error: RunError) -> CheckRow:
     """Say why something could not be asked; what passes by itself is no failure."""
     if error.code in PASSES:
         return place.warn(test, error.cause, error.next_step)

@@ -23,7 +23,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class CheckRow:
     """One test of one place.
 
     Attributes:
@@ -45,11 +45,11 @@ class Row:
     instance: str = ""
 
     def as_json(self) -> dict[str, str | None]:
-        """Answer it for programs, as `check --json` prints it."""
+        """Return it for programs, as `check --json` prints it."""
         return asdict(self) | {"instance": self.instance or None, "fix": self.fix or None}
 
     @classmethod
-    def from_json(cls, row: Mapping[str, str | None]) -> "Row":
+    def from_json(cls, row: Mapping[str, str | None]) -> "CheckRow":
         """Read what `as_json` answers.
 
         Raises:
@@ -67,7 +67,7 @@ class Row:
         )
 
 
-Rows = AsyncGenerator[Row, None]  # as they are found
+Rows = AsyncGenerator[CheckRow, None]  # as they are found
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,31 +77,31 @@ class Place:
     name: str
     instance: str = ""
 
-    def ok(self, test: str, seen: str) -> Row:
+    def ok(self, test: str, seen: str) -> CheckRow:
         return self._row(test, Outcome.OK, seen)
 
-    def warn(self, test: str, seen: str, fix: str, code: Code | None = None) -> Row:
+    def warn(self, test: str, seen: str, fix: str, code: Code | None = None) -> CheckRow:
         return self._row(test, Outcome.WARN, seen, fix, code)
 
-    def fail(self, test: str, seen: str, fix: str, code: Code | None) -> Row:
+    def fail(self, test: str, seen: str, fix: str, code: Code | None) -> CheckRow:
         return self._row(test, Outcome.FAIL, seen, fix, code)
 
-    def failed(self, test: str, error: RunError) -> Row:
+    def failed(self, test: str, error: RunError) -> CheckRow:
         return self.fail(test, error.cause, error.next_step, error.code)
 
-    def _row(self, test: str, outcome: Outcome, seen: str, fix: str = "", code: Code | None = None) -> Row:
-        return Row(place=self.name, test=test, outcome=outcome, seen=seen, fix=fix, code=code, instance=self.instance)
+    def _row(self, test: str, outcome: Outcome, seen: str, fix: str = "", code: Code | None = None) -> CheckRow:
+        return CheckRow(place=self.name, test=test, outcome=outcome, seen=seen, fix=fix, code=code, instance=self.instance)
 
 
 MACHINE = Place("this machine")
 
 
 def step_within(left: timedelta, steps: Iterable[int]) -> int | None:
-    """Answer the smallest of `steps` (days) that `left` is within; None where it is further away than all of them."""
+    """Return the smallest of `steps` (days) that `left` is within; None where it is further away than all of them."""
     return min((days for days in steps if left <= timedelta(days=days)), default=None)
 
 
-def ends(place: Place, test: str, what: str, at: datetime, now: datetime, *, steps: Iterable[int], fix: str, code: Code) -> Row:
+def ends(place: Place, test: str, what: str, at: datetime, now: datetime, *, steps: Iterable[int], fix: str, code: Code) -> CheckRow:
     """Judge something that ends one day. The words change with the step, not with every day, so that an alert is told once a step."""
     when = f"{at:%Y-%m-%d}"
     left = at - now
@@ -113,17 +113,17 @@ def ends(place: Place, test: str, what: str, at: datetime, now: datetime, *, ste
     return place.warn(test, f"{what} ends within {step} day{'s' if step != 1 else ''}, on {when}", fix, code)
 
 
-def worst(rows: Iterable[Row]) -> Outcome:
-    """Answer the worst outcome; ok where there is no row."""
+def worst(rows: Iterable[CheckRow]) -> Outcome:
+    """Return the worst outcome; ok where there is no row."""
     return max((row.outcome for row in rows), key=list(Outcome).index, default=Outcome.OK)
 
 
-def alerts(rows: Iterable[Row]) -> dict[str, list[Concern]]:
-    """Answer what of the rows alarms somebody: by instance ("" for the whole fleet) one concern a code, in the order of the rows.
+def alerts(rows: Iterable[CheckRow]) -> dict[str, list[Concern]]:
+    """Return what of the rows alarms somebody: by instance ("" for the whole fleet) one concern a code, in the order of the rows.
 
     What has no code is shown by `check` and alarms nobody.
     """
-    found: dict[tuple[str, Code], list[Row]] = {}
+    found: dict[tuple[str, Code], list[CheckRow]] = {}
     for row in rows:
         if row.outcome is not Outcome.OK and row.code is not None:
             found.setdefault((row.instance, row.code), []).append(row)

@@ -30,7 +30,7 @@ from licsync_daemon.monitoring.preflight.instance import report_rows, ssh_rows
 from licsync_daemon.monitoring.preflight.judge_answers import license_file_row, metered_row
 from licsync_daemon.monitoring.preflight.machine import command_row, file_row, machine_rows
 from licsync_daemon.monitoring.preflight.probing import Probing
-from licsync_daemon.monitoring.preflight.rows import MACHINE, Place, Row, Rows
+from licsync_daemon.monitoring.preflight.rows import MACHINE, CheckRow, Place, Rows
 from licsync_daemon.rules.servers import Findings, compare
 from licsync_daemon.rules.servers import problems as listing_problems
 from licsync_daemon.settings.credentials import Credentials
@@ -65,7 +65,7 @@ async def preflight(
     warnings: Iterable[Problem] = (),
     offline: bool = False,
     tell: Told = nobody,
-) -> tuple[Row, ...]:
+) -> tuple[CheckRow, ...]:
     """Test everything that a sync needs; answer rows by place: this machine, the cloud, the instances, what is delivered to, who is told.
 
     Args:
@@ -87,11 +87,11 @@ async def preflight(
     return tuple(sorted(rows, key=lambda row: order.index(row.place)))
 
 
-async def _all_of(probes: Sequence[Probe], tell: Told) -> list[Row]:
+async def _all_of(probes: Sequence[Probe], tell: Told) -> list[CheckRow]:
     limit = asyncio.Semaphore(AT_ONCE)
     done = 0
 
-    async def go(probe: Probe) -> list[Row]:
+    async def go(probe: Probe) -> list[CheckRow]:
         nonlocal done
         async with limit:
             rows = await _rows_of(probe)
@@ -102,9 +102,9 @@ async def _all_of(probes: Sequence[Probe], tell: Told) -> list[Row]:
     return [row for rows in await asyncio.gather(*map(go, probes)) for row in rows]
 
 
-async def _rows_of(probe: Probe) -> list[Row]:
-    """Answer what a probe finds within its time; what it found before that was over stands."""
-    rows: list[Row] = []
+async def _rows_of(probe: Probe) -> list[CheckRow]:
+    """Return what a probe finds within its time; what it found before that was over stands."""
+    rows: list[CheckRow] = []
     try:
         async with asyncio.timeout(WITHIN_S), aclosing(probe.rows) as found:
             async for row in found:
@@ -123,7 +123,7 @@ def _place(instance: Instance) -> Place:
     return Place(f"instance {instance.name}", instance.name)
 
 
-def _instances_here(probing: Probing) -> Iterator[Row]:
+def _instances_here(probing: Probing) -> Iterator[CheckRow]:
     """Yield what can be told of the instances without asking any server."""
     for one in probing.config.instances:
         place = _place(one)
@@ -162,7 +162,7 @@ def _probes(probing: Probing) -> Iterator[Probe]:
 
 
 def _endpoints(instances: Iterable[Instance], credentials: Credentials) -> Iterable[tuple[Destination, list[str]]]:
-    """Answer each endpoint once, with the names of the instances that are delivered there; another token is another endpoint."""
+    """Return each endpoint once, with the names of the instances that are delivered there; another token is another endpoint."""
     found: dict[Destination, tuple[Destination, list[str]]] = {}
     for one in instances:
         if isinstance(one.delivery, HttpDelivery):
@@ -173,7 +173,7 @@ def _endpoints(instances: Iterable[Instance], credentials: Credentials) -> Itera
     return found.values()
 
 
-def _compared(probing: Probing) -> Iterator[Row]:
+def _compared(probing: Probing) -> Iterator[CheckRow]:
     """Yield what only the answers of several places together tell."""
     purchased = probing.found.totals.purchased if probing.found.totals is not None else None
     for one in probing.config.instances:
@@ -186,7 +186,7 @@ def _compared(probing: Probing) -> Iterator[Row]:
         yield from _listed(compare(listing, probing.config), probing.config)
 
 
-def _listed(findings: Findings, config: Config) -> Iterator[Row]:
+def _listed(findings: Findings, config: Config) -> Iterator[CheckRow]:
     """Yield how the cloud's list and the configuration differ. Before its first sync an instance is listed only if Connect carries it."""
     for one in listing_problems(replace(findings, missing=())):
         yield CLOUD.warn("servers", one.what, one.hint)

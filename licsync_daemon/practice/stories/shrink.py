@@ -47,7 +47,7 @@ async def play(stage: Stage) -> Ended:
 
 
 def half_of(content: bytes) -> bytes:
-    """Answer a report without every other row."""
+    """Return a report without every other row."""
     header, *rows = csv.reader(io.StringIO(content.decode(), newline=""))
     text = io.StringIO(newline="")
     csv.writer(text).writerows([header, *rows[::2]])

@@ -25,7 +25,7 @@ from licsync_daemon.rules.schedule import Planned, next_run
 from licsync_daemon.settings import load_config
 from licsync_daemon.state.history import recorded
 from licsync_daemon.sync import decisions
-from licsync_daemon.sync.decisions import Voice
+from licsync_daemon.sync.decisions import Author
 from licsync_daemon.sync.fleet import run_now
 from licsync_daemon.system.filelock import this_process
 
@@ -100,13 +100,13 @@ class Stage:
         self.clock.move_to(until)
 
     def _due(self, until: datetime) -> tuple[datetime, list[tuple[Instance, Planned]]] | None:
-        """Answer what comes next before `until`: when, and what is done together then. One look serves all instances."""
+        """Return what comes next before `until`: when, and what is done together then. One look serves all instances."""
         plans = [(one, planned) for one in self._config.instances if (planned := self._planned(one)) is not None]
         first = min((planned.at for _, planned in plans), default=until)
         if first >= until:
             return None
         together = [(one, planned) for one, planned in plans if planned.at <= first + TOGETHER]
-        looks = [pair for pair in together if pair[1].is_look]
+        looks = [pair for pair in together if pair[1].is_confirm_look]
         return max(first, self.now), looks[:1] or together
 
     def _planned(self, instance: Instance) -> Planned | None:
@@ -117,7 +117,7 @@ class Stage:
         runner = self._parts.runner
         try:
             await self.clock.sleep(0)  # until everybody has come
-            if planned.is_look:
+            if planned.is_confirm_look:
                 with self._parts.locks.those_free(self._config.instances) as free:
                     await runner.look(free)
                 return
@@ -181,19 +181,19 @@ class Stage:
         self._tell(Shown(fleet_view(self._config, self._parts.store, now, daemon, lambda _: True)))
 
     def held(self, name: str) -> Run:
-        """Answer the run that is held for an instance."""
+        """Return the run that is held for an instance."""
         run = self._parts.store.held_run(name)
         assert run is not None, f"nothing is held for {name}"
         return run
 
     def last(self, name: str) -> Run:
-        """Answer the run of an instance that was recorded last."""
+        """Return the run of an instance that was recorded last."""
         run = self._parts.store.last_run(name)
         assert run is not None, f"{name} never ran"
         return run
 
     def confirmed(self, name: str) -> list[Run]:
-        """Answer the confirmed runs of an instance, oldest first."""
+        """Return the confirmed runs of an instance, oldest first."""
         runs = self._parts.store.runs(name, limit=1000)
         return [run for run in reversed(runs) if run.state is RunState.CONFIRMED]
 
@@ -221,8 +221,8 @@ class Stage:
         """Type `reject`."""
         self._decide("reject", run, decisions.reject(self._parts.store, run.run_id, self._voice(reason, ticket)))
 
-    def _voice(self, reason: str, ticket: str) -> Voice:
-        return Voice(actor=OPERATOR, at=self.now, reason=reason, ticket=ticket)
+    def _voice(self, reason: str, ticket: str) -> Author:
+        return Author(actor=OPERATOR, at=self.now, reason=reason, ticket=ticket)
 
     def _decide(self, verb: str, run: Run, decision: Decision) -> None:
         self._tell(Decided(f'licsync-daemon {verb} {run.run_id} --reason "{decision.reason}" --ticket {decision.ticket}', decision))
@@ -240,7 +240,7 @@ class Stage:
 
     @property
     def text(self) -> str:
-        """Answer the configuration as it is written."""
+        """Return the configuration as it is written."""
         return self._path.read_text(encoding="utf-8")
 
 

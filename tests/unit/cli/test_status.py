@@ -10,7 +10,7 @@ from licsync_daemon.model.alert import Severity
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import CloudAccount, Config, Destination, HttpDelivery, ManualDelivery
 from licsync_daemon.model.run import InstanceRecord, RunState
-from licsync_daemon.model.usage import Identity, Listing
+from licsync_daemon.model.usage import Listing, ServerIdentity
 from licsync_daemon.monitoring.status import DaemonView, as_json, fleet_view
 from licsync_daemon.state.memory import MemoryStore
 from tests.fakes import T0, a_config, a_holder, a_run, an_alert, an_entry, an_instance
@@ -58,7 +58,7 @@ def test_a_wait_for_the_clouds_word_has_an_end(
 def test_a_retired_instance_is_shown_for_a_while(capsys: pytest.CaptureFixture[str], retired_at: object, named: bool) -> None:
     """It is shown for 30 days, and not at all once it is configured again, whether or not a daemon has noticed that."""
     store = MemoryStore()
-    identity = Identity(hostname="ghes-labs.example.com", server_id="server-labs")
+    identity = ServerIdentity(hostname="ghes-labs.example.com", server_id="server-labs")
     store.save_instance(InstanceRecord(name="labs", identity=identity, retired_at=retired_at))  # type: ignore[arg-type]
     assert ("labs: retired since 2026-10-25" in shown(capsys, store, a_config())) is named
     assert "retired" not in shown(capsys, store, a_config(an_instance("labs")))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from licsync_daemon.cloud.decode import decode_consumed_page, decode_sync_status
 from licsync_daemon.model.errors import Code, RemoteError, RunError
 from licsync_daemon.model.text import read_date
-from licsync_daemon.model.usage import Identity, Person, SeatTotals, SyncEntry, Upload, UploadState
+from licsync_daemon.model.usage import Person, SeatTotals, ServerIdentity, SyncEntry, Upload, UploadState
 from licsync_daemon.rules.verdict import Confirmed, Waiting, baseline_of, entry_of, judge, server_id_of
 from tests.fakes import T0, a_delivery, a_status, an_entry
 
@@ -20,7 +20,7 @@ SAMPLES = Path(__file__).parents[2] / "samples" / "openapi"
 
 
 def published(path: str) -> Any:
-    """Answer the published example of an operation's reply."""
+    """Return the published example of an operation's reply."""
     document = json.loads((SAMPLES / "ghec-licensing.json").read_text())
     return document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["examples"]["default"]["value"]
 
@@ -253,15 +253,15 @@ def test_row_24_host_and_id(text: str, account: tuple[str, str]) -> None:
 def test_row_25_a_renamed_host_with_the_same_server_id() -> None:
     """The server id is the identity: a row under an old name is still ours."""
     status = decode_sync_status({"server_instances": [{"server_id": "server-emea", "hostname": "old.example.com"}]}, T0)
-    assert entry_of(Identity(hostname="ghes-emea.example.com", server_id="server-emea"), status) == status.entries[0]
+    assert entry_of(ServerIdentity(hostname="ghes-emea.example.com", server_id="server-emea"), status) == status.entries[0]
 
 
 def test_row_26_the_same_host_with_a_new_server_id() -> None:
     """A reinstalled server is another one: its row is not taken for ours, and without a configured id nothing is guessed."""
     status = a_status(an_entry(server_id="new"))
-    assert entry_of(Identity(hostname="ghes-emea.example.com", server_id="server-emea"), status) is None
+    assert entry_of(ServerIdentity(hostname="ghes-emea.example.com", server_id="server-emea"), status) is None
     with pytest.raises(RunError) as refused:
-        server_id_of(Identity(hostname="ghes-emea.example.com", server_id=None), a_status(an_entry(), an_entry(server_id="new")))
+        server_id_of(ServerIdentity(hostname="ghes-emea.example.com", server_id=None), a_status(an_entry(), an_entry(server_id="new")))
     assert refused.value.code is Code.SERVER_ID_AMBIGUOUS
 
 
@@ -298,7 +298,7 @@ def test_row_28_a_date_in_the_future() -> None:
     """A date ahead of the reply's own is kept; the baseline then says that they cannot be compared."""
     future = (T0 + timedelta(days=1)).isoformat()
     status = decode_sync_status({"server_instances": [{"server_id": "server-emea", "last_sync": {"date": future}}]}, T0)
-    assert baseline_of(Identity(hostname="x", server_id="server-emea"), status).date == T0 + timedelta(days=1)
+    assert baseline_of(ServerIdentity(hostname="x", server_id="server-emea"), status).date == T0 + timedelta(days=1)
 
 
 def test_row_28_errors_are_cleaned() -> None:
@@ -311,8 +311,8 @@ def test_row_28_errors_are_cleaned() -> None:
 def test_row_29_servers_that_are_not_configured_here() -> None:
     """Servers nobody configured do not hide ours, and one the cloud does not list has no entry."""
     status = a_status(an_entry(server_id="orphan", hostname="orphan.example.com"), an_entry())
-    assert entry_of(Identity(hostname="ghes-emea.example.com", server_id="server-emea"), status) == an_entry()
-    assert entry_of(Identity(hostname="missing.example.com", server_id="missing"), status) is None
+    assert entry_of(ServerIdentity(hostname="ghes-emea.example.com", server_id="server-emea"), status) == an_entry()
+    assert entry_of(ServerIdentity(hostname="missing.example.com", server_id="missing"), status) is None
 
 
 def test_row_34_people_are_told_apart_by_no_single_field() -> None:

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from licsync_daemon.daemon.daily import DailyCheck
 from licsync_daemon.model.errors import Code, ConfigError, Problem, RunError
 from licsync_daemon.monitoring.concerns import Concern
-from licsync_daemon.monitoring.preflight.rows import Place, Row
+from licsync_daemon.monitoring.preflight.rows import CheckRow, Place
 
 EMEA = Place("instance emea", "emea")
 GOOD = EMEA.ok("token", "it belongs to license-reader")
@@ -20,14 +20,14 @@ BAD = EMEA.fail("token", "it was refused", "make a new one", Code.UNAUTHORIZED)
 class Stage:
     """A check that answers what it is told to, and what was made of it."""
 
-    def __init__(self, *answers: Sequence[Row] | Exception, every_s: float = 0.0) -> None:
+    def __init__(self, *answers: Sequence[CheckRow] | Exception, every_s: float = 0.0) -> None:
         self.answers = list(answers)
         self.checked = 0
         self.called = asyncio.Event()
         self.heeded: list[Mapping[str, Sequence[Concern]]] = []
         self.daily = DailyCheck(self.check, self.heeded.append, settle_s=0.0, every_s=every_s)
 
-    async def check(self) -> Sequence[Row]:
+    async def check(self) -> Sequence[CheckRow]:
         self.checked += 1
         self.called.set()
         if not self.answers:

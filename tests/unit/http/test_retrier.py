@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from licsync_daemon.http.retrier import MAX_ATTEMPTS, MAX_ELAPSED_S, Decision, GiveUp, Retrier, Wait, decide, poll_until
+from licsync_daemon.http.retrier import MAX_ATTEMPTS, MAX_ELAPSED_S, GiveUp, Retrier, RetryChoice, Wait, decide, poll_until
 from licsync_daemon.model.errors import Code, RemoteError, RunError
 from tests.fakes import T0, FakeClock, Waits, permanent, transient
 
@@ -70,7 +70,7 @@ LIMITED = Code.RATE_LIMITED
         "limit: the stated wait wins",
     ],
 )
-def test_decide(error: RemoteError, attempt: int, elapsed_s: float, jitter: float, decision: Decision) -> None:
+def test_decide(error: RemoteError, attempt: int, elapsed_s: float, jitter: float, decision: RetryChoice) -> None:
     """Permanent errors end it; the far side's own wait is honored; five attempts and fifteen minutes are the most."""
     found = decide(error, attempt, elapsed_s, jitter)
     assert isinstance(found, type(decision))
@@ -92,7 +92,7 @@ def test_decide(error: RemoteError, attempt: int, elapsed_s: float, jitter: floa
     ],
     ids=["another error", "first", "second", "cap", "any number of times", "at the limit", "past the limit", "long past"],
 )
-def test_poll_until(code: Code, attempt: int, elapsed_s: float, decision: Decision) -> None:
+def test_poll_until(code: Code, attempt: int, elapsed_s: float, decision: RetryChoice) -> None:
     """Something that is being built is asked for again until the limit, ever more rarely; any other error is not waited for."""
     found = poll_until(timedelta(minutes=10))(permanent(code), attempt, elapsed_s, 0.0)
     assert isinstance(found, type(decision))
@@ -115,7 +115,7 @@ class Requests:
         return "answer"
 
 
-def no_jitter(error: RemoteError, attempt: int, elapsed_s: float, _: float) -> Decision:
+def no_jitter(error: RemoteError, attempt: int, elapsed_s: float, _: float) -> RetryChoice:
     return decide(error, attempt, elapsed_s, 0.0)
 
 

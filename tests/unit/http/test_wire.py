@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from licsync_daemon.http.wire import (
-    Headline,
+    AnswerFacts,
     Side,
     basic,
     decode_json,
-    headline,
+    facts_of,
     http_date,
     is_rate_limit,
     message_of,
@@ -388,7 +388,7 @@ def test_basic_authentication_is_utf_8() -> None:
 )
 def test_what_headers_tell_beside_the_answer(headers: dict[str, str], name: str, value: object) -> None:
     """Each header is one field; what is no such thing says nothing, and no key comes along."""
-    assert getattr(headline(headers), name) == value
+    assert getattr(facts_of(headers), name) == value
 
 
 @pytest.mark.parametrize(
@@ -405,10 +405,10 @@ def test_what_headers_tell_beside_the_answer(headers: dict[str, str], name: str,
 )
 def test_when_a_token_ends(text: str, expires: datetime | None) -> None:
     """An end that is as good as now is a known fault of GitHub's for fine-grained tokens and says nothing."""
-    assert headline({"github-authentication-token-expiration": text, "date": DATE}).token_expires_at == expires
+    assert facts_of({"github-authentication-token-expiration": text, "date": DATE}).token_expires_at == expires
 
 
 def test_later_headers_lie_over_earlier_ones() -> None:
     """What a later answer is silent about stays."""
-    first = headline({"deprecation": "true", "x-ratelimit-remaining": "9"})
-    assert first.then({"x-ratelimit-remaining": "0"}) == Headline(deprecation="true", remaining=0)
+    first = facts_of({"deprecation": "true", "x-ratelimit-remaining": "9"})
+    assert first.then({"x-ratelimit-remaining": "0"}) == AnswerFacts(deprecation="true", remaining=0)

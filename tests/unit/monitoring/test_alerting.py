@@ -17,7 +17,7 @@ from licsync_daemon.model.run import Decided, InstanceRecord, RunState
 from licsync_daemon.monitoring.alerting import AGAIN_S, EVERY_S, LONGEST_PAUSE_S, PAUSE_S, Alerting
 from licsync_daemon.monitoring.concerns import Concern
 from licsync_daemon.system.filelock import FileLock
-from tests.fakes import T0, FakeClock, FakeNotifier, FlakyStore, a_config, a_decision, an_alert, an_ended_run, an_instance
+from tests.fakes import T0, FakeChannel, FakeClock, FlakyStore, a_config, a_decision, an_alert, an_ended_run, an_instance
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 DOWN = RemoteError(Code.UNREACHABLE, "it is down", "look", transient=True)
@@ -30,7 +30,7 @@ class World:
         self.clock = FakeClock()
         self.store = FlakyStore()
         self.folder = folder
-        self.channels = [FakeNotifier(f"channel{number}") for number in range(channels)]
+        self.channels = [FakeChannel(f"channel{number}") for number in range(channels)]
         self.alerting = self.another()
 
     @property
@@ -38,7 +38,7 @@ class World:
         return a_config(an_instance("emea"), an_instance("apac"), state_dir=self.folder)
 
     def another(self) -> Alerting:
-        """Answer the alerting of another process."""
+        """Return the alerting of another process."""
         return Alerting(self.config, self.store, self.clock, self.channels)
 
     def fails(self, name: str = "emea", code: Code = Code.UNAUTHORIZED, cause: str = "the token was refused") -> None:
@@ -133,7 +133,7 @@ def test_without_a_channel_alerts_are_kept_all_the_same(tmp_path: Path) -> None:
     world.clock.advance(3 * 86400)
     world.evaluate()
     assert world.open == [("emea", Code.UNAUTHORIZED, False)]
-    world.channels = [FakeNotifier()]
+    world.channels = [FakeChannel()]
     world.evaluate(alerting=world.another())
     assert (world.open, world.told()) == ([("emea", Code.UNAUTHORIZED, True)], [(Event.OPENED, "emea")])
 
@@ -309,7 +309,7 @@ def test_a_failure_is_logged_with_its_next_step(world: World) -> None:
     }  # fmt: skip
 
 
-class Stuck(FakeNotifier):
+class Stuck(FakeChannel):
     """Takes one message and hangs on the next."""
 
     def __init__(self) -> None:
@@ -483,7 +483,7 @@ def test_another_configuration_is_followed(world: World) -> None:
     """Its channels, and its instances: what is gone from it is closed."""
     world.fails("apac")
     world.evaluate()
-    new = FakeNotifier("new")
+    new = FakeChannel("new")
     world.clock.advance(1)
     world.alerting.follow(replace(world.config, instances=(an_instance("emea"),)), [new])
     world.evaluate()

@@ -42,7 +42,7 @@ def a_view(*runs: Run, instance: Instance | None = None, store: MemoryStore | No
 
 
 def planned(concern: Concern | None, alert: Alert | None, after: timedelta = HOUR, view: InstanceView | None = None) -> Change | None:
-    """Answer what changes of one alert."""
+    """Return what changes of one alert."""
     name = alert.instance if alert else "emea"
     found = {name: [concern] if concern else []}
     changes = plan(found, [alert] if alert else [], T0 + after, {"emea": view} if view else {})

@@ -23,7 +23,7 @@ HOST = "ghes-emea.example.com"
 
 
 def a_store(*runs: Run, age: timedelta | None = DAY) -> MemoryStore:
-    """Answer a state with runs, the oldest first, and the age of the last sync."""
+    """Return a state with runs, the oldest first, and the age of the last sync."""
     store = MemoryStore()
     for run in runs:
         store.save_run(run, T0)

@@ -9,7 +9,7 @@ from licsync_daemon.model.errors import Code
 from licsync_daemon.model.ports import StateStore
 from licsync_daemon.model.run import Holder, InstanceRecord, Run, RunState, SeatRecord
 from licsync_daemon.model.text import iso
-from licsync_daemon.model.usage import Identity, Listing, UsageCounts
+from licsync_daemon.model.usage import Listing, ServerIdentity, UsageCounts
 from licsync_daemon.monitoring.status import DaemonView, FleetView, as_json, fleet_view, run_json
 from licsync_daemon.rules.schedule import CONFIRM
 from licsync_daemon.state.memory import MemoryStore
@@ -24,7 +24,7 @@ def a_store(*runs: Run, last_sync: object = None) -> MemoryStore:
     store = MemoryStore()
     for run in runs:
         store.save_run(run, T0)
-    identity = Identity(hostname="ghes-emea.example.com", server_id="server-emea")
+    identity = ServerIdentity(hostname="ghes-emea.example.com", server_id="server-emea")
     store.save_instance(InstanceRecord(name="emea", identity=identity, last_sync=last_sync))  # type: ignore[arg-type]
     return store
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import ConnectDelivery, NoSource
-from licsync_daemon.model.usage import Identity, Installation, SyncEntry, SyncStatus
+from licsync_daemon.model.usage import Installation, ServerIdentity, SyncEntry, SyncStatus
 from licsync_daemon.rules.connect import LATE_AFTER, SAME_TIME, WEEK, Sighting, anchor_of, expected_after, sighting
 from tests.fakes import T0, an_instance
 
@@ -31,7 +31,7 @@ def seen(
     entry = SyncEntry(server_id="server-labs", hostname="ghes-labs.example.com", date=date, status=status, error=error)
     return sighting(
         LABS,
-        Identity(hostname=LABS.hostname, server_id=None),
+        ServerIdentity(hostname=LABS.hostname, server_id=None),
         SyncStatus(entries=(entry,) if listed else (), answered_at=answered_at),
         installations=None if connected is None else (Installation(hostname="GHES-LABS.example.com", is_connected=connected),),
         dates=dates,

@@ -8,13 +8,13 @@ import pytest
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import Guards
 from licsync_daemon.model.run import Tripped
-from licsync_daemon.model.usage import Identity, UsageCounts
+from licsync_daemon.model.usage import ServerIdentity, UsageCounts
 from licsync_daemon.rules.guard import Neighbor, beyond_approval, guard_identity, guard_usage, next_step, notices
 from tests.fakes import T0, a_status, an_entry
 
 SECOND = timedelta(seconds=1)
 DAY = timedelta(days=1)
-ME = Identity(hostname="ghes-emea.example.com", server_id="server-emea")
+ME = ServerIdentity(hostname="ghes-emea.example.com", server_id="server-emea")
 
 
 def trip(
@@ -26,7 +26,7 @@ def trip(
     suspended: int = 0,
     **counts: int | None,
 ) -> dict[Code, tuple[int | None, int | None]]:
-    """Answer the figures before and after of every guard that trips."""
+    """Return the figures before and after of every guard that trips."""
     found = guard_usage(
         UsageCounts(rows=sent + suspended, sent=sent, suspended=suspended, **counts),  # type: ignore[arg-type]
         before,
@@ -153,9 +153,9 @@ def test_what_is_only_a_notice(seats: int | None, activity: datetime | None, exp
 
 
 def who(
-    before: Identity | None = None, neighbors: Iterable[tuple[str, Identity]] = (), listed: Iterable[tuple[str | None, str | None]] = (), me: Identity = ME
+    before: ServerIdentity | None = None, neighbors: Iterable[tuple[str, ServerIdentity]] = (), listed: Iterable[tuple[str | None, str | None]] = (), me: ServerIdentity = ME
 ) -> dict[Code, str]:  # fmt: skip
-    """Answer the subject of every guard on the identity that trips."""
+    """Return the subject of every guard on the identity that trips."""
     entries = [an_entry(server_id=server_id, hostname=hostname) for server_id, hostname in listed]
     near = [Neighbor(name=name, identity=identity) for name, identity in neighbors]
     found = guard_identity(me, before, near, a_status(*entries))
@@ -164,8 +164,8 @@ def who(
     return {one.code: one.subject for one in found}
 
 
-def other(server_id: str | None = "server-emea", hostname: str = "ghes-emea.example.com") -> Identity:
-    return Identity(hostname=hostname, server_id=server_id)
+def other(server_id: str | None = "server-emea", hostname: str = "ghes-emea.example.com") -> ServerIdentity:
+    return ServerIdentity(hostname=hostname, server_id=server_id)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def other(server_id: str | None = "server-emea", hostname: str = "ghes-emea.exam
     ],
     ids=["first sync", "the same", "id not known then", "spelt otherwise", "with a port", "rebuilt", "renamed", "both"],
 )
-def test_the_identity_against_the_remembered_one(before: Identity | None, expected: dict[Code, str]) -> None:
+def test_the_identity_against_the_remembered_one(before: ServerIdentity | None, expected: dict[Code, str]) -> None:
     """Another server id is a rebuilt instance, another hostname a renamed one; spelling is neither."""
     assert who(before) == expected
 
@@ -200,7 +200,7 @@ def test_the_identity_against_the_remembered_one(before: Identity | None, expect
     ],
     ids=["alone", "different", "unknown", "a restored copy"],
 )
-def test_one_server_id_for_two_instances(neighbors: Iterable[tuple[str, Identity]], expected: dict[Code, str]) -> None:
+def test_one_server_id_for_two_instances(neighbors: Iterable[tuple[str, ServerIdentity]], expected: dict[Code, str]) -> None:
     """A neighbor with our server id is named."""
     assert who(neighbors=neighbors) == expected
 

@@ -61,7 +61,7 @@ def plan(
     pause: Decision | None = None,
     instance: Instance | None = None,
 ) -> Planned:
-    """Answer what is planned, runs newest first; something must be."""
+    """Return what is planned, runs newest first; something must be."""
     recorded = Recorded(runs=runs, approval=approval, pause=pause)
     found = next_run(instance or INSTANCE, recorded, now, up_since=up_since, changed_at=changed_at or up_since)
     assert found is not None
@@ -347,19 +347,19 @@ def test_nothing_for_a_disabled_instance_or_a_run_in_progress() -> None:
 def test_a_delivered_run_is_looked_at() -> None:
     """A delivered run gets its next look instead of a new start, at a fixed moment after the delivery."""
     run = a_run(state=RunState.DELIVERED, delivered_at=NOW - timedelta(seconds=3))
-    assert plan(run) == Planned(NOW + timedelta(seconds=2), CONFIRM, None, is_look=True)
+    assert plan(run) == Planned(NOW + timedelta(seconds=2), CONFIRM, None, is_confirm_look=True)
 
 
 def test_a_delivered_run_is_looked_at_over_the_end_of_its_slot() -> None:
     """An open run prevents another start even when the next slot has come."""
     run = a_run(state=RunState.DELIVERED, delivered_at=T0 + WEEK - SECOND)
-    assert plan(run, now=T0 + WEEK).is_look
+    assert plan(run, now=T0 + WEEK).is_confirm_look
 
 
 def test_a_delivered_run_is_looked_at_behind_its_superseded_one() -> None:
     """What it took the place of is no news: the approved run is superseded, the new one is watched."""
     old = an_ended_run("run0", RunState.SUPERSEDED)
-    assert plan(old, a_run(state=RunState.DELIVERED, delivered_at=NOW)).is_look
+    assert plan(old, a_run(state=RunState.DELIVERED, delivered_at=NOW)).is_confirm_look
 
 
 @pytest.mark.parametrize("state", [RunState.HELD, RunState.REJECTED, RunState.EXPIRED])
@@ -463,7 +463,7 @@ def test_a_pause_that_ends_in_time_changes_nothing() -> None:
 
 def test_a_pause_does_not_stop_the_looks_for_what_was_delivered() -> None:
     """A delivered run is watched all the same."""
-    assert plan(a_run(state=RunState.DELIVERED, delivered_at=NOW), pause=PAUSED).is_look
+    assert plan(a_run(state=RunState.DELIVERED, delivered_at=NOW), pause=PAUSED).is_confirm_look
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.run import Baseline, DeliveryOutcome
-from licsync_daemon.model.usage import Identity, SyncEntry, Upload, UploadState
+from licsync_daemon.model.usage import ServerIdentity, SyncEntry, Upload, UploadState
 from licsync_daemon.rules.verdict import (
     Confirmed,
     Refuted,
@@ -23,8 +23,8 @@ from licsync_daemon.rules.verdict import (
 )
 from tests.fakes import T0, a_baseline, a_delivery, a_status, an_entry
 
-KNOWN = Identity(hostname="ghes-emea.example.com", server_id="server-emea")
-UNKNOWN = Identity(hostname="ghes-emea.example.com", server_id=None)
+KNOWN = ServerIdentity(hostname="ghes-emea.example.com", server_id="server-emea")
+UNKNOWN = ServerIdentity(hostname="ghes-emea.example.com", server_id=None)
 
 
 def seconds(number: float) -> timedelta:
@@ -79,7 +79,7 @@ def test_hosts_are_compared_bare(host: str, bare: str) -> None:
         "id unknown here, other host",
     ],
 )
-def test_entries_match_by_server_id_else_by_host(identity: Identity, entry: SyncEntry, matches: bool) -> None:
+def test_entries_match_by_server_id_else_by_host(identity: ServerIdentity, entry: SyncEntry, matches: bool) -> None:
     """The server id decides where both sides have one; else the host."""
     assert entry_of(identity, a_status(entry)) == (entry if matches else None)
 
@@ -124,7 +124,7 @@ def test_of_several_entries_the_newest_counts(dates: tuple[datetime | None, ...]
         "several",
     ],
 )
-def test_server_ids(identity: Identity, listed: tuple[SyncEntry, ...], found: str | Code) -> None:
+def test_server_ids(identity: ServerIdentity, listed: tuple[SyncEntry, ...], found: str | Code) -> None:
     """The known server id, else the only one of this host; with none or several nothing may be sent."""
     if isinstance(found, Code):
         with pytest.raises(RunError) as refused:

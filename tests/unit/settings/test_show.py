@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from licsync_daemon.settings import Row, describe_settings, example_text, settings_schema
+from licsync_daemon.settings import SettingRow, describe_settings, example_text, settings_schema
 from licsync_daemon.settings.models import fields_at, is_secret, is_table
 
 from .conftest import CLOUD, EMEA, VALID, Load
@@ -67,7 +67,7 @@ def test_secrets_are_masked_and_located(load: Load) -> None:
 
     shown = {one.path: one for one in describe_settings(rows, locate)}
     assert (shown["cloud.token"].value, shown["cloud.token"].origin) == ("********", "the environment variable LICSYNC_CLOUD__TOKEN")
-    assert Row(
+    assert SettingRow(
         path="instances.emea.source.token",
         value="",
         origin="not found: instances__emea__source__token",

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from licsync_daemon.model.errors import StateUnwritableError
-from licsync_daemon.model.usage import Account, Identity, UsageCounts
+from licsync_daemon.model.usage import Account, ServerIdentity, UsageCounts
 from tests.fakes import T0, a_document, an_account
 
 
@@ -98,11 +98,11 @@ def test_equal_usage_has_an_equal_hash(tmp_path: Path, change: dict[str, Any]) -
         lambda directory: content(directory, [an_account(1), an_account(2, email="x@example.com")])[1],
         lambda directory: content(directory, [an_account(1), an_account(2, email="USER2@example.com")])[1],
         lambda directory: content(directory, [an_account(1), an_account(2, email="")])[1],
-        lambda directory: content(directory, [an_account(1), an_account(2)], identity=Identity(hostname="other", server_id="server-emea"))[
-            1
-        ],
         lambda directory: content(
-            directory, [an_account(1), an_account(2)], identity=Identity(hostname="ghes-emea.example.com", server_id="x")
+            directory, [an_account(1), an_account(2)], identity=ServerIdentity(hostname="other", server_id="server-emea")
+        )[1],
+        lambda directory: content(
+            directory, [an_account(1), an_account(2)], identity=ServerIdentity(hostname="ghes-emea.example.com", server_id="x")
         )[1],
     ],
     ids=["one fewer", "another id", "another address", "another case", "no address", "another host", "another server"],
@@ -166,6 +166,6 @@ accounts = st.lists(
 @given(accounts, st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=10))
 def test_the_hash_can_be_computed_from_the_document_alone(tmp_path: Path, every: list[Account], host: str) -> None:
     """Whatever the accounts hold, somebody else finds the same hash, and the users are the active ones in order."""
-    found, content_hash = content(tmp_path, every, identity=Identity(hostname=host, server_id="s"))
+    found, content_hash = content(tmp_path, every, identity=ServerIdentity(hostname=host, server_id="s"))
     assert content_hash == hash_by_hand(found)
     assert [user["id"] for user in found["users"]] == sorted(account.id for account in every if not account.suspended)

@@ -10,14 +10,14 @@ from licsync_daemon.model.errors import ConfigError
 from licsync_daemon.model.run import Decided, Decision, Run, RunState
 from licsync_daemon.rules.schedule import HELD_FOR
 from licsync_daemon.state.memory import MemoryStore
-from licsync_daemon.sync.decisions import Voice, acknowledge, approve, pause, reject, resume
+from licsync_daemon.sync.decisions import Author, acknowledge, approve, pause, reject, resume
 from tests.fakes import T0, a_decision, a_run, an_ended_run
 
 HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
-MONA = Voice(actor="mona", at=T0 + HOUR, reason="site closed", ticket="CHG-7")
-JOHN = Voice(actor="john", at=T0 + 2 * HOUR, reason="no")
+MONA = Author(actor="mona", at=T0 + HOUR, reason="site closed", ticket="CHG-7")
+JOHN = Author(actor="john", at=T0 + 2 * HOUR, reason="no")
 HELD = a_run("held", state=RunState.HELD)
-Act = Callable[[MemoryStore, str, Voice], Decision]
+Act = Callable[[MemoryStore, str, Author], Decision]
 
 
 def a_store(*runs: Run) -> MemoryStore:
@@ -27,11 +27,11 @@ def a_store(*runs: Run) -> MemoryStore:
     return store
 
 
-def refusal(act: Act, store: MemoryStore, run_id: str, voice: Voice = MONA) -> str:
-    """Answer the words of a refusal, which has recorded nothing."""
+def refusal(act: Act, store: MemoryStore, run_id: str, author: Author = MONA) -> str:
+    """Return the words of a refusal, which has recorded nothing."""
     before = store.decisions(), store.runs()
     with pytest.raises(ConfigError) as refused:
-        act(store, run_id, voice)
+        act(store, run_id, author)
     assert (store.decisions(), store.runs()) == before
     assert refused.value.headline == "refused"
     return str(refused.value)
@@ -117,13 +117,13 @@ def test_an_approval_that_still_stands() -> None:
 @pytest.mark.parametrize(("age", "refused"), [(HELD_FOR - SECOND, False), (HELD_FOR, True), (2 * HELD_FOR, True)], ids=str)
 def test_after_seven_days_nothing_can_be_approved(age: timedelta, refused: bool) -> None:
     """What nobody decided on is too old to be sent; how to see the present usage is said. It can still be rejected."""
-    store, voice = a_store(), replace(MONA, at=T0 + age)
+    store, author = a_store(), replace(MONA, at=T0 + age)
     if refused:
-        words = refusal(approve, store, "held", voice)
+        words = refusal(approve, store, "held", author)
         assert "it cannot be approved: nobody decided within 7 days (look at it anew: licsync-daemon --run-now emea)" in words
-        assert reject(store, "held", voice).what is Decided.REJECTED
+        assert reject(store, "held", author).what is Decided.REJECTED
     else:
-        assert approve(store, "held", voice).until == voice.at + HELD_FOR
+        assert approve(store, "held", author).until == author.at + HELD_FOR
 
 
 def test_an_approval_that_has_expired_is_not_given_anew() -> None:
@@ -186,6 +186,6 @@ def test_a_pause_and_its_end() -> None:
 @pytest.mark.parametrize("until", [MONA.at, MONA.at - SECOND], ids=["now", "past"])
 def test_a_pause_until_a_moment_that_is_past(until: object) -> None:
     """It would pause nothing; most often the zone was meant otherwise, so the moment is told in UTC."""
-    words = refusal(lambda store, _, voice: pause(store, "emea", until, voice), a_store(), "")  # type: ignore[arg-type]
+    words = refusal(lambda store, _, author: pause(store, "emea", until, author), a_store(), "")  # type: ignore[arg-type]
     assert words.startswith("--until: 2026-11-24 0")
     assert "UTC is not in the future" in words

@@ -11,7 +11,7 @@ from licsync_daemon.model.errors import Code
 from licsync_daemon.model.run import Decision, DeliveryOutcome, Run, RunState, Trigger
 from licsync_daemon.model.usage import UsageCounts
 from licsync_daemon.rules.schedule import HELD_FOR
-from licsync_daemon.sync.decisions import Voice, approve
+from licsync_daemon.sync.decisions import Author, approve
 from tests.fakes import T0, FakeClock, FarSides, FlakyStore, a_runner, an_account, an_ended_run, an_instance, transient
 
 WEEK = timedelta(days=7)
@@ -53,7 +53,7 @@ class Stage:
         return run
 
     def approve(self, run: Run) -> Decision:
-        return approve(self.store, run.run_id, Voice(actor="mona", at=self.clock.now(), reason="site closed"))
+        return approve(self.store, run.run_id, Author(actor="mona", at=self.clock.now(), reason="site closed"))
 
     def state(self, run: Run) -> RunState:
         found = self.store.run(run.run_id)
@@ -61,7 +61,7 @@ class Stage:
         return found.state
 
     def sent(self) -> int:
-        """Answer how often the endpoint has taken something since the first, confirmed usage."""
+        """Return how often the endpoint has taken something since the first, confirmed usage."""
         return len(self.world.uploads) - self.uploads
 
 

@@ -17,7 +17,7 @@ from licsync_daemon.rules.schedule import Planned, next_run
 from licsync_daemon.state.files import prepare_state_dir
 from licsync_daemon.state.held_exports import FOLDER
 from licsync_daemon.state.history import recorded
-from licsync_daemon.sync.decisions import Voice, approve
+from licsync_daemon.sync.decisions import Author, approve
 from licsync_daemon.sync.fleet import InstanceLocks, let_go, run_now
 from tests.fakes import T0, FakeClock, FarSides, FlakyStore, a_runner, an_account, an_instance, transient
 
@@ -114,7 +114,7 @@ def test_the_upload_of_a_person_confirms_it_and_clears_the_outbox(stage: Stage) 
     stage.world.sync("server-emea")
     run = stage.run()
     planned = stage.planned()
-    assert (planned.is_look, planned.at) == (True, stage.clock.now() + 6 * HOUR)
+    assert (planned.is_confirm_look, planned.at) == (True, stage.clock.now() + 6 * HOUR)
     stage.clock.advance(6 * 3600)
     (waiting,) = stage.look()
     assert (waiting.state, waiting.waiting_for) == (RunState.AWAITING_UPLOAD, None)
@@ -233,7 +233,7 @@ def test_an_export_of_somebody_else_is_held_and_kept(stage: Stage, changes: dict
     assert stage.files() == []
     (file,) = (stage.directory / FOLDER).iterdir()
     assert file.stat().st_mode & 0o777 == 0o600
-    approve(stage.store, held.run_id, Voice(actor="mona", at=stage.clock.now(), reason="rebuilt"))
+    approve(stage.store, held.run_id, Author(actor="mona", at=stage.clock.now(), reason="rebuilt"))
     stage.world.exports["emea"] = an_export(b"{}")
     stage.world.calls.clear()
     run = stage.run()
@@ -265,7 +265,7 @@ def test_a_held_readable_export_is_collected_anew(stage: Stage) -> None:
     held = stage.run()
     assert held.state is RunState.HELD
     assert not [path for path in stage.directory.rglob("*") if path.is_file() and b"mona@" in path.read_bytes()]
-    approve(stage.store, held.run_id, Voice(actor="mona", at=stage.clock.now(), reason="rebuilt"))
+    approve(stage.store, held.run_id, Author(actor="mona", at=stage.clock.now(), reason="rebuilt"))
     assert stage.run().state is RunState.DELIVERED
     assert stage.world.calls.count("collect") == 2
 
@@ -279,7 +279,7 @@ def test_what_was_confirmed_of_the_accounts_stays_where_a_kept_export_is_sent(st
     before = list(stage.store.confirmed_digests("emea") or ())
     stage.world.exports["emea"] = an_export(CONTENT.replace(b"emea", b"apac"), server_id="server-apac")
     held = stage.run()
-    approve(stage.store, held.run_id, Voice(actor="mona", at=stage.clock.now(), reason="rebuilt"))
+    approve(stage.store, held.run_id, Author(actor="mona", at=stage.clock.now(), reason="rebuilt"))
     stage.run()
     stage.clock.advance(60)
     assert stage.look()[0].state is RunState.CONFIRMED
@@ -292,7 +292,7 @@ def test_an_approved_export_that_was_lost_on_the_way_is_sent_again_itself(stage:
     stage.emea = replace(stage.emea, delivery=an_instance().delivery)
     stage.world.exports["emea"] = an_export(CONTENT.replace(b"emea", b"apac"), server_id="server-apac")
     held = stage.run()
-    approve(stage.store, held.run_id, Voice(actor="mona", at=stage.clock.now(), reason="rebuilt"))
+    approve(stage.store, held.run_id, Author(actor="mona", at=stage.clock.now(), reason="rebuilt"))
     stage.world.fail["send"] = [transient()]
     lost = stage.run()
     assert (lost.state, lost.code) == (RunState.FAILED, Code.SERVER_ERROR)
@@ -310,7 +310,7 @@ def test_a_kept_export_that_was_touched_is_collected_anew(stage: Stage) -> None:
     held = stage.run()
     (file,) = (stage.directory / FOLDER).iterdir()
     file.write_bytes(file.read_bytes() + b"x")
-    approve(stage.store, held.run_id, Voice(actor="mona", at=stage.clock.now(), reason="rebuilt"))
+    approve(stage.store, held.run_id, Author(actor="mona", at=stage.clock.now(), reason="rebuilt"))
     run = stage.run()
     assert run.state is RunState.AWAITING_UPLOAD
     assert stage.world.calls.count("collect") == 2
@@ -320,7 +320,7 @@ def test_what_changed_about_its_identity_since_the_approval_holds_it_again(stage
     """Another instance is known under that server id by now: the approval did not speak of that."""
     stage.world.exports["emea"] = an_export(server_id="server-other")
     held = stage.run()
-    approve(stage.store, held.run_id, Voice(actor="mona", at=stage.clock.now(), reason="rebuilt"))
+    approve(stage.store, held.run_id, Author(actor="mona", at=stage.clock.now(), reason="rebuilt"))
     stage.runner.fleet = (stage.emea, an_instance("apac", server_id="server-other"))
     run = stage.run()
     assert run.state is RunState.HELD
@@ -356,7 +356,7 @@ def test_what_waits_for_a_person_ends_where_an_endpoint_is_configured(stage: Sta
     old = stage.store.run(first.run_id)
     assert old is not None
     assert (old.state, stage.store.awaiting_run("emea")) == (RunState.SUPERSEDED, None)
-    assert (stage.planned().slot, stage.planned().is_look) == (T0, False)
+    assert (stage.planned().slot, stage.planned().is_confirm_look) == (T0, False)
     assert stage.run().state is RunState.DELIVERED
     assert len(stage.store.deliveries("emea")) == 2
     assert stage.files() == []
@@ -410,7 +410,7 @@ def test_another_outbox_gets_what_waited_in_the_old_one(stage: Stage) -> None:
     other.mkdir()
     stage.emea = replace(stage.emea, delivery=ManualDelivery(outbox=other))
     stage.runner.close_stale(stage.emea)
-    assert (stage.files(), stage.planned().slot, stage.planned().is_look) == ([], T0, False)
+    assert (stage.files(), stage.planned().slot, stage.planned().is_confirm_look) == ([], T0, False)
     assert stage.run().state is RunState.AWAITING_UPLOAD
     assert len(list((other / "emea").iterdir())) == 3
 
@@ -422,7 +422,7 @@ def test_what_an_endpoint_took_does_not_keep_a_person_waiting(stage: Stage) -> N
     stage.runner.close_stale(stage.emea)
     closed = stage.store.run(run.run_id)
     assert closed is not None
-    assert (closed.state, stage.store.open_delivery("emea"), stage.planned().is_look) == (RunState.SUPERSEDED, None, False)
+    assert (closed.state, stage.store.open_delivery("emea"), stage.planned().is_confirm_look) == (RunState.SUPERSEDED, None, False)
 
 
 def test_a_confirmation_dated_too_late_does_not_forget_the_last_sync(stage: Stage) -> None:

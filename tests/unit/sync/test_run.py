@@ -12,7 +12,7 @@ from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.run import DeliveryOutcome, DeliveryRecord, InstanceRecord, Run, RunState, SeatRecord, Trigger
 from licsync_daemon.model.usage import CLOCK_SLACK, SyncEntry, UploadState
-from licsync_daemon.sync.decisions import Voice, approve
+from licsync_daemon.sync.decisions import Author, approve
 from licsync_daemon.sync.run import is_overdue
 from tests.fakes import (
     T0,
@@ -393,7 +393,7 @@ def test_a_changed_identity_opens_a_new_record(stage: Stage) -> None:
     stage.run()
     held = stage.run(an_instance("emea", server_id="server-labs"))
     assert (held.state, held.code) == (RunState.HELD, Code.SERVER_ID_CHANGED)
-    approve(stage.store, held.run_id, Voice(actor="mona", at=stage.clock.now(), reason="rebuilt on new hardware"))
+    approve(stage.store, held.run_id, Author(actor="mona", at=stage.clock.now(), reason="rebuilt on new hardware"))
     stage.run(an_instance("emea", server_id="server-labs"))
     first, second = stage.store.deliveries("emea")
     assert first.outcome is DeliveryOutcome.USAGE_CHANGED

@@ -101,13 +101,13 @@ def test_an_error_of_our_own_ends_the_look_and_nothing_else(stage: Stage) -> Non
 def test_looks_follow_each_other_every_six_hours(stage: Stage) -> None:
     """A verdict, good or bad, is not retried: the next look comes when it is planned. Without a source there are no slots."""
     first = stage.planned()
-    assert (first.reason, first.is_watch, first.slot) == ("first look at GitHub Connect's syncs", True, None)  # type: ignore[attr-defined]
+    assert (first.reason, first.is_connect_look, first.slot) == ("first look at GitHub Connect's syncs", True, None)  # type: ignore[attr-defined]
     for sync in (False, True):
         if sync:
             stage.world.sync("server-labs")
         stage.watch()
         planned = stage.planned()
-        assert (planned.at, planned.is_watch) == (stage.clock.now() + 6 * HOUR, True)  # type: ignore[attr-defined]
+        assert (planned.at, planned.is_connect_look) == (stage.clock.now() + 6 * HOUR, True)  # type: ignore[attr-defined]
 
 
 def test_graphql_tells_who_is_disconnected_and_how_many_accounts_arrived(stage: Stage) -> None:
@@ -159,7 +159,7 @@ def test_with_a_source_the_guards_warn_and_drift_is_seen(stage: Stage) -> None:
     assert "9 of 10 accounts" in told[Code.COUNT_DRIFT]
     assert "send" not in stage.world.calls
     planned = stage.planned(READ)
-    assert planned.is_watch  # type: ignore[attr-defined]
+    assert planned.is_connect_look  # type: ignore[attr-defined]
 
 
 def test_a_watch_does_not_satisfy_a_slot(stage: Stage) -> None:
@@ -167,7 +167,7 @@ def test_a_watch_does_not_satisfy_a_slot(stage: Stage) -> None:
     stage.world.sync("server-labs")
     stage.watch(READ)
     planned = stage.planned(READ)
-    assert (planned.slot, planned.is_watch) == (T0, False)  # type: ignore[attr-defined]
+    assert (planned.slot, planned.is_connect_look) == (T0, False)  # type: ignore[attr-defined]
 
 
 def test_run_now_says_how_it_stands(stage: Stage) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.system.systemd import Notifier
+from licsync_daemon.system.systemd import ServiceManager
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -25,7 +25,7 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[so
 def test_messages_arrive_whole(manager: tuple[socket.socket, str]) -> None:
     """One datagram a message, a `KEY=value` a line, over a path and over an abstract socket."""
     receiver, address = manager
-    notifier = Notifier({"NOTIFY_SOCKET": address})
+    notifier = ServiceManager({"NOTIFY_SOCKET": address})
     notifier.send("READY=1")
     notifier.send("WATCHDOG=1", "STATUS=next: emea")
     assert receiver.recv(4096) == b"READY=1"
@@ -35,7 +35,7 @@ def test_messages_arrive_whole(manager: tuple[socket.socket, str]) -> None:
 @pytest.mark.parametrize("address", [None, "", "relative", "vsock:2:1234", "/nowhere/at/all", "@nobody-listens"])
 def test_a_deaf_manager_stops_nothing(address: str | None) -> None:
     """Without a manager, or with one that does not listen, nothing happens."""
-    Notifier({} if address is None else {"NOTIFY_SOCKET": address}).send("READY=1")
+    ServiceManager({} if address is None else {"NOTIFY_SOCKET": address}).send("READY=1")
 
 
 @pytest.mark.parametrize(
@@ -56,4 +56,4 @@ def test_a_deaf_manager_stops_nothing(address: str | None) -> None:
 )
 def test_the_watchdog(environ: dict[str, str], watchdog_s: float | None) -> None:
     """The watchdog's interval is in microseconds, and only ours if it names us or nobody."""
-    assert Notifier(environ).watchdog_s == watchdog_s
+    assert ServiceManager(environ).watchdog_s == watchdog_s

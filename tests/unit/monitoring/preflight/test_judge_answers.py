@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from licsync_daemon.http.wire import Headline
+from licsync_daemon.http.wire import AnswerFacts
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import CloudAccount, ConnectDelivery, Destination, Instance, ManualDelivery, NoSource, SshSource
 from licsync_daemon.model.usage import SeatTotals
@@ -24,15 +24,15 @@ from licsync_daemon.monitoring.preflight.judge_answers import (
     version_of,
     version_rows,
 )
-from licsync_daemon.monitoring.preflight.rows import Outcome, Place, Row
+from licsync_daemon.monitoring.preflight.rows import CheckRow, Outcome, Place
 from tests.fakes import T0, an_instance
 
 EMEA = Place("instance emea", "emea")
 OK, WARN, FAIL = Outcome.OK, Outcome.WARN, Outcome.FAIL
 
 
-def told(*, needed: str | None = "read:enterprise", **headers: Any) -> dict[str, Row]:
-    rows = token_rows(EMEA, Headline(**headers), T0, needed=needed, credential="cloud__token")
+def told(*, needed: str | None = "read:enterprise", **headers: Any) -> dict[str, CheckRow]:
+    rows = token_rows(EMEA, AnswerFacts(**headers), T0, needed=needed, credential="cloud__token")
     return {row.test: row for row in rows}
 
 
@@ -101,7 +101,7 @@ def test_the_end_of_a_token() -> None:
 )
 def test_single_sign_on(sso: str | None, outcome: Outcome, code: Code | None) -> None:
     """A token that is not authorized is a failure with the button that authorizes it; partial answers are a warning."""
-    row = sso_row(EMEA, Headline(sso=sso))
+    row = sso_row(EMEA, AnswerFacts(sso=sso))
     assert (row.outcome, row.code) == (outcome, code)
     assert ("*Configure SSO*" in row.fix) is (outcome is not OK)
 
@@ -134,7 +134,7 @@ def test_an_answer_without_a_date() -> None:
 
 def test_what_is_left_of_the_rate_limit() -> None:
     """Fewer than a hundred requests are a warning; an instance without limits has no such row."""
-    rows = [list(interface_rows(EMEA, Headline(remaining=left))) for left in (None, 4999, 100, 99)]
+    rows = [list(interface_rows(EMEA, AnswerFacts(remaining=left))) for left in (None, 4999, 100, 99)]
     assert [[(row.outcome, row.test) for row in every] for every in rows] == [
         [], [(OK, "rate limit")], [(OK, "rate limit")], [(WARN, "rate limit")],
     ]  # fmt: skip
@@ -143,12 +143,12 @@ def test_what_is_left_of_the_rate_limit() -> None:
 @pytest.mark.parametrize(
     ("told", "outcome", "words"),
     [
-        (Headline(api_version="2022-11-28"), OK, "version 2022-11-28"),
-        (Headline(deprecation="@1688169599", api_version="2022-11-28"), WARN, "is announced to end"),
-        (Headline(sunset_at=T0), WARN, "is announced to end, and goes away on 2026-11-24"),
+        (AnswerFacts(api_version="2022-11-28"), OK, "version 2022-11-28"),
+        (AnswerFacts(deprecation="@1688169599", api_version="2022-11-28"), WARN, "is announced to end"),
+        (AnswerFacts(sunset_at=T0), WARN, "is announced to end, and goes away on 2026-11-24"),
     ],
 )
-def test_an_interface_that_will_end(told: Headline, outcome: Outcome, words: str) -> None:
+def test_an_interface_that_will_end(told: AnswerFacts, outcome: Outcome, words: str) -> None:
     """`Deprecation` and `Sunset` are told with the date."""
     (row,) = interface_rows(EMEA, told)
     assert (row.outcome, words in row.seen) == (outcome, True)
@@ -158,7 +158,7 @@ def test_an_interface_that_will_end(told: Headline, outcome: Outcome, words: str
 # ---------------------------------------------------------------- licenses
 
 
-def licensed(**data: Any) -> dict[str, Row]:
+def licensed(**data: Any) -> dict[str, CheckRow]:
     return {row.test: row for row in license_rows(EMEA, data, T0)}
 
 

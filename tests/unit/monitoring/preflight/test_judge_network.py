@@ -9,8 +9,8 @@ import pytest
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import Destination
 from licsync_daemon.monitoring.preflight.judge_network import way_rows
-from licsync_daemon.monitoring.preflight.network import Certificate, Hop, Refused, Route, Way, route_of
-from licsync_daemon.monitoring.preflight.rows import Outcome, Place, Row
+from licsync_daemon.monitoring.preflight.network import Certificate, Hop, Reachability, Refused, Route, route_of
+from licsync_daemon.monitoring.preflight.rows import CheckRow, Outcome, Place
 from tests.fakes import T0
 
 PLACE = Place("instance emea", "emea")
@@ -20,12 +20,12 @@ PROXIED = Route(to=Hop(HOST, 443, secure=True), proxy=Hop("proxy.example.com", 3
 GOOD = Certificate("Example CA", T0 + timedelta(days=200), (HOST,))
 
 
-def rows(route: Route, **facts: object) -> list[Row]:
-    way = Way(**{"addresses": ("10.0.0.1",), **facts})  # type: ignore[arg-type]
+def rows(route: Route, **facts: object) -> list[CheckRow]:
+    way = Reachability(**{"addresses": ("10.0.0.1",), **facts})  # type: ignore[arg-type]
     return list(way_rows(PLACE, route, way, T0))
 
 
-def last(route: Route, **facts: object) -> Row:
+def last(route: Route, **facts: object) -> CheckRow:
     return rows(route, **facts)[-1]
 
 

@@ -22,7 +22,7 @@ from licsync_daemon.model.instance import (
     NoSource,
 )
 from licsync_daemon.monitoring.preflight.machine import MIB, age_row, command_row, file_row, machine_rows, outbox_row, space_row, state_rows
-from licsync_daemon.monitoring.preflight.rows import Outcome, Place, Row
+from licsync_daemon.monitoring.preflight.rows import CheckRow, Outcome, Place
 from licsync_daemon.settings.credentials import Credentials
 from tests.fakes import T0, FakeClock, a_config, an_instance
 
@@ -44,14 +44,14 @@ def a_small_config(folder: Path, **changes: Any) -> Config:
     return replace(config, cloud=cloud, **changes)
 
 
-def found(config: Config, environ: dict[str, str] | None = None, warnings: Iterable[Problem] = ()) -> dict[str, list[Row]]:
-    rows: dict[str, list[Row]] = {}
+def found(config: Config, environ: dict[str, str] | None = None, warnings: Iterable[Problem] = ()) -> dict[str, list[CheckRow]]:
+    rows: dict[str, list[CheckRow]] = {}
     for row in machine_rows(config, warnings, Credentials(config.credentials_dir, environ or {}, config.state_dir / "no secrets")):
         rows.setdefault(row.test, []).append(row)
     return rows
 
 
-def brief(rows: list[Row]) -> list[tuple[Outcome, Code | None]]:
+def brief(rows: list[CheckRow]) -> list[tuple[Outcome, Code | None]]:
     return [(row.outcome, row.code) for row in rows]
 
 
@@ -134,7 +134,7 @@ def test_how_many_notifiers_there_are(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- the state directory
 
 
-def state(path: Path) -> Row:
+def state(path: Path) -> CheckRow:
     return next(state_rows(path))
 
 
@@ -250,7 +250,7 @@ def test_the_folder_of_files(tmp_path: Path) -> None:
     folder, emea, clock = tmp_path / "exports", an_instance(), FakeClock()
     source = FileSource(path=folder)
 
-    def row() -> Row:
+    def row() -> CheckRow:
         return file_row(EMEA, emea, source, clock)
 
     assert (row().outcome, row().code) == (FAIL, Code.NO_NEW_EXPORT)

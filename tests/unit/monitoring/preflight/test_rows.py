@@ -8,7 +8,7 @@ import pytest
 from licsync_daemon.model.alert import Severity
 from licsync_daemon.model.errors import Code
 from licsync_daemon.monitoring.concerns import Concern
-from licsync_daemon.monitoring.preflight.rows import CREDENTIAL_DAYS, LICENSE_DAYS, Outcome, Place, Row, alerts, ends, worst
+from licsync_daemon.monitoring.preflight.rows import CREDENTIAL_DAYS, LICENSE_DAYS, CheckRow, Outcome, Place, alerts, ends, worst
 from tests.fakes import T0
 
 EMEA = Place("instance emea", "emea")
@@ -16,7 +16,7 @@ CLOUD = Place("cloud")
 SECOND = timedelta(seconds=1)
 
 
-def ending(left: timedelta, steps: tuple[int, ...] = CREDENTIAL_DAYS) -> Row:
+def ending(left: timedelta, steps: tuple[int, ...] = CREDENTIAL_DAYS) -> CheckRow:
     return ends(EMEA, "expiry", "the token", T0 + left, T0, steps=steps, fix="make a new one", code=Code.CREDENTIAL_EXPIRING)
 
 
@@ -83,5 +83,5 @@ def test_alerts_of_rows() -> None:
 def test_a_row_in_json_and_back() -> None:
     """The daemon reads what its own daily check prints."""
     rows = [EMEA.ok("clock", "fine"), EMEA.fail("token", "no", "yes", Code.UNAUTHORIZED), Place("cloud").warn("servers", "two", "look")]
-    assert [Row.from_json(json.loads(json.dumps(row.as_json()))) for row in rows] == rows
+    assert [CheckRow.from_json(json.loads(json.dumps(row.as_json()))) for row in rows] == rows
     assert [row.as_json()["fix"] for row in rows] == [None, "yes", "look"]
