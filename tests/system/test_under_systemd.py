@@ -109,7 +109,7 @@ def booted(nspawn: str, root: Path, console: Path) -> Iterator[int]:
 
 def commands() -> list[str]:
     """Return the README's commands for a service, in their order."""
-    return [line[2:] for line in blocks("README.md", "For real", "console").splitlines() if line.startswith("# ")]
+    return [line[2:] for line in blocks("README.md", "Install", "console").splitlines() if line.startswith("# ")]
 
 
 @pytest.mark.timeout(600)
