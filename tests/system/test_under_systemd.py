@@ -155,7 +155,7 @@ def test_the_outbox_s_drop_in(machine: Machine) -> None:
         machine.run(command)
     # What the service does later by itself is done at its start, as confined as it is.
     tried = "ExecStartPost=-/opt/licsync/bin/licsync-daemon --run-now gov --wait 0\nExecStartPost=-/opt/licsync/bin/licsync-daemon check\n"
-    drop_in = blocks("docs/deliveries.md", "Hand over by a person", "ini")
+    drop_in = blocks("docs/deliveries.md", "Manual upload", "ini")
     write = (
         "mkdir -p /etc/systemd/system/licsync.service.d; cat > /etc/systemd/system/licsync.service.d/outbox.conf; systemctl daemon-reload"
     )
