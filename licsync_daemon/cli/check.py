@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from licsync_daemon.cli import terminal
 from licsync_daemon.cli.exit import Exit
+from licsync_daemon.cli.loading import read_config
 from licsync_daemon.monitoring.preflight.rows import CheckRow, Outcome, worst
 from licsync_daemon.monitoring.preflight.run import preflight
-from licsync_daemon.settings import load_config
 from licsync_daemon.system import log
 from licsync_daemon.system.clock import SystemClock
 from licsync_daemon.system.process import run_until_signal
@@ -16,7 +16,7 @@ from licsync_daemon.system.process import run_until_signal
 
 def check(arguments: argparse.Namespace) -> int:
     """Test the configuration, the credentials and this machine, and unless `--offline` every far side; 2 where something fails."""
-    loaded = load_config(arguments.config, os.environ)
+    loaded = read_config(arguments.config)
     log.set_up("critical")  # everything is in the table
     found: list[CheckRow] = []
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from licsync_daemon.cli import terminal
 from licsync_daemon.cli.exit import Exit
+from licsync_daemon.cli.loading import read_config
 from licsync_daemon.cli.starter import starter
 from licsync_daemon.daemon.adapters import NetworkAdapters
 from licsync_daemon.model.errors import ConfigError, Problem, RunError
 from licsync_daemon.model.instance import CloudAccount, Destination
 from licsync_daemon.model.usage import SyncStatus
-from licsync_daemon.settings import describe_settings, example_text, load_config, settings_schema
+from licsync_daemon.settings import describe_settings, example_text, settings_schema
 from licsync_daemon.settings.addresses import normal_proxy, normal_url
 from licsync_daemon.settings.credentials import Credentials
 from licsync_daemon.settings.words import Mistake
@@ -33,7 +34,7 @@ def config(arguments: argparse.Namespace) -> int:
     if arguments.what == "schema":
         terminal.print_json(settings_schema())
         return Exit.OK
-    loaded = load_config(arguments.config, os.environ)
+    loaded = read_config(arguments.config)
     credentials = Credentials(loaded.config.credentials_dir, os.environ)
     rows = describe_settings(loaded.show, credentials.place)
     if getattr(arguments, "json", False):
@@ -71,7 +72,7 @@ def _account(arguments: argparse.Namespace, environ: Mapping[str, str]) -> tuple
     if arguments.enterprise is None:
         if arguments.api_url is not None:
             raise ConfigError((Problem("--api-url", "goes with --enterprise", "add --enterprise NAME"),))
-        config = load_config(arguments.config, environ).config
+        config = read_config(arguments.config).config
         return config.cloud, Credentials(config.credentials_dir, environ)
     try:
         proxy, ca_file = environ.get("LICSYNC_CLOUD__PROXY"), environ.get("LICSYNC_CLOUD__CA_FILE")

@@ -41,7 +41,7 @@ def decide(arguments: argparse.Namespace) -> int:
     try:
         decision = acts[arguments.command](store)
         # What a person has decided needs no alert any more. Whoever has channels tells that: the daemon, or the next --run-now.
-        log.set_up("error")  # what was decided is printed, and says enough
+        log.set_up("error", config.invocation)  # what was decided is printed, and says enough
         asyncio.run(Alerting(config, store, SystemClock(), ()).evaluate_at_last([decision.instance], within_s=0))
     finally:
         store.close()

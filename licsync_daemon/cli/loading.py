@@ -1,17 +1,22 @@
-"""What most commands begin with: the configuration, its warnings, and the log."""
+"""What most commands start with: the configuration, its warnings, and the log."""
 
 import argparse
 import os
+import pwd
+import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import structlog
 
 from licsync_daemon.cli import terminal
-from licsync_daemon.cli.parser import default_config
+from licsync_daemon.cli.parser import DEFAULT_CONFIG
 from licsync_daemon.model.errors import ConfigError, Problem
 from licsync_daemon.model.instance import Config, Instance
-from licsync_daemon.settings import load_config
+from licsync_daemon.model.text import Invocation
+from licsync_daemon.settings import Loaded, load_config
 from licsync_daemon.system import log
 
 logger = structlog.get_logger()
@@ -19,12 +24,46 @@ logger = structlog.get_logger()
 
 def load(arguments: argparse.Namespace, *, quiet: bool = False) -> Config:
     """Load the configuration and set up the log. `quiet` keeps the log from a terminal that shows progress instead."""
-    terminal.read_from(arguments.config if arguments.config != default_config() else None)
-    loaded = load_config(arguments.config, os.environ)
-    log.set_up("critical" if quiet and sys.stderr.isatty() else loaded.config.log_level)
+    loaded = read_config(arguments.config)
+    log.set_up("critical" if quiet and sys.stderr.isatty() else loaded.config.log_level, loaded.config.invocation)
     for problem in loaded.warnings:
         logger.warning("config.warning", where=problem.where, what=problem.what, hint=problem.hint)
     return loaded.config
+
+
+def read_config(path: Path) -> Loaded:
+    """Load the configuration at `path`; from now on, messages name it in their commands."""
+    terminal.type_commands_as(invocation(path))
+    loaded = load_config(path, os.environ)
+    typed = invocation(path, loaded.config.state_dir)
+    terminal.type_commands_as(typed)
+    return replace(loaded, config=replace(loaded.config, invocation=typed))
+
+
+def invocation(config: Path, state_dir: Path | None = None) -> Invocation:
+    """Return how a person starts this program for a configuration, as the owner of its state directory."""
+    return Invocation(
+        program=_program(),
+        config=config.absolute() if config != Path(DEFAULT_CONFIG) else None,
+        owner=_owner(state_dir) if state_dir is not None else None,
+    )
+
+
+def _program() -> tuple[str, ...]:
+    path = Path(sys.argv[0])
+    if path.name == "__main__.py":
+        return (sys.executable, "-m", "licsync_daemon")
+    return ("licsync-daemon",) if shutil.which("licsync-daemon") or path.name != "licsync-daemon" else (str(path.absolute()),)
+
+
+def _owner(state_dir: Path) -> str | None:
+    """Return the owner of the state directory if a person has to switch to that user: it is another one, or one without a login."""
+    try:
+        owner = pwd.getpwuid(state_dir.stat().st_uid)
+    except (OSError, KeyError):
+        return None
+    has_login = Path(owner.pw_shell).name not in {"nologin", "false"}
+    return None if owner.pw_uid == os.geteuid() and (has_login or shutil.which("sudo") is None) else owner.pw_name
 
 
 def chosen(config: Config, names: Sequence[str]) -> tuple[Instance, ...]:

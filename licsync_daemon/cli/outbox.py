@@ -32,7 +32,7 @@ def outbox(arguments: argparse.Namespace) -> int:
         headers = ("instance", "to do", "since", "age", "until", "where")
         terminal.print_table(headers, [_row(one, run, now) for one, run in waiting])
         terminal.say(
-            "The steps are in README.txt of each folder, else in `licsync-daemon status`; what was uploaded disappears from here by itself."
+            "The steps are in README.txt of each folder, else in `$licsync status`; what was uploaded disappears from here by itself."
         )
     return Exit.OK
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from licsync_daemon.cli.exit import Exit
-from licsync_daemon.cli.loading import load
+from licsync_daemon.cli.loading import load, read_config
 from licsync_daemon.daemon.adapters import notifiers
 from licsync_daemon.daemon.daemon import HEARTBEAT_S, Daemon
 from licsync_daemon.daemon.daily import DailyCheck
@@ -19,7 +19,6 @@ from licsync_daemon.daemon.wiring import Parts, recording, with_config
 from licsync_daemon.model.errors import ConfigError, LockedError, Problem, StateUnwritableError
 from licsync_daemon.model.instance import Config
 from licsync_daemon.monitoring.preflight.apart import preflight_apart
-from licsync_daemon.settings import load_config
 from licsync_daemon.settings.credentials import Credentials
 from licsync_daemon.state.files import prepare_state_dir
 from licsync_daemon.system.clock import SystemClock
@@ -93,10 +92,10 @@ async def _serve(path: Path, config: Config, clock: SystemClock) -> int:
 
 
 def _reloaded(path: Path, before: Config) -> Config:
-    loaded = load_config(path, os.environ)
+    loaded = read_config(path)
     if loaded.config.state_dir != before.state_dir:
         raise ConfigError((Problem("state_dir", "cannot change while the daemon runs", "restart it instead"),))
-    set_up(loaded.config.log_level)
+    set_up(loaded.config.log_level, loaded.config.invocation)
     for problem in loaded.warnings:
         log.warning("config.warning", where=problem.where, what=problem.what, hint=problem.hint)
     return loaded.config

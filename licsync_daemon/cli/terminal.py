@@ -2,18 +2,16 @@
 
 import json
 import os
-import re
-import shlex
 import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from licsync_daemon.model.run import Run, RunState
+from licsync_daemon.model.text import PLAIN, Invocation, command, commands
 
 STATE_STYLE = {
     "confirmed": "green",
@@ -34,19 +32,13 @@ WORDY = frozenset({"why", "reason", "value", "seen"})  # columns that take sever
 WORDY_WIDTH = 15  # what is left to them
 
 
-#: Our commands in the texts of next steps that read a configuration.
-_COMMAND = re.compile(r"\blicsync-daemon (?=--run-now|(?:acknowledge|approve|check|history|outbox|payload|reject|status)\b)")
-_config = ""
+_invocation = PLAIN
 
 
-def read_from(config: Path | None) -> None:
-    """From now on, name the configuration in every command that is printed; None: it is where each command looks by itself."""
-    global _config  # noqa: PLW0603 - what a process prints is said for all of it, as where it prints is
-    _config = f"--config {shlex.quote(str(config))} " if config is not None else ""
-
-
-def _typed(text: str) -> str:
-    return _COMMAND.sub(lambda found: found[0] + _config, text)
+def type_commands_as(invocation: Invocation) -> None:
+    """Print the commands in messages as `invocation` says, from now on."""
+    global _invocation  # noqa: PLW0603 - holds for the whole process, as stdout does
+    _invocation = invocation
 
 
 def is_terminal() -> bool:
@@ -55,7 +47,7 @@ def is_terminal() -> bool:
 
 def say(text: str = "", style: str = "", hang: int = 0) -> None:
     """Print a line for people; on a terminal it is colored and broken between words, from the second line on indented by `hang`."""
-    text = _typed(text)
+    text = command(text, _invocation)
     if not (text and is_terminal()):
         print(text)
         return
@@ -81,11 +73,11 @@ def more(name: str, text: str) -> None:
 
 def complain(text: str) -> None:
     """Print a line about a failure, to stderr."""
-    print(_typed(text), file=sys.stderr)
+    print(command(text, _invocation), file=sys.stderr)
 
 
 def print_json(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False, indent=2))
+    print(json.dumps(commands(value, _invocation), ensure_ascii=False, indent=2))
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, totals: Sequence[str] | None = None) -> None:
@@ -95,6 +87,7 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, totals
     them, where a table would cut figures off.
     """
     numeric = [all(_is_number(row[column]) for row in rows) for column in range(len(headers))]
+    rows = [[command(cell, _invocation) for cell in row] for row in rows]
     everything = [headers, *rows, *([totals] if totals else [])]
     widths = [max(len(row[column]) for row in everything) for column in range(len(headers))]
     if is_terminal() and (fitted := _fitted(everything, widths, shutil.get_terminal_size().columns)) is not None:

@@ -34,6 +34,7 @@ from licsync_daemon.model.instance import (
 )
 from licsync_daemon.model.ports import Channel, Clock, CloudReader, Delivery, UsageSource, WaitReporter
 from licsync_daemon.model.run import DeliveryRecord
+from licsync_daemon.model.text import PLAIN, Invocation
 from licsync_daemon.model.usage import SyncStatus
 from licsync_daemon.monitoring.channels.mail import Mail
 from licsync_daemon.monitoring.channels.webhook import Webhook
@@ -53,6 +54,7 @@ class NetworkAdapters:
     account: CloudAccount
     credentials: Credentials
     clock: Clock
+    invocation: Invocation = PLAIN
     # For as long as the process lives:
     gates: dict[str, Gate] = field(default_factory=dict)  # by host
     remembered: dict[str, tuple[str, SyncStatus]] = field(default_factory=dict)  # by address, under the mark the cloud gave it
@@ -94,7 +96,8 @@ class NetworkAdapters:
                 async with self._http_upload(instance.delivery.at, waits) as upload:
                     yield upload
             case ManualDelivery():
-                yield Outbox(instance, instance.delivery, upload_page=upload_page(self.account), now=self.clock.now())
+                page = upload_page(self.account)
+                yield Outbox(instance, instance.delivery, upload_page=page, now=self.clock.now(), invocation=self.invocation)
             case ConnectDelivery():
                 raise AssertionError("GitHub Connect carries the usage of this instance; nothing is ever sent for it")
 

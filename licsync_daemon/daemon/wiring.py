@@ -70,7 +70,7 @@ def recording(config: Config, clock: Clock, environ: Mapping[str, str], observe:
         key = credentials.optional_line(DIGEST_KEY)
         runner = Runner(
             store=store,
-            adapters=NetworkAdapters(config.cloud, credentials, clock),
+            adapters=NetworkAdapters(config.cloud, credentials, clock, config.invocation),
             clock=clock,
             spool_dir=config.state_dir,
             holder=this_process(clock.now()),
@@ -94,7 +94,7 @@ def unrecorded(config: Config, clock: Clock, environ: Mapping[str, str], observe
         store = MemoryStore()
         runner = Runner(
             store=store,
-            adapters=NetworkAdapters(config.cloud, credentials, clock),
+            adapters=NetworkAdapters(config.cloud, credentials, clock, config.invocation),
             clock=clock,
             spool_dir=config.state_dir if writable else Path(tempfile.gettempdir()),
             holder=this_process(clock.now()),
@@ -113,4 +113,6 @@ def with_config(runner: Runner, config: Config, environ: Mapping[str, str]) -> R
     """
     credentials = Credentials(config.credentials_dir, environ)
     gates = runner.adapters.gates if isinstance(runner.adapters, NetworkAdapters) else {}
-    return replace(runner, adapters=NetworkAdapters(config.cloud, credentials, runner.clock, gates), fleet=config.instances)
+    return replace(
+        runner, adapters=NetworkAdapters(config.cloud, credentials, runner.clock, config.invocation, gates), fleet=config.instances
+    )

@@ -14,7 +14,7 @@ import structlog
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.instance import Instance, ManualDelivery
 from licsync_daemon.model.run import DeliveryRecord
-from licsync_daemon.model.text import iso
+from licsync_daemon.model.text import PLAIN, Invocation, command, iso
 from licsync_daemon.model.usage import Upload
 from licsync_daemon.rules.handover import export_name, folder_of, steps
 from licsync_daemon.state.document import UsageDocument
@@ -28,8 +28,9 @@ FILE_MODE, FOLDER_MODE = 0o640, 0o750
 class Outbox:
     """One instance's folder (the `Delivery` port). Without an outbox there is none: `status` and the notifiers tell the steps."""
 
-    def __init__(self, instance: Instance, to: ManualDelivery, *, upload_page: str, now: datetime) -> None:
+    def __init__(self, instance: Instance, to: ManualDelivery, *, upload_page: str, now: datetime, invocation: Invocation = PLAIN) -> None:
         self._instance = instance
+        self._invocation = invocation
         self._to = to
         self._upload_page = upload_page
         self._now = now
@@ -54,7 +55,7 @@ class Outbox:
             if document is not None and name is not None:
                 self._write(folder / name, lambda file: file.writelines(document.plain()))
             text = steps(self._instance, name, place="this folder", upload_page=self._upload_page)
-            self._write(folder / README, lambda file: file.write(f"{text}\n".encode()))
+            self._write(folder / README, lambda file: file.write(f"{command(text, self._invocation)}\n".encode()))
             self._write(folder / MANIFEST, lambda file: file.write(json.dumps(manifest, indent=2).encode() + b"\n"))
             for old in folder.glob("usage-*.json"):
                 if old.name != name:

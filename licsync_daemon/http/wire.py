@@ -172,7 +172,7 @@ def refusal(side: Side, operation: str, status: int, headers: Headers, body: byt
         case 409 if side is Side.DELIVERY:
             return error(Code.UPLOAD_CONFLICT, "the endpoint holds other content under this key: report this to who runs it")
         case 422 if side is Side.DELIVERY:
-            return error(Code.UPLOAD_REFUSED, "compare `licsync-daemon payload INSTANCE` with docs/delivery-openapi.yaml")
+            return error(Code.UPLOAD_REFUSED, "compare `$licsync payload INSTANCE` with docs/delivery-openapi.yaml")
         case 503 if side is Side.INSTANCE:
             return error(
                 Code.MAINTENANCE,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from licsync_daemon.model.blackout import Window
+from licsync_daemon.model.text import PLAIN, Invocation
 
 MAX_EXPORT_BYTES = 64 * 1024 * 1024
 LICENSE_USAGE = ("ghe-license", "usage")  # prints the export on an instance; `ghe-license-usage` up to GHES 3.12
@@ -273,6 +274,7 @@ class Config:
     max_concurrent_runs: int
     log_level: str
     notify: tuple[NotifierTo, ...] = ()
+    invocation: Invocation = PLAIN  # how a person starts a command with this configuration
 
     def instance(self, name: str) -> Instance | None:
         return next((one for one in self.instances if one.name == name), None)

@@ -1,10 +1,15 @@
 """Take secrets and mail addresses out of text that comes from elsewhere, before it is logged, shown or stored. Pure."""
 
 import re
+import shlex
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from licsync_daemon.model.errors import Code
+
+PROGRAM = "$licsync"  # stands for this program in the commands that messages name; `command` replaces it where a message is shown or sent
 
 SECRET_KEYS = re.compile(r"token|secret|password|authorization|proxy_auth", re.IGNORECASE)
 PATTERNS = (
@@ -28,6 +33,47 @@ def clean(text: str, limit: int = 200) -> str:
     one_line = " ".join(redact(text).split())
     printable = "".join(char for char in one_line if char.isprintable())
     return printable if len(printable) <= limit else printable[: limit - 1] + "…"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invocation:
+    """How a person starts this program on this machine.
+
+    Attributes:
+        program: Its name, or its path if it is not on the PATH.
+        config: The configuration file; None if it is the default.
+        owner: The user to switch to; None if no switch is needed.
+    """
+
+    program: tuple[str, ...] = ("licsync-daemon",)
+    config: Path | None = None
+    owner: str | None = None
+
+    def __str__(self) -> str:
+        sudo = ("sudo", "-u", self.owner) if self.owner is not None else ()
+        config = ("--config", str(self.config)) if self.config is not None else ()
+        return shlex.join((*sudo, *self.program, *config))
+
+
+PLAIN = Invocation()
+
+
+def command(text: str, invocation: Invocation) -> str:
+    """Return `text` with its commands as a person types them."""
+    return text.replace(PROGRAM, str(invocation))
+
+
+def commands(value: Any, invocation: Invocation) -> Any:
+    """Return a value of JSON with the commands in all its texts as a person types them."""
+    match value:
+        case str():
+            return command(value, invocation) if PROGRAM in value else value
+        case dict():
+            return {key: commands(one, invocation) for key, one in value.items()}
+        case list() | tuple():
+            return [commands(one, invocation) for one in value]
+        case _:
+            return value
 
 
 def words(code: Code | None) -> str:

@@ -171,9 +171,7 @@ class Alerting:
             changes = self._saved(names, views, now)
             machine = this_process(now).host
             messages = {
-                (one.alert.instance, one.alert.code): message_of(
-                    one, views.get(one.alert.instance), self._config.cloud, machine=machine, now=now
-                )
+                (one.alert.instance, one.alert.code): message_of(one, views.get(one.alert.instance), self._config, machine=machine, now=now)
                 for one in changes
                 if one.event is not None
             }

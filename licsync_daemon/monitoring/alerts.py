@@ -10,9 +10,9 @@ from datetime import datetime
 
 from licsync_daemon.model.alert import Alert, Event, Message, Severity
 from licsync_daemon.model.errors import Code
-from licsync_daemon.model.instance import CloudAccount
+from licsync_daemon.model.instance import Config
 from licsync_daemon.model.run import RunState
-from licsync_daemon.model.text import iso, words
+from licsync_daemon.model.text import command, iso, words
 from licsync_daemon.model.usage import CLOCK_SLACK
 from licsync_daemon.monitoring.concerns import ONLY_CHECKED, Concern, acknowledgment, exported, noticed, same_meaning, verdict
 from licsync_daemon.monitoring.status import InstanceView
@@ -118,10 +118,11 @@ def why_over(alert: Alert, view: InstanceView | None) -> str:
 # ---------------------------------------------------------------- messages
 
 
-def message_of(change: Change, view: InstanceView | None, cloud: CloudAccount, *, machine: str, now: datetime) -> Message:
-    """Write what is told of a change, for people and for programs. `machine` is the name of the one we run on."""
-    alert = change.alert
+def message_of(change: Change, view: InstanceView | None, config: Config, *, machine: str, now: datetime) -> Message:
+    """Write the message about a change, for people and for programs. `machine` is the name of this one."""
     assert change.event is not None
+    typed = config.invocation
+    alert = replace(change.alert, text=command(change.alert.text, typed), next_step=command(change.alert.next_step, typed))
     head = {Event.REMINDER: "reminder", Event.CLOSED: "over"}.get(change.event, str(alert.severity))
     where = alert.instance or "the fleet"
     if change.event is Event.CLOSED:
@@ -130,8 +131,8 @@ def message_of(change: Change, view: InstanceView | None, cloud: CloudAccount, *
         lines = [alert.text, "", f"Next step: {alert.next_step}"]
     if view is not None and view.awaiting is not None and alert.code is Code.NOT_UPLOADED and change.event is not Event.CLOSED:
         place = f"the folder {folder_of(view.instance)} on {machine}"
-        text = steps(view.instance, exported(view, view.awaiting), place=place, upload_page=upload_page(cloud))
-        lines += ["", *text.splitlines()]
+        text = steps(view.instance, exported(view, view.awaiting), place=place, upload_page=upload_page(config.cloud))
+        lines += ["", *command(text, typed).splitlines()]
     host = f" ({view.instance.hostname})" if view is not None else ""
     lines += [
         "",

@@ -98,7 +98,7 @@ def _failing(view: InstanceView) -> list[Concern]:
         return []
     if run.state is RunState.EXPIRED:
         text = f"nobody decided within 7 days, so nothing was sent: {run.cause}"
-        step = f"collect anew: licsync-daemon --run-now {run.instance}"
+        step = f"collect anew: $licsync --run-now {run.instance}"
         return [Concern(code=run.code, severity=Severity.ALERT, text=text, next_step=step)]
     if run.state is not RunState.FAILED:
         return []
@@ -183,9 +183,9 @@ def _sync_it(view: InstanceView) -> str:
         case ConnectDelivery():
             return SYNC_NOW.format(host=view.instance.hostname)
         case ManualDelivery():
-            return f"prepare it anew: licsync-daemon --run-now {view.instance.name}; then upload it: licsync-daemon outbox"
+            return f"prepare it anew: $licsync --run-now {view.instance.name}; then upload it: $licsync outbox"
         case _:
-            return f"sync it now, and see what fails: licsync-daemon --run-now {view.instance.name}"
+            return f"sync it now, and see what fails: $licsync --run-now {view.instance.name}"
 
 
 def _warnings(view: InstanceView) -> list[Concern]:
@@ -196,7 +196,7 @@ def _warnings(view: InstanceView) -> list[Concern]:
             severity=Severity.WARNING,
             text=notice.text,
             next_step=f"{steps.get(notice.code, LOOK_CLOSER).format(host=host, code=notice.code)}; "
-            f'if it may stay so: licsync-daemon acknowledge {run.run_id} --reason "…"',
+            f'if it may stay so: $licsync acknowledge {run.run_id} --reason "…"',
         )
         for run, notice in noticed(view)
         if acknowledgment(view, notice) is None

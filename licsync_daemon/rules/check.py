@@ -16,5 +16,5 @@ def check_usage(counts: UsageCounts) -> None:
         raise RunError(
             Code.REPORT_UNUSABLE_ROWS,
             f"{counts.unusable} of {counts.rows} rows of the report cannot be used (more than 1 %)",
-            "look at the rows named in `licsync-daemon history INSTANCE`, then run it again",
+            "look at the rows named in `$licsync history INSTANCE`, then run it again",
         )

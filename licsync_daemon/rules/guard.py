@@ -126,7 +126,7 @@ def _listed(host: str, server_id: str | None, status: SyncStatus) -> list[Trippe
 def next_step(tripped: Iterable[Tripped], run_id: str) -> str:
     """Say what to do about a held run: what to look at first where it is about identity, and the command that releases it."""
     advice = dict.fromkeys(ADVICE[one.code] for one in tripped if one.code in ADVICE)
-    return "; ".join((*advice, f'if that is right: licsync-daemon approve {run_id} --reason "…"'))
+    return "; ".join((*advice, f'if that is right: $licsync approve {run_id} --reason "…"'))
 
 
 def beyond_approval(tripped: Sequence[Tripped], approved: Sequence[Tripped]) -> tuple[Tripped, ...]:

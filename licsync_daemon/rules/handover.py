@@ -51,4 +51,4 @@ License usage of {instance.hostname} ({instance.name}): to be uploaded by an own
    "Enterprise Server Instances".
 3. Press *Add server usage*, and choose the file.
 
-licsync-daemon sees by itself that the upload has arrived; look with: licsync-daemon status"""
+licsync-daemon sees by itself that the upload has arrived; look with: $licsync status"""

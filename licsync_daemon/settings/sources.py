@@ -28,7 +28,7 @@ def read_file(path: Path) -> dict[str, Any]:
         with path.open("rb") as stream:
             content = stream.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
-        raise _refused(path, "no such file", f"write one with: licsync-daemon config init > {path}") from None
+        raise _refused(path, "no such file", f"write one with: $licsync config init > {path}") from None
     except IsADirectoryError:
         raise _refused(path, "this is a folder, not a file", "name the file in it, such as config.toml") from None
     except PermissionError:

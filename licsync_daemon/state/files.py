@@ -52,7 +52,7 @@ def prepare_state_dir(path: Path) -> None:
                     Problem(
                         "state_dir",
                         f"{path} belongs to user {user_name(found.st_uid)}, and you are {user_name(os.geteuid())}",
-                        f"run it as its owner: sudo -u {user_name(found.st_uid)} licsync-daemon …",
+                        "run it as its owner: $licsync …",
                     ),
                 )
             )

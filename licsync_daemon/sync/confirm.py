@@ -118,7 +118,7 @@ def _not_uploaded(record: DeliveryRecord) -> RunError:
     return RunError(
         Code.NOT_UPLOADED,
         f"nobody has uploaded the usage since {record.opened_at:%Y-%m-%d}, or the upload has not arrived",
-        "the next run prepares it anew; see who looks after the uploads: licsync-daemon outbox",
+        "the next run prepares it anew; see who looks after the uploads: $licsync outbox",
     )
 
 

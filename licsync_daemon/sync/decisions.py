@@ -13,7 +13,7 @@ from licsync_daemon.model.run import Decided, Decision, Run, RunState
 from licsync_daemon.rules.schedule import HELD_FOR
 
 AFTERWARDS = {
-    Decided.APPROVED: "the daemon sends it at its next heartbeat; at once with: licsync-daemon --run-now {instance}",
+    Decided.APPROVED: "the daemon sends it at its next heartbeat; at once with: $licsync --run-now {instance}",
     Decided.REJECTED: "nothing was sent; the next slot collects anew",
     Decided.ACKNOWLEDGED: "noted",
     Decided.PAUSED: "nothing is started for {instance} by itself until {until}",
@@ -41,7 +41,7 @@ def approve(store: StateStore, run_id: str, author: Author) -> Decision:
     standing = store.approval(run_id)
     if standing is not None and standing.in_force(author.at):
         raise _refused(
-            run_id, f"it was approved already, by {standing.actor}", "the daemon sends it, or: licsync-daemon --run-now " + run.instance
+            run_id, f"it was approved already, by {standing.actor}", "the daemon sends it, or: $licsync --run-now " + run.instance
         )
     decision = _decision(run.instance, run_id, Decided.APPROVED, author, until=author.at + HELD_FOR)
     store.save_decision(decision)
@@ -107,18 +107,16 @@ def _held(store: StateStore, run_id: str, wish: str, now: datetime) -> Run:
         why = f"the approval by {used[0].actor} is used up" if used else "a newer run took its place"
         raise _refused(run_id, f"it cannot be {wish}: {why}", hint)
     if run.state is not RunState.HELD:
-        raise _refused(
-            run_id, f"it cannot be {wish}: it is {run.state}", "only a held run waits for a decision; see: licsync-daemon status"
-        )
+        raise _refused(run_id, f"it cannot be {wish}: it is {run.state}", "only a held run waits for a decision; see: $licsync status")
     standing = store.approval(run_id)
     if wish == "approved" and now - run.started_at >= HELD_FOR and (standing is None or not standing.in_force(now)):
         why = f"the approval by {standing.actor} has expired" if standing is not None else "nobody decided within 7 days"
-        raise _refused(run_id, f"it cannot be {wish}: {why}", f"look at it anew: licsync-daemon --run-now {run.instance}")
+        raise _refused(run_id, f"it cannot be {wish}: {why}", f"look at it anew: $licsync --run-now {run.instance}")
     return run
 
 
 def _unknown(run_id: str) -> ConfigError:
-    return _refused(run_id, "no such run is recorded", "see: licsync-daemon history")
+    return _refused(run_id, "no such run is recorded", "see: $licsync history")
 
 
 def _refused(run_id: str, what: str, hint: str) -> ConfigError:

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 import structlog
 
-from licsync_daemon.model.text import SECRET_KEYS, redact
+from licsync_daemon.model.text import PLAIN, SECRET_KEYS, Invocation, commands, redact
 
 MAX_VALUE = 2000
 
@@ -41,8 +41,12 @@ def _clean(value: Any) -> Any:
     return _clean(str(value))  # the renderer would write it out in the same way, only later than here
 
 
-def set_up(level: str = "info", *, stream: TextIO = sys.stderr) -> None:
-    """Send every logger through one structlog pipeline to `stream`."""
+def set_up(level: str = "info", invocation: Invocation = PLAIN, *, stream: TextIO = sys.stderr) -> None:
+    """Send every logger through one structlog pipeline to `stream`; commands are written as `invocation` says."""
+
+    def typed(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+        return {key: commands(value, invocation) for key, value in event.items()}
+
     pretty = stream.isatty()
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -55,11 +59,11 @@ def set_up(level: str = "info", *, stream: TextIO = sys.stderr) -> None:
     if pretty:
         colors = "NO_COLOR" not in os.environ
         plain = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
-        ending: list[Any] = [structlog.processors.format_exc_info, redact_event, plain]
+        ending: list[Any] = [structlog.processors.format_exc_info, typed, redact_event, plain]
     else:
         tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
         as_json = structlog.processors.JSONRenderer(ensure_ascii=False)
-        ending = [structlog.processors.ExceptionRenderer(tracebacks), redact_event, _event_first, as_json]
+        ending = [structlog.processors.ExceptionRenderer(tracebacks), typed, redact_event, _event_first, as_json]
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

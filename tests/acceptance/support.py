@@ -41,7 +41,8 @@ PEOPLE = re.compile(rb"person-\d+", re.IGNORECASE)
 def environment(**more: str) -> dict[str, str]:
     """Return an environment with nothing of ours in it but what is given."""
     kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH"}}
-    return {**kept, "TERM": "xterm-256color", **more}
+    path = f"{COMMAND.parent}{os.pathsep}{kept.get('PATH', os.defpath)}"  # installed: messages name it without its folder
+    return {**kept, "PATH": path, "TERM": "xterm-256color", **more}
 
 
 @dataclass(frozen=True)

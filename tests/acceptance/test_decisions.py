@@ -300,6 +300,14 @@ def test_a_writing_command_by_root(open_site: Site, arguments: tuple[str, ...]) 
     assert list(open_site.box.requests) == []
 
 
+def test_a_check_by_root(open_site: Site) -> None:
+    """It says how to run it as the daemon's user, with the configuration that was named."""
+    done = open_site.run("check", "--offline")
+
+    owner = subprocess.run(["id", "-nu", "65534"], capture_output=True, text=True, check=True).stdout.strip()
+    assert f"sudo -u {owner} licsync-daemon --config {open_site.config} check" in done.out
+
+
 def test_a_writing_command_by_somebody_else(open_site: Site) -> None:
     """Any other user is told the same."""
     other = ["setpriv", "--reuid=65533", "--regid=65533", "--clear-groups", "--"]

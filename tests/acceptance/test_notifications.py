@@ -148,7 +148,7 @@ def test_the_daemon_tells_of_a_held_run_until_somebody_decides(site: Site, hook:
     assert hook.told == [("opened", "emea", "shrunk_usage")]
     run = site.last("emea")
     assert run is not None
-    assert f"licsync-daemon approve {run.run_id} --reason" in hook.got[0]["next_step"]
+    assert f"licsync-daemon --config {site.config} approve {run.run_id} --reason" in hook.got[0]["next_step"]
 
     assert site.run("approve", run.run_id, "--reason", "site closed", env=MONA).code == 0
     assert alerts(site) == []
@@ -187,7 +187,7 @@ def test_a_warning_is_acknowledged(site: Site, hook: Hook) -> None:
     run = site.last("emea")
     assert run is not None
     assert hook.got[0]["severity"] == "warning"
-    assert f"licsync-daemon acknowledge {run.run_id} --reason" in hook.got[0]["next_step"]
+    assert f"licsync-daemon --config {site.config} acknowledge {run.run_id} --reason" in hook.got[0]["next_step"]
     assert site.run("acknowledge", run.run_id, "--reason", "site closed", env=MONA).code == 0
     assert alerts(site) == []
     assert site.run("--run-now", "amer").code == 0

@@ -1,6 +1,5 @@
 """The README's commands do what the README says, line by line, but for times, ids and paths."""
 
-import os
 import re
 import subprocess
 import time
@@ -41,8 +40,7 @@ def practice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str
     folder = tmp_path_factory.mktemp("readme") / "practice"
     with Sandbox(generate_fleet()) as box:
         config = box.write_config(folder)
-        path = f"{COMMAND.parent}{os.pathsep}{os.environ['PATH']}"
-        ready = {**environment(), "PATH": path, "LICSYNC_CONFIG": str(config)}
+        ready = environment(LICSYNC_CONFIG=str(config))
         subprocess.run([COMMAND, "--run-now"], env=ready, check=True, capture_output=True)
         daemon = subprocess.Popen([COMMAND], env=ready, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 20

@@ -16,6 +16,7 @@ from licsync_daemon.http.wire import Side
 from licsync_daemon.model.instance import Destination, ManualDelivery
 from licsync_daemon.model.ports import Delivery
 from licsync_daemon.model.run import Baseline, DeliveryRecord
+from licsync_daemon.model.text import Invocation
 from licsync_daemon.model.usage import ServerIdentity, UploadState, UsageCounts
 from licsync_daemon.practice.sandbox import Sandbox, generate_fleet
 from licsync_daemon.state.document import UsageDocument, wrap_export
@@ -95,6 +96,16 @@ def document(case: Case, tmp_path: Path) -> Iterator[UsageDocument]:
     folder.mkdir()
     with a_document(folder, [an_account(1)], identity=ServerIdentity(hostname="ghes-emea.example.com", server_id=case.server_id)) as found:
         yield found
+
+
+def test_the_note_names_commands_as_its_reader_types_them(tmp_path: Path) -> None:
+    """Whoever uploads is not the daemon's user: the configuration and the user stand in the command."""
+    instance = an_instance(delivery=ManualDelivery(outbox=tmp_path))
+    assert isinstance(instance.delivery, ManualDelivery)
+    typed = Invocation(config=Path("/srv/fleet.toml"), owner="licsync")
+    to = Outbox(instance, instance.delivery, upload_page="https://github.com/enterprises/octo", now=T0, invocation=typed)
+    folder = asyncio.run(to.send(None, KEY))
+    assert (Path(folder) / "README.txt").read_text().endswith("sudo -u licsync licsync-daemon --config /srv/fleet.toml status\n")
 
 
 def test_the_same_key_and_content_changes_nothing(case: Case, document: UsageDocument) -> None:

@@ -12,7 +12,7 @@ from licsync_daemon.system.child import run_child
 
 WITHIN = timedelta(minutes=30)  # a large fleet, half of it dead, takes its time
 MAX_BYTES = 8 * 1024 * 1024
-AGAIN = "run `licsync-daemon check` by hand"
+AGAIN = "run `$licsync check` by hand"
 
 
 async def preflight_apart(config: Path) -> tuple[CheckRow, ...]:

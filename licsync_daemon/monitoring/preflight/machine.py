@@ -86,7 +86,7 @@ def _state_row(path: Path) -> CheckRow:
     if found.st_mode & OTHERS_WRITE:
         return fail("can be written by others", f"run: chmod 0700 {path}")
     if found.st_uid != me:
-        fix = f"to test what the daemon can do, run it as its user: sudo -u {user_name(found.st_uid)} licsync-daemon check"
+        fix = "to test what the daemon can do, run it as its user: $licsync check"
         return MACHINE.warn(name, f"{path} belongs to {user_name(found.st_uid)}, and you are {user_name(me)}", fix)
     if not os.access(path, os.W_OK | os.X_OK):
         return fail("cannot be written", f"run: chmod 0700 {path}")

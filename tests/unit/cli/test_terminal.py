@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from licsync_daemon.cli import terminal
+from licsync_daemon.model.text import PLAIN, Invocation
 
 ESCAPES = re.compile(r"\x1b\[[\d;]*m")
 HEADERS = ("instance", "state", "last sync", "age", "sent", "next", "why")
@@ -97,16 +98,19 @@ def test_lines_and_empty_lines_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown.lines == ["one", "", "two", ""]
 
 
-@pytest.mark.parametrize("config", [None, "my fleet/config.toml"])
-def test_a_command_that_is_printed_can_be_typed_as_it_stands(config: str | None, capsys: pytest.CaptureFixture[str]) -> None:
-    """It names the configuration that this command was given; a sentence about the program is left alone."""
-    said = "sudo -u licsync licsync-daemon check; licsync-daemon approve 1f --reason; an error in licsync-daemon itself"
-    terminal.read_from(Path(config) if config else None)
+def test_commands_are_printed_as_a_person_types_them(capsys: pytest.CaptureFixture[str]) -> None:
+    """In lines, failures, tables and JSON; a text of an older version, which names the program itself, is left alone."""
+    said = "$licsync approve 1f; licsync-daemon status"
+    terminal.type_commands_as(Invocation(config=Path("/my fleet/config.toml"), owner="licsync"))
     try:
         terminal.say(said)
         terminal.complain(said)
+        terminal.print_table(("why",), [(said,)])
+        terminal.print_json({"runs": [{"next_step": said}]})
     finally:
-        terminal.read_from(None)
-    option = "--config 'my fleet/config.toml' " if config else ""
-    shown = said.replace("daemon check", f"daemon {option}check").replace("daemon approve", f"daemon {option}approve")
-    assert capsys.readouterr() == (f"{shown}\n", f"{shown}\n")
+        terminal.type_commands_as(PLAIN)
+    shown = "sudo -u licsync licsync-daemon --config '/my fleet/config.toml' approve 1f; licsync-daemon status"
+    assert capsys.readouterr() == (
+        f'{shown}\nwhy\n{shown}\n{{\n  "runs": [\n    {{\n      "next_step": "{shown}"\n    }}\n  ]\n}}\n',
+        f"{shown}\n",
+    )

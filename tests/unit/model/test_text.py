@@ -1,10 +1,46 @@
 """Secrets and addresses in foreign text."""
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from licsync_daemon.model.text import SECRET_KEYS, clean, redact
+import licsync_daemon
+from licsync_daemon.model.text import PLAIN, SECRET_KEYS, Invocation, clean, command, commands, redact
+
+HELP = re.compile(r"`licsync-daemon|licsync-daemon (?:--run-now|acknowledge|approve|check|config|history|outbox|payload|reject|status)\b")
+LITERAL = {"cli/parser.py", "cli/main.py", "cli/starter.py", "__main__.py"}  # help, comments, and a file for any machine
+
+
+@pytest.mark.parametrize(
+    ("invocation", "typed"),
+    [
+        (PLAIN, "licsync-daemon"),
+        (Invocation(config=Path("/my fleet/config.toml")), "licsync-daemon --config '/my fleet/config.toml'"),
+        (Invocation(owner="licsync"), "sudo -u licsync licsync-daemon"),
+        (Invocation(program=("/opt/licsync/bin/licsync-daemon",), owner="licsync"), "sudo -u licsync /opt/licsync/bin/licsync-daemon"),
+        (Invocation(program=("python", "-m", "licsync_daemon")), "python -m licsync_daemon"),
+    ],
+)
+def test_a_command_can_be_typed_as_it_is_shown(invocation: Invocation, typed: str) -> None:
+    """The program, its configuration and its user; a text of an older version names the program itself and is left alone."""
+    assert command("either $licsync approve 1f, or $licsync reject 1f", invocation) == f"either {typed} approve 1f, or {typed} reject 1f"
+    assert command("licsync-daemon status", invocation) == "licsync-daemon status"
+    assert commands({"a": ["$licsync status", None, 1], "b": ("$licsync",)}, invocation) == {
+        "a": [f"{typed} status", None, 1],
+        "b": [typed],
+    }
+
+
+def test_no_message_names_a_command_but_with_the_placeholder() -> None:
+    """A literal one would lack the configuration and the user."""
+    root = Path(licsync_daemon.__file__).parent
+    texts = {str(path.relative_to(root)): path.read_text(encoding="utf-8") for path in root.rglob("*.py") if "practice" not in path.parts}
+    assert [name for name, text in texts.items() if HELP.search(text) and name not in LITERAL] == []
+    assert sum("$licsync " in text for text in texts.values()) > 5
+
 
 CLASSIC = "ghp_" + "a1B2" * 9
 FINE = "github_pat_" + "a1B2_" * 16

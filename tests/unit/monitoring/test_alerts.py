@@ -10,6 +10,7 @@ from licsync_daemon.model.alert import Alert, Event, Severity
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import Instance, ManualDelivery
 from licsync_daemon.model.run import Decided, Run, RunState
+from licsync_daemon.model.text import Invocation
 from licsync_daemon.model.usage import Notice
 from licsync_daemon.monitoring.alerts import Change, as_json, message_of, plan, trial
 from licsync_daemon.monitoring.concerns import Concern
@@ -18,7 +19,7 @@ from licsync_daemon.state.memory import MemoryStore
 from tests.fakes import T0, a_config, a_decision, a_run, an_alert, an_ended_run, an_instance
 
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
-CLOUD = a_config().cloud
+CONFIG = a_config()
 
 
 def a_concern(**changes: object) -> Concern:
@@ -244,7 +245,7 @@ def test_it_says_why_it_is_over(alert: Alert, view: InstanceView | None, why: st
 def test_a_message_says_what_is_wrong_and_what_to_do() -> None:
     """For people in lines, for programs in one flat object."""
     change = Change(an_alert(Code.SHRUNK_USAGE, opened_at=T0 - HOUR), Event.OPENED)
-    message = message_of(change, a_view(), CLOUD, machine="ghes-tools", now=T0)
+    message = message_of(change, a_view(), CONFIG, machine="ghes-tools", now=T0)
     assert message.subject == "[licsync] alert: emea: shrunk usage"
     assert message.lines == (
         "it cannot be reached",
@@ -281,13 +282,13 @@ def test_a_message_says_what_is_wrong_and_what_to_do() -> None:
 )
 def test_the_subject_says_what_it_is(event: Event, severity: Severity, subject: str) -> None:
     """Seen in a list of mails it tells whether somebody has to get up."""
-    message = message_of(Change(an_alert(severity=severity), event), None, CLOUD, machine="m", now=T0)
+    message = message_of(Change(an_alert(severity=severity), event), None, CONFIG, machine="m", now=T0)
     assert (message.subject, as_json(message)["event"]) == (subject, event)
 
 
 def test_an_alert_of_the_fleet_names_no_instance() -> None:
     """In JSON its instance is null."""
-    message = message_of(Change(an_alert(instance=""), Event.OPENED), None, CLOUD, machine="m", now=T0)
+    message = message_of(Change(an_alert(instance=""), Event.OPENED), None, CONFIG, machine="m", now=T0)
     assert message.subject == "[licsync] alert: the fleet: unreachable"
     assert "Instance: the fleet" in message.lines
     assert as_json(message)["instance"] is None
@@ -305,11 +306,25 @@ def test_a_person_who_has_to_act_gets_every_step(state: RunState, first: str, ev
     """With the page to go to; whoever reads the mail need not log in to the machine to know what to do."""
     instance = an_instance(delivery=ManualDelivery(outbox=Path("/srv/outbox")))
     view = a_view(a_run(state=state, collected_at=T0), instance=instance)
-    message = message_of(Change(an_alert(Code.NOT_UPLOADED), event), view, CLOUD, machine="ghes-tools", now=T0)
+    message = message_of(Change(an_alert(Code.NOT_UPLOADED), event), view, CONFIG, machine="ghes-tools", now=T0)
     assert any(line.startswith(first) for line in message.lines) is told
     assert any("https://github.com/enterprises/octo" in line for line in message.lines) is told
-    other = message_of(Change(an_alert(), event), view, CLOUD, machine="ghes-tools", now=T0)
+    other = message_of(Change(an_alert(), event), view, CONFIG, machine="ghes-tools", now=T0)
     assert not any(line.startswith("1. ") for line in other.lines)
+
+
+def test_a_message_names_commands_as_its_reader_types_them() -> None:
+    """Whoever reads it is not on the machine: the configuration and the user stand in every command, in the mail and for the webhook."""
+    instance = an_instance(delivery=ManualDelivery(outbox=Path("/srv/outbox")))
+    view = a_view(a_run(state=RunState.AWAITING_EXPORT), instance=instance)
+    alert = an_alert(Code.NOT_UPLOADED, next_step="see: $licsync outbox")
+    config = replace(CONFIG, invocation=Invocation(config=Path("/srv/fleet.toml"), owner="licsync"))
+    message = message_of(Change(alert, Event.OPENED), view, config, machine="m", now=T0)
+    typed = "sudo -u licsync licsync-daemon --config /srv/fleet.toml"
+    assert as_json(message)["next_step"] == f"see: {typed} outbox"
+    assert message.lines[2] == f"Next step: see: {typed} outbox"
+    assert any(line.endswith(f"{typed} status") for line in message.lines)
+    assert not any("$licsync" in line for line in message.lines)
 
 
 def test_a_test_is_about_nothing() -> None:

@@ -60,7 +60,7 @@ def test_an_instance_is_overdue_past_its_max_age(age: timedelta, codes: list[Cod
             code=Code.OVERDUE,
             severity=Severity.ALERT,
             text="the cloud's last sync of it is from 2026-11-16 01:59 UTC, longer ago than `max_age`",
-            next_step="sync it now, and see what fails: licsync-daemon --run-now emea",
+            next_step="sync it now, and see what fails: $licsync --run-now emea",
         )
 
 
@@ -200,7 +200,7 @@ HELD = a_run(
     state=RunState.HELD,
     code=Code.SHRUNK_USAGE,
     cause="700 accounts after 1,000: 300 fewer",
-    next_step='if that is right: licsync-daemon approve held --reason "…"',
+    next_step='if that is right: $licsync approve held --reason "…"',
     tripped=(Tripped(Code.SHRUNK_USAGE, "700 accounts after 1,000: 300 fewer", before=1000, after=700),),
 )
 
@@ -212,7 +212,7 @@ def test_a_held_run_asks_for_a_decision() -> None:
         code=Code.SHRUNK_USAGE,
         severity=Severity.ALERT,
         text="held, nothing was sent: 700 accounts after 1,000: 300 fewer",
-        next_step='if that is right: licsync-daemon approve held --reason "…"',
+        next_step='if that is right: $licsync approve held --reason "…"',
         since=T0,
     )
 
@@ -232,7 +232,7 @@ def test_a_held_run_that_nobody_decided_on_is_still_told() -> None:
     """Its time is over, and nothing was sent; a rejected one is decided."""
     (one,) = wrong(a_store(an_ended_run("held", RunState.EXPIRED, code=Code.SHRUNK_USAGE, cause="300 fewer"))).values()
     assert (one.code, one.text) == (Code.SHRUNK_USAGE, "nobody decided within 7 days, so nothing was sent: 300 fewer")
-    assert one.next_step == "collect anew: licsync-daemon --run-now emea"
+    assert one.next_step == "collect anew: $licsync --run-now emea"
     assert wrong(a_store(an_ended_run("held", RunState.REJECTED, code=Code.SHRUNK_USAGE, cause="300 fewer"))) == {}
 
 
@@ -324,7 +324,7 @@ def test_a_warning_of_the_newest_run_is_told() -> None:
     ]
     assert "*Sync now*" in found[Code.LATE].next_step
     assert found[Code.COUNT_DRIFT].next_step == (
-        'see docs/runbook.md#count_drift; if it may stay so: licsync-daemon acknowledge look --reason "…"'
+        'see docs/runbook.md#count_drift; if it may stay so: $licsync acknowledge look --reason "…"'
     )
 
 

@@ -72,7 +72,7 @@ def test_what_was_approved_can_still_be_rejected() -> None:
 @pytest.mark.parametrize("act", [approve, reject, acknowledge])
 def test_an_unknown_run(act: Act) -> None:
     """Nothing is decided about what nobody has recorded; where ids stand is said."""
-    assert refusal(act, a_store(), "nothing") == "run nothing: no such run is recorded (see: licsync-daemon history)"
+    assert refusal(act, a_store(), "nothing") == "run nothing: no such run is recorded (see: $licsync history)"
 
 
 @pytest.mark.parametrize(("act", "wish"), [(approve, "approved"), (reject, "rejected")])
@@ -111,7 +111,7 @@ def test_an_approval_that_still_stands() -> None:
     approve(store, "held", MONA)
     words = refusal(approve, store, "held", JOHN)
     assert "it was approved already, by mona" in words
-    assert "licsync-daemon --run-now emea" in words
+    assert "$licsync --run-now emea" in words
 
 
 @pytest.mark.parametrize(("age", "refused"), [(HELD_FOR - SECOND, False), (HELD_FOR, True), (2 * HELD_FOR, True)], ids=str)
@@ -120,7 +120,7 @@ def test_after_seven_days_nothing_can_be_approved(age: timedelta, refused: bool)
     store, author = a_store(), replace(MONA, at=T0 + age)
     if refused:
         words = refusal(approve, store, "held", author)
-        assert "it cannot be approved: nobody decided within 7 days (look at it anew: licsync-daemon --run-now emea)" in words
+        assert "it cannot be approved: nobody decided within 7 days (look at it anew: $licsync --run-now emea)" in words
         assert reject(store, "held", author).what is Decided.REJECTED
     else:
         assert approve(store, "held", author).until == author.at + HELD_FOR

@@ -4,11 +4,13 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
 
+from licsync_daemon.model.text import Invocation
 from licsync_daemon.system.log import MAX_VALUE, redact_event, set_up
 
 TOKEN = "ghp_" + "a1B2" * 9
@@ -49,6 +51,15 @@ def lines() -> io.StringIO:
 def last(stream: io.StringIO) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(stream.getvalue().splitlines()[-1])
     return found
+
+
+def test_commands_are_written_as_a_person_types_them() -> None:
+    """Next steps and lists of problems; in JSON and on a terminal."""
+    typed = Invocation(config=Path("/srv/fleet.toml"), owner="licsync")
+    for stream in (io.StringIO(), Terminal()):
+        set_up("info", typed, stream=stream)
+        structlog.get_logger().error("run.failed", next_step="see: $licsync history", problems=["see: $licsync check"])
+        assert stream.getvalue().count("see: sudo -u licsync licsync-daemon --config /srv/fleet.toml ") == 2
 
 
 def test_an_event_is_one_json_object(lines: io.StringIO) -> None:
