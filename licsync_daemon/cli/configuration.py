@@ -17,7 +17,7 @@ from licsync_daemon.model.usage import SyncStatus
 from licsync_daemon.settings import describe_settings, example_text, settings_schema
 from licsync_daemon.settings.addresses import normal_proxy, normal_url
 from licsync_daemon.settings.credentials import Credentials
-from licsync_daemon.settings.words import Mistake
+from licsync_daemon.settings.mistakes import Mistake
 from licsync_daemon.system.clock import SystemClock
 from licsync_daemon.system.process import run_until_signal
 

@@ -18,7 +18,7 @@ from licsync_daemon.model.ports import StateStore
 from licsync_daemon.model.run import Decision
 from licsync_daemon.model.text import clean
 from licsync_daemon.monitoring.alerting import Alerting
-from licsync_daemon.settings.durations import parse_duration
+from licsync_daemon.settings.values import parse_duration
 from licsync_daemon.sync import decisions
 from licsync_daemon.sync.decisions import AFTERWARDS, Author
 from licsync_daemon.system import log

@@ -212,7 +212,7 @@ def _positive(text: str) -> int:
 
 
 def _duration(text: str) -> timedelta:
-    from licsync_daemon.settings.durations import parse_duration
+    from licsync_daemon.settings.values import parse_duration
 
     try:
         return timedelta(0) if text in {"0", "0s"} else parse_duration(text)

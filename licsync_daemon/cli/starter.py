@@ -10,8 +10,8 @@ from licsync_daemon.model.text import clean
 from licsync_daemon.model.usage import SyncEntry, SyncStatus
 from licsync_daemon.rules.servers import is_named
 from licsync_daemon.settings.addresses import normal_hostname, without_port
-from licsync_daemon.settings.fields import server_id
-from licsync_daemon.settings.words import Mistake
+from licsync_daemon.settings.mistakes import Mistake
+from licsync_daemon.settings.values import server_id
 
 NEVER = datetime.min.replace(tzinfo=UTC)
 

@@ -76,7 +76,7 @@ class NetworkAdapters:
             case ReportSource():
                 return await stack.enter_async_context(self._report(source, waits))
             case SshSource():
-                return SshUsageSource(source, lambda: self.identity(source), Retrier(self.clock, waits), self.clock)
+                return SshUsageSource(source, lambda: self.private_key(source), Retrier(self.clock, waits), self.clock)
             case CommandSource():
                 return CommandUsageSource(source, self.clock)
             case FileSource():
@@ -151,9 +151,9 @@ class NetworkAdapters:
             headers={"X-GitHub-Api-Version": account.api_version},
         )
 
-    def identity(self, source: SshSource) -> Path:
+    def private_key(self, source: SshSource) -> Path:
         """Return the file of the private key. Raises `RunError`."""
-        return source.identity or self.credentials.file(source.identity_credential)
+        return source.private_key or self.credentials.file(source.private_key_credential)
 
     def proxy_auth(self, at: Destination) -> Callable[[], str]:
         """Return a reader of the proxy's credential; many proxies want none."""

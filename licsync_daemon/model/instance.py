@@ -66,8 +66,8 @@ class SshSource:
     Attributes:
         host: The instance.
         command: The words that print the export; never a shell string.
-        identity: File of the private key; None where it is a credential.
-        identity_credential: Names under which the key file is sought otherwise, most specific first.
+        private_key: File of the private key; None where it is a credential.
+        private_key_credential: Names under which the key file is sought otherwise, most specific first.
         known_hosts: The host keys we accept, in OpenSSH's format; several for one name are allowed.
     """
 
@@ -76,8 +76,8 @@ class SshSource:
     port: int = 122
     user: str = "admin"
     command: tuple[str, ...] = LICENSE_USAGE
-    identity: Path | None = None
-    identity_credential: tuple[str, ...] = ()
+    private_key: Path | None = None
+    private_key_credential: tuple[str, ...] = ()
     known_hosts: Path
     connect_timeout: timedelta = timedelta(seconds=30)
     timeout: timedelta = timedelta(minutes=30)

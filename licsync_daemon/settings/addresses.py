@@ -7,7 +7,7 @@ import re
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import SplitResult, urlsplit
 
-from licsync_daemon.settings.words import Mistake
+from licsync_daemon.settings.mistakes import Mistake
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _UNSAFE = re.compile(r"[\s\\\x00-\x20\x7f-\x9f]")

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from licsync_daemon.settings.addresses import is_loopback, normal_hostname, without_port
-from licsync_daemon.settings.fields import unix_name
 from licsync_daemon.settings.kinds import check_kinds
 from licsync_daemon.settings.layers import WEEKLY, Raw, is_off, lay_schedule, table
-from licsync_daemon.settings.words import Finding, Mistake
+from licsync_daemon.settings.mistakes import Finding, Mistake
+from licsync_daemon.settings.values import unix_name
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 _READABLE = {  # keys that name a file, and what is wanted there

@@ -28,9 +28,9 @@ from licsync_daemon.model.instance import (
     SshSource,
     WebhookNotifier,
 )
-from licsync_daemon.settings.fields import WEEKDAYS
 from licsync_daemon.settings.layers import first, lay, lay_counts, lay_schedule, lay_source, table
-from licsync_daemon.settings.models import DeliveryTable, GuardsTable, NotifyTable, OutboxTable, ScheduleTable, Settings, SourceTable
+from licsync_daemon.settings.options import DeliveryTable, GuardsTable, NotifyTable, OutboxTable, ScheduleTable, Settings, SourceTable
+from licsync_daemon.settings.values import WEEKDAYS
 
 WEEK = timedelta(days=7)
 _WEEK_MINUTES = 7 * 24 * 60
@@ -137,8 +137,8 @@ def _source(part: str, laid_table: Checked, name: str, own: Checked, defaults: C
                 port=laid.port,
                 user=laid.user,
                 command=tuple(laid.command or LICENSE_USAGE),
-                identity=laid.identity,
-                identity_credential=() if laid.identity else (f"{prefix}__source__identity", "defaults__source__identity"),
+                private_key=laid.identity,
+                private_key_credential=() if laid.identity else (f"{prefix}__source__identity", "defaults__source__identity"),
                 known_hosts=laid.known_hosts,
                 connect_timeout=laid.connect_timeout,
                 timeout=laid.timeout,

@@ -239,8 +239,8 @@ def expected_credentials(config: Config) -> tuple[Expected, ...]:
         for source in (instance.source, instance.counts):
             if isinstance(source, ReportSource):
                 expected += _of(source.at, Kind.GITHUB_TOKEN, required=required)
-            if isinstance(source, SshSource) and source.identity is None:
-                expected.append(Expected(names=source.identity_credential, kind=Kind.KEY_FILE, required=required))
+            if isinstance(source, SshSource) and source.private_key is None:
+                expected.append(Expected(names=source.private_key_credential, kind=Kind.KEY_FILE, required=required))
         if isinstance(instance.delivery, HttpDelivery):
             expected += _of(instance.delivery.at, Kind.DELIVERY_TOKEN, required=required)
     for notifier in config.notify:

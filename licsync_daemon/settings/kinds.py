@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from licsync_daemon.settings.layers import OPAQUE, Raw, is_off, kind_of, lay, lay_counts, lay_source, table
-from licsync_daemon.settings.models import KEYS, fields_at
-from licsync_daemon.settings.words import Finding, listed
+from licsync_daemon.settings.mistakes import Finding, listed
+from licsync_daemon.settings.options import KEYS, fields_at
 
 _EXAMPLES = {
     ("source", "kind"): 'kind = "report"',

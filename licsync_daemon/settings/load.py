@@ -12,14 +12,14 @@ from licsync_daemon.model.errors import ConfigError, Problem
 from licsync_daemon.model.instance import Config, ConnectDelivery, Instance, ManualDelivery, SshSource
 from licsync_daemon.settings.checks import check_all
 from licsync_daemon.settings.convert import WEEK, to_config
-from licsync_daemon.settings.durations import format_duration
 from licsync_daemon.settings.layers import Raw, merge
-from licsync_daemon.settings.models import Settings
+from licsync_daemon.settings.mistakes import Finding, listed
+from licsync_daemon.settings.options import Settings
 from licsync_daemon.settings.problems import from_validation, to_problems
 from licsync_daemon.settings.secret_keys import take_out_secrets
 from licsync_daemon.settings.show import Origins, SettingRow, rows_for
 from licsync_daemon.settings.sources import read_environment, read_file
-from licsync_daemon.settings.words import Finding, listed
+from licsync_daemon.settings.values import format_duration
 
 _KNOWN_HOSTS = "write it with: ssh-keyscan -p 122 HOSTNAME; compare the keys with the instance's own before you trust them"
 

@@ -7,9 +7,9 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from licsync_daemon.model.errors import Problem
-from licsync_daemon.settings.models import Settings, fields_at
+from licsync_daemon.settings.mistakes import Finding, Mistake, did_you_mean
+from licsync_daemon.settings.options import Settings, fields_at
 from licsync_daemon.settings.sources import variable
-from licsync_daemon.settings.words import Finding, Mistake, did_you_mean
 
 _LATER = frozenset({"privacy"})  # designed, in no version so far
 _WORDS = {

@@ -3,7 +3,7 @@
 from importlib import resources
 from typing import Any
 
-from licsync_daemon.settings.models import KEYS, Settings
+from licsync_daemon.settings.options import KEYS, Settings
 
 
 def settings_schema() -> dict[str, Any]:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-from licsync_daemon.settings.models import fields_at, is_secret
-from licsync_daemon.settings.words import Finding
+from licsync_daemon.settings.mistakes import Finding
+from licsync_daemon.settings.options import fields_at, is_secret
 
 _NAMES = frozenset({"token", "proxy_auth", "password", "passwd", "passphrase", "secret", "secret_path", "api_key"})
 

@@ -20,9 +20,9 @@ from licsync_daemon.model.instance import (
     WebhookNotifier,
 )
 from licsync_daemon.settings.convert import WEEK
-from licsync_daemon.settings.durations import format_duration
 from licsync_daemon.settings.layers import lay_schedule, replaces, table
-from licsync_daemon.settings.models import KEYS
+from licsync_daemon.settings.options import KEYS
+from licsync_daemon.settings.values import format_duration
 
 MASK = "********"
 NOT_FOUND = "not found"
@@ -165,9 +165,9 @@ def _part(part: str, built: Source | DeliveryTo, here: tuple[str, ...], merged: 
         rows.append(SettingRow(path=_dotted(*here, part, *path), value=_said(value), origin=origins.of(*paths)))
     if isinstance(built, ReportSource):
         rows.append(_unlocated(SettingRow(path=_dotted(*here, part, "token"), value=MASK, origin="", credential=built.at.token)))
-    if isinstance(built, SshSource) and built.identity is None:
+    if isinstance(built, SshSource) and built.private_key is None:
         rows.append(
-            _unlocated(SettingRow(path=_dotted(*here, part, "identity"), value=MASK, origin="", credential=built.identity_credential))
+            _unlocated(SettingRow(path=_dotted(*here, part, "identity"), value=MASK, origin="", credential=built.private_key_credential))
         )
     return rows
 
@@ -188,7 +188,7 @@ def _values(part: str, built: Source | DeliveryTo) -> dict[tuple[str, ...], obje
         version = built.api_version or '""'
         return {("username",): built.username, ("report_timeout",): built.report_timeout, ("api_version",): version}
     said: dict[tuple[str, ...], object] = {(key,): getattr(built, key) for key in KEYS[part][built.kind]}
-    if isinstance(built, SshSource) and built.identity is None:
+    if isinstance(built, SshSource) and built.private_key is None:
         del said["identity",]
     return said
 

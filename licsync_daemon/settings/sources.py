@@ -10,8 +10,8 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import EnvSettingsSource
 
 from licsync_daemon.model.errors import ConfigError, Problem
-from licsync_daemon.settings.models import Settings, fields_at, is_secret, is_table
-from licsync_daemon.settings.words import Finding, closest
+from licsync_daemon.settings.mistakes import Finding, closest
+from licsync_daemon.settings.options import Settings, fields_at, is_secret, is_table
 
 MAX_FILE_BYTES = 256 * 1024  # a fleet of 500 instances takes about 100 KiB
 PREFIX = "LICSYNC_"

@@ -34,13 +34,13 @@ _LOST = re.compile(r"not responding|Connection (closed|reset|to \S+ closed)|clie
 class SshUsageSource:
     """Reads one instance (the `UsageSource` port).
 
-    `identity` answers the private key's file, anew for each try. ssh refuses a file that others may read, as credentials often are, so it
+    `private_key` returns the private key's file for each try. ssh refuses a file that others may read, as credentials often are, so it
     is given a copy of our own, in memory and without a name.
     """
 
-    def __init__(self, source: SshSource, identity: Callable[[], Path], retry: Retrier, clock: Clock) -> None:
+    def __init__(self, source: SshSource, private_key: Callable[[], Path], retry: Retrier, clock: Clock) -> None:
         self._source = source
-        self._identity = identity
+        self._private_key = private_key
         self._retry = retry
         self._clock = clock
 
@@ -57,13 +57,13 @@ class SshUsageSource:
 
     async def _run(self) -> Ended:
         source = self._source
-        ended = await run_there(source, self._identity(), again=self._by_hand)
+        ended = await run_there(source, self._private_key(), again=self._by_hand)
         if ended.code != 0:
             raise command_failed(f"`{shlex.join(source.command)}` on {source.host}", ended.code, ended.last_message, self._by_hand)
         return ended
 
 
-async def run_there(source: SshSource, identity: Path, *, again: str) -> Ended:
+async def run_there(source: SshSource, private_key: Path, *, again: str) -> Ended:
     """Run the source's command on the instance, once; answer how it ended and what it printed. `again` is the next step if it does not end.
 
     Raises:
@@ -72,12 +72,12 @@ async def run_there(source: SshSource, identity: Path, *, again: str) -> Ended:
     client = shutil.which("ssh")
     if client is None:
         raise RunError(Code.SSH_FAILED, "there is no ssh client on this machine", "install it: apt-get install openssh-client")
-    with private_copy(identity) as key:
+    with private_copy(private_key) as key:
         words = ssh_words(client, source, key)
         what = f"`{shlex.join(source.command)}` on {source.host}"
         ended = await run_child(words, what=what, within=source.timeout, max_bytes=source.max_export_bytes, again=again)
     if ended.code == OWN_FAILURE:
-        raise ssh_failure(source, identity, ended)
+        raise ssh_failure(source, private_key, ended)
     return ended
 
 
@@ -108,7 +108,7 @@ def ssh_words(client: str, source: SshSource, key: Path) -> list[str]:
     return [*words, "-l", source.user, "--", source.host, *map(shlex.quote, source.command)]
 
 
-def ssh_failure(source: SshSource, identity: Path, ended: Ended) -> RunError:
+def ssh_failure(source: SshSource, private_key: Path, ended: Ended) -> RunError:
     """Tell from the client's messages why it failed."""
     said, where = ended.messages, f"{source.host}, port {source.port}"
     scan = f"ssh-keyscan -p {source.port} {source.host}"
@@ -129,7 +129,7 @@ def ssh_failure(source: SshSource, identity: Path, ended: Ended) -> RunError:
         unreadable = re.search(r'^Load key ".*": (.*?)\r?$', said, re.MULTILINE)
         why = f"ssh cannot read it ({unreadable[1]})" if unreadable else f"{where} does not accept it for the user {source.user}"
         step = "it must have no passphrase; add its public key in the instance's Management Console, under SSH access"
-        return RunError(Code.SSH_KEY_REFUSED, f"the private key {identity}: {why}", step)
+        return RunError(Code.SSH_KEY_REFUSED, f"the private key {private_key}: {why}", step)
     cause = f"{where}: {ended.last_message or 'ssh failed and said nothing'}"
     if _UNREACHABLE.search(said):
         step = f"check name, firewall and port {source.port}, which is the administrative shell's"

@@ -41,7 +41,7 @@ def found(source: SshSource) -> list[tuple[str, Outcome, Code | None]]:
 
 def test_host_key_private_key_and_command_are_right(sshd: Sshd) -> None:
     """Two rows say so."""
-    assert found(sshd.source("ghe-license", "usage", identity=sshd.key)) == [("ssh", OK, None), ("command", OK, None)]
+    assert found(sshd.source("ghe-license", "usage", private_key=sshd.key)) == [("ssh", OK, None), ("command", OK, None)]
 
 
 def test_the_command_is_asked_for_its_help(sshd: Sshd, tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_the_command_is_asked_for_its_help(sshd: Sshd, tmp_path: Path) -> None:
     before = shell.read_text()
     shell.write_text(f'#!/bin/sh\necho "$SSH_ORIGINAL_COMMAND" > {tmp_path}/asked\n')
     try:
-        assert [row[1] for row in found(sshd.source("ghe-license", "usage", identity=sshd.key))] == [OK, OK]
+        assert [row[1] for row in found(sshd.source("ghe-license", "usage", private_key=sshd.key))] == [OK, OK]
     finally:
         shell.write_text(before)
     assert (tmp_path / "asked").read_text() == "ghe-license usage -h\n"
@@ -58,31 +58,31 @@ def test_the_command_is_asked_for_its_help(sshd: Sshd, tmp_path: Path) -> None:
 
 def test_a_command_that_is_not_there(sshd: Sshd) -> None:
     """The other spelling of the command is the next step."""
-    assert found(sshd.source("ghe-license-usage", identity=sshd.key)) == [("ssh", OK, None), ("command", FAIL, Code.COMMAND_FAILED)]
+    assert found(sshd.source("ghe-license-usage", private_key=sshd.key)) == [("ssh", OK, None), ("command", FAIL, Code.COMMAND_FAILED)]
 
 
 def test_a_command_that_prints_whatever_it_is_asked(sshd: Sshd) -> None:
     """A forced command ignores `-h`; what it prints is not kept, and the connection is proven."""
-    assert found(sshd.source("flood", identity=sshd.key)) == [("ssh", OK, None)]
+    assert found(sshd.source("flood", private_key=sshd.key)) == [("ssh", OK, None)]
 
 
 def test_a_command_that_does_not_end(sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is a warning: an export takes its time where the command ignores `-h`."""
     monkeypatch.setattr(module, "HELP_WITHIN", timedelta(seconds=1))
-    assert found(sshd.source("hang", str(tmp_path / "pid"), identity=sshd.key)) == [("ssh", WARN, None)]
+    assert found(sshd.source("hang", str(tmp_path / "pid"), private_key=sshd.key)) == [("ssh", WARN, None)]
 
 
 def test_what_ssh_does_not_accept(sshd: Sshd, tmp_path: Path) -> None:
     """Another host key, an unknown one, a refused key and a missing one each have their code."""
-    source = sshd.source("ghe-license", "usage", identity=sshd.key)
+    source = sshd.source("ghe-license", "usage", private_key=sshd.key)
     changed, unknown = tmp_path / "changed", tmp_path / "unknown"
     changed.write_text(f"[127.0.0.1]:{sshd.port} {sshd.public('other_host')}\n")
     unknown.write_text("")
     sources = (
         replace(source, known_hosts=changed),
         replace(source, known_hosts=unknown),
-        replace(source, identity=sshd.folder / "stranger"),
-        replace(source, identity=None, identity_credential=("instances__emea__source__identity",)),
+        replace(source, private_key=sshd.folder / "stranger"),
+        replace(source, private_key=None, private_key_credential=("instances__emea__source__identity",)),
     )
     assert [found(one) for one in sources] == [
         [("ssh", FAIL, code)] for code in (Code.HOST_KEY_CHANGED, Code.HOST_KEY_UNKNOWN, Code.SSH_KEY_REFUSED, Code.CREDENTIAL_MISSING)

@@ -89,7 +89,7 @@ def ssh(world: World) -> Kit:
     assert world.sshd is not None
     authorized = world.sshd.folder / "authorized"
     text = authorized.read_text()
-    source = world.sshd.source(identity=world.sshd.key)
+    source = world.sshd.source(private_key=world.sshd.key)
     return Kit(
         world.adapted(source), lambda: authorized.write_text("") and None, lambda: authorized.write_text(text) and None, exports=True, counts=False
     )  # fmt: skip

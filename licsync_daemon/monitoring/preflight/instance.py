@@ -65,14 +65,14 @@ async def ssh_rows(place: Place, probing: Probing, source: SshSource) -> Rows:
     """Yield whether host key, private key and command are right. The command is asked for its help: no usage is printed."""
     command = " ".join(source.command)
     try:
-        identity = probing.adapters.identity(source)
+        private_key = probing.adapters.private_key(source)
     except RunError as error:
         yield place.failed("ssh", error)
         return
     helped = replace(source, command=(*source.command, "-h"), connect_timeout=HELP_WITHIN, timeout=HELP_WITHIN, max_export_bytes=HELP_BYTES)
     by_hand = f"look at what this prints: ssh -p {source.port} {source.user}@{source.host} -- {command} -h"
     try:
-        ended = await run_there(helped, identity, again=by_hand)
+        ended = await run_there(helped, private_key, again=by_hand)
     except RunError as error:
         if error.code is Code.EXPORT_TOO_LARGE:  # a forced command, which prints the export whatever it is asked
             yield place.ok("ssh", f"host key and private key are accepted; {source.host} runs a command of its own choice")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from licsync_daemon.settings.addresses import normal_hostname, normal_proxy, normal_url
-from licsync_daemon.settings.words import Mistake
+from licsync_daemon.settings.mistakes import Mistake
 
 
 @pytest.mark.parametrize(

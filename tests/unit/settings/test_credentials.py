@@ -430,16 +430,16 @@ def test_the_login_of_a_proxy_is_optional(tmp_path: Path) -> None:
 def test_only_what_is_used_is_asked_for(tmp_path: Path) -> None:
     """Supervising GitHub Connect takes the cloud's token alone; counts want their own token; a key is a credential unless it has a path."""
     assert asked(tmp_path, an_instance()) == ()
-    ssh = SshSource(host="h", identity_credential=KEY.names, known_hosts=tmp_path)
+    ssh = SshSource(host="h", private_key_credential=KEY.names, known_hosts=tmp_path)
     counts = ReportSource(at=at("c"), username="u")
     assert asked(tmp_path, an_instance(source=ssh, counts=counts)) == (KEY, Expected(names=("c",), kind=Kind.GITHUB_TOKEN))
-    assert asked(tmp_path, an_instance(source=SshSource(host="h", identity=tmp_path, known_hosts=tmp_path))) == ()
+    assert asked(tmp_path, an_instance(source=SshSource(host="h", private_key=tmp_path, known_hosts=tmp_path))) == ()
 
 
 @pytest.mark.parametrize("at_rest", [{"enabled": False}, {"unsynced_because": "stays on site"}])
 def test_an_instance_at_rest_requires_nothing(tmp_path: Path, at_rest: dict[str, Any]) -> None:
     """The credentials of an instance for which nothing is done are known, so that they are no strays, and may be missing."""
-    ssh = SshSource(host="h", identity_credential=KEY.names, known_hosts=tmp_path)
+    ssh = SshSource(host="h", private_key_credential=KEY.names, known_hosts=tmp_path)
     found = asked(tmp_path, an_instance(source=ssh, delivery=HttpDelivery(at=at("d")), **at_rest))
     assert [(one.names[0], one.required) for one in found] == [(KEY.names[0], False), ("d", False)]
 

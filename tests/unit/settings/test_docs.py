@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.settings.models import KEYS, fields_at, is_secret
+from licsync_daemon.settings.options import KEYS, fields_at, is_secret
 
 from .conftest import Load, Refuse
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from licsync_daemon.settings.models import KEYS, fields_at, is_secret
+from licsync_daemon.settings.options import KEYS, fields_at, is_secret
 
 from .conftest import CLOUD, DEFAULTS, EMEA, Load, Refuse
 
@@ -164,6 +164,6 @@ def test_only_the_daemons_user_may_read_a_key(load: Load, refuse: Refuse, tmp_pa
 
     monkeypatch.setattr(Path, "open", open_or_deny)
     text = CLOUD + CONNECT + EMEA + f'source = {{ kind = "ssh", identity = "{denied}", known_hosts = "/dev/null" }}\n'
-    assert load(text).config.instances[0].source.identity == denied
+    assert load(text).config.instances[0].source.private_key == denied
     (problem,) = refuse(text + f'ca_file = "{denied}"')
     assert (problem.where, "permission denied" in problem.what) == ("instances.emea.ca_file", True)

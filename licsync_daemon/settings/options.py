@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from licsync_daemon.model.instance import MAX_EXPORT_BYTES
-from licsync_daemon.settings import fields as f
+from licsync_daemon.settings import values as f
 
 
 class Table(BaseModel):

@@ -12,8 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Wi
 
 from licsync_daemon.model.blackout import parse_window
 from licsync_daemon.settings.addresses import normal_hostname, normal_proxy, normal_url, webhook_url, without_port
-from licsync_daemon.settings.durations import PATTERN, format_duration, parse_duration
-from licsync_daemon.settings.words import Mistake, did_you_mean, listed
+from licsync_daemon.settings.mistakes import Mistake, did_you_mean, listed
 
 WEEKDAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")  # cron counts them from 0
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -21,6 +20,49 @@ SOURCE_KINDS = ("none", "file", "report", "command", "ssh")
 COUNTS_KINDS = ("report", "file")
 DELIVERY_KINDS = ("connect", "manual", "http")
 MAIL_SECURITY = ("starttls", "tls", "none")
+
+
+PATTERN = r"^(?=.)([0-9]{1,9}d)?([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,9}s)?$"
+_FORM = re.compile(r"(?:(?P<days>[0-9]{1,9})d)?(?:(?P<hours>[0-9]{1,9})h)?(?:(?P<minutes>[0-9]{1,9})m)?(?:(?P<seconds>[0-9]{1,9})s)?")
+_EXAMPLE = 'write for example "90s", "15m", "12h", "8d" or "1d12h"'
+LONGEST = timedelta(days=3650)  # beyond it, "now minus this" can leave the calendar
+
+
+def parse_duration(value: object) -> timedelta:
+    """Turn `1d12h` into a time span.
+
+    Raises:
+        Mistake: Not text, not of that form, zero, negative, or longer than ten years.
+    """
+    if isinstance(value, timedelta):
+        return value
+    if isinstance(value, bool) or not isinstance(value, str):
+        raise Mistake("a duration is text in quotes with a unit", _EXAMPLE)
+    text = value.strip()
+    if text.startswith("-"):
+        raise Mistake("a duration cannot be negative", _EXAMPLE)
+    found = _FORM.fullmatch(text)
+    if not text or found is None:
+        bare = re.fullmatch(r"[0-9]{1,9}", text)
+        raise Mistake("a duration needs a unit" if bare else "this is not a duration", _EXAMPLE)
+    days, hours, minutes, seconds = (int(found[name] or 0) for name in ("days", "hours", "minutes", "seconds"))
+    total_s = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+    if total_s == 0:
+        raise Mistake("a duration must be longer than zero", _EXAMPLE)
+    if total_s > LONGEST.total_seconds():
+        raise Mistake(f"this is too long: at most {format_duration(LONGEST)}", _EXAMPLE)
+    return timedelta(seconds=total_s)
+
+
+def format_duration(span: timedelta) -> str:
+    """Turn a time span of whole seconds back into its shortest form, `1d12h`."""
+    rest = int(span.total_seconds())
+    parts = []
+    for unit, size_s in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        count, rest = divmod(rest, size_s)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"
 
 
 def one_of(known: tuple[str, ...], noun: str) -> Callable[[str], str]:
