@@ -1,13 +1,13 @@
 # Build:  docker build -t licsync-daemon .
 # Daemon: docker run -d --name licsync -v licsync-state:/var/lib/licsync -v ./config.toml:/etc/licsync/config.toml:ro \
 #           -v ./secrets:/run/secrets:ro licsync-daemon
-# Now:    docker run --rm (the same volumes) licsync-daemon --run-now
+# Sync:   docker run --rm (the same volumes) licsync-daemon --run-now
 ARG BASE=docker.io/library/python:3.13-slim-bookworm
 
 FROM ${BASE} AS build
 WORKDIR /src
 COPY requirements.lock requirements-build.lock ./
-# Hashes pin every byte that is installed. A package index of your own is given as usual, by PIP_INDEX_URL as a build argument.
+# Hashes pin every installed package. To use your own package index, set the build argument PIP_INDEX_URL.
 ARG PIP_INDEX_URL
 RUN python3 -m venv /opt/licsync && /opt/licsync/bin/python -m pip install --no-cache-dir --require-hashes -r requirements.lock
 RUN python3 -m venv /build && /build/bin/python -m pip install --no-cache-dir --require-hashes -r requirements-build.lock
@@ -18,7 +18,7 @@ RUN /build/bin/python -m pip wheel --no-cache-dir --no-deps --no-build-isolation
  && /opt/licsync/bin/python -m pip install --no-cache-dir --no-deps /dist/*.whl
 
 FROM ${BASE}
-# For the source `ssh`.
+# Required by the source `ssh`.
 RUN apt-get update && apt-get install -y --no-install-recommends openssh-client && rm -rf /var/lib/apt/lists/*
 COPY --from=build /opt/licsync /opt/licsync
 RUN groupadd --system --gid 65532 licsync \
@@ -28,7 +28,7 @@ RUN groupadd --system --gid 65532 licsync \
 ENV PATH=/opt/licsync/bin:$PATH PYTHONUNBUFFERED=1
 USER 65532:65532
 VOLUME /var/lib/licsync
-# The heartbeat is touched every 30 s; no port and no shell are needed to see it.
+# The daemon updates its heartbeat every 30 s; the check needs no port and no shell.
 HEALTHCHECK --interval=60s --timeout=10s --start-period=30s CMD ["/opt/licsync/bin/licsync-daemon", "status", "--alive"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/opt/licsync/bin/licsync-daemon"]
