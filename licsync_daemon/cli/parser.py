@@ -7,10 +7,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from licsync_daemon import __version__
-from licsync_daemon.practice.stories import NAMES
 
 DEFAULT_CONFIG = "/etc/licsync/config.toml"
 INVENTED = {"instances": None, "people": 2000, "seed": 1}  # the fleet that `demo` and `sandbox` invent
+SCENARIOS = ("shrink", "rebuilt", "clone", "outage")  # the stories that `demo` plays; named here so that parsing loads no practice fleet
 MOST = 10_000_000  # of instances, people or runs that a person can mean
 EPILOG = """\
 exit codes:
@@ -190,8 +190,8 @@ def _add_practice(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
                 help="http: sync every instance (default); connect: supervise six instances that GitHub Connect syncs, some of them badly",
             )  # fmt: skip
             practice.add_argument(
-                "--scenario", choices=NAMES, metavar="NAME",
-                help=f"play a story to its end instead, on simulated time: {', '.join(NAMES)}",
+                "--scenario", choices=SCENARIOS, metavar="NAME",
+                help=f"play a story to its end instead, on simulated time: {', '.join(SCENARIOS)}",
             )  # fmt: skip
             _add_json(practice)
 

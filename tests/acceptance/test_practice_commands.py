@@ -1,4 +1,4 @@
-"""`demo` and `sandbox`, as a person tries them first."""
+"""The commands `demo` and `sandbox`."""
 
 import json
 import os
@@ -17,7 +17,7 @@ def leftovers(folder: Path) -> list[Path]:
 
 
 def gone(session: int) -> bool:
-    """Return whether nothing of a session of processes is left."""
+    """Return whether no process of a session is left."""
     try:
         os.killpg(session, 0)
     except ProcessLookupError:
@@ -26,12 +26,12 @@ def gone(session: int) -> bool:
 
 
 def test_demo(command: Command, tmp_path: Path) -> None:
-    """Two syncs, every instance confirmed in both, the same people and seats after the second; the first line says what is real."""
+    """Two syncs, every instance confirmed in both, the same people and seats after the second; the first line names what works against github.com."""
     done = command.run("demo", "--people", "200", env={"TMPDIR": str(tmp_path)})
 
     assert done.code == 0, done.err
     lines = done.out.splitlines()
-    assert lines[0].startswith("What of this is real against github.com today: ")
+    assert lines[0].startswith("What works against github.com today: ")
     assert "GitHub publishes no upload endpoint" in lines[0]
     assert [line.split()[0] for line in lines if "  confirmed  " in line and "collected" not in line] == [
         "emea",
@@ -39,7 +39,7 @@ def test_demo(command: Command, tmp_path: Path) -> None:
         "apac",
         "labs",
     ] * 2
-    seats = [line for line in lines if line.startswith(("accounts over all", "people after", "seats consumed", "seats purchased"))]
+    seats = [line for line in lines if line.startswith(("accounts on all", "people after", "seats consumed", "seats purchased"))]
     assert len(seats) == 8
     assert seats[:4] == seats[4:]
     people, consumed = (line.split()[-1] for line in seats[1:3])
@@ -49,12 +49,12 @@ def test_demo(command: Command, tmp_path: Path) -> None:
 
 
 def test_demo_as_json(command: Command) -> None:
-    """With --json there is JSON and nothing else on stdout, and it says the same."""
+    """`--json` prints the same figures as JSON and nothing else."""
     done = command.run("demo", "--json", "--instances", "2", "--people", "100")
 
     assert (done.code, done.err) == (0, "")
     found = json.loads(done.out)
-    assert found["what_is_real"].startswith("What of this is real")
+    assert found["what_is_real"].startswith("What works against github.com today")
     for one in found["rounds"]:
         assert [run["state"] for run in one["instances"]] == ["confirmed", "confirmed"]
         assert one["people"] == one["seats"]["consumed"]
@@ -73,7 +73,7 @@ def test_demo_as_json(command: Command) -> None:
     ids=["demo_fleet", "sandbox_fleet", "quirk", "people"],
 )
 def test_what_practice_cannot_use(command: Command, arguments: list[str], words: str) -> None:
-    """A folder, a quirk or a number that cannot be used is a mistake in the command, said in words."""
+    """An unusable folder, quirk or number is reported as a usage error, without a traceback."""
     done = command.run(*arguments)
 
     assert done.code == 2
@@ -106,7 +106,7 @@ def test_ctrl_c_leaves_nothing_of_a_demo(command: Command, tmp_path: Path, momen
 
 
 def test_sandbox_serves_until_it_is_told_to_stop(command: Command, tmp_path: Path) -> None:
-    """One JSON line says where everything is, a written configuration works with it, and SIGTERM ends it with 0."""
+    """It prints one JSON line with every address, the written configuration works with it, and SIGTERM ends it with 0."""
     running = command.start("sandbox", "--instances", "2", "--people", "60", "--write-config", tmp_path / "practice", secret_output=True)
     wait_for(lambda: "\n" in running.out)
     (line,) = running.out.splitlines()

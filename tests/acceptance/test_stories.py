@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from licsync_daemon.practice.stories import NAMES
+from licsync_daemon.cli.parser import SCENARIOS
 from tests.acceptance.support import COMMAND, Command, Done, environment
 from tests.acceptance.test_readme import plain
 
@@ -151,10 +151,10 @@ def lines_of(events: Sequence[dict[str, Any]]) -> list[str]:
 
 def test_every_story_is_documented_and_tested() -> None:
     """The table, the blocks and this test know the stories that the command knows."""
-    assert list(DOCUMENTED) == list(BLOCKS) == list(TOLD) == list(NAMES)
+    assert list(DOCUMENTED) == list(BLOCKS) == list(TOLD) == list(SCENARIOS)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_a_story_as_json(command: Command, name: str) -> None:
     """JSON and nothing else: what makes the story, in its order, and the documented exit code at its end."""
     done = command.run("demo", "--scenario", name, "--json")
@@ -169,7 +169,7 @@ def test_a_story_as_json(command: Command, name: str) -> None:
     assert list(left) == []
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_a_story_in_words(name: str) -> None:
     """For people: the documented exit code, the lines of docs/stories.md between its cuts ("…"), and nothing on stderr."""
     done = printed(name)

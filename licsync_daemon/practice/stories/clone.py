@@ -1,4 +1,4 @@
-"""A restored copy of an instance has the same server id as its original: held, and rejected."""
+"""A restored copy of an instance has the server ID of its original: the run is held, and rejected."""
 
 import re
 from dataclasses import replace
@@ -9,7 +9,7 @@ from licsync_daemon.practice.stories.stage import Scene, Stage, utc
 
 
 def scene() -> Scene:
-    """An instance whose server id the cloud tells, and its copy, which is not configured at first."""
+    """Return an instance whose server ID the cloud lists, and a copy of it, which is not configured at first."""
     return Scene(
         start=utc("2027-03-01 08:00"),
         fleet=_with_a_copy(),
@@ -25,33 +25,33 @@ def _with_a_copy() -> Fleet:
 
 
 async def play(stage: Stage) -> Ended:
-    """Play it."""
-    stage.box.list_server("emea")  # GitHub Connect has synced it once, so the cloud tells its server id
+    """Play the story."""
+    stage.box.list_server("emea")  # GitHub Connect has synced it once, so the cloud lists its server ID
     original, copy = stage.text, stage.box.instances["copy"]
     table = f'[instances.copy]\nhostname = "{copy.hostname}"\nurl = "{copy.url}"\nserver_id = "{copy.server_id}"\n'
-    stage.tell("An instance is synced every Tuesday, under the server id that the cloud lists for its hostname.")
+    stage.tell("An instance is synced every Tuesday, under the server ID that the cloud lists for its hostname.")
     await stage.play(utc("2027-03-04 09:00"))
     stage.tell(
-        "On Thursday a backup of emea is restored on another machine, to rehearse an upgrade.\n"
-        "Somebody adds it to the configuration, with the server id that its export shows: emea's, from the backup."
+        "On Thursday a backup of emea is restored on another machine to rehearse an upgrade.\n"
+        "The copy is added to the configuration with the server ID in its export, which is the one of emea."
     )
     stage.edit(lambda text: f"{text}{table}")
     await stage.play(utc("2027-03-04 09:30"))
     await stage.run_now("copy")
     stage.tell(
-        "Sent, it would replace what the cloud holds of emea, until the next sync of emea replaces that again.\n"
-        "The copy is not to be counted: the operator rejects it."
+        "If sent, its usage would replace the usage of emea in the cloud until the next sync of emea.\n"
+        "The copy must not be counted: the operator rejects the run."
     )
-    stage.reject(stage.held("copy"), "a rehearsal copy, not to be counted", "CHG-1107")
+    stage.reject(stage.held("copy"), "a rehearsal copy, must not be counted", "CHG-1107")
     stage.status()
     code = await stage.run_now("copy")
-    stage.tell("As long as the copy is configured, emea is held as well: nobody can know which of the two is the original.")
+    stage.tell("While the copy is configured, emea is held too: the program cannot tell which of the two is the original.")
     await stage.play(utc("2027-03-09 09:00"))
-    stage.tell("The operator takes the copy out of the configuration, and emea is synced as before.")
+    stage.tell("The operator removes the copy from the configuration, and emea is synced as before.")
     stage.edit(lambda _: original)
     await stage.run_now("emea")
     stage.status()
     return Ended(
-        "Two machines with one server id would overwrite each other: neither is sent until one is gone; what was rejected stays unsent.",
+        "Two machines with one server ID would overwrite each other's usage: neither is sent until one is removed.",
         code,
     )

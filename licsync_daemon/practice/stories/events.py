@@ -1,4 +1,4 @@
-"""What a story tells, as values: printed for people, or written as JSON."""
+"""The events of a story: printed, or written as JSON."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,10 +14,9 @@ from licsync_daemon.sync.fleet import Result
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What happens around the program, in the storyteller's words. `goes_on`: another line of what was told before."""
+    """What happens outside the program."""
 
     text: str
-    goes_on: bool = False
 
     def as_json(self) -> dict[str, Any]:
         return {"event": "told", "text": self.text}
@@ -25,16 +24,14 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """Something the daemon did for an instance. `local` is the time on the schedule's wall clock, where a story is about that."""
+    """What the daemon did for an instance."""
 
     at: datetime
     instance: str
     text: str
-    local: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        local = {"local": self.local} if self.local else {}
-        return {"event": "happened", "at": iso(self.at), **local, "instance": self.instance, "text": self.text}
+        return {"event": "happened", "at": iso(self.at), "instance": self.instance, "text": self.text}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +62,7 @@ class Decided:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An operator looked at `status`."""
+    """An operator typed `status`."""
 
     view: FleetView
 
@@ -75,7 +72,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The end of a story: its moral in one sentence, and the exit code it deserves."""
+    """The end of a story: its moral in one sentence, and its exit code."""
 
     moral: str
     exit: Exit

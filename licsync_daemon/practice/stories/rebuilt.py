@@ -1,4 +1,4 @@
-"""An instance is rebuilt from scratch: the same hostname, a new server id, held until a person says that it is right."""
+"""An instance is rebuilt: the same hostname, a new server ID. The run is held until an operator approves it."""
 
 from datetime import timedelta
 
@@ -11,20 +11,20 @@ NEW_ID = "7c0a4f0e-51d1-4d8e-9a55-0d6f6e1c2b90"
 
 
 def scene() -> Scene:
-    """One instance with a weekly slot."""
+    """Return one instance with a weekly slot."""
     tables = {"emea": 'schedule = { day = "tuesday", time = "02:00" }'}
     return Scene(start=utc("2027-02-01 08:00"), fleet=generate_fleet(seed=1, instances=1, people=400), tables=tables)
 
 
 async def play(stage: Stage) -> Ended:
-    """Play it."""
-    stage.tell("An instance is synced every Tuesday, under the server id that its configuration names.")
+    """Play the story."""
+    stage.tell("An instance is synced every Tuesday, under the server ID in its configuration.")
     await stage.play(utc("2027-02-04 09:00"))
     emea = stage.box.instances["emea"]
     old_id, emea.server_id = emea.server_id, NEW_ID
     stage.tell(
-        "On Thursday emea's disk dies. It is installed anew: the same hostname and users, and a new server id.\n"
-        "The operator reads that in a fresh export, writes it into the configuration, and reloads the daemon."
+        "On Thursday the disk of emea fails. emea is reinstalled: the same hostname and users, a new server ID.\n"
+        "The operator finds the new ID in a fresh export, enters it in the configuration, and reloads the daemon."
     )
     stage.edit(lambda text: text.replace(old_id, NEW_ID))
     await stage.play(utc("2027-02-09 09:00"))
@@ -32,13 +32,13 @@ async def play(stage: Stage) -> Ended:
     code = await stage.run_now("emea")
     assert code is Exit.HELD
     stage.tell(
-        "The cloud would keep what it holds of the old server id beside the new one.\n"
-        "The operator makes sure that it was a rebuild, and not another machine behind the same name; then approves."
+        "The cloud would keep the usage of the old server ID and count it beside the new one.\n"
+        "The operator makes sure that emea was rebuilt, and is not a different machine with the same name; then approves."
     )
-    stage.approve(stage.held("emea"), "rebuilt after a disk failure, server id checked in the export", "INC-77")
+    stage.approve(stage.held("emea"), "rebuilt after a disk failure, server ID checked in the export", "INC-77")
     await stage.play(stage.now + timedelta(minutes=5))
-    stage.tell("One thing is left to a person: to remove the old server on the enterprise's Licensing page.")
+    stage.tell("One manual step remains: remove the old server on the enterprise's Licensing page.")
     await stage.play(utc("2027-02-16 09:00"))
     stage.status()
     code = await stage.run_now("emea")
-    return Ended("A machine behind a known name that is another one than before is never synced without a person's word.", code)
+    return Ended("When the server ID behind a known hostname changes, nothing is synced until an operator approves it.", code)

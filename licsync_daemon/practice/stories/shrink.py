@@ -1,4 +1,4 @@
-"""Half of the accounts of an instance vanish overnight: held, looked at, approved, delivered."""
+"""Half of the accounts of an instance vanish: the run is held, reviewed, approved, and delivered."""
 
 import csv
 import io
@@ -9,14 +9,12 @@ from licsync_daemon.practice.sandbox import generate_fleet
 from licsync_daemon.practice.stories.events import Ended
 from licsync_daemon.practice.stories.stage import Scene, Stage, utc
 
-FLEET_PEOPLE = 400
-
 
 def scene() -> Scene:
-    """Two instances with a weekly slot each."""
+    """Return two instances, each with a weekly slot."""
     return Scene(
         start=utc("2027-01-11 08:00"),
-        fleet=generate_fleet(seed=1, instances=2, people=FLEET_PEOPLE),
+        fleet=generate_fleet(seed=1, instances=2, people=400),
         tables={
             "emea": 'schedule = { day = "tuesday", time = "02:00" }',
             "amer": 'schedule = { day = "tuesday", time = "05:00" }',
@@ -25,29 +23,29 @@ def scene() -> Scene:
 
 
 async def play(stage: Stage) -> Ended:
-    """Play it."""
+    """Play the story."""
     stage.tell("A fleet of two instances is synced every Tuesday.")
     await stage.play(utc("2027-01-14 09:00"))
-    stage.tell("On Thursday a site is closed: a script deletes half of the accounts on emea. Nobody tells the operator.")
+    stage.tell("On Thursday a site is closed: a script deletes half of the accounts on emea. The operator does not know.")
     emea = stage.box.instances["emea"]
     emea.set_report(half_of(emea.report.csv))
     await stage.play(utc("2027-01-19 09:00"))
-    stage.tell("The next run was stopped by a guard: nothing left the machine, and the cloud keeps the numbers of last week.")
+    stage.tell("A guard stopped the next run: nothing was sent, and the cloud keeps last week's figures.")
     stage.status()
     before = await stage.run_now("emea")
     assert before is Exit.HELD
     stage.tell(
-        "The operator asks around: the site is closed, the figures are right.\nAn approval holds for these figures, once, for 7 days."
+        "The operator finds out that the site was closed: the figures are right.\nAn approval is valid once, for 7 days, for these figures."
     )
     stage.approve(stage.held("emea"), "site closed, its accounts were deleted", "CHG-1042")
     await stage.play(stage.now + timedelta(minutes=5))
     stage.status()
     code = await stage.run_now("emea")
-    return Ended("A sudden loss is never sent unseen, and one command with a reason sends it when it is right.", code)
+    return Ended("A sudden loss of accounts is held for review; if it is right, one command with a reason sends it.", code)
 
 
 def half_of(content: bytes) -> bytes:
-    """Return a report without every other row."""
+    """Remove every other row of a report."""
     header, *rows = csv.reader(io.StringIO(content.decode(), newline=""))
     text = io.StringIO(newline="")
     csv.writer(text).writerows([header, *rows[::2]])

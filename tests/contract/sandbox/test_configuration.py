@@ -1,49 +1,9 @@
-"""The body of the `sandbox` command, and the configuration it writes."""
+"""The configuration that the sandbox writes, and its tokens."""
 
-import io
-import json
 import stat
-import threading
 import tomllib
 
-import pytest
-
-from licsync_daemon.practice.sandbox import FleetError, Sandbox, serve
-
-
-class Output(io.StringIO):
-    """Text that says when it was flushed."""
-
-    def __init__(self):
-        super().__init__()
-        self.flushed = threading.Event()
-
-    def flush(self):
-        self.flushed.set()
-
-
-def test_it_prints_one_line_serves_and_stops(http, tmp_path):
-    out, stop, result = Output(), threading.Event(), []
-    thread = threading.Thread(target=lambda: result.append(serve(None, 1, 2, 50, "off", tmp_path / "practice", out, stop)))
-    thread.start()
-    try:
-        assert out.flushed.wait(10)
-        (line,) = out.getvalue().splitlines()
-        ready = json.loads(line)
-        reply = http.get(f"{ready['cloud_api_url']}/versions", headers={"Authorization": f"Bearer {ready['cloud_token']}"})
-        assert reply.status_code == 200
-        assert list(ready["instances"]) == ["emea", "amer"]
-        assert {"url", "hostname", "server_id", "username"} <= set(ready["instances"]["emea"])
-        assert (tmp_path / "practice" / "config.toml").exists()
-    finally:
-        stop.set()
-        thread.join(5)
-    assert result == [0]
-
-
-def test_a_bad_folder_is_the_callers_to_explain(tmp_path):
-    with pytest.raises(FleetError, match=r"fleet\.json: no such file"):
-        serve(tmp_path, 1, 4, 50, "off", None, io.StringIO(), threading.Event())
+from licsync_daemon.practice.sandbox import Sandbox
 
 
 def test_it_writes_a_configuration_that_fits(box, tmp_path):
