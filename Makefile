@@ -3,7 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types check bench lock clean
+PYTEST := $(BIN)/python -m pytest
+PARALLEL := -n auto --dist worksteal
+
+.PHONY: demo test test-all test-pythons everyday torture portable lint types check bench lock clean
 .DEFAULT_GOAL := check
 
 $(VENV)/run.stamp: pyproject.toml
@@ -12,16 +15,34 @@ $(VENV)/run.stamp: pyproject.toml
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable .
 	@touch $@
 
-$(VENV)/dev.stamp: $(VENV)/run.stamp
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --upgrade 'pip>=25.1'
+$(VENV)/dev.stamp: $(VENV)/test.stamp
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --group dev
 	@touch $@
 
 demo: $(VENV)/run.stamp ## a practice fleet on loopback, synced twice and shown
 	@exec $(BIN)/licsync-daemon demo
 
-test: $(VENV)/dev.stamp ## every test
-	$(BIN)/python -m pytest
+test: everyday ## everything needed to trust a clone
+	@echo 'Not run: tests/torture and tests/system (kills and races by the thousand, machines with systemd, the image). Run them with: make test-all'
+
+test-all: everyday torture ## every test
+
+everyday: $(VENV)/dev.stamp
+	$(PYTEST) $(PARALLEL) tests/unit tests/properties tests/contract tests/integration tests/acceptance
+
+torture: $(VENV)/dev.stamp
+	$(PYTEST) tests/torture tests/system
+
+test-pythons: ## the unit and contract tests on every Python from 3.11 that this machine has
+	.ci/test-pythons
+
+$(VENV)/test.stamp: $(VENV)/run.stamp
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --group test
+	@touch $@
+
+portable: $(VENV)/test.stamp
+	$(PYTEST) -p no:cacheprovider $(PARALLEL) tests/unit tests/contract
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
@@ -36,7 +57,7 @@ bench: $(VENV)/dev.stamp ## print the figures that the documentation quotes
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-3.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 lock: $(VENV)/dev.stamp ## renew the locked versions of the container (needs: pip install uv)
 	uv pip compile -q --generate-hashes --no-emit-index-url --no-annotate --universal --python-version 3.11 \

@@ -1,11 +1,14 @@
 """What holds for every test: none of our settings and no proxy from outside, and nothing bound to the log by an earlier test."""
 
 import os
+import re
 from collections.abc import Iterator
 
 import pytest
 import structlog
 from hypothesis import settings
+
+from tests.tools import INSTALL
 
 # Few examples by default, so that the whole suite stays quick; HYPOTHESIS_PROFILE=thorough looks longer.
 settings.register_profile("quick", max_examples=25, deadline=None)
@@ -28,3 +31,12 @@ def _clean_surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     structlog.reset_defaults()
     structlog.contextvars.clear_contextvars()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what to install so that the skipped tests run too."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    packages = {found for report in skipped for found in re.findall(f"{INSTALL}(\\S+)", str(report.longrepr))}
+    if packages:
+        terminalreporter.section("skipped for want of a program")
+        terminalreporter.line(f"Run them after: {INSTALL}{' '.join(sorted(packages))}")

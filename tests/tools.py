@@ -1,20 +1,41 @@
-"""Programs of the machine that some tests use: a user without one skips the test, CI must have it."""
+"""Programs of the machine that some tests use: without one the test is skipped, with the package that brings it; in CI the test fails."""
 
 import os
 import shutil
 import subprocess
+from typing import NoReturn
 
 import pytest
 
+PACKAGES = {  # Debian's package of each program
+    "buildah": "buildah",
+    "git": "git",
+    "ip": "iproute2",
+    "setpriv": "util-linux",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+    "sshd": "openssh-server",
+    "systemd-analyze": "systemd",
+    "systemd-nspawn": "systemd-container",
+    "systemd-sysusers": "systemd",
+    "unshare": "util-linux",
+}
+INSTALL = "apt-get install "
+
 
 def tool(name: str) -> str:
-    """Find a program, or skip; in CI a missing one is a failure."""
+    """Return the path of a program, or skip the test."""
     path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     if path is None:
-        if os.environ.get("CI"):
-            pytest.fail(f"{name} is missing; .ci/run installs what the tests need")
-        pytest.skip(f"{name} is not installed")
+        skip(f"{name} is not installed: {INSTALL}{PACKAGES[name]}")
     return path
+
+
+def skip(reason: str) -> NoReturn:
+    """Skip the test for something that this machine lacks; fail in CI, which must have everything."""
+    if "CI" in os.environ:
+        pytest.fail(f"{reason}; .ci/run prepares a machine with everything that the tests need")
+    pytest.skip(reason)
 
 
 def package_index() -> list[str]:
@@ -25,9 +46,8 @@ def package_index() -> list[str]:
 
 
 def unshare(*what: str) -> list[str]:
-    """Return the words that start a program apart from the rest of the machine, or skip where only a user is at work; CI must be able to."""
-    words = ["unshare", *what]
+    """Return the words that start a program in namespaces of its own, or skip the test."""
+    words = [tool("unshare"), *what]
     if os.geteuid() != 0 or subprocess.run([*words, "true"], capture_output=True, check=False).returncode:
-        assert "CI" not in os.environ, "this must run where changes are judged: root and unshare are needed"
-        pytest.skip("needs root and unshare")
+        skip("needs root and the right to unshare namespaces")
     return words

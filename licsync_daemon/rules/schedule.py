@@ -79,8 +79,9 @@ def slot_at(schedule: Schedule, now: datetime) -> datetime:
 
 def slot_after(schedule: Schedule, now: datetime) -> datetime:
     """Return the first planned instant after `now`, in UTC."""
+    # cronsim that starts in the second pass of a repeated time returns an instant of the first pass: skip what is not after `now`.
     planned = CronSim(schedule.cron, now.astimezone(ZoneInfo(schedule.timezone)))
-    return next(at for at in (one.astimezone(UTC) for one in planned) if _is_kept(schedule, at))
+    return next(at for at in (one.astimezone(UTC) for one in planned) if at > now and _is_kept(schedule, at))
 
 
 def _is_kept(schedule: Schedule, planned: datetime) -> bool:

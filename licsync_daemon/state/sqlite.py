@@ -121,8 +121,8 @@ class SqliteStore:
         return self._one(rows.read_run, "SELECT * FROM run WHERE run_id = ?", run_id)
 
     def runs(self, instance: str | None = None, *, limit: int = 20) -> tuple[Run, ...]:
-        sql = "SELECT * FROM run WHERE ?1 IS NULL OR instance = ?1 ORDER BY seq DESC LIMIT ?2"
-        return self._all(rows.read_run, sql, instance, limit)
+        sql = "SELECT * FROM run WHERE ? IS NULL OR instance = ? ORDER BY seq DESC LIMIT ?"
+        return self._all(rows.read_run, sql, instance, instance, limit)
 
     def last_run(self, instance: str, *, good: bool = False, counted: bool = False) -> Run | None:
         sql = (
@@ -214,8 +214,8 @@ class SqliteStore:
         return True
 
     def decisions(self, instance: str | None = None, *, limit: int = 100) -> tuple[Decision, ...]:
-        sql = "SELECT * FROM decision WHERE ?1 IS NULL OR instance = ?1 ORDER BY seq DESC LIMIT ?2"
-        return self._all(rows.read_decision, sql, instance, limit)
+        sql = "SELECT * FROM decision WHERE ? IS NULL OR instance = ? ORDER BY seq DESC LIMIT ?"
+        return self._all(rows.read_decision, sql, instance, instance, limit)
 
     def approval(self, run_id: str) -> Decision | None:
         sql = "SELECT * FROM decision WHERE run_id = ? AND what = 'approved' AND used_at IS NULL ORDER BY seq DESC LIMIT 1"

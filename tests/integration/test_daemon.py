@@ -17,7 +17,7 @@ from licsync_daemon.practice.sandbox import Fault, Processing, Sandbox, generate
 from licsync_daemon.practice.sandbox.cloud import Mode
 from licsync_daemon.rules.schedule import retry_wait
 from licsync_daemon.system.filelock import FileLock
-from licsync_daemon.system.systemd import Channel
+from licsync_daemon.system.systemd import ServiceManager
 from tests.integration.support import META, SYNC_STATUS, UPLOADS, Practice
 
 
@@ -83,7 +83,7 @@ async def serving(practice: Practice, *, slot_came_while_up: bool = True) -> Asy
         lock = FileLock.take(practice.state_dir / "daemon.lock")
         assert lock is not None
         clock.shift = timedelta(minutes=-10) if slot_came_while_up else timedelta(0)
-        notifier = Channel({"WATCHDOG_USEC": "200000"})
+        notifier = ServiceManager({"WATCHDOG_USEC": "200000"})
         with lock:
             daemon = Daemon(
                 parts.config, runner=parts.runner, locks=parts.locks, clock=clock, lock=lock, notifier=notifier, alerting=parts.alerting

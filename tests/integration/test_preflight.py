@@ -14,7 +14,7 @@ import trustme
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import CloudAccount, Config, Destination, MailNotifier, WebhookNotifier
 from licsync_daemon.monitoring.preflight import run as module
-from licsync_daemon.monitoring.preflight.rows import Outcome, Row
+from licsync_daemon.monitoring.preflight.rows import CheckRow, Outcome
 from licsync_daemon.monitoring.preflight.run import preflight
 from licsync_daemon.practice.sandbox.box import Sandbox
 from licsync_daemon.practice.sandbox.faults import Fault
@@ -26,15 +26,15 @@ OK, WARN, FAIL = Outcome.OK, Outcome.WARN, Outcome.FAIL
 Bad = set[tuple[str, str, Outcome, Code | None]]
 
 
-def rows_of(practice: Practice, config: Config | None = None, **more: object) -> tuple[Row, ...]:
+def rows_of(practice: Practice, config: Config | None = None, **more: object) -> tuple[CheckRow, ...]:
     return asyncio.run(preflight(config or practice.config, {}, practice.clock, **more))  # type: ignore[arg-type]
 
 
-def bad(rows: tuple[Row, ...]) -> Bad:
+def bad(rows: tuple[CheckRow, ...]) -> Bad:
     return {(row.place, row.test, row.outcome, row.code) for row in rows if row.outcome is not OK}
 
 
-def seen(rows: tuple[Row, ...], place: str, test: str) -> str:
+def seen(rows: tuple[CheckRow, ...], place: str, test: str) -> str:
     return next(row.seen for row in rows if (row.place, row.test) == (place, test))
 
 
@@ -277,7 +277,7 @@ def test_notifiers_are_reached_and_told_nothing(practice: Practice) -> None:
     config, box = practice.config, Mailbox()
     dead = WebhookNotifier(at=Destination(url="http://127.0.0.1:1/hook", token=("notify__webhook__token",)))
 
-    async def main() -> tuple[Row, ...]:
+    async def main() -> tuple[CheckRow, ...]:
         async with mail_server(box):
             mail = MailNotifier(host="127.0.0.1", port=box.port, security="none", sender="a@example.com", to=("b@example.com",))
             return await preflight(replace(config, notify=(mail, dead)), {}, practice.clock)
@@ -294,7 +294,7 @@ def test_a_mail_server_that_does_not_let_us_in(practice: Practice) -> None:
     """It can be reached, and that is not enough."""
     config, box = practice.config, Mailbox()
 
-    async def main() -> tuple[Row, ...]:
+    async def main() -> tuple[CheckRow, ...]:
         async with mail_server(box):
             mail = MailNotifier(host="127.0.0.1", port=box.port, security="starttls", sender="a@example.com", to=("b@example.com",))
             return await preflight(replace(config, notify=(mail,)), {}, practice.clock)
@@ -310,7 +310,7 @@ def test_the_certificate_behind_starttls(practice: Practice, tmp_path: Path) -> 
     authority.issue_cert("localhost", not_after=now + timedelta(days=10)).configure_cert(tls)
     box = Mailbox()
 
-    async def main() -> tuple[Row, ...]:
+    async def main() -> tuple[CheckRow, ...]:
         async with mail_server(box, starttls=tls):
             mail = MailNotifier(
                 host="localhost", port=box.port, sender="a@example.com", to=("b@example.com",), username="licsync",

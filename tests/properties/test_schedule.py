@@ -5,7 +5,7 @@ from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from licsync_daemon.model.errors import Code
@@ -70,6 +70,7 @@ def near_transitions(draw: st.DrawFn) -> tuple[Schedule, datetime]:
     return Schedule(cron=draw(crons), timezone=zone), near
 
 
+@example((Schedule(cron="0 2 * * *", timezone="Antarctica/Troll"), datetime(2020, 10, 25, 1, tzinfo=UTC)))  # within the repeated two hours
 @given(st.tuples(schedules, moments) | near_transitions())
 def test_slots_forward_and_backward_agree(case: tuple[Schedule, datetime]) -> None:
     """The slot before and the slot after a moment are neighbors, seen from either side."""

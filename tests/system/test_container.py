@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools import package_index, tool
+from tests.tools import package_index, skip, tool
 
 ROOT = Path(__file__).parents[2]
 # What an operator does: `--run-now`, then the daemon, its health check, and its end; against a practice fleet in the same container.
@@ -32,9 +32,7 @@ def test_the_image_builds_and_runs_a_sync(tmp_path: Path) -> None:
     """The Dockerfile builds without a container engine; in the result a whole practice fleet syncs, as a user who is not root."""
     base = os.environ.get("TEST_BASE_IMAGE")
     if base is None:
-        if os.environ.get("CI"):
-            pytest.fail("TEST_BASE_IMAGE names no image with Python; .ci/run makes one")
-        pytest.skip("TEST_BASE_IMAGE names no image with Python to build on")
+        skip("TEST_BASE_IMAGE names no image to build on (.ci/base-image makes one)")
     buildah, image = tool("buildah"), "localhost/licsync-daemon-test"
     build = [
         buildah,
