@@ -14,9 +14,10 @@ import structlog
 
 from licsync_daemon.cloud.graphql_decode import Points, read_address, read_connection, read_installation, read_points, read_reply
 from licsync_daemon.http.client import HttpClient
-from licsync_daemon.http.retrier import GiveUp, Retrier, RetryChoice, Wait, decide
+from licsync_daemon.http.retrier import Retrier
 from licsync_daemon.model.errors import Code, RemoteError
 from licsync_daemon.model.usage import Installation
+from licsync_daemon.rules.retry import GiveUp, RetryChoice, Wait, decide
 
 log = structlog.get_logger()
 

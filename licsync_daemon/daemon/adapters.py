@@ -12,9 +12,10 @@ from licsync_daemon.cloud.graphql import impatient
 from licsync_daemon.cloud.organization import OrganizationCloud
 from licsync_daemon.deliveries.http import HttpUpload
 from licsync_daemon.deliveries.outbox import Outbox, take_back
+from licsync_daemon.http.advice import Side
 from licsync_daemon.http.client import HttpClient
 from licsync_daemon.http.retrier import Gate, Retrier
-from licsync_daemon.http.wire import AnswerFacts, Side, basic
+from licsync_daemon.http.wire import AnswerFacts, basic
 from licsync_daemon.model.instance import (
     CloudAccount,
     CommandSource,

@@ -1,8 +1,8 @@
-"""HTTP with every bound set, over httpx.
+"""HTTP over httpx, with every limit set.
 
-What httpx leaves open is closed here (measured in our reference notes): it has no total deadline, holds what a gzip bomb unpacks to, does
-not notice a truncated gzip body, and obeys `HTTPS_PROXY` and `~/.netrc` unless told not to. `Authorization` is the only header that carries
-a token, redirects are followed by hand within the same origin, and exceptions become `RemoteError` in one place.
+This module adds what httpx lacks: a deadline for the exchange, limits on decompressed data, detection of a truncated gzip body, and no
+use of `HTTPS_PROXY` and `~/.netrc`. Tokens are sent in `Authorization` only, redirects stay within the same origin, and
+exceptions become `RemoteError` in one place.
 """
 
 import asyncio
@@ -17,30 +17,31 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from licsync_daemon import __version__
+from licsync_daemon.http.advice import Side, refusal
 from licsync_daemon.http.failures import tls_failed, translated
 from licsync_daemon.http.response import API, CHUNK_BYTES, PUSH, UPLOAD, Limits, Response
-from licsync_daemon.http.route import proxy_address, tls_context
-from licsync_daemon.http.wire import AnswerFacts, Side, joined, refusal, same_origin
+from licsync_daemon.http.route import proxy_address
+from licsync_daemon.http.tls import tls_context, trusting_none
+from licsync_daemon.http.wire import AnswerFacts, joined, same_origin
 from licsync_daemon.model.errors import Code, RemoteError
 from licsync_daemon.model.instance import Destination
 
 MAX_REDIRECTS = 3
-EXCERPT_BYTES = 16 * 1024  # of a refusal's body, for its message
+EXCERPT_BYTES = 16 * 1024  # read of the body of a refusal, for its message
 
 
 @dataclass(slots=True, kw_only=True)
 class HttpClient:
-    """Requests to one destination. Open it with `async with`; it keeps connections no longer than that.
+    """Requests to one destination. Open it with `async with`, which closes its connections at the end.
 
     Attributes:
-        to: Where, and how to get there.
-        side: Whom we talk to, for the meaning of refusals.
-        authorization: Answers the `Authorization` value, read anew, or "" where none is wanted; asked once more after a 401, in case it
-            was just rotated.
-        proxy_auth: Answers `USER:PASSWORD` for the proxy.
+        to: The address, and how to reach it.
+        side: The kind of server, which decides what a refusal means.
+        authorization: Reads the `Authorization` value, or "" for none; called again after a 401, in case the token was just rotated.
+        proxy_auth: Reads `USER:PASSWORD` for the proxy.
         headers: Sent with every request.
-        tls: Whom we trust, ready made, for who asks many at once: it takes long to build. None builds it from `to`.
-        seen: What the headers of the answers told so far.
+        tls: A context to share among many clients, since building one is slow; None builds one from `to`.
+        seen: The facts in the headers of the responses so far.
     """
 
     to: Destination
@@ -55,8 +56,8 @@ class HttpClient:
     async def __aenter__(self) -> Self:
         secure = urlsplit(self.to.url).scheme == "https"
         self._http = httpx.AsyncClient(
-            # A plain http address is loopback (settings see to that); the context that trusts nobody costs nothing to build.
-            verify=(self.tls or tls_context(self.to)) if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            # Settings allow http for loopback addresses only.
+            verify=(self.tls or tls_context(self.to)) if secure else trusting_none(),
             proxy=self._proxy(),
             trust_env=False,
             follow_redirects=False,
@@ -84,7 +85,7 @@ class HttpClient:
         """Open a GET of `path` (or of a whole address of the same origin) and yield the response, whose status is one of `wanted`.
 
         Raises:
-            RemoteError: For everything else, including the deadline over the whole exchange.
+            RemoteError: Any other status, any failure, or the deadline of the whole exchange.
         """
         url = urljoin(self.to.url + "/", path)
         async with self._bounded(operation, limits):
@@ -95,11 +96,11 @@ class HttpClient:
                         yield response
                         return
                     url = self._redirect(url, response, operation)
-            raise RemoteError(Code.REDIRECT_REFUSED, f"{operation} redirects for ever", "check the address; it should be the final one")
+            raise RemoteError(Code.REDIRECT_REFUSED, f"{operation} redirects too many times", "configure the final address")
 
     @asynccontextmanager
     async def query(self, path: str, content: bytes, *, operation: str) -> AsyncIterator[Response]:
-        """POST a question in JSON, which changes nothing over there, and yield the response, whose status is 200."""
+        """POST a read-only query in JSON and yield the response, whose status is 200."""
 
         async def body() -> AsyncIterator[bytes]:
             yield content
@@ -114,7 +115,7 @@ class HttpClient:
             yield response
 
     async def post(self, *, operation: str, headers: Mapping[str, str], body: Callable[[], AsyncIterator[bytes]]) -> Any:
-        """POST `body()` to the destination's own address and answer the decoded JSON of its 202."""
+        """POST `body()` to the destination's own address and return the decoded JSON of its 202."""
         async with (
             self._bounded(operation, UPLOAD),
             self._exchange("POST", self.to.url, operation, UPLOAD, headers=headers, body=body) as response,
@@ -122,11 +123,11 @@ class HttpClient:
             await self._want(response, (202,), operation)
             try:
                 return await response.json()
-            except RemoteError as error:  # it was accepted: the same delivery may be sent again, and must not be given up
+            except RemoteError as error:  # the upload was accepted: send it again rather than give up
                 raise RemoteError(error.code, error.cause, error.next_step, transient=True, status=202) from error
 
     async def push(self, content: bytes, *, operation: str) -> None:
-        """POST JSON to the destination's own address; any 2xx is an answer, and its body is nobody's business."""
+        """POST JSON to the destination's own address; any 2xx is a success, and its body is ignored."""
 
         async def body() -> AsyncIterator[bytes]:
             yield content
@@ -149,7 +150,7 @@ class HttpClient:
         headers: Mapping[str, str],
         body: Callable[[], AsyncIterator[bytes]] | None = None,
     ) -> AsyncIterator[Response]:
-        """One request and its response; after a 401 once more if the credential has changed meanwhile."""
+        """Send one request and yield its response; after a 401, send it again if the credential has changed meanwhile."""
         assert self._http is not None, "use `async with`"
         used = self.authorization()
         for last in (False, True):
@@ -175,19 +176,17 @@ class HttpClient:
 
     @asynccontextmanager
     async def _bounded(self, operation: str, limits: Limits) -> AsyncIterator[None]:
-        """Put one deadline over everything inside, and translate what httpx raises."""
+        """Apply one deadline to everything inside, and translate exceptions of httpx."""
         try:
             async with asyncio.timeout(limits.deadline_s):
                 yield
         except (TimeoutError, httpx.TimeoutException) as error:
-            raise RemoteError(
-                Code.TIMEOUT, f"{operation} took too long", "check the network and the load of the far side", transient=True
-            ) from error
+            raise RemoteError(Code.TIMEOUT, f"{operation} timed out", "check the network and the server's load", transient=True) from error
         except httpx.HTTPError as error:
             raise translated(error, operation, self.to, self.side) from error
-        except httpx.InvalidURL as error:  # httpx reads the `Location` of a redirect even when it is not to follow it
+        except httpx.InvalidURL as error:  # httpx parses the `Location` of a redirect even if it does not follow it
             raise RemoteError(
-                Code.REDIRECT_REFUSED, f"{operation} redirects to something that is no address", "check the address of the far side"
+                Code.REDIRECT_REFUSED, f"{operation} redirects to an invalid address", "check the configured address"
             ) from error
         except ssl.SSLError as error:
             raise tls_failed(error, operation) from error
@@ -195,7 +194,7 @@ class HttpClient:
     async def _want(self, response: Response, wanted: tuple[int, ...], operation: str) -> None:
         if response.status not in wanted:
             excerpt = b""
-            with contextlib.suppress(RemoteError, httpx.HTTPError):  # the status says enough, however broken the error page is
+            with contextlib.suppress(RemoteError, httpx.HTTPError):  # the status is enough if the error page is broken
                 async for piece in response.chunks():
                     excerpt += piece
                     if len(excerpt) >= EXCERPT_BYTES:
@@ -207,8 +206,8 @@ class HttpClient:
         if target is None or not same_origin(target, self.to.url):
             raise RemoteError(
                 Code.REDIRECT_REFUSED,
-                f"{operation} redirects to another place ({(target and urlsplit(target).hostname) or 'nowhere'})",
-                "if that place is right, configure its address; a sign-in page there means that the token was not accepted",
+                f"{operation} redirects to another server ({(target and urlsplit(target).hostname) or 'no address'})",
+                "if that server is the right one, configure its address; if it is a sign-in page, the token was not accepted",
             )
         return target
 
@@ -225,7 +224,7 @@ class HttpClient:
         if not usable:
             raise RemoteError(
                 Code.UNREACHABLE,
-                f"the proxy for {urlsplit(self.to.url).hostname} has an address that cannot be used",
-                "check `proxy` of this destination, or the environment's proxy variables if it is `env`; only http and https proxies are",
+                f"the proxy address for {urlsplit(self.to.url).hostname} is not usable",
+                "check `proxy` of this destination, or the proxy environment variables if it is `env`; only http and https are supported",
             )
         return proxy

@@ -1,17 +1,17 @@
-"""What httpx could not do, in our words."""
+"""What a failed connection means: an exception of httpx or TLS becomes an error code, a cause and a next step."""
 
 import ssl
 from urllib.parse import urlsplit
 
 import httpx
 
-from licsync_daemon.http.wire import Side
+from licsync_daemon.http.advice import TEMPORARY, Side
 from licsync_daemon.model.errors import Code, RemoteError
 from licsync_daemon.model.instance import Destination
 
 
 def translated(error: httpx.HTTPError, operation: str, to: Destination, side: Side) -> RemoteError:
-    """Say in our words what httpx could not do; the cause chain tells TLS and name resolution from a refused connection."""
+    """Return the error for an exception of httpx; its cause chain tells TLS and name resolution from a refused connection."""
     chain: list[BaseException] = []
     link: BaseException | None = error
     while link is not None and link not in chain:
@@ -24,7 +24,7 @@ def translated(error: httpx.HTTPError, operation: str, to: Destination, side: Si
     if isinstance(error, httpx.ProxyError):
         return RemoteError(
             Code.UNREACHABLE,
-            f"{operation}: the proxy refused ({error})",
+            f"{operation}: the proxy refused the connection ({error})",
             "check `proxy` and `proxy_auth` of this destination",
             transient=True,
         )
@@ -32,42 +32,42 @@ def translated(error: httpx.HTTPError, operation: str, to: Destination, side: Si
         words = " ".join(str(cause) for cause in chain).lower()
         unresolved = any(sign in words for sign in ("name or service", "name resolution", "getaddrinfo", "no address", "nodename"))
         what = f"the name {host} cannot be resolved" if unresolved else f"{host} cannot be reached (connection refused or no route)"
-        return RemoteError(Code.UNREACHABLE, f"{operation}: {what}", "check DNS, the firewall and that the far side is up", transient=True)
+        return RemoteError(Code.UNREACHABLE, f"{operation}: {what}", "check DNS, the firewall and that the server is up", transient=True)
     if isinstance(error, httpx.RemoteProtocolError | httpx.NetworkError):
         return RemoteError(
             Code.CONNECTION_LOST,
-            f"{operation} broke off before it was whole",
-            f"nothing to do if it passes: it is tried again{_refused_unread(to, side)}",
+            f"{operation}: the connection was lost before the exchange was complete",
+            f"{TEMPORARY}{_refused_unread(to, side)}",
             transient=True,
         )
-    return RemoteError(Code.BAD_RESPONSE, f"{operation} failed ({type(error).__name__})", "report this with the run's id")
+    return RemoteError(Code.BAD_RESPONSE, f"{operation} failed ({type(error).__name__})", "report this with the run ID")
 
 
 def _refused_unread(to: Destination, side: Side) -> str:
-    """Say what an endpoint that always breaks off may mean: one that closes before it has read everything takes its answer with it.
+    """Return what to check if an endpoint always closes the connection: it may refuse the upload before reading all of it.
 
-    So it may be where it misses a certificate of ours, which with TLS 1.3 is after the handshake, when the connection seems to be up.
+    The response is then lost. The same happens if the endpoint requires a client certificate, which TLS 1.3 reports after the handshake.
     """
     if side is not Side.DELIVERY:
         return ""
-    shows_none = to.client_cert is None and to.url.startswith("https:")
-    wanted = ", or for want of a certificate of ours (set `client_cert` and `client_key`)" if shows_none else ""
-    return f"; if it stays, ask who runs the endpoint whether it refuses before it has read everything, as too large{wanted}"
+    has_no_certificate = to.client_cert is None and to.url.startswith("https:")
+    certificate = ", or for lack of a client certificate (set `client_cert` and `client_key`)" if has_no_certificate else ""
+    return f"; if it persists, ask the endpoint's operator whether it refuses uploads before reading them, as too large{certificate}"
 
 
 def tls_failed(error: ssl.SSLError, operation: str) -> RemoteError:
-    """Say in our words why no TLS connection came about, and whose certificate it is about."""
+    """Return the error for a failed TLS connection, which names whose certificate was not accepted."""
     reason = error.reason or "handshake failed"
     why = str(getattr(error, "verify_message", None) or reason).replace("_", " ").lower()
-    # An alert is what the far side says of us. TLS 1.2 has no better word for a certificate that it misses than a failed handshake.
+    # The server sends an alert about our side. TLS 1.2 reports a missing client certificate as a failed handshake only.
     if "ALERT" in reason and any(word in reason for word in ("CERTIFICATE", "UNKNOWN_CA", "HANDSHAKE")):
         return RemoteError(
             Code.TLS_FAILED,
-            f"{operation}: the far side wants a certificate of ours, or does not accept the one it got ({why})",
-            "set `client_cert` and `client_key` of the delivery, and ask who runs it which authority it wants them from",
+            f"{operation}: the server requires a client certificate, or does not accept the one it got ({why})",
+            "set `client_cert` and `client_key` of the delivery, and ask its operator which CA must issue them",
         )
     return RemoteError(
         Code.TLS_FAILED,
         f"{operation}: the certificate or the TLS connection was not accepted ({why})",
-        "for a certificate of your own authority set `ca_file`; an expired or wrong certificate must be renewed on the far side",
+        "for a certificate of your own CA set `ca_file`; an expired or wrong certificate must be renewed on the server",
     )

@@ -1,10 +1,11 @@
-"""A response as it comes: decoded, counted, and bounded."""
+"""A response read as a stream: decoded, counted, and bounded."""
 
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from licsync_daemon.http.advice import TEMPORARY
 from licsync_daemon.http.wire import decode_json
 from licsync_daemon.model.errors import Code, RemoteError
 
@@ -14,7 +15,7 @@ CHUNK_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Bounds of one request: all of it in seconds, bytes on the wire, bytes after decompression."""
+    """Bounds of one request: total seconds, bytes on the wire, bytes after decompression."""
 
     deadline_s: float
     wire_bytes: int
@@ -24,12 +25,12 @@ class Limits:
 API = Limits(deadline_s=60, wire_bytes=16 * MIB, decoded_bytes=64 * MIB)
 REPORT = Limits(deadline_s=900, wire_bytes=512 * MIB, decoded_bytes=2048 * MIB)
 PUSH = Limits(deadline_s=30, wire_bytes=MIB, decoded_bytes=MIB)
-UPLOAD = Limits(deadline_s=900, wire_bytes=MIB, decoded_bytes=MIB)  # of the answer; the request's size is ours
+UPLOAD = Limits(deadline_s=900, wire_bytes=MIB, decoded_bytes=MIB)  # of the response; the request may be larger
 
 
 @dataclass(slots=True)
 class Response:
-    """A response whose body is read as it comes, decoded and counted."""
+    """A response whose body is streamed, decoded and counted."""
 
     url: str
     status: int
@@ -42,11 +43,11 @@ class Response:
         """Yield the decoded body in pieces.
 
         Raises:
-            RemoteError: `TOO_LARGE` past a cap, `TRUNCATED` when a gzip body ends early, `BAD_RESPONSE` when it is none.
+            RemoteError: `TOO_LARGE` over a limit, `TRUNCATED` if a gzip body ends early, `BAD_RESPONSE` if it is not valid gzip.
         """
         encoding = self.headers.get("content-encoding", "identity").strip().lower()
         if encoding not in {"gzip", "identity", ""}:
-            raise self._broken(f"came with the content encoding {encoding[:20]!r}")
+            raise self._broken(f"has the unsupported content encoding {encoding[:20]!r}")
         inflate = zlib.decompressobj(31) if encoding == "gzip" else None
         wire = decoded = 0
         async for raw in self._raw:
@@ -59,9 +60,7 @@ class Response:
                     raise self._too_large(self._limits.decoded_bytes)
                 yield piece
         if inflate is not None and not inflate.eof:
-            raise RemoteError(
-                Code.TRUNCATED, f"{self._operation} was cut off", "nothing to do if it passes: it is tried again", transient=True
-            )
+            raise RemoteError(Code.TRUNCATED, f"{self._operation} was cut off", TEMPORARY, transient=True)
 
     async def read(self) -> bytes:
         """Return the whole decoded body."""
@@ -75,25 +74,25 @@ class Response:
         return RemoteError(
             Code.TOO_LARGE,
             f"{self._operation} is larger than {limit // MIB} MiB",
-            "check that the address is right and answers what it should",
+            "check that the address is correct and returns the expected data",
         )
 
     def _broken(self, what: str) -> RemoteError:
         return RemoteError(
             Code.BAD_RESPONSE,
             f"{self._operation} {what}",
-            "check what stands between licsync and the far side (a proxy that rewrites bodies?)",
+            "check for a proxy between licsync-daemon and the server that rewrites bodies",
         )
 
 
 def _inflated(inflate: Any, raw: bytes, broken: Callable[[str], RemoteError]) -> Iterator[bytes]:
-    """Yield what `raw` unpacks to, never more than a chunk at once, so that a bomb meets the cap before it fills the memory."""
+    """Yield the decompressed `raw`, one chunk at a time at most, so that a gzip bomb hits the limit before it fills the memory."""
     if inflate is None:
         yield raw
         return
     while raw:
         if inflate.eof:
-            raise broken("goes on after the end of its gzip body")
+            raise broken("continues after the end of its gzip body")
         try:
             piece = inflate.decompress(raw, CHUNK_BYTES)
         except zlib.error as error:
@@ -101,5 +100,5 @@ def _inflated(inflate: Any, raw: bytes, broken: Callable[[str], RemoteError]) ->
         if piece:
             yield piece
         if inflate.eof and inflate.unused_data:
-            raise broken("goes on after the end of its gzip body")
+            raise broken("continues after the end of its gzip body")
         raw = inflate.unconsumed_tail

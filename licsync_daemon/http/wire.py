@@ -1,6 +1,6 @@
-"""Rules of the wire without any I/O: what a refusal means, how long to wait, which link may be followed, what JSON is acceptable.
+"""Rules of the wire, without I/O: facts in headers, stated waits, page links, origins, and strict JSON.
 
-Headers are given as a mapping with lower-case keys.
+Headers are a mapping with lower-case keys.
 """
 
 import base64
@@ -10,73 +10,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from enum import StrEnum
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from licsync_daemon.model.errors import Code, RemoteError
 from licsync_daemon.model.text import clean, read_date
 
-LONGEST_WAIT = timedelta(days=30)  # what a far side asks for beyond that is taken for a mistake
-
-
-class Side(StrEnum):
-    """Whom we talk to; it decides what a refusal means and what to do about it."""
-
-    INSTANCE = "instance"
-    CLOUD = "cloud"  # an enterprise
-    ORGANIZATION = "organization"
-    DELIVERY = "delivery"
-    WEBHOOK = "webhook"
+LONGEST_WAIT = timedelta(days=30)  # a longer stated wait is treated as a mistake
 
 
 Headers = Mapping[str, str]
 
-_UNAUTHORIZED = {
-    Side.INSTANCE: "create a classic token with the scope `site_admin` for the configured `username` and put it into the credential file",
-    Side.CLOUD: "create a classic token with the scope `read:enterprise` as an enterprise owner and put it into `cloud__token`",
-    Side.ORGANIZATION: "create a token of an owner of the organization that may read its plan and put it into `cloud__token`",
-    Side.DELIVERY: "ask who runs the delivery endpoint for a valid token and put it into the delivery's credential file",
-    Side.WEBHOOK: "ask who runs the webhook for a valid token and put it into notify__webhook__token",
-}
-# Candidates of a 403 that is no rate limit. Source: docs.github.com, "Troubleshooting the REST API" and the pages on IP allow lists, SSO
-# authorization of tokens and token policies (checked 2026-11-24).
-_FORBIDDEN = {
-    Side.INSTANCE: "check that the token's owner is a site administrator and that the token has the scope `site_admin`",
-    Side.CLOUD: (
-        "check in this order: this machine's egress address is on the enterprise's IP allow list; the token is authorized for SSO; "
-        "classic tokens are not restricted by policy; the token's owner is an enterprise owner"
-    ),
-    Side.ORGANIZATION: (
-        "check in this order: this machine's egress address is on the organization's IP allow list; the token is authorized for SSO; "
-        "tokens of this kind are not restricted by policy; the token's owner is an owner of the organization"
-    ),
-    Side.DELIVERY: "check that the delivery token may upload usage",
-    Side.WEBHOOK: "check that the webhook's token may post",
-}
-_NOT_FOUND = {
-    Side.INSTANCE: "GitHub answers 404 to anybody but site administrators: check the token's owner and scope, then the hostname",
-    Side.CLOUD: "check `cloud.enterprise` and that the token's owner is an owner of it with the scope `read:enterprise`",
-    Side.ORGANIZATION: "check `cloud.organization` and that the token's owner is a member of it",
-    Side.DELIVERY: "check the delivery's `url`",
-    Side.WEBHOOK: "check `notify.webhook.url`, and the credential notify__webhook__secret_path if part of the address is a secret",
-}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerFacts:
-    """What the headers of a far side's answers tell beside the answers; None where they say nothing.
+    """What the headers of a server's responses report; None where they report nothing.
 
     Attributes:
-        date: The far side's clock.
-        deprecation: Its own words, cleaned: what was asked for will go away.
-        sunset_at: When it will.
-        api_version: The version of the interface that was chosen.
+        date: The server's clock.
+        deprecation: The deprecation notice for the requested interface, cleaned.
+        sunset_at: When the interface is removed.
+        api_version: The selected version of the interface.
         enterprise_version: The release of a GHES.
-        scopes: Of a classic token; other kinds have none.
-        token_expires_at: When the token ends.
-        sso: "required" or "partial-results": the token is not authorized for single sign-on.
-        remaining: How many requests of the rate limit are left.
+        scopes: The scopes of a classic token; other kinds report none.
+        token_expires_at: When the token expires.
+        sso: "required" or "partial-results" if the token is not authorized for single sign-on.
+        remaining: The requests left in the rate limit.
     """
 
     date: datetime | None = None
@@ -90,14 +49,14 @@ class AnswerFacts:
     remaining: int | None = None
 
     def then(self, headers: Headers) -> "AnswerFacts":
-        """Lay what a later answer tells over this; what it is silent about stays."""
+        """Return these facts updated with those of a later response; a fact that it does not report stays."""
         newer = facts_of(headers)
-        told = {one.name: value for one in fields(newer) if (value := getattr(newer, one.name)) is not None}
-        return replace(self, **told)
+        reported = {one.name: value for one in fields(newer) if (value := getattr(newer, one.name)) is not None}
+        return replace(self, **reported)
 
 
 def facts_of(headers: Headers) -> AnswerFacts:
-    """Read what one answer's headers tell."""
+    """Read the facts in the headers of one response."""
     date = http_date(headers.get("date", ""))
     remaining = headers.get("x-ratelimit-remaining", "").strip()
     scopes = headers.get("x-oauth-scopes")
@@ -109,7 +68,7 @@ def facts_of(headers: Headers) -> AnswerFacts:
         enterprise_version=_words(headers, "x-github-enterprise-version"),
         scopes=None if scopes is None else tuple(scope for part in scopes.split(",") if (scope := clean(part.strip()))),
         token_expires_at=_expiry(headers.get("github-authentication-token-expiration", ""), date),
-        sso=(_words(headers, "x-github-sso") or "").partition(";")[0] or None,  # what follows is an address with a key in it
+        sso=(_words(headers, "x-github-sso") or "").partition(";")[0] or None,  # the rest is an address with a key in it
         remaining=int(remaining) if re.fullmatch(r"[0-9]{1,9}", remaining) else None,
     )
 
@@ -122,10 +81,10 @@ _EXPIRY = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d) (UTC|[+-]\d{4})")
 
 
 def _expiry(text: str, date: datetime | None) -> datetime | None:
-    """Read when a token ends: `2026-12-01 09:00:00 UTC`, or with an offset.
+    """Read when a token expires: `2026-12-01 09:00:00 UTC`, or with an offset.
 
-    For fine-grained tokens GitHub was seen to send the present instead (https://github.com/google/go-github/issues/3708, read 2026-11-24):
-    what is as good as now says nothing. A token that has ended is answered 401 anyway.
+    For fine-grained tokens GitHub may send the current time instead (https://github.com/google/go-github/issues/3708, read 2026-11-24), so
+    a time within five minutes of now is ignored. An expired token gets a 401 anyway.
     """
     found = _EXPIRY.fullmatch(text.strip())
     moment = read_date(f"{found[1]}T{found[2]}{found[3].replace('UTC', '+0000')}") if found else None
@@ -138,62 +97,8 @@ def basic(username: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
 
 
-def refusal(side: Side, operation: str, status: int, headers: Headers, body: bytes) -> RemoteError:
-    """Turn a response that is not the wanted one into an error with a code, a cause and a next step.
-
-    Args:
-        side: Whom the request went to.
-        operation: What was asked of whom, for people: "license-sync-status of octo-enterprise".
-        status: HTTP status code.
-        headers: The response's, keys in lower case.
-        body: Its first bytes; GitHub's own message in them is quoted.
-    """
-    said = message_of(body)
-    is_quoted = said and side is not Side.WEBHOOK  # which may repeat the address it was asked for, a part of which may be a secret
-    cause = f"{operation} was answered {status}" + (f': "{said}"' if is_quoted else "")
-
-    def error(code: Code, next_step: str, *, transient: bool = False, retry_after: timedelta | None = None) -> RemoteError:
-        return RemoteError(code, cause, next_step, transient=transient, retry_after=retry_after, status=status)
-
-    if is_rate_limit(status, headers, said):
-        wait = stated_wait(headers)
-        return error(Code.RATE_LIMITED, "nothing to do: it is tried again when the limit allows", transient=True, retry_after=wait)
-    match status:
-        case 401:
-            return error(Code.UNAUTHORIZED, _UNAUTHORIZED[side])
-        case 403:
-            return error(Code.FORBIDDEN, _FORBIDDEN[side])
-        case 404:
-            return error(Code.NOT_FOUND, _NOT_FOUND[side])
-        case 410:
-            return error(Code.API_VERSION_RETIRED, "set `api_version` to one the far side still supports, or update licsync-daemon")
-        case 413 if side is Side.DELIVERY:
-            return error(Code.UPLOAD_TOO_LARGE, "ask who runs the delivery endpoint to raise its limit")
-        case 409 if side is Side.DELIVERY:
-            return error(Code.UPLOAD_CONFLICT, "the endpoint holds other content under this key: report this to who runs it")
-        case 422 if side is Side.DELIVERY:
-            return error(Code.UPLOAD_REFUSED, "compare `$licsync payload INSTANCE` with docs/delivery-openapi.yaml")
-        case 503 if side is Side.INSTANCE:
-            return error(
-                Code.MAINTENANCE,
-                "nothing to do if maintenance is planned; otherwise look at the instance's Management Console",
-                transient=True,
-                retry_after=stated_wait(headers),
-            )
-        case 408 | 500 | 502 | 503 | 504:
-            return error(
-                Code.SERVER_ERROR, "nothing to do if it passes: it is tried again", transient=True, retry_after=stated_wait(headers)
-            )
-        case _ if status >= 500:
-            return error(Code.SERVER_ERROR, "nothing to do if it passes: it is tried again", transient=True)
-        case _ if side is Side.WEBHOOK:
-            return error(Code.REJECTED, "check `notify.webhook.url`, and whether what is there takes the form of docs/notifications.md")
-        case _:
-            return error(Code.REJECTED, "look at the quoted answer; if it makes no sense, report it with the run's id")
-
-
 def is_rate_limit(status: int, headers: Headers, said: str) -> bool:
-    """Return whether a refusal is a rate limit. GitHub uses 429 and also 403, then with no header at all but words in the body.
+    """Return whether a refusal is a rate limit. GitHub uses 429, and also 403, sometimes with no sign but the message in the body.
 
     Source: https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api (checked 2026-11-24).
     """
@@ -205,10 +110,10 @@ def is_rate_limit(status: int, headers: Headers, said: str) -> bool:
 
 
 def stated_wait(headers: Headers) -> timedelta | None:
-    """Return how long the far side asks to be left alone, or None.
+    """Return how long the server asks clients to wait, or None.
 
     `Retry-After` in seconds or as an HTTP date; else `x-ratelimit-reset` (epoch seconds) when nothing remains. Dates are compared with the
-    response's own `Date`, so that a wrong clock here does not matter. Never negative, never over 30 days; nonsense counts as not stated.
+    response's own `Date`, so a wrong local clock does not matter. Never negative, never over 30 days; invalid counts as not stated.
     """
     wait = _stated(headers)
     return None if wait is None else min(max(timedelta(0), wait), LONGEST_WAIT)
@@ -228,7 +133,7 @@ def _stated(headers: Headers) -> timedelta | None:
 
 
 def http_date(text: str) -> datetime | None:
-    """Read an HTTP date as aware UTC; None if it is none."""
+    """Read an HTTP date as aware UTC; None if it is not a date."""
     try:
         moment = parsedate_to_datetime(text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
@@ -237,7 +142,7 @@ def http_date(text: str) -> datetime | None:
 
 
 def message_of(body: bytes) -> str:
-    """Return the far side's own words: `message` or `detail` of a JSON body, cleaned and cut; "" where there are none."""
+    """Return the server's message: `message`, `detail` or `title` of a JSON body, cleaned and shortened; "" if there is none."""
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
@@ -252,7 +157,7 @@ _NEXT = re.compile(r"<([^<>]*)>((?:\s*;\s*[^,;<>]+)*)")
 
 
 def next_link(headers: Headers, current: str, operation: str) -> str | None:
-    """Return the address of the next page, or None on the last one. Only the same origin is ever followed.
+    """Return the address of the next page, or None on the last one. Only links within the same origin are followed.
 
     Raises:
         RemoteError: The link leaves the origin or points at the page itself.
@@ -263,15 +168,15 @@ def next_link(headers: Headers, current: str, operation: str) -> str | None:
             if address is None or not same_origin(address, current) or address == current:
                 raise RemoteError(
                     Code.BAD_RESPONSE,
-                    f"{operation} links to a next page that may not be followed",
-                    "check what stands between licsync and the far side (a proxy that rewrites links?)",
+                    f"{operation} links to a next page on another server, or to itself",
+                    "check for a proxy between licsync-daemon and the server that rewrites links",
                 )
             return address
     return None
 
 
 def joined(base: str, target: str) -> str | None:
-    """Return where a link on `base` leads; None where it is no address at all."""
+    """Return the target of a link on `base`; None if it is not an address."""
     try:
         return urljoin(base, target)
     except ValueError:
@@ -295,21 +200,21 @@ _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
 
 
 def decode_json(body: bytes, operation: str) -> Any:
-    """Decode JSON strictly: no NaN, no Infinity, no key twice, no bottomless nesting, no half of a character.
+    """Decode JSON strictly: no NaN or Infinity, no duplicate keys, no excessive nesting, no lone surrogates.
 
     Raises:
         RemoteError: `BAD_RESPONSE`, or with a hint when the body is a web page.
     """
     try:
         found = json.loads(body, parse_constant=_refuse, object_pairs_hook=_unique)
-        if _SURROGATE.search(body):  # whole pairs are one character by now; a lone half can neither be stored nor sent
+        if _SURROGATE.search(body):  # pairs are decoded by now; a lone surrogate can be neither stored nor sent
             json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         looks_like_page = body.lstrip()[:1] == b"<"
         raise RemoteError(
             Code.BAD_RESPONSE,
-            f"{operation} answered {'a web page' if looks_like_page else 'something'} that is not JSON",
-            "check that the address is the API's, and that no sign-in or maintenance page stands in front of it",
+            f"{operation} returned {'a web page instead of JSON' if looks_like_page else 'content that is not JSON'}",
+            "check that the address is the API's, and that no sign-in or maintenance page is served in front of it",
         ) from error
     return found
 
@@ -321,5 +226,5 @@ def _refuse(literal: str) -> Any:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a key appears twice")
+        raise ValueError("duplicate key")
     return found

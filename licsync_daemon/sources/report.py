@@ -13,12 +13,13 @@ from typing import Any
 
 from licsync_daemon.http.client import HttpClient
 from licsync_daemon.http.response import REPORT
-from licsync_daemon.http.retrier import Retrier, poll_until
+from licsync_daemon.http.retrier import Retrier
 from licsync_daemon.model.errors import Code, RemoteError
 from licsync_daemon.model.instance import ReportSource
 from licsync_daemon.model.ports import Clock
 from licsync_daemon.model.text import read_date
 from licsync_daemon.model.usage import Collected, Notice, UsageCounts
+from licsync_daemon.rules.retry import poll_until
 from licsync_daemon.sources.rows import Tally
 from licsync_daemon.sources.users_csv import UsersCsvReader
 from licsync_daemon.state.spool import AccountSpool

@@ -212,7 +212,7 @@ def test_every_channel_can_be_tried(site: Site, hook: Hook) -> None:
         hook.status = 403
         done = site.run("notify", "--test")
         assert done.code == 3
-        assert "webhook: forbidden: the webhook at 127.0.0.1 was answered 403\n         next step: check that" in done.out
+        assert "webhook: forbidden: the webhook at 127.0.0.1 returned 403\n         next step: check that" in done.out
     done = site.run("notify", "--test")
     assert (done.code, "mail: unreachable: mail through 127.0.0.1: " in done.out) == (4, True)
 

@@ -225,7 +225,7 @@ def test_a_wait_is_visible_in_status_with_its_end(site: Site) -> None:
 
     assert shown["state"] == "running"
     assert shown["last_run"]["waiting_until"] is not None
-    assert "was answered 429" in shown["last_run"]["waiting_for"]
+    assert "returned 429" in shown["last_run"]["waiting_for"]
     assert f"process {running.process.pid} on " in words
     assert ", waiting until " in words
     assert running.end()[0] == 143

@@ -15,7 +15,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 @dataclass
 class Mailbox:
-    """What arrived, and how the server behaves: `refuse` are recipients it does not take, `answer` what it says to the content."""
+    """What arrived, and how the server behaves: `refuse` are the recipients it refuses, `answer` is its reply to the content."""
 
     port: int = 0
     letters: list[EmailMessage] = field(default_factory=list)
@@ -47,7 +47,8 @@ class Mailbox:
     def authenticate(self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: LoginPassword) -> AuthResult:
         login = (data.login.decode(), data.password.decode())
         self.logins.append(login)
-        return AuthResult(success=login[1] == self.password, handled=False, message=f"535 5.7.8 {login[1]} is not the password")
+        is_right = login[1] == self.password
+        return AuthResult(success=is_right, handled=False, message=None if is_right else f"535 5.7.8 {login[1]} is not the password")
 
 
 @asynccontextmanager

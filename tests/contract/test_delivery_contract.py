@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from licsync_daemon.deliveries.http import HttpUpload
+from licsync_daemon.http.advice import Side
 from licsync_daemon.http.client import HttpClient
 from licsync_daemon.http.retrier import Retrier
-from licsync_daemon.http.wire import Side
 from licsync_daemon.model.instance import Destination
 from licsync_daemon.model.usage import ServerIdentity, Upload, UploadState, UsageCounts
 from licsync_daemon.state.document import wrap_export

@@ -10,9 +10,9 @@ import pytest
 
 from licsync_daemon.deliveries.http import HttpUpload
 from licsync_daemon.deliveries.outbox import Outbox, take_back
+from licsync_daemon.http.advice import Side
 from licsync_daemon.http.client import HttpClient
 from licsync_daemon.http.retrier import Retrier
-from licsync_daemon.http.wire import Side
 from licsync_daemon.model.instance import Destination, ManualDelivery
 from licsync_daemon.model.ports import Delivery
 from licsync_daemon.model.run import Baseline, DeliveryRecord

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from licsync_daemon.http.advice import Side
 from licsync_daemon.http.client import HttpClient
 from licsync_daemon.http.retrier import Retrier
-from licsync_daemon.http.wire import Side, basic
+from licsync_daemon.http.wire import basic
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.instance import Destination, Guards, ReportSource, SshSource
 from licsync_daemon.model.run import Changes

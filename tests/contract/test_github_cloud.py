@@ -11,9 +11,9 @@ import pytest
 
 from licsync_daemon.cloud import enterprise as github
 from licsync_daemon.cloud.enterprise import GithubCloud
+from licsync_daemon.http.advice import Side
 from licsync_daemon.http.client import HttpClient
 from licsync_daemon.http.retrier import Retrier
-from licsync_daemon.http.wire import Side
 from licsync_daemon.model.errors import Code, RemoteError
 from licsync_daemon.model.instance import Destination
 from licsync_daemon.model.usage import Person, SeatTotals

@@ -20,9 +20,9 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 
 from licsync_daemon import __version__
+from licsync_daemon.http.advice import Side
 from licsync_daemon.http.client import HttpClient
 from licsync_daemon.http.response import Limits
-from licsync_daemon.http.wire import Side
 from licsync_daemon.model.errors import Code, RemoteError
 from licsync_daemon.model.instance import Destination
 from tests.contract.loopback import Respond, Seen, Server, answer, packed, serving
@@ -287,7 +287,7 @@ def test_a_refusal_quotes_the_far_side() -> None:
     """The error has the status, GitHub's own words, and the wait it asks for."""
     error = error_of(answer(429, b'{"message": "slow down"}', retry_after="7"))
     assert (error.code, error.status, error.retry_after) == (Code.RATE_LIMITED, 429, dt.timedelta(seconds=7))
-    assert error.cause == 'the thing was answered 429: "slow down"'
+    assert error.cause == 'the thing returned 429: "slow down"'
 
 
 @pytest.mark.parametrize(
@@ -389,7 +389,7 @@ def test_a_redirect_that_never_ends(location: str) -> None:
     """A loop ends after the third hop."""
     error = error_of(answer(302, location=location))
     assert (error.code, error.transient) == (Code.REDIRECT_REFUSED, False)
-    assert "for ever" in error.cause
+    assert "too many times" in error.cause
 
 
 @pytest.mark.parametrize("location", ["https://127.0.0.1:1/", "//elsewhere.example.com/", "ftp://x/", "https:///"])
@@ -611,7 +611,7 @@ def test_a_far_side_that_refuses_our_certificate_is_told_apart(
         listener.shutdown(socket.SHUT_RDWR)
 
     assert (refused.value.code, refused.value.transient) == (Code.TLS_FAILED, False)
-    assert "the far side wants a certificate of ours" in refused.value.cause
+    assert "the server requires a client certificate" in refused.value.cause
     assert "`client_cert` and `client_key`" in refused.value.next_step
 
 

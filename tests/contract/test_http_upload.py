@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from licsync_daemon.deliveries.http import HttpUpload
+from licsync_daemon.http.advice import Side
 from licsync_daemon.http.client import HttpClient
 from licsync_daemon.http.retrier import Retrier
-from licsync_daemon.http.wire import Side
 from licsync_daemon.model.errors import Code, RemoteError
 from licsync_daemon.model.instance import Destination
 from licsync_daemon.model.usage import Upload, UploadState

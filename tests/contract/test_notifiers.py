@@ -303,7 +303,7 @@ def test_a_server_without_starttls_gets_nothing(ca_file: Path) -> None:
     error = mailed(box, environ=PASSWORD, security="starttls", ca_file=ca_file, username="licsync")
     assert error is not None
     assert (error.code, box.logins, box.letters) == (Code.TLS_FAILED, [], [])
-    assert "offers no STARTTLS" in error.cause
+    assert "does not offer STARTTLS" in error.cause
 
 
 def test_an_unreadable_authority_is_named(tmp_path: Path) -> None:
@@ -321,7 +321,7 @@ def test_a_wrong_password_is_no_secret_to_tell(authority: trustme.CA, ca_file: P
     assert error is not None
     assert (error.code, box.letters) == (Code.UNAUTHORIZED, [])
     assert "notify__mail__password" in error.next_step
-    assert error.cause == 'mail through localhost: it was answered 535: "5.7.8 [secret] is not the password"'
+    assert error.cause == 'mail through localhost: the server returned 535: "5.7.8 [secret] is not the password"'
 
 
 @pytest.mark.parametrize(("password", "code"), [("right", None), ("other", Code.UNAUTHORIZED)])
@@ -360,7 +360,7 @@ def test_a_server_without_a_login_is_told_apart() -> None:
     """A password is configured, and nobody asks for it."""
     error = mailed(Mailbox(), environ=PASSWORD, username="licsync")
     assert error is not None
-    assert (error.code, "offers no login" in error.cause) == (Code.REJECTED, True)
+    assert (error.code, "does not offer login" in error.cause) == (Code.REJECTED, True)
 
 
 def test_one_good_recipient_is_enough() -> None:
@@ -374,7 +374,10 @@ def test_without_any_recipient_it_was_not_taken() -> None:
     """The server's own words are quoted, without the address."""
     error = mailed(Mailbox(refuse=TO))
     assert error is not None
-    assert (error.code, error.cause) == (Code.REJECTED, 'mail through localhost: it was answered 550: "5.1.1 <[address]>: no such mailbox"')
+    assert (error.code, error.cause) == (
+        Code.REJECTED,
+        'mail through localhost: the server returned 550: "5.1.1 <[address]>: no such mailbox"',
+    )
 
 
 @pytest.mark.parametrize(
@@ -489,7 +492,7 @@ def test_an_answer_that_repeats_the_address_is_not_quoted(said: str) -> None:
     """What it says may hold the secret."""
     error, _ = posted(lambda server: server.on("/services/T000/secret", answer(404, json.dumps({"message": said}).encode())))
     assert error is not None
-    assert error.cause == "the webhook at 127.0.0.1 was answered 404"
+    assert error.cause == "the webhook at 127.0.0.1 returned 404"
 
 
 def test_a_proxy_that_cannot_be_used_does_not_show_the_address() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from licsync_daemon.http.route import tls_context
+from licsync_daemon.http.tls import tls_context
 from licsync_daemon.model.instance import Destination
 from licsync_daemon.monitoring.preflight import network
 from licsync_daemon.monitoring.preflight.judge_network import EXPIRED, NOT_YET_VALID, UNKNOWN_ISSUER, WRONG_ADDRESS, WRONG_NAME

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.http.retrier import MAX_ATTEMPTS, Retrier
+from licsync_daemon.http.retrier import Retrier
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.instance import SshSource
 from licsync_daemon.model.usage import Collected, UsageCounts
+from licsync_daemon.rules.retry import MAX_ATTEMPTS
 from licsync_daemon.sources.ssh import SshUsageSource
 from licsync_daemon.state.spool import AccountSpool
 from tests.contract.sshd import EXPORT, Sshd, serving_ssh

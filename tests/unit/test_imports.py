@@ -26,7 +26,7 @@ HOMES = {
     "structlog": ("*",),
     "sqlite3": ("state.*",),
     "fcntl": ("system.filelock",),
-    "smtplib": ("monitoring.channels.mail",),
+    "aiosmtplib": ("monitoring.channels.mail",),
 }
 
 # The floors of the house, from the ground up. A folder imports itself and what lies on a lower floor, never a neighbor.
@@ -60,7 +60,7 @@ NOT_YET = {
     *((f"sources.{name}", "state.spool") for name in ("command", "counted", "export", "file", "report", "rows", "ssh")),
     *((f"monitoring.preflight.{name}", "daemon.adapters") for name in ("endpoints", "probing", "run")),
 }
-NOT_YET_SHORT = {"sync.run", "settings.credentials", "http.wire", "state.sqlite"}
+NOT_YET_SHORT = {"sync.run", "settings.credentials", "state.sqlite"}
 
 
 @dataclass(frozen=True)

@@ -1,37 +1,46 @@
-"""Messages by mail, through one SMTP server. The only module that imports smtplib.
-
-smtplib blocks, so a thread of its own does the work; where nobody waits for it any more, its connection is broken off.
-"""
+"""Messages by mail, through one SMTP server. The only module that imports aiosmtplib."""
 
 import asyncio
 import re
 import secrets
-import smtplib
 import socket
 import ssl
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP as SMTP_POLICY
 from email.utils import format_datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
+from aiosmtplib import (
+    SMTP,
+    SMTPAuthenticationError,
+    SMTPConnectError,
+    SMTPException,
+    SMTPHeloError,
+    SMTPRecipientsRefused,
+    SMTPResponseException,
+    SMTPServerDisconnected,
+)
 
-from licsync_daemon.http.route import tls_context
+from licsync_daemon.http.advice import TEMPORARY
+from licsync_daemon.http.tls import trusting
 from licsync_daemon.model.alert import Message
 from licsync_daemon.model.errors import Code, RemoteError, RunError
-from licsync_daemon.model.instance import Destination, MailNotifier
+from licsync_daemon.model.instance import MailNotifier
 from licsync_daemon.model.text import clean
 from licsync_daemon.system.process import in_own_thread
 
 log = structlog.get_logger()
 
-STEP_S = 20.0  # for one answer of the server
+T = TypeVar("T")
+
+STEP_S = 20.0  # for one reply of the server
 DEADLINE_S = 60.0  # for a whole message
 WIDTH = 76
-POLICY = SMTP.clone(cte_type="7bit")  # old servers pass on no other
+POLICY = SMTP_POLICY.clone(cte_type="7bit")  # some servers relay nothing else
 
 
 class Mail:
@@ -40,207 +49,171 @@ class Mail:
     name = "mail"
 
     def __init__(self, to: MailNotifier, *, password: Callable[[], str]) -> None:
-        """`password` answers the password of `to.username`, read anew; it is not asked without one."""
+        """`password` reads the password of `to.username` for each message; it is not called without a username."""
         self._to = to
         self._password = password
 
     async def tell(self, message: Message) -> None:
-        """Send a message; it is taken when the server has taken it for at least one recipient.
+        """Send a message. It is sent once the server has accepted it for at least one recipient.
 
         Raises:
-            RunError: `CREDENTIAL_MISSING`, or a `RemoteError` with what the server said.
+            RunError: `CREDENTIAL_MISSING`, or a `RemoteError` with the server's message.
         """
-        mail = letter(message, self._to)
-        refused = await self._signed_in(lambda server: len(server.send_message(mail, self._to.sender, list(self._to.to))))
+        content = letter(message, self._to).as_bytes(policy=POLICY)
+        refused, _ = await self._signed_in(lambda server: server.sendmail(self._to.sender, self._to.to, content))
         if refused:
-            log.warning("notify.recipients_refused", channel=self.name, refused=refused, of=len(self._to.to))
+            log.warning("notify.recipients_refused", channel=self.name, refused=len(refused), of=len(self._to.to))
 
     async def try_out(self) -> Mapping[str, Any]:
-        """Go as far as a message would begin: the greeting, TLS, the login. Nothing is sent.
+        """Connect, start TLS and log in as for a message, but send nothing.
 
-        Answers the fields of the server's certificate, as `ssl` reads them; none without TLS.
+        Return the fields of the server's certificate, as `ssl` reads them; none without TLS.
 
         Raises:
             RunError: As `tell` does.
         """
-        shown: dict[str, Any] = {}
 
-        def look(server: smtplib.SMTP) -> int:
-            if isinstance(server.sock, ssl.SSLSocket):
-                shown.update(server.sock.getpeercert() or {})
-            return server.noop()[0]
+        async def work(server: SMTP) -> Mapping[str, Any]:
+            await server.noop()
+            return server.get_transport_info("peercert") or {}
 
-        await self._signed_in(look)
-        return shown
+        return await self._signed_in(work)
 
-    async def _signed_in(self, work: Callable[[smtplib.SMTP], int]) -> int:
-        session = _Session(self._to, self._password() if self._to.username is not None else "", work)
+    async def _signed_in(self, work: Callable[[SMTP], Awaitable[T]]) -> T:
+        """Connect, log in, and do the work, within the deadline.
+
+        Raises:
+            RunError: The server cannot be reached, or refused something.
+        """
+        password = self._password() if self._to.username is not None else ""
+        if not password.isascii():
+            raise RunError(
+                Code.CREDENTIAL_MALFORMED,
+                "the password for the mail server contains non-ASCII characters, which SMTP login does not support",
+                "choose another password and put it into notify__mail__password",
+            )
         try:
             async with asyncio.timeout(DEADLINE_S):
-                return await in_own_thread(session.run, "mail")
-        except TimeoutError as error:
-            raise session.timed_out() from error
+                return await self._conversation(password, work)
+        except (SMTPException, OSError) as error:
+            raise self._failure(error, password) from error
+
+    async def _conversation(self, password: str, work: Callable[[SMTP], Awaitable[T]]) -> T:
+        context = trusting(self._to.ca_file)
+        server = SMTP(
+            hostname=self._to.host,
+            port=self._to.port,
+            timeout=STEP_S,
+            use_tls=self._to.security == "tls",
+            start_tls=False,  # `_sign_in` starts TLS and reports a server without it
+            tls_context=context,
+            local_hostname=await in_own_thread(own_name, "own name"),
+        )
+        try:
+            await server.connect()
+            await self._sign_in(server, password)
+            result = await work(server)
+            with suppress(SMTPException, OSError):  # the work is done; a failing QUIT changes nothing
+                await server.execute_command(b"QUIT")
+            return result
         finally:
-            session.stop()
+            if isinstance(server.transport, asyncio.WriteTransport):
+                server.transport.abort()  # a graceful close would wait for a server that no longer responds
+            server.close()
+
+    async def _sign_in(self, server: SMTP, password: str) -> None:
+        if self._to.security == "starttls":
+            if not await _offers(server, "starttls"):
+                raise self._error(
+                    Code.TLS_FAILED,
+                    "the server does not offer STARTTLS, and nothing is sent unencrypted",
+                    'set `notify.mail.security` to "tls" (port 465), or ask the operator of the server',
+                )
+            await server.starttls()
+        if self._to.username is not None:
+            if not await _offers(server, "auth"):
+                raise self._error(
+                    Code.REJECTED, "the server does not offer login", "remove `notify.mail.username`, or use its submission port (587)"
+                )
+            await server.login(self._to.username, password)
+
+    def _failure(self, error: SMTPException | OSError, password: str) -> RemoteError:
+        """Return the error for a failed conversation."""
+        # aiosmtplib wraps what goes wrong before the greeting.
+        origin = error.__cause__ if type(error) is SMTPConnectError else error
+        is_broken_handshake = isinstance(origin, ConnectionResetError) and self._to.security == "tls"
+        if isinstance(origin, ssl.SSLError) or is_broken_handshake:
+            why = getattr(origin, "verify_message", None) or getattr(origin, "reason", None) or "handshake failed"
+            return self._error(
+                Code.TLS_FAILED,
+                f"the certificate or the TLS connection was not accepted ({str(why).replace('_', ' ').lower()})",
+                "for a certificate of your own CA set `notify.mail.ca_file`; check `host`, `port` and `security`",
+            )
+        if isinstance(origin, TimeoutError):
+            return self._error(Code.TIMEOUT, "the server did not reply in time", "check the network and the mail server", transient=True)
+        if isinstance(origin, SMTPServerDisconnected):
+            return self._error(Code.CONNECTION_LOST, "the connection was lost", TEMPORARY, transient=True)
+        if isinstance(origin, SMTPException):
+            return self._refusal(origin, password)
+        unresolved = isinstance(origin, socket.gaierror)
+        what = "the name cannot be resolved" if unresolved else "the server cannot be reached (connection refused or no route)"
+        return self._error(Code.UNREACHABLE, what, "check `notify.mail` host and port, DNS and the firewall", transient=True)
+
+    def _refusal(self, error: SMTPException, password: str) -> RemoteError:
+        """Return the error for a refusal, quoting the server without addresses and the password."""
+        status, message = _reply_in(error)
+        quoted = clean(message.replace(password, "[secret]") if password else message)
+        cause = f'the server returned {status}: "{quoted}"' if status else f"the conversation failed ({type(error).__name__})"
+        if isinstance(error, SMTPAuthenticationError):
+            return self._error(Code.UNAUTHORIZED, cause, "check `notify.mail.username` and the credential notify__mail__password")
+        if 400 <= status < 500:
+            return self._error(Code.SERVER_ERROR, cause, TEMPORARY, transient=True)
+        return self._error(Code.REJECTED, cause, "check `notify.mail` from and to, and what the server allows them")
+
+    def _error(self, code: Code, cause: str, next_step: str, *, transient: bool = False) -> RemoteError:
+        return RemoteError(code, f"mail through {self._to.host}: {cause}", next_step, transient=transient)
 
 
 def letter(message: Message, to: MailNotifier) -> EmailMessage:
-    """Write a message as a mail: plain text, nothing about this machine in its head, not to be answered by machines."""
+    """Return a message as a mail: plain text, with nothing about this machine in its headers, marked as automatic."""
     mail = EmailMessage(policy=POLICY)
     mail["From"] = to.sender
     mail["To"] = ", ".join(to.to)
     mail["Subject"] = clean(message.subject)
     mail["Date"] = format_datetime(message.at)
     mail["Message-ID"] = f"<{secrets.token_hex(16)}@{to.sender.rpartition('@')[2]}>"
-    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday notice comes back
+    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: suppresses out-of-office replies
     mail.set_content("\n".join(line for one in message.lines for line in _wrapped(one)) + "\n")
     return mail
 
 
 def _wrapped(line: str) -> list[str]:
-    """Break a line between words; what follows stands under its beginning, or under that of a list item. Addresses stay whole."""
+    """Wrap a line between words, with a hanging indent below the text or list item. Addresses are not broken."""
     printable = "".join(char for char in line if char.isprintable())
     beginning = re.match(r" *(\d+\. )?", printable)
     indent = " " * len(beginning[0] if beginning else "")
     return textwrap.wrap(printable, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False) or [""]
 
 
-class _Connected(smtplib.SMTP):
-    """SMTP over a connection that was made before, so that it can be broken off at any moment."""
-
-    def __init__(self, connection: socket.socket, host: str) -> None:
-        self._connection = connection
-        super().__init__(host, timeout=STEP_S)
-
-    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:  # noqa: ARG002 - smtplib's own seam, and its signature
-        return self._connection
-
-
-class _Session:
-    """One conversation with a mail server. `run` is called in a thread, `stop` in another."""
-
-    def __init__(self, to: MailNotifier, password: str, work: Callable[[smtplib.SMTP], int]) -> None:
-        self._to = to
-        self._password = password
-        self._work = work
-        self._what = f"mail through {to.host}"
-        self._sockets: list[socket.socket] = []
-        self._is_stopped = False
-
-    def run(self) -> int:
-        """Sign in, do the work and answer what it answers.
-
-        Raises:
-            RunError: The server could not be reached, or refused something.
-        """
-        if not self._password.isascii():
-            raise RunError(
-                Code.CREDENTIAL_MALFORMED,
-                "the password for the mail server has characters beyond ASCII, which its login cannot carry",
-                "choose another password and put it into notify__mail__password",
-            )
-        try:
-            return self._done()
-        except ssl.SSLError as error:
-            why = getattr(error, "verify_message", None) or error.reason or "handshake failed"
-            raise self._error(
-                Code.TLS_FAILED,
-                f"the certificate or the TLS connection was not accepted ({str(why).replace('_', ' ').lower()})",
-                "for a certificate of your own authority set `notify.mail.ca_file`; check `host`, `port` and `security`",
-            ) from error
-        except smtplib.SMTPException as error:
-            raise self._refusal(error) from error
-        except TimeoutError as error:
-            raise self.timed_out() from error
-        except OSError as error:
-            unresolved = isinstance(error, socket.gaierror)
-            what = "the name cannot be resolved" if unresolved else "it cannot be reached (connection refused or no route)"
-            raise self._error(Code.UNREACHABLE, what, "check `notify.mail` host and port, DNS and the firewall", transient=True) from error
-
-    def _done(self) -> int:
-        context = tls_context(Destination(url=f"https://{self._to.host}", ca_file=self._to.ca_file))
-        connection = socket.create_connection((self._to.host, self._to.port), STEP_S)
-        self._hold(connection)
-        if self._to.security == "tls":
-            connection = context.wrap_socket(connection, server_hostname=self._to.host)
-            self._hold(connection)
-        try:
-            server = _Connected(connection, self._to.host)
-        except BaseException:
-            connection.close()
-            raise
-        try:
-            server.ehlo_or_helo_if_needed()
-            if self._to.security == "starttls":
-                self._start_tls(server, context)
-            if self._to.username is not None:
-                server.login(self._to.username, self._password)
-            answer = self._work(server)
-            with suppress(smtplib.SMTPException, OSError):  # it was taken; how the server says goodbye changes nothing
-                server.quit()
-            return answer
-        finally:
-            server.close()
-
-    def _start_tls(self, server: smtplib.SMTP, context: ssl.SSLContext) -> None:
-        if not server.has_extn("starttls"):
-            raise self._error(
-                Code.TLS_FAILED,
-                "the server offers no STARTTLS, and nothing is sent unencrypted",
-                'set `notify.mail.security` to "tls" (port 465), or ask who runs the server',
-            )
-        server.starttls(context=context)
-        if server.sock is not None:
-            self._hold(server.sock)
-        server.ehlo_or_helo_if_needed()
-
-    def stop(self) -> None:
-        """Break the connection off, if there still is one or it is just being made: the thread that waits for it then ends."""
-        self._is_stopped = True
-        for one in self._sockets:
-            _break_off(one)
-
-    def _hold(self, connection: socket.socket) -> None:
-        self._sockets.append(connection)
-        if self._is_stopped:
-            _break_off(connection)
-
-    def timed_out(self) -> RemoteError:
-        return self._error(Code.TIMEOUT, "the server took too long", "check the network and the mail server", transient=True)
-
-    def _refusal(self, error: smtplib.SMTPException) -> RemoteError:
-        """Say in our words what the server refused, with its own, which may hold neither an address nor the password."""
-        if isinstance(error.__context__, TimeoutError):
-            return self.timed_out()
-        if isinstance(error, smtplib.SMTPServerDisconnected):
-            return self._error(Code.CONNECTION_LOST, "the connection broke off", "nothing to do if it passes", transient=True)
-        if isinstance(error, smtplib.SMTPNotSupportedError):
-            return self._error(
-                Code.REJECTED, "the server offers no login", "remove `notify.mail.username`, or use its submission port (587)"
-            )
-        status, said = _answer_of(error)
-        quoted = clean(said.replace(self._password, "[secret]") if self._password else said)
-        cause = f'it was answered {status}: "{quoted}"' if status else f"it failed ({type(error).__name__})"
-        if isinstance(error, smtplib.SMTPAuthenticationError):
-            return self._error(Code.UNAUTHORIZED, cause, "check `notify.mail.username` and the credential notify__mail__password")
-        if 400 <= status < 500:
-            return self._error(Code.SERVER_ERROR, cause, "nothing to do if it passes: it is tried again", transient=True)
-        return self._error(Code.REJECTED, cause, "check `notify.mail` from and to, and what the server allows them")
-
-    def _error(self, code: Code, cause: str, next_step: str, *, transient: bool = False) -> RemoteError:
-        return RemoteError(code, f"{self._what}: {cause}", next_step, transient=transient)
+def own_name() -> str:
+    """Return the name for EHLO: this machine's full name, or its address if it has none (RFC 5321, 4.1.3)."""
+    name = socket.getfqdn()
+    if "." in name:
+        return name
+    try:
+        return f"[{socket.gethostbyname(socket.gethostname())}]"
+    except OSError:
+        return "[127.0.0.1]"
 
 
-def _break_off(connection: socket.socket) -> None:
-    with suppress(OSError):  # it is closed already
-        socket.socket.shutdown(connection, socket.SHUT_RDWR)
+async def _offers(server: SMTP, extension: str) -> bool:
+    with suppress(SMTPHeloError):  # a server without EHLO has no extensions
+        await server.ehlo()
+    return server.supports_extension(extension)
 
 
-def _answer_of(error: smtplib.SMTPException) -> tuple[int, str]:
-    """Return the status and the words with which a server refused; of several recipients those for the first."""
-    if isinstance(error, smtplib.SMTPRecipientsRefused):
-        return next(((status, said.decode("utf-8", "replace")) for status, said in error.recipients.values()), (0, ""))
-    if isinstance(error, smtplib.SMTPResponseException):
-        said = error.smtp_error
-        return error.smtp_code, said.decode("utf-8", "replace") if isinstance(said, bytes) else said
-    return 0, ""
+def _reply_in(error: SMTPException) -> tuple[int, str]:
+    """Return the status and message with which a server refused; of several recipients those for the first."""
+    if isinstance(error, SMTPRecipientsRefused):
+        return next(((one.code, one.message) for one in error.recipients), (0, ""))
+    return (error.code, error.message) if isinstance(error, SMTPResponseException) else (0, "")

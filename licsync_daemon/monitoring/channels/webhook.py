@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import urlsplit
 
+from licsync_daemon.http.advice import Side
 from licsync_daemon.http.client import HttpClient
-from licsync_daemon.http.wire import Side
 from licsync_daemon.model.alert import Message
 from licsync_daemon.model.instance import Destination
 from licsync_daemon.monitoring.alerts import as_json

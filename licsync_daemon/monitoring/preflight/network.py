@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from licsync_daemon.http.route import environment_proxy, proxy_address
+from licsync_daemon.http.tls import inspecting, trusting
 from licsync_daemon.model.instance import Destination
 from licsync_daemon.model.text import clean
 from licsync_daemon.system.process import in_own_thread
@@ -213,7 +214,7 @@ async def _through(route: Route, address: str) -> AsyncIterator[asyncio.StreamWr
         if route.proxy is not None:
             if route.proxy.secure:
                 try:
-                    await writer.start_tls(ssl.create_default_context(), server_hostname=route.proxy.host)
+                    await writer.start_tls(trusting(None), server_hostname=route.proxy.host)
                 except OSError as error:
                     raise ProxyRefusedError(f"TLS with the proxy itself failed: {_words(error)}") from error
             if route.to.secure:
@@ -241,26 +242,15 @@ async def _shown(route: Route, address: str) -> Certificate | None:
 
     The standard library reads the fields of a certificate only where it is trusted; so it is fetched first, and then trusted itself.
     """
-    anyone = _context()
-    anyone.verify_mode = ssl.CERT_NONE
     with contextlib.suppress(OSError, EOFError, ProxyRefusedError, ValueError):
         async with asyncio.timeout(TLS_S):
             async with _through(route, address) as writer:
-                await writer.start_tls(anyone, server_hostname=route.to.host)
+                await writer.start_tls(inspecting(), server_hostname=route.to.host)
                 raw = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
-            itself = _context()
-            itself.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-            itself.load_verify_locations(cadata=raw)
             async with _through(route, address) as writer:
-                await writer.start_tls(itself, server_hostname=route.to.host)
+                await writer.start_tls(inspecting(raw), server_hostname=route.to.host)
                 return certificate_of(writer.get_extra_info("ssl_object").getpeercert())
     return None
-
-
-def _context() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    return context
 
 
 def certificate_of(fields: Mapping[str, Any]) -> Certificate:

@@ -8,7 +8,7 @@ from typing import Any
 from licsync_daemon.daemon.adapters import NetworkAdapters
 from licsync_daemon.http.client import HttpClient
 from licsync_daemon.http.response import API, Limits
-from licsync_daemon.http.route import tls_context
+from licsync_daemon.http.tls import tls_context
 from licsync_daemon.model.errors import Code, RemoteError, RunError
 from licsync_daemon.model.instance import Config, Destination
 from licsync_daemon.model.ports import Clock

@@ -1,12 +1,13 @@
-"""When a request is made again: the decision at its boundaries, and the loop that obeys it."""
+"""How a request is repeated: the loop that carries out the decision."""
 
 import asyncio
 from datetime import timedelta
 
 import pytest
 
-from licsync_daemon.http.retrier import MAX_ATTEMPTS, MAX_ELAPSED_S, GiveUp, Retrier, RetryChoice, Wait, decide, poll_until
+from licsync_daemon.http.retrier import Retrier
 from licsync_daemon.model.errors import Code, RemoteError, RunError
+from licsync_daemon.rules.retry import MAX_ATTEMPTS, RetryChoice, decide, poll_until
 from tests.fakes import T0, FakeClock, Waits, permanent, transient
 
 
@@ -15,89 +16,6 @@ def after(seconds: float) -> timedelta:
 
 
 LIMITED = Code.RATE_LIMITED
-
-
-@pytest.mark.parametrize(
-    ("error", "attempt", "elapsed_s", "jitter", "decision"),
-    [
-        (permanent(), 1, 0, 0, GiveUp()),
-        (permanent(retry_after=after(1)), 1, 0, 0, GiveUp()),
-        (transient(), 1, 0, 0, Wait(0.5)),
-        (transient(), 1, 0, 0.999, Wait(0.9995)),
-        (transient(), 2, 0, 0, Wait(1.0)),
-        (transient(), 4, 0, 0, Wait(4.0)),
-        (transient(), 5, 0, 0, GiveUp()),
-        (transient(), 6, 0, 0, GiveUp()),
-        (transient(), 1, MAX_ELAPSED_S - 0.51, 0, Wait(0.5)),
-        (transient(), 1, MAX_ELAPSED_S - 0.5, 0, Wait(0.5)),
-        (transient(), 1, MAX_ELAPSED_S - 0.49, 0, GiveUp()),
-        (transient(retry_after=after(0)), 1, 0, 0.9, Wait(0.5)),
-        (transient(retry_after=after(-3)), 1, 0, 0.9, Wait(0.5)),
-        (transient(retry_after=after(30)), 1, 0, 0.9, Wait(30.5)),
-        (transient(retry_after=after(MAX_ELAPSED_S - 0.5)), 1, 0, 0, Wait(MAX_ELAPSED_S)),
-        (transient(retry_after=after(MAX_ELAPSED_S - 0.4)), 1, 0, 0, GiveUp()),
-        (transient(retry_after=timedelta(days=9999)), 1, 0, 0, GiveUp()),
-        (transient(LIMITED), 1, 0, 0, Wait(60.0)),
-        (transient(LIMITED), 2, 0, 0, Wait(120.0)),
-        (transient(LIMITED), 3, 0, 0.5, Wait(252.0)),
-        (transient(LIMITED), 4, 420, 0, Wait(480.0)),
-        (transient(LIMITED), 4, 420.1, 0, GiveUp()),
-        (transient(LIMITED, retry_after=after(5)), 3, 0, 0, Wait(5.5)),
-    ],
-    ids=[
-        "permanent",
-        "permanent with a wait",
-        "first",
-        "most jitter",
-        "second",
-        "fourth",
-        "fifth is the last",
-        "past the last",
-        "just inside the budget",
-        "at the budget",
-        "just past the budget",
-        "told not to wait",
-        "told nonsense",
-        "told 30 s",
-        "told all of the budget",
-        "told more than the budget",
-        "told years",
-        "limit: a minute",
-        "limit: doubling",
-        "limit: jitter only adds",
-        "limit: at the budget",
-        "limit: past the budget",
-        "limit: the stated wait wins",
-    ],
-)
-def test_decide(error: RemoteError, attempt: int, elapsed_s: float, jitter: float, decision: RetryChoice) -> None:
-    """Permanent errors end it; the far side's own wait is honored; five attempts and fifteen minutes are the most."""
-    found = decide(error, attempt, elapsed_s, jitter)
-    assert isinstance(found, type(decision))
-    if isinstance(found, Wait) and isinstance(decision, Wait):
-        assert found.seconds == pytest.approx(decision.seconds)
-
-
-@pytest.mark.parametrize(
-    ("code", "attempt", "elapsed_s", "decision"),
-    [
-        (Code.SERVER_ERROR, 1, 0, GiveUp()),
-        (Code.REPORT_TIMEOUT, 1, 0, Wait(0.45)),
-        (Code.REPORT_TIMEOUT, 2, 0, Wait(0.765)),
-        (Code.REPORT_TIMEOUT, 20, 0, Wait(27.0)),
-        (Code.REPORT_TIMEOUT, 10_000, 0, Wait(27.0)),
-        (Code.REPORT_TIMEOUT, 20, 600 - 27.0, Wait(27.0)),
-        (Code.REPORT_TIMEOUT, 20, 600 - 26.9, GiveUp()),
-        (Code.REPORT_TIMEOUT, 1, 601, GiveUp()),
-    ],
-    ids=["another error", "first", "second", "cap", "any number of times", "at the limit", "past the limit", "long past"],
-)
-def test_poll_until(code: Code, attempt: int, elapsed_s: float, decision: RetryChoice) -> None:
-    """Something that is being built is asked for again until the limit, ever more rarely; any other error is not waited for."""
-    found = poll_until(timedelta(minutes=10))(permanent(code), attempt, elapsed_s, 0.0)
-    assert isinstance(found, type(decision))
-    if isinstance(found, Wait) and isinstance(decision, Wait):
-        assert found.seconds == pytest.approx(decision.seconds)
 
 
 class Requests:

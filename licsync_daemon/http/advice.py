@@ -1,0 +1,108 @@
+"""What a refused request means: status, headers and body of a response become an error code, a cause and a next step."""
+
+from datetime import timedelta
+from enum import StrEnum
+
+from licsync_daemon.http.wire import Headers, is_rate_limit, message_of, stated_wait
+from licsync_daemon.model.errors import Code, RemoteError
+
+TEMPORARY = "usually temporary; retried automatically"
+
+
+class Side(StrEnum):
+    """The kind of server a request goes to, which decides what a refusal means and what to do about it."""
+
+    INSTANCE = "instance"
+    CLOUD = "cloud"  # an enterprise
+    ORGANIZATION = "organization"
+    DELIVERY = "delivery"
+    WEBHOOK = "webhook"
+
+
+_UNAUTHORIZED = {
+    Side.INSTANCE: "create a classic token with the scope `site_admin` for the configured `username` and put it into the credential file",
+    Side.CLOUD: "create a classic token with the scope `read:enterprise` as an enterprise owner and put it into `cloud__token`",
+    Side.ORGANIZATION: "create a token of an organization owner that may read the organization's plan and put it into `cloud__token`",
+    Side.DELIVERY: "ask the operator of the delivery endpoint for a valid token and put it into the delivery's credential file",
+    Side.WEBHOOK: "ask the operator of the webhook for a valid token and put it into notify__webhook__token",
+}
+# Likely causes of a 403 that is not a rate limit. Source: docs.github.com, "Troubleshooting the REST API" and the pages on IP allow lists,
+# SSO authorization of tokens and token policies (checked 2026-11-24).
+_FORBIDDEN = {
+    Side.INSTANCE: "check that the token's owner is a site administrator and that the token has the scope `site_admin`",
+    Side.CLOUD: (
+        "check in this order: this machine's egress address is on the enterprise's IP allow list; the token is authorized for SSO; "
+        "classic tokens are not restricted by policy; the token's owner is an enterprise owner"
+    ),
+    Side.ORGANIZATION: (
+        "check in this order: this machine's egress address is on the organization's IP allow list; the token is authorized for SSO; "
+        "tokens of this kind are not restricted by policy; the token's owner is an owner of the organization"
+    ),
+    Side.DELIVERY: "check that the delivery token may upload usage",
+    Side.WEBHOOK: "check that the webhook's token may post",
+}
+_NOT_FOUND = {
+    Side.INSTANCE: "GitHub returns 404 to everyone except site administrators: check the token's owner and scope, then the hostname",
+    Side.CLOUD: "check `cloud.enterprise` and that the token's owner is an owner of it with the scope `read:enterprise`",
+    Side.ORGANIZATION: "check `cloud.organization` and that the token's owner is a member of it",
+    Side.DELIVERY: "check the delivery's `url`",
+    Side.WEBHOOK: "check `notify.webhook.url`, and the credential notify__webhook__secret_path if part of the address is a secret",
+}
+_OF_A_DELIVERY = {
+    409: (Code.UPLOAD_CONFLICT, "the endpoint holds different content under this key: report this to its operator"),
+    413: (Code.UPLOAD_TOO_LARGE, "ask the operator of the delivery endpoint to raise its size limit"),
+    422: (Code.UPLOAD_REFUSED, "compare `$licsync payload INSTANCE` with docs/delivery-openapi.yaml"),
+}
+
+
+def refusal(side: Side, operation: str, status: int, headers: Headers, body: bytes) -> RemoteError:
+    """Return the error for a response with an unexpected status.
+
+    Args:
+        side: The kind of server.
+        operation: What was requested, for people: "license-sync-status of octo-enterprise".
+        status: HTTP status code.
+        headers: The response's, keys in lower case.
+        body: Its first bytes; GitHub's own message in them is quoted.
+    """
+    message = message_of(body)
+    quoted = f': "{message}"' if message and side is not Side.WEBHOOK else ""  # a webhook may repeat its address, which may be a secret
+    code, next_step, transient = _meaning(side, status, headers, message)
+    return RemoteError(
+        code,
+        f"{operation} returned {status}{quoted}",
+        next_step,
+        transient=transient,
+        retry_after=_retry_after(code, status, headers),
+        status=status,
+    )
+
+
+def _meaning(side: Side, status: int, headers: Headers, message: str) -> tuple[Code, str, bool]:
+    """Return code, next step and whether the failure is transient."""
+    if is_rate_limit(status, headers, message):
+        return Code.RATE_LIMITED, f"{TEMPORARY} once the rate limit resets", True
+    if side is Side.DELIVERY and status in _OF_A_DELIVERY:
+        return *_OF_A_DELIVERY[status], False
+    match status:
+        case 401:
+            return Code.UNAUTHORIZED, _UNAUTHORIZED[side], False
+        case 403:
+            return Code.FORBIDDEN, _FORBIDDEN[side], False
+        case 404:
+            return Code.NOT_FOUND, _NOT_FOUND[side], False
+        case 410:
+            return Code.API_VERSION_RETIRED, "set `api_version` to one that the server still supports, or update licsync-daemon", False
+        case 503 if side is Side.INSTANCE:
+            return Code.MAINTENANCE, "no action needed if maintenance is planned; otherwise check the instance's Management Console", True
+        case _ if status == 408 or status >= 500:
+            return Code.SERVER_ERROR, TEMPORARY, True
+        case _ if side is Side.WEBHOOK:
+            return Code.REJECTED, "check `notify.webhook.url`, and that its receiver accepts the format in docs/notifications.md", False
+        case _:
+            return Code.REJECTED, "check the quoted response; if it does not explain the refusal, report it with the run ID", False
+
+
+def _retry_after(code: Code, status: int, headers: Headers) -> timedelta | None:
+    """Return the wait that the server states, for the statuses where GitHub states one."""
+    return stated_wait(headers) if code is Code.RATE_LIMITED or status in {408, 500, 502, 503, 504} else None

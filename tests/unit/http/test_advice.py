@@ -1,0 +1,92 @@
+"""What a refusal means: each status of each kind of server."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from licsync_daemon.http.advice import Side, refusal
+from licsync_daemon.model.errors import Code
+from licsync_daemon.model.text import redact
+
+DATE = "Tue, 24 Nov 2026 02:00:00 GMT"
+EPOCH = int(datetime(2026, 11, 24, 2, 0, tzinfo=UTC).timestamp())
+
+ALL_SIDES = {
+    400: (Code.REJECTED, False),
+    401: (Code.UNAUTHORIZED, False),
+    403: (Code.FORBIDDEN, False),
+    404: (Code.NOT_FOUND, False),
+    408: (Code.SERVER_ERROR, True),
+    409: (Code.REJECTED, False),
+    410: (Code.API_VERSION_RETIRED, False),
+    413: (Code.REJECTED, False),
+    418: (Code.REJECTED, False),
+    422: (Code.REJECTED, False),
+    429: (Code.RATE_LIMITED, True),
+    500: (Code.SERVER_ERROR, True),
+    501: (Code.SERVER_ERROR, True),
+    502: (Code.SERVER_ERROR, True),
+    503: (Code.SERVER_ERROR, True),
+    504: (Code.SERVER_ERROR, True),
+    599: (Code.SERVER_ERROR, True),
+}
+ONE_SIDE = {
+    (Side.INSTANCE, 503): (Code.MAINTENANCE, True),
+    (Side.DELIVERY, 409): (Code.UPLOAD_CONFLICT, False),
+    (Side.DELIVERY, 413): (Code.UPLOAD_TOO_LARGE, False),
+    (Side.DELIVERY, 422): (Code.UPLOAD_REFUSED, False),
+}
+
+
+def refusals() -> Iterator[tuple[Side, int, Code, bool]]:
+    for side in Side:
+        for status, usual in ALL_SIDES.items():
+            yield side, status, *ONE_SIDE.get((side, status), usual)
+
+
+def test_every_refusal_has_its_code(subtests: pytest.Subtests) -> None:
+    """A status has its meaning for each kind of server; only a temporary failure is transient; no next step looks like a secret."""
+    for side, status, code, transient in refusals():
+        with subtests.test(side=side, status=status):
+            error = refusal(side, "the upload to relay", status, {}, b'{"message": "No luck"}')
+            assert (error.code, error.transient, error.status) == (code, transient, status)
+            quoted = "" if side is Side.WEBHOOK else ': "No luck"'  # a webhook may repeat its address, part of which is a secret
+            assert error.cause == f"the upload to relay returned {status}{quoted}"
+            assert error.next_step
+            assert redact(error.next_step) == error.next_step
+
+
+LIMITS: dict[str, tuple[dict[str, str], bytes, timedelta | None]] = {
+    "retry-after": ({"retry-after": "30"}, b"", timedelta(seconds=30)),
+    "none left": (
+        {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(EPOCH + 90), "date": DATE}, b"", timedelta(seconds=90),
+    ),
+    "none left, no reset": ({"x-ratelimit-remaining": "0"}, b"", None),
+    "message: secondary limit": ({}, b'{"message": "You have exceeded a secondary rate limit."}', None),
+    "message: abuse": ({}, b'{"message": "You have triggered an abuse detection mechanism."}', None),
+}  # fmt: skip
+
+
+def test_a_403_can_be_a_rate_limit(subtests: pytest.Subtests) -> None:
+    """GitHub limits with 403 too, sometimes with no sign but the message in the body."""
+    for side in Side:
+        for name, (headers, body, wait) in LIMITS.items():
+            with subtests.test(name, side=side):
+                error = refusal(side, "x", 403, headers, body)
+                assert (error.code, error.transient, error.retry_after) == (Code.RATE_LIMITED, True, wait)
+
+
+def test_a_server_error_can_state_a_wait(subtests: pytest.Subtests) -> None:
+    """The wait that a 5xx states is carried on the error; a 401 has none."""
+    seven = timedelta(seconds=7)
+    for side, status, wait in ((Side.INSTANCE, 503, seven), (Side.CLOUD, 503, seven), (Side.CLOUD, 502, seven), (Side.CLOUD, 401, None)):
+        with subtests.test(side=side, status=status):
+            assert refusal(side, "x", status, {"retry-after": "7"}, b"").retry_after == wait
+
+
+def test_a_403_of_the_cloud_lists_its_likely_causes() -> None:
+    """The next step names the four usual causes, in the order to check them."""
+    step = refusal(Side.CLOUD, "x", 403, {}, b"").next_step
+    places = [step.index(word) for word in ("IP allow list", "SSO", "restricted by policy", "enterprise owner")]
+    assert places == sorted(places)
