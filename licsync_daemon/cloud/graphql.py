@@ -29,7 +29,7 @@ PATIENCE_S = 60.0  # a look at the fleet is not held up for what it can do witho
 
 _PAGE = "pageInfo { hasNextPage endCursor }"
 INSTALLATIONS = f"""\
-query ($enterprise: String!, $first: Int!, $after: String) {{
+query Installations($enterprise: String!, $first: Int!, $after: String) {{
   rateLimit {{ remaining resetAt }}
   enterprise(slug: $enterprise) {{ ownerInfo {{
     enterpriseServerInstallations(first: $first, after: $after, connectedOnly: false) {{
@@ -43,7 +43,7 @@ query ($enterprise: String!, $first: Int!, $after: String) {{
   }} }}
 }}"""
 ACCOUNTS = f"""\
-query ($id: ID!, $first: Int!, $after: String) {{
+query Accounts($id: ID!, $first: Int!, $after: String) {{
   rateLimit {{ remaining resetAt }}
   node(id: $id) {{ ... on EnterpriseServerInstallation {{
     userAccounts(first: $first, after: $after) {{
@@ -53,7 +53,7 @@ query ($id: ID!, $first: Int!, $after: String) {{
   }} }}
 }}"""
 ADDRESSES = f"""\
-query ($id: ID!, $first: Int!, $after: String) {{
+query Addresses($id: ID!, $first: Int!, $after: String) {{
   rateLimit {{ remaining resetAt }}
   node(id: $id) {{ ... on EnterpriseServerUserAccount {{
     emails(first: $first, after: $after) {{ nodes {{ email isPrimary }} {_PAGE} }}
@@ -154,9 +154,10 @@ class Graphql:
 
     async def _ask(self, query: str, operation: str, variables: dict[str, Any]) -> dict[str, Any]:
         """Ask one page; where that is too much for the cloud's ten seconds, half as much at the next attempt and from then on."""
+        name = query.removeprefix("query ").partition("(")[0]
 
         async def attempt() -> dict[str, Any]:
-            content = json.dumps({"query": query, "variables": {**variables, "first": self._page}}).encode()
+            content = json.dumps({"query": query, "operationName": name, "variables": {**variables, "first": self._page}}).encode()
             try:
                 async with self.http.query("graphql", content, operation=operation) as response:
                     data, missing = read_reply(await response.json(), response.headers, operation)

@@ -59,7 +59,9 @@ def asked(
                 except RemoteError as error:
                     found = error
             assert {(one.method, one.headers["content-type"]) for one in server.seen} == {("POST", "application/json")}
-            return found, [json.loads(one.body)["variables"] for one in server.seen], clock
+            bodies = [json.loads(one.body) for one in server.seen]
+            assert all(one["query"].startswith(f"query {one['operationName']}(") for one in bodies)
+            return found, [one["variables"] for one in bodies], clock
 
     return asyncio.run(main())
 

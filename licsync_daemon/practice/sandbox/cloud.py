@@ -43,11 +43,6 @@ class Upload:
     sync_state: SyncState = "PENDING"
     error: str = ""
 
-    @property
-    def name(self) -> str:
-        """The file's name, as the cloud shows it."""
-        return f"{self.hostname}-{self.received_at:%Y%m%dT%H%M%SZ}.json"
-
     def as_json(self) -> dict[str, str]:
         return {"upload_id": self.upload_id, "sync_state": self.sync_state, "error": self.error}
 
@@ -65,7 +60,6 @@ class _Connection:
     """GitHub Connect on one server. `next_push_at` None: it pushes only when it is told to; `usage` is what it would push now."""
 
     hostname: str
-    connected_at: datetime
     usage: Callable[[], list[User]]
     next_push_at: datetime | None
     connected: bool = True
@@ -78,7 +72,6 @@ class Server:
     server_id: str
     hostname: str
     connected: bool
-    listed_at: datetime
 
 
 class Cloud:
@@ -97,7 +90,6 @@ class Cloud:
         self._uploads: dict[str, Upload] = {}
         self._pending: list[Upload] = []
         self._connections: dict[str, _Connection] = {}
-        self._began_at = clock.now
         self._seats: Sequence[Seat] | None = None
 
     def receive(self, server_id: str, hostname: str, users: list[User], *, delay_s: float | None = None) -> Upload:
@@ -111,8 +103,7 @@ class Cloud:
         """Enable GitHub Connect on a server. `weekly`: it pushes by itself, a week from now for the first time."""
         with self._lock:
             self._settle()
-            now = self._clock.precise
-            self._connections[server_id] = _Connection(hostname, now, usage, now + WEEK if weekly else None)
+            self._connections[server_id] = _Connection(hostname, usage, self._clock.precise + WEEK if weekly else None)
 
     def disconnect(self, server_id: str) -> None:
         """Let GitHub Connect be off on a server; what the cloud holds of it stays."""
@@ -133,10 +124,7 @@ class Cloud:
             self._settle()
             hosts = {**{server_id: one.hostname for server_id, one in self._connections.items()},
                      **{server_id: one.hostname for server_id, one in self._entries.items()}}  # fmt: skip
-            return [
-                Server(server_id, host, self.is_connected(server_id) is True, self._listed_at(server_id))
-                for server_id, host in hosts.items()
-            ]
+            return [Server(server_id, host, self.is_connected(server_id) is True) for server_id, host in hosts.items()]
 
     def uploads_of(self, server_id: str) -> list[Upload]:
         return [upload for upload in self.uploads() if upload.server_id == server_id]
@@ -204,10 +192,6 @@ class Cloud:
             for server_id, users in self._holdings.items()
             for user in users
         ]
-
-    def _listed_at(self, server_id: str) -> datetime:
-        connection = self._connections.get(server_id)
-        return connection.connected_at if connection else self._began_at
 
     def _take(self, server_id: str, hostname: str, users: list[User], at: datetime, delay_s: float) -> Upload:
         due_at = None if self.processing.mode == "never" else at + timedelta(seconds=delay_s)
