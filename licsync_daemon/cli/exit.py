@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 from licsync_daemon.model.run import RunState
-from licsync_daemon.sync.fleet import Result
+
+if TYPE_CHECKING:  # `status --alive` loads no fleet
+    from licsync_daemon.sync.fleet import Result
 
 
 class Exit(IntEnum):
@@ -20,7 +23,7 @@ class Exit(IntEnum):
     LOCKED = 11
 
 
-def exit_code(results: Iterable[Result], *, named: bool) -> Exit:
+def exit_code(results: Iterable["Result"], *, named: bool) -> Exit:
     """Return the exit code of `--run-now`. With several at once: 11, 4, 3, 5, 6, 0.
 
     Args:

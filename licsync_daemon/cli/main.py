@@ -73,12 +73,16 @@ def _command(arguments: argparse.Namespace) -> Command:
             from licsync_daemon.cli.serve import serve
 
             return serve
+        case "status" if arguments.alive:
+            from licsync_daemon.cli.alive import alive
+
+            return alive
         case "status":
             from licsync_daemon.cli.status import status
 
             return status
         case "history":
-            from licsync_daemon.cli.status import history
+            from licsync_daemon.cli.history import history
 
             return history
         case "outbox":

@@ -15,7 +15,7 @@ from licsync_daemon.daemon.wiring import Parts, recording, unrecorded
 from licsync_daemon.model.errors import Code, ConfigError, Problem, RunError, StateUnwritableError
 from licsync_daemon.model.instance import Instance, NoSource
 from licsync_daemon.model.run import Run, Trigger
-from licsync_daemon.monitoring.status import run_json
+from licsync_daemon.monitoring.status_json import run_json
 from licsync_daemon.rules.schedule import slot_at
 from licsync_daemon.sync.fleet import ASKED, Result
 from licsync_daemon.sync.fleet import run_now as run_fleet

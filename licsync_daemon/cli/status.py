@@ -1,54 +1,37 @@
 """`status` and `history`. They read and never lock."""
 
 import argparse
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import datetime
 
 from licsync_daemon.cli import terminal
 from licsync_daemon.cli.exit import Exit
 from licsync_daemon.cli.loading import load
-from licsync_daemon.cli.results import show_changes, show_remarks
+from licsync_daemon.cli.results import show_remarks
 from licsync_daemon.cli.terminal import moment, number, span
 from licsync_daemon.model.alert import Severity
-from licsync_daemon.model.errors import ConfigError, Problem
-from licsync_daemon.model.run import AWAITING, Decided, Decision, Run, RunState, Transition
-from licsync_daemon.model.text import iso
-from licsync_daemon.monitoring.status import ALIVE_FOR, DaemonView, FleetView, InstanceView, as_json, decision_json, fleet_view, run_json
+from licsync_daemon.model.run import AWAITING, Decided, RunState
+from licsync_daemon.monitoring.heartbeat import daemon_view
+from licsync_daemon.monitoring.status import FleetView, InstanceView, fleet_view
+from licsync_daemon.monitoring.status_json import as_json
 from licsync_daemon.rules.handover import folder_of
 from licsync_daemon.rules.servers import in_short, problems
 from licsync_daemon.state.files import reading
 from licsync_daemon.sync.decisions import AFTERWARDS
 from licsync_daemon.system.clock import SystemClock
-from licsync_daemon.system.filelock import in_words, is_alive, read_holder
+from licsync_daemon.system.filelock import in_words, is_alive
 
 
 def status(arguments: argparse.Namespace) -> int:
     """Show the last and next of every instance, with the reason."""
     config = load(arguments)
     now = SystemClock().now()
-    daemon = daemon_view(config.state_dir, now)
-    if arguments.alive:
-        terminal.say("alive" if daemon.alive else "no daemon is alive on this state directory")
-        return Exit.OK if daemon.alive else Exit.INTERNAL
     with reading(config.state_dir) as store:
-        view = fleet_view(config, store, now, daemon, is_alive)
+        view = fleet_view(config, store, now, daemon_view(config.state_dir, now), is_alive)
     if getattr(arguments, "json", False):
         terminal.print_json(as_json(view))
     else:
         show_fleet(view)
     return Exit.OK
-
-
-def daemon_view(state_dir: Path, now: datetime) -> DaemonView:
-    """Return whether a daemon is alive, from its lock file alone: its age, and whether its process still exists."""
-    path = state_dir / "daemon.lock"
-    holder = read_holder(path)
-    try:
-        touched = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    except OSError:
-        return DaemonView(alive=False, holder=None, heartbeat_at=None)
-    fresh = abs(now - touched) <= ALIVE_FOR
-    return DaemonView(alive=fresh and holder is not None and is_alive(holder), holder=holder, heartbeat_at=touched)
 
 
 def show_fleet(view: FleetView) -> None:
@@ -142,63 +125,3 @@ def _show_remarks(view: InstanceView, now: datetime) -> None:
                 what = f"waiting for a person ({folder_of(view.instance) or 'nothing was laid ready'})"
             terminal.about(name, f"{what} until {moment(view.word_until, now)} at the latest")
         show_remarks(run)
-
-
-def history(arguments: argparse.Namespace) -> int:
-    """Show the recorded runs, newest first."""
-    config = load(arguments)
-    now = SystemClock().now()
-    runs: tuple[Run, ...] = ()
-    steps: dict[str, tuple[Transition, ...]] = {}
-    decided: tuple[Decision, ...] = ()
-    with reading(config.state_dir) as store:
-        if store is not None:
-            runs = store.runs(arguments.instance, limit=arguments.limit)
-            decided = store.decisions(arguments.instance, limit=arguments.limit)
-            steps = {run.run_id: store.transitions(run.run_id) for run in runs}
-    if arguments.instance is not None and not runs and config.instance(arguments.instance) is None:
-        raise ConfigError((Problem(arguments.instance, "no such instance is configured or recorded"),))
-    if getattr(arguments, "json", False):
-        terminal.print_json(
-            {
-                "runs": [
-                    {
-                        **run_json(run),
-                        "transitions": [{"at": iso(step.at), "state": step.state, "code": step.code} for step in steps[run.run_id]],
-                    }
-                    for run in runs
-                ],
-                "decisions": [decision_json(one) for one in decided],
-            }
-        )
-        return Exit.OK
-    if not runs and not decided:
-        terminal.say("no run is recorded yet")
-        return Exit.OK
-    rows = [
-        (
-            moment(run.started_at, now),
-            run.instance,
-            str(run.state),
-            str(run.code or "-"),
-            number(run.counted.sent if run.counted else None),
-            moment(run.last_sync, now),
-            run.reason,
-            run.run_id,
-        )
-        for run in runs
-    ]
-    terminal.print_table(("started", "instance", "state", "code", "sent", "last sync", "why", "run"), rows)
-    if decided:
-        headers = ("decided", "instance", "what", "by", "run", "ticket", "reason")
-        told = [
-            (moment(one.at, now), one.instance, str(one.what), one.actor, one.run_id or "-", one.ticket or "-", one.reason)
-            for one in decided
-        ]
-        terminal.print_table(headers, told)
-    if arguments.instance is not None:
-        for run in runs[:1]:
-            show_remarks(run)
-            if run.changes is not None:
-                show_changes(run)
-    return Exit.OK

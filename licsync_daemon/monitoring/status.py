@@ -5,31 +5,19 @@ from which age and overdue are computed.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from licsync_daemon.model.alert import Alert
 from licsync_daemon.model.instance import Config, Instance
 from licsync_daemon.model.ports import StateStore
 from licsync_daemon.model.run import AWAITING_CLOUD, Decided, Decision, Holder, InstanceRecord, Run, RunState, SeatRecord
-from licsync_daemon.model.text import iso
-from licsync_daemon.model.usage import SyncEntry
+from licsync_daemon.monitoring.heartbeat import DaemonView
 from licsync_daemon.rules.schedule import Planned, Recorded, next_run
 from licsync_daemon.rules.servers import Findings, compare
 from licsync_daemon.state.history import recorded
 
 RETIRED_SHOWN = timedelta(days=30)
-ALIVE_FOR = timedelta(seconds=90)  # three heartbeats
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DaemonView:
-    """Whether a daemon is at work on this state directory."""
-
-    alive: bool
-    holder: Holder | None
-    heartbeat_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,136 +129,3 @@ def instance_view(
 
 def _in_force(decision: Decision | None, now: datetime) -> Decision | None:
     return decision if decision is not None and decision.in_force(now) else None
-
-
-def as_json(view: FleetView) -> dict[str, Any]:
-    """Return the view as JSON values; instants are ISO 8601 in UTC, ages are seconds."""
-    daemon = view.daemon
-    return {
-        "at": iso(view.at),
-        "daemon": {
-            "alive": daemon.alive,
-            "pid": daemon.holder.pid if daemon.holder and daemon.alive else None,
-            "since": iso(daemon.holder.since_at) if daemon.holder and daemon.alive else None,
-            "heartbeat_at": iso(daemon.heartbeat_at),
-        },
-        "instances": [_instance_json(one) for one in view.instances],
-        "retired": [
-            {"name": one.name, "hostname": one.identity.hostname if one.identity else None, "since": iso(one.retired_at)}
-            for one in view.retired
-        ],
-        "seats": {"read_at": iso(view.seats.read_at), "consumed": view.seats.consumed, "purchased": view.seats.purchased}
-        if view.seats
-        else None,
-        "listed": _listed_json(view.listed) if view.listed else None,
-        "alerts": [_alert_json(one) for one in view.alerts],
-    }
-
-
-def _listed_json(found: Findings) -> dict[str, Any]:
-    def servers(entries: tuple[SyncEntry, ...]) -> list[dict[str, Any]]:
-        return [{"server_id": one.server_id, "hostname": one.hostname, "last_sync": iso(one.date)} for one in entries]
-
-    return {
-        "read_at": iso(found.read_at),
-        "orphans": servers(found.orphans),
-        "missing": list(found.missing),
-        "second_servers": [asdict(one) for one in found.second_servers],
-        "elsewhere": servers(found.elsewhere),
-        "retired": servers(found.retired),
-    }
-
-
-def _alert_json(alert: Alert) -> dict[str, Any]:
-    return {
-        "instance": alert.instance or None,
-        "code": alert.code,
-        "severity": alert.severity,
-        "text": alert.text,
-        "next_step": alert.next_step,
-        "opened_at": iso(alert.opened_at),
-        "changed_at": iso(alert.changed_at),
-        "told_at": iso(alert.told_at),
-    }
-
-
-def _instance_json(view: InstanceView) -> dict[str, Any]:
-    return {
-        "name": view.instance.name,
-        "hostname": view.instance.hostname,
-        "enabled": view.instance.enabled,
-        "unsynced_because": view.instance.unsynced_because,
-        "source": view.instance.source.kind,
-        "delivery": view.instance.delivery.kind,
-        "state": view.state,
-        "last_sync": iso(view.last_sync),
-        "age_s": int(view.age.total_seconds()) if view.age is not None else None,
-        "overdue": view.overdue,
-        "word_until": iso(view.word_until),
-        "next": {"at": iso(view.planned.at), "reason": view.planned.reason} if view.planned else None,
-        "held_run": run_json(view.held) if view.held else None,
-        "approval": decision_json(view.approval) if view.approval else None,
-        "paused": decision_json(view.pause) if view.pause else None,
-        "last_run": run_json(view.run) if view.run else None,
-        "last_confirmed_run": run_json(view.confirmed) if view.confirmed else None,
-    }
-
-
-def run_json(run: Run) -> dict[str, Any]:
-    """Return a run as JSON values."""
-    counts = run.counted
-    return {
-        "run_id": run.run_id,
-        "instance": run.instance,
-        "state": run.state,
-        "trigger": run.trigger,
-        "reason": run.reason,
-        "slot": iso(run.slot),
-        "phase": run.phase,
-        "waiting_for": run.waiting_for,
-        "waiting_until": iso(run.waiting_until),
-        "pid": run.holder.pid if run.holder else None,
-        "started_at": iso(run.started_at),
-        "ended_at": iso(run.ended_at),
-        "collected_at": iso(run.collected_at),
-        "delivered_at": iso(run.delivered_at),
-        "confirmed_at": iso(run.confirmed_at),
-        "last_sync": iso(run.last_sync),
-        "counts": {
-            "rows": counts.rows,
-            "sent": counts.sent,
-            "suspended": counts.suspended,
-            "unusable": counts.unusable,
-            "without_address": counts.without_address,
-            "total_users": counts.total_users,
-            "seats_used": counts.seats_used,
-        }
-        if counts is not None
-        else None,
-        "version": run.version,
-        "content_hash": run.content_hash,
-        "accounts_in_cloud": run.accounts_in_cloud,
-        "code": run.code,
-        "cause": run.cause,
-        "next_step": run.next_step,
-        "retry_not_before": iso(run.retry_not_before),
-        "tripped": [asdict(one) for one in run.tripped],
-        "changes": asdict(run.changes) if run.changes else None,
-        "failures": run.failures,
-        "notices": [{"code": one.code, "text": one.text} for one in run.notices],
-    }
-
-
-def decision_json(decision: Decision) -> dict[str, Any]:
-    """Return a person's decision as JSON values."""
-    return {
-        "instance": decision.instance,
-        "run_id": decision.run_id,
-        "what": decision.what,
-        "actor": decision.actor,
-        "at": iso(decision.at),
-        "reason": decision.reason,
-        "ticket": decision.ticket,
-        "until": iso(decision.until),
-        "used_at": iso(decision.used_at),
-    }

@@ -14,8 +14,10 @@ from licsync_daemon.cli.status import show_fleet
 from licsync_daemon.daemon.wiring import recording
 from licsync_daemon.model.instance import Config, ConnectDelivery, NoSource
 from licsync_daemon.model.text import iso
-from licsync_daemon.monitoring.status import DaemonView, FleetView, fleet_view, run_json
-from licsync_daemon.monitoring.status import as_json as status_json
+from licsync_daemon.monitoring.heartbeat import DaemonView
+from licsync_daemon.monitoring.status import FleetView, fleet_view
+from licsync_daemon.monitoring.status_json import as_json as status_json
+from licsync_daemon.monitoring.status_json import run_json
 from licsync_daemon.practice.sandbox import Fleet, Sandbox
 from licsync_daemon.settings import load_config
 from licsync_daemon.sync.fleet import Result, run_now

@@ -15,7 +15,7 @@ from licsync_daemon.cli.terminal import number
 from licsync_daemon.daemon.wiring import Parts, recording
 from licsync_daemon.model.run import Run
 from licsync_daemon.model.usage import SeatTotals
-from licsync_daemon.monitoring.status import run_json
+from licsync_daemon.monitoring.status_json import run_json
 from licsync_daemon.practice.sandbox import Fleet, Sandbox
 from licsync_daemon.rules.verdict import bare_host, drift
 from licsync_daemon.settings import load_config

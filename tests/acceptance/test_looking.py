@@ -101,7 +101,7 @@ def test_alive_without_a_daemon(site: Site) -> None:
 
 def test_history(site: Site) -> None:
     """Newest first, of all instances or of one, as many as asked for, with their transitions in JSON."""
-    assert site.run("history").out == "no run is recorded yet\n"
+    assert site.run("history").out == "no runs recorded yet\n"
     site.run("--run-now")
     site.box.faults.add(Fault("emea", META, "status", status=404))
     site.run("--run-now", "emea")

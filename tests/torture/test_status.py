@@ -15,7 +15,8 @@ import pytest
 
 from licsync_daemon.model.errors import StateUnwritableError
 from licsync_daemon.model.run import RunState
-from licsync_daemon.monitoring.status import DaemonView, FleetView, fleet_view
+from licsync_daemon.monitoring.heartbeat import DaemonView
+from licsync_daemon.monitoring.status import FleetView, fleet_view
 from licsync_daemon.state.files import open_for_reading
 from tests.fakes import a_config, a_run, an_ended_run
 from tests.torture.desk import EMEA, at_a_desk

@@ -8,7 +8,8 @@ from typing import Any
 from licsync_daemon.cli.exit import Exit
 from licsync_daemon.model.run import Decision
 from licsync_daemon.model.text import iso
-from licsync_daemon.monitoring.status import FleetView, as_json, decision_json, run_json
+from licsync_daemon.monitoring.status import FleetView
+from licsync_daemon.monitoring.status_json import as_json, decision_json, run_json
 from licsync_daemon.sync.fleet import Result
 
 

@@ -17,7 +17,8 @@ from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.ports import StateStore
 from licsync_daemon.model.run import Decision, Run, RunState, Trigger
-from licsync_daemon.monitoring.status import DaemonView, fleet_view
+from licsync_daemon.monitoring.heartbeat import DaemonView
+from licsync_daemon.monitoring.status import fleet_view
 from licsync_daemon.practice.sandbox import Fleet, Sandbox
 from licsync_daemon.practice.stories.clock import SimulatedClock
 from licsync_daemon.practice.stories.events import Decided, Event, Happened, Ran, Shown, Told

@@ -11,7 +11,9 @@ from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import CloudAccount, Config, Destination, HttpDelivery, ManualDelivery
 from licsync_daemon.model.run import InstanceRecord, RunState
 from licsync_daemon.model.usage import Listing, ServerIdentity
-from licsync_daemon.monitoring.status import DaemonView, as_json, fleet_view
+from licsync_daemon.monitoring.heartbeat import DaemonView
+from licsync_daemon.monitoring.status import fleet_view
+from licsync_daemon.monitoring.status_json import as_json
 from licsync_daemon.state.memory import MemoryStore
 from tests.fakes import T0, a_config, a_holder, a_run, an_alert, an_entry, an_instance
 

@@ -10,7 +10,9 @@ from licsync_daemon.model.ports import StateStore
 from licsync_daemon.model.run import Holder, InstanceRecord, Run, RunState, SeatRecord
 from licsync_daemon.model.text import iso
 from licsync_daemon.model.usage import Listing, ServerIdentity, UsageCounts
-from licsync_daemon.monitoring.status import DaemonView, FleetView, as_json, fleet_view, run_json
+from licsync_daemon.monitoring.heartbeat import DaemonView
+from licsync_daemon.monitoring.status import FleetView, fleet_view
+from licsync_daemon.monitoring.status_json import as_json, run_json
 from licsync_daemon.rules.schedule import CONFIRM
 from licsync_daemon.state.memory import MemoryStore
 from tests.fakes import T0, a_config, a_holder, a_run, an_alert, an_ended_run, an_entry, an_instance
