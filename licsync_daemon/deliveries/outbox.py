@@ -2,12 +2,11 @@
 
 import errno
 import json
-import os
 import shutil
-from contextlib import suppress
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 import structlog
 
@@ -18,6 +17,7 @@ from licsync_daemon.model.text import PLAIN, Invocation, command, iso
 from licsync_daemon.model.usage import Upload
 from licsync_daemon.rules.handover import export_name, folder_of, steps
 from licsync_daemon.state.document import UsageDocument
+from licsync_daemon.system.files import write_whole
 
 log = structlog.get_logger()
 
@@ -91,19 +91,9 @@ class Outbox:
         folder.chmod(FOLDER_MODE)
         self._give(folder)
 
-    def _write(self, path: Path, write: "Writer") -> None:
-        """Let a file appear whole or not at all, with its mode and group from the start."""
-        temporary = path.with_name(f".{path.name}.part")
-        with suppress(FileNotFoundError):
-            temporary.unlink()
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            self._give(temporary)
-            os.fchmod(file.fileno(), FILE_MODE)
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+    def _write(self, path: Path, write: Callable[[IO[bytes]], object]) -> None:
+        """Write a file of the hand-over; its temporary name is hidden from whoever looks into the folder."""
+        write_whole(path, write, part=path.with_name(f".{path.name}.part"), mode=FILE_MODE, group=self._to.group)
 
     def _give(self, path: Path) -> None:
         if self._to.group is not None:
@@ -130,9 +120,3 @@ def take_back(record: DeliveryRecord) -> None:
         pass
     except (OSError, ValueError, AttributeError) as error:
         log.warning("outbox.not_cleaned", instance=record.instance, folder=str(folder), cause=str(error))
-
-
-class Writer(Protocol):
-    """What writes one file's content."""
-
-    def __call__(self, file: IO[bytes]) -> object: ...

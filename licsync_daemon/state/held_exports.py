@@ -6,7 +6,6 @@ that an approval lets pass has arrived.
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import fields
@@ -15,6 +14,7 @@ from pathlib import Path
 from licsync_daemon.model.errors import StateUnwritableError
 from licsync_daemon.model.run import Run
 from licsync_daemon.model.usage import Export
+from licsync_daemon.system.files import write_whole
 
 FOLDER = "held"
 
@@ -27,19 +27,10 @@ def keep(state_dir: Path, run: Run, export: Export) -> None:
     """
     path = _path(state_dir, run)
     about = {field.name: getattr(export, field.name) for field in fields(Export) if field.name != "content"}
-    temporary = path.with_suffix(".part")
+    content = json.dumps(about).encode() + b"\n" + export.content
     try:
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(json.dumps(about).encode() + b"\n" + export.content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        write_whole(path, lambda file: file.write(content), part=path.with_suffix(".part"), mode=0o600)
     except OSError as error:
         raise StateUnwritableError(f"no room for the held export in {path.parent}: {error}") from error
 

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from licsync_daemon.http.retrier import Retrier
+from licsync_daemon.http.retrier import Gate, Retrier
 from licsync_daemon.model.errors import Code, RemoteError, RunError
-from licsync_daemon.rules.retry import MAX_ATTEMPTS, RetryChoice, decide, poll_until
+from licsync_daemon.rules.retry import MAX_ATTEMPTS, MAX_ELAPSED_S, GiveUp, RetryChoice, decide, poll_until
 from tests.fakes import T0, FakeClock, Waits, permanent, transient
 
 
@@ -131,3 +131,35 @@ def test_cancelling_a_wait_is_no_answer() -> None:
         return request.made
 
     assert asyncio.run(main()) == 1
+
+
+def test_a_rate_limit_holds_back_every_run() -> None:
+    """A request of another run waits until the host's stated wait is over, and reports why."""
+
+    async def main() -> tuple[FakeClock, Waits]:
+        clock, waits, gate = FakeClock(), Waits(), Gate()
+        with pytest.raises(RemoteError):
+            await Retrier(clock, Waits(), gate=gate, policy=lambda *_: GiveUp()).call(
+                Requests(clock, transient(LIMITED, retry_after=after(30)))
+            )
+        await Retrier(clock, waits, gate=gate).call(Requests(clock))
+        return clock, waits
+
+    clock, waits = asyncio.run(main())
+    assert clock.slept == [30.5]
+    assert waits.told == [(T0 + after(30.5), "the server's rate limit, hit by another run", 30.5)]
+
+
+def test_a_rate_limit_longer_than_a_run_sends_nothing() -> None:
+    """The run ends at once with the wait that is left; its delivery stays open."""
+
+    async def main() -> tuple[int, RemoteError]:
+        clock, gate = FakeClock(), Gate()
+        gate.close(clock.monotonic() + MAX_ELAPSED_S + 1)
+        request = Requests(clock)
+        with pytest.raises(RemoteError) as raised:
+            await Retrier(clock, Waits(), gate=gate, policy=lambda *_: GiveUp()).call(request)
+        return request.made, raised.value
+
+    made, error = asyncio.run(main())
+    assert (made, error.code, error.transient, error.retry_after) == (0, Code.RATE_LIMITED, True, after(MAX_ELAPSED_S + 1))

@@ -1,0 +1,95 @@
+"""Files that must survive a power failure: what is synced to the disk, in which order, and what a failure leaves behind."""
+
+import asyncio
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from licsync_daemon.deliveries.outbox import Outbox
+from licsync_daemon.model.instance import ManualDelivery
+from licsync_daemon.model.usage import Export
+from licsync_daemon.state.held_exports import keep, kept
+from licsync_daemon.system.files import write_whole
+from tests.fakes import T0, a_document, a_run, an_account, an_instance
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of what is synced, in order."""
+    names: list[str] = []
+    really = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        names.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        really(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return names
+
+
+def write(path: Path, content: bytes, **more: str | None) -> None:
+    write_whole(path, lambda file: file.write(content), part=path.with_suffix(".part"), mode=0o640, **more)
+
+
+def test_a_file_is_synced_before_it_is_renamed_and_its_folder_after(tmp_path: Path, synced: list[str]) -> None:
+    """First the content, then the name; the permissions do not depend on the umask."""
+    before = os.umask(0o077)
+    try:
+        write(tmp_path / "a.json", b"new")
+    finally:
+        os.umask(before)
+    assert synced == ["a.part", tmp_path.name]
+    assert ((tmp_path / "a.json").read_bytes(), (tmp_path / "a.json").stat().st_mode & 0o777) == (b"new", 0o640)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_leftover_is_replaced_and_a_link_is_not_followed(tmp_path: Path) -> None:
+    """Whatever lies under the temporary name."""
+    (tmp_path / "victim").write_text("untouched")
+    (tmp_path / "a.part").symlink_to(tmp_path / "victim")
+    write(tmp_path / "a.json", b"new")
+    assert (tmp_path / "victim").read_text() == "untouched"
+    assert not (tmp_path / "a.json").is_symlink()
+
+
+@pytest.mark.parametrize("fault", ["write", "fsync", "group"])
+def test_a_failure_leaves_the_earlier_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    """A full disk, a failing disk, an unknown group: what was there is still there."""
+    (tmp_path / "a.json").write_bytes(b"old")
+
+    def broken(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    if fault == "fsync":
+        monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(LookupError if fault == "group" else OSError):
+        write_whole(
+            tmp_path / "a.json", broken if fault == "write" else (lambda file: file.write(b"new")),
+            part=tmp_path / "a.part", mode=0o600, group="no-such-group" if fault == "group" else None,
+        )  # fmt: skip
+    assert (tmp_path / "a.json").read_bytes() == b"old"
+
+
+def test_a_held_export_is_durable(tmp_path: Path, synced: list[str]) -> None:
+    """It and its folder are synced before the run is recorded as held."""
+    content = b'{"users": []}'
+    export = Export(content=content, server_id="server-emea", hostname=None, version=None, is_clear=False, is_empty=True)
+    run = a_run(content_hash="sha256:" + hashlib.sha256(content).hexdigest())
+    keep(tmp_path, run, export)
+    assert synced[-1] == "held"
+    assert synced[-2].endswith(".part")
+    assert kept(tmp_path, run) == export
+
+
+def test_every_file_of_a_hand_over_is_durable(tmp_path: Path, synced: list[str]) -> None:
+    """The export, the note and the manifest."""
+    instance = an_instance(delivery=ManualDelivery(outbox=tmp_path))
+    assert isinstance(instance.delivery, ManualDelivery)
+    with a_document(tmp_path, [an_account(1)]) as document:
+        synced.clear()
+        asyncio.run(Outbox(instance, instance.delivery, upload_page="https://github.com/enterprises/octo", now=T0).send(document, "key"))
+    parts = [name for name in synced if name.endswith(".part")]
+    assert [name.partition("-")[0] for name in parts] == [".usage", ".README.txt.part", ".manifest.json.part"]
+    assert synced.count("emea") == 3

@@ -1,0 +1,31 @@
+"""TLS contexts: what they accept at least, and what makes them unusable."""
+
+import ssl
+from pathlib import Path
+
+import pytest
+
+from licsync_daemon.http.tls import inspecting, tls_context, trusting
+from licsync_daemon.model.errors import Code, RemoteError
+from licsync_daemon.model.instance import Destination
+
+
+def test_a_context_verifies_and_speaks_tls_1_2_or_newer() -> None:
+    """Explicitly, whatever the system's OpenSSL was built for."""
+    for context in (trusting(None), tls_context(Destination(url="https://ghes.example.com"))):
+        assert context.minimum_version == ssl.TLSVersion.TLSv1_2
+        assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+
+
+def test_a_ca_file_that_cannot_be_read(tmp_path: Path) -> None:
+    """The error names the file."""
+    (tmp_path / "empty.pem").write_text("")
+    for name in ("missing.pem", "empty.pem"):
+        with pytest.raises(RemoteError, match=name) as raised:
+            trusting(tmp_path / name)
+        assert raised.value.code is Code.TLS_FAILED
+
+
+def test_only_the_inspecting_context_accepts_any_certificate() -> None:
+    """It reads a certificate that was refused."""
+    assert inspecting().verify_mode == ssl.CERT_NONE
