@@ -1,11 +1,11 @@
-"""Read a request's body from the wire, announced or chunked."""
+"""Read a request's body, with a Content-Length or chunked."""
 
 from collections.abc import Iterator, Mapping
 from io import BufferedIOBase
 
 
 def read_body(headers: Mapping[str, str], stream: BufferedIOBase, limit_bytes: int) -> bytes | None:
-    """Read the body whole; None when it is over the limit (the rest of it is then still to come)."""
+    """Return the whole body; None if it is larger than the limit (its rest is then unread)."""
     if "chunked" in headers.get("transfer-encoding", "").lower():
         parts, size = [], 0
         for chunk in _chunks(stream):

@@ -1,4 +1,4 @@
-"""The sandbox itself: one process that plays a whole fleet and its cloud account on loopback."""
+"""The sandbox: a whole fleet and its cloud account on loopback."""
 
 import random
 import secrets
@@ -24,7 +24,7 @@ from licsync_daemon.practice.sandbox.quirks import Quirks
 from licsync_daemon.practice.sandbox.server import SandboxServer
 from licsync_daemon.practice.sandbox.site import DEFAULT_MAX_BODY_BYTES, Seen, Site
 
-CLOUD = "cloud"  # the cloud's name where servers are named: in faults and in the log of requests
+CLOUD = "cloud"  # the cloud's name in faults and in the list of requests
 REQUESTS_KEPT = 2000
 CLOUD_RATE_LIMIT = 5000
 
@@ -32,7 +32,7 @@ CLOUD_RATE_LIMIT = 5000
 class Sandbox:
     """A running practice fleet; use it as a context manager, or call `start` and `stop`.
 
-    `seed` makes its tokens repeatable; without one they are random. `max_decoded_bytes` limits a delivered document.
+    With a `seed` its tokens are repeatable, otherwise random. `max_decoded_bytes` limits a delivered document.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Sandbox:
         self.delivery_app = delivery_app.DeliveryApp(self.cloud, self.instances, self.delivery_token, max_decoded_bytes)
         self._control_app = control.ControlApp(self, self.control_token)
         self._servers: list[SandboxServer] = []
-        self.cloud_api_url = ""  # known once the port is open
+        self.cloud_api_url = ""  # set when the port is open
 
     @property
     def delivery_url(self) -> str:
@@ -82,7 +82,7 @@ class Sandbox:
         """Open every port and serve."""
         try:
             cloud = Site(CLOUD, self._cloud_site, self.clock, self.faults, self.requests)
-            cloud.max_body_bytes = max(self.delivery_app.max_decoded_bytes, 2**20)  # room for control requests under a tiny limit
+            cloud.max_body_bytes = max(self.delivery_app.max_decoded_bytes, 2**20)  # enough for control requests
             self.cloud_api_url = self._serve(cloud)
             for name, instance in self.instances.items():
                 instance.url = self._serve(Site(name, instance, self.clock, self.faults, self.requests))
@@ -91,27 +91,27 @@ class Sandbox:
             raise
 
     def stop(self) -> None:
-        """Close every port and every connection; requests that hang end too."""
+        """Close every port and every connection, including those of hanging requests."""
         while self._servers:
             self._servers.pop().stop()
 
     def connect(self, instance: str, *, weekly: bool = False) -> None:
-        """Enable GitHub Connect on an instance: the cloud lists it. `weekly`: it pushes by itself, a week from now for the first time."""
+        """Enable GitHub Connect on an instance: the cloud lists it. `weekly`: it pushes every week, for the first time in a week."""
         found = self.instances[instance]
         self.cloud.connect(found.server_id, found.hostname, found.as_sent, weekly=weekly)
         self.list_server(instance)
 
     def disconnect(self, instance: str) -> None:
-        """Disable GitHub Connect on an instance; what the cloud holds of it stays."""
+        """Disable GitHub Connect on an instance; its usage in the cloud remains."""
         self.cloud.disconnect(self.instances[instance].server_id)
 
     def push(self, instance: str) -> str:
-        """Play GitHub Connect's weekly push: at once, the cloud holds the instance's own unsuspended accounts.
+        """Play GitHub Connect's weekly push: the cloud has the instance's unsuspended accounts at once.
 
-        An instance that never was connected is from now on.
+        An instance that was never connected becomes connected.
 
         Raises:
-            ValueError: GitHub Connect was disabled on it.
+            ValueError: GitHub Connect was disabled on the instance.
         """
         found = self.instances[instance]
         if self.cloud.is_connected(found.server_id) is None:
@@ -122,46 +122,46 @@ class Sandbox:
         """Play a person who presses *Sync now* on an instance.
 
         Raises:
-            ValueError: GitHub Connect is not enabled on it: there is no such button.
+            ValueError: GitHub Connect is not enabled on the instance, so that it has no such button.
         """
         if not self.cloud.is_connected(self.instances[instance].server_id):
             raise ValueError(f"GitHub Connect is not enabled on {instance}")
         return self._receive(instance, delay_s=0.0)
 
     def upload(self, instance: str) -> str:
-        """Play a person who exports the instance's usage and uploads it at once: processed like a delivery."""
+        """Play a person who exports and uploads the instance's usage, which is processed like a delivery."""
         return self._receive(instance, delay_s=None)
 
     def person_upload(self, export: Mapping[str, Any]) -> str:
-        """Play a person who uploads an export as it stands in a file.
+        """Play a person who uploads an export file.
 
         Raises:
-            ValueError: the file is no export, or of no instance of this fleet.
+            ValueError: The file is not an export, or not of an instance of this fleet.
         """
         instance, users = read_export(export, self.instances)
         return self.cloud.receive(instance.server_id, instance.hostname, users).upload_id
 
     def export(self, instance: str, *, clear: bool = False) -> dict[str, Any]:
-        """Answer what *Export license usage* of an instance gives now; `clear`: with a readable list of users."""
+        """Return what *Export license usage* of an instance gives; `clear`: with a readable list of users."""
         return write_export(self.instances[instance], clear=clear)
 
     def list_server(self, instance: str) -> None:
-        """Let the cloud list the instance though it was never synced."""
+        """Let the cloud list the instance, although it was never synced."""
         found = self.instances[instance]
         self.cloud.list_server(found.server_id, found.hostname)
 
     def set_sync_entry(self, instance: str, last_sync: object = ABSENT) -> None:
-        """Let the cloud show any `last_sync` for the instance; without one: none."""
+        """Set any `last_sync` for the instance; without one, its entry has none."""
         found = self.instances[instance]
         self.cloud.set_sync_entry(found.server_id, found.hostname, last_sync)
 
     def set_license(self, instance: str, *, days: int, seats: int) -> None:
-        """Let an instance's license end in so many days and hold so many seats (never fewer than are used)."""
+        """Set in how many days an instance's license ends, and its number of seats (never fewer than are used)."""
         found = self.instances[instance]
         found.license_ends_in, found.seats_bought = days, seats
 
     def state(self) -> dict[str, Any]:
-        """Tell what the cloud holds and what was asked of the sandbox; counts, never people."""
+        """Return the state of the cloud and the requests; counts, never people."""
         return {
             "holdings": dict(self.cloud.counts()),
             "seats": self.cloud.seats(),
@@ -170,7 +170,7 @@ class Sandbox:
         }
 
     def ready_line(self) -> dict[str, Any]:
-        """Say where everything is. The tokens are practice tokens: they open nothing but this sandbox, and end with it."""
+        """Return every address and token. The tokens open nothing but this sandbox, and are invalid when it ends."""
         instances = {
             name: {"url": i.url, "hostname": i.hostname, "server_id": i.server_id, "username": i.username, "token": i.token}
             for name, i in self.instances.items()
@@ -186,7 +186,7 @@ class Sandbox:
         }
 
     def write_config(self, folder: Path) -> Path:
-        """Write `config.toml` and a credentials folder for this sandbox; return the path of the former."""
+        """Write `config.toml` and a credentials folder for this sandbox; return the path of the configuration."""
         return write_config(folder, self.ready_line())
 
     def _cloud_site(self, request: Request) -> Reply:

@@ -1,4 +1,4 @@
-"""The one clock of a sandbox: it ticks, and it can be moved or stopped."""
+"""The clock of a sandbox: it ticks, and can be moved or stopped."""
 
 import threading
 import time
@@ -6,36 +6,36 @@ from datetime import UTC, datetime, timedelta
 
 
 class SandboxClock:
-    """A ticking UTC clock that starts at the machine's time and can be advanced or set.
+    """A UTC clock that starts at the machine's time and can be advanced or set.
 
-    It counts on the monotonic clock, so that a step of the machine's own clock never reaches the sandbox.
+    It runs on the monotonic clock, so that a step of the machine's clock does not affect the sandbox.
     """
 
     def __init__(self, start: datetime | None = None) -> None:
         self._lock = threading.Lock()
         self._base = start if start is not None else datetime.now(UTC)
-        self._since_s: float | None = time.monotonic()  # None while it stands still
+        self._since_s: float | None = time.monotonic()  # None while stopped
 
     @property
     def precise(self) -> datetime:
-        """The current instant with its fraction of a second: what decides when an upload is processed."""
+        """The current time with its fraction of a second; it decides when an upload is processed."""
         with self._lock:
             return self._precise()
 
     @property
     def now(self) -> datetime:
-        """The current instant in whole seconds: what every date that leaves the sandbox is made of."""
+        """The current time in whole seconds, as in every date that the sandbox sends."""
         return self.precise.replace(microsecond=0)
 
     def advance(self, seconds: float) -> None:
-        """Move the clock forward (or back, with a negative number)."""
+        """Move the clock forward, or back with a negative number."""
         with self._lock:
             self._base += timedelta(seconds=seconds)
 
     def set(self, now: datetime, *, ticks: bool = True) -> None:
-        """Let the clock tick on from `now`, which must carry a time zone, or stand still there: then it moves only by `advance`."""
+        """Set the clock to `now`, which must have a time zone. Without `ticks` it stops there, and only `advance` moves it."""
         if now.tzinfo is None:
-            raise ValueError("the sandbox clock needs a time with a zone")
+            raise ValueError("the time has no time zone")
         with self._lock:
             self._base, self._since_s = now.astimezone(UTC), time.monotonic() if ticks else None
 
@@ -44,5 +44,5 @@ class SandboxClock:
 
 
 def iso(at: datetime) -> str:
-    """Write an instant as the published examples do, for instance `2026-11-24T02:00:00Z`."""
+    """Format a time as in the published examples, such as `2026-11-24T02:00:00Z`."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

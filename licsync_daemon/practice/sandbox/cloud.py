@@ -1,4 +1,4 @@
-"""The state of the cloud account: what it holds of every instance, its sync entries, and its uploads."""
+"""The state of the cloud account: the usage of every instance, its sync entries, and its uploads."""
 
 import threading
 import uuid
@@ -15,12 +15,12 @@ Mode = Literal["success", "failure", "never"]
 SyncState = Literal["PENDING", "SUCCESS", "FAILURE"]
 User = dict[str, Any]
 WEEK = timedelta(days=7)
-ABSENT: Final = object()  # a `last_sync` that is not in the entry at all, unlike one that is null
+ABSENT: Final = object()  # the entry has no `last_sync` at all, not even null
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Processing:
-    """What becomes of uploads accepted from now on. `status` and `error` replace the entry's usual texts."""
+    """How new uploads are processed. `status` and `error` replace the usual texts of the sync entry."""
 
     mode: Mode = "success"
     delay_s: float = 0.2
@@ -30,13 +30,13 @@ class Processing:
 
 @dataclass(slots=True)
 class Upload:
-    """One accepted upload; its instants are on the sandbox clock. `due_at` None: it is never processed."""
+    """One accepted upload; its times are of the sandbox clock. `due_at` None: it is never processed."""
 
     upload_id: str
     server_id: str
     hostname: str
     accounts: int
-    users: list[User] = field(repr=False)  # let go of once they are processed
+    users: list[User] = field(repr=False)  # emptied after processing
     received_at: datetime
     due_at: datetime | None
     processing: Processing
@@ -49,7 +49,7 @@ class Upload:
 
 @dataclass(slots=True)
 class _Entry:
-    """What the cloud knows of one server."""
+    """The sync entry of one server."""
 
     hostname: str
     last_sync: object = ABSENT
@@ -57,7 +57,7 @@ class _Entry:
 
 @dataclass(slots=True)
 class _Connection:
-    """GitHub Connect on one server. `next_push_at` None: it pushes only when it is told to; `usage` is what it would push now."""
+    """GitHub Connect on one server. `next_push_at` None: no weekly push; `usage` returns the server's current usage."""
 
     hostname: str
     usage: Callable[[], list[User]]
@@ -67,7 +67,7 @@ class _Connection:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One server the cloud knows, from an upload or from GitHub Connect."""
+    """One server known to the cloud, from an upload or from GitHub Connect."""
 
     server_id: str
     hostname: str
@@ -77,8 +77,8 @@ class Server:
 class Cloud:
     """The cloud account. Every method may be called from any thread.
 
-    Uploads are processed by the sandbox clock: whoever looks first after an upload is due sees it processed, with the
-    instant at which it was due as its date. So no thread is needed, and moving the clock moves the processing with it.
+    Uploads are processed by the sandbox clock, without a thread: every method first processes the uploads that are due, and dates
+    them at the time they were due.
     """
 
     def __init__(self, fleet: Fleet, clock: SandboxClock, processing: Processing) -> None:
@@ -93,27 +93,27 @@ class Cloud:
         self._seats: Sequence[Seat] | None = None
 
     def receive(self, server_id: str, hostname: str, users: list[User], *, delay_s: float | None = None) -> Upload:
-        """Take usage in; it replaces what is held of the server once it is processed. `delay_s` overrides the usual delay."""
+        """Accept usage; when it is processed, it replaces the server's usage. `delay_s` overrides the usual delay."""
         with self._lock:
             upload = self._take(server_id, hostname, users, self._clock.precise, self.processing.delay_s if delay_s is None else delay_s)
             self._settle()
             return upload
 
     def connect(self, server_id: str, hostname: str, usage: Callable[[], list[User]], *, weekly: bool = False) -> None:
-        """Enable GitHub Connect on a server. `weekly`: it pushes by itself, a week from now for the first time."""
+        """Enable GitHub Connect on a server. `weekly`: it pushes every week, for the first time in a week."""
         with self._lock:
             self._settle()
             self._connections[server_id] = _Connection(hostname, usage, self._clock.precise + WEEK if weekly else None)
 
     def disconnect(self, server_id: str) -> None:
-        """Let GitHub Connect be off on a server; what the cloud holds of it stays."""
+        """Disable GitHub Connect on a server; its usage in the cloud remains."""
         with self._lock:
             self._settle()
             if (connection := self._connections.get(server_id)) is not None:
                 connection.connected, connection.next_push_at = False, None
 
     def is_connected(self, server_id: str) -> bool | None:
-        """Answer whether GitHub Connect is on; None where it never was."""
+        """Return whether GitHub Connect is enabled; None if it never was."""
         with self._lock:
             connection = self._connections.get(server_id)
             return None if connection is None else connection.connected
@@ -135,18 +135,18 @@ class Cloud:
             return self._uploads.get(upload_id)
 
     def list_server(self, server_id: str, hostname: str) -> None:
-        """List a server that has never been synced."""
+        """List a server that was never synced."""
         with self._lock:
             self._entries.setdefault(server_id, _Entry(hostname))
 
     def set_sync_entry(self, server_id: str, hostname: str, last_sync: object = ABSENT) -> None:
-        """Set an entry as it is to be shown, whatever it is: absent, empty, null, from the future, of an unknown status."""
+        """Set the entry of a server to any value: absent, empty, null, in the future, with an unknown status."""
         with self._lock:
             self._settle()
             self._entries[server_id] = _Entry(hostname, last_sync)
 
     def sync_status(self) -> dict[str, Any]:
-        """Answer the published `license-sync-status`."""
+        """Return the published `license-sync-status`."""
         with self._lock:
             self._settle()
             rows = []
@@ -158,13 +158,13 @@ class Cloud:
             return {"server_instances": rows}
 
     def holdings(self, server_id: str) -> list[User]:
-        """Return what the cloud holds of a server, exactly as it was sent; empty when it holds nothing."""
+        """Return the usage of a server exactly as it was sent; empty if there is none."""
         with self._lock:
             self._settle()
             return list(self._holdings.get(server_id, ()))
 
     def counts(self) -> Mapping[str, int]:
-        """Count the accounts held per server_id."""
+        """Return the number of accounts by server_id."""
         with self._lock:
             self._settle()
             return {server_id: len(users) for server_id, users in self._holdings.items()}
@@ -175,11 +175,11 @@ class Cloud:
             return [replace(upload) for upload in self._uploads.values()]
 
     def seats(self) -> int:
-        """Count the seats consumed."""
+        """Return the number of consumed seats."""
         return len(self.assigned())
 
     def assigned(self) -> Sequence[Seat]:
-        """Return every seat with its accounts; computed anew only when something changed."""
+        """Return every seat with its accounts; cached until the usage changes."""
         with self._lock:
             self._settle()
             if self._seats is None:
@@ -201,7 +201,7 @@ class Cloud:
         return upload
 
     def _push_weekly(self, now: datetime) -> None:
-        """Let every weekly push happen whose time has come, dated as planned however late somebody looks."""
+        """Run every weekly push that is due, dated at its due time."""
         for server_id, connection in self._connections.items():
             if connection.next_push_at is None or connection.next_push_at > now:
                 continue

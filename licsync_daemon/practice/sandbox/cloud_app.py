@@ -1,4 +1,4 @@
-"""The published routes of the cloud: sync status, consumed licenses, and the few a client asks before."""
+"""The published routes of the cloud: sync status, consumed licenses, and a few general ones."""
 
 import hashlib
 from collections.abc import Callable
@@ -20,9 +20,9 @@ DEFAULT_PER_PAGE, MAX_PER_PAGE = 30, 100
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """The cloud's token and what stands behind it.
+    """The cloud's token and its permissions.
 
-    `scopes`: None of a fine-grained token, which tells none; GitHub documents none that may read licenses, and this one may.
+    `scopes`: None for a fine-grained token, which reports none (GitHub documents no permission to read licenses; this one has it).
     `owner`: its owner is an owner of the enterprise. `sso`: it is authorized for single sign-on.
     """
 
@@ -43,9 +43,9 @@ class Token:
 
 
 class CloudApp:
-    """Answers as the cloud's REST and GraphQL interfaces.
+    """The REST and GraphQL APIs of the cloud.
 
-    `rate_limit` may be replaced; None takes the limit away. So may `token`, and `extra_headers`, which every answer carries.
+    `rate_limit` can be replaced; None removes the limit. `token` can be replaced too, and `extra_headers`, which are in every response.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class CloudApp:
         return replace(reply, headers=(*reply.headers, *limit.headers()))
 
     def _rest(self, request: Request) -> Reply:
-        """Answer a route; to who has the newest answer already, that it is unchanged."""
+        """Answer a route; with 304 if the client has the newest response."""
         reply = self._route(request)
         if reply.status != 200:
             return reply
@@ -112,7 +112,7 @@ class CloudApp:
         return route(request)
 
     def _organization(self, _: Request) -> Reply:
-        """Answer as one organization of the enterprise's name: without an enterprise, its plan is all that is told of licenses."""
+        """Return an organization with the enterprise's name; without an enterprise, its plan is all that is known of licenses."""
         login, seats = self.cloud.fleet.enterprise, {"filled_seats": self.cloud.seats(), "seats": self.cloud.fleet.seats_purchased}
         plan = {"name": "enterprise", "space": 976562499, "private_repos": 999999, **seats}
         return json_reply({"login": login, "id": 1, "url": f"{self._base_url()}/orgs/{login}", "type": "Organization", "plan": plan})
@@ -127,7 +127,7 @@ class CloudApp:
         core = self.rate_limit.as_json() if self.rate_limit else {"limit": 5000, "remaining": 5000, "reset": 0, "used": 0}
         answer: dict[str, object] = {"resources": {"core": core, "search": core}, "rate": core}
         if request.headers.get("x-github-api-version") == "2026-03-10":
-            del answer["rate"]  # left the answer with this version
+            del answer["rate"]  # not in the response since this version
         return json_reply(answer)
 
     def _consumed_licenses(self, request: Request) -> Reply:
@@ -150,7 +150,7 @@ class CloudApp:
         return (("Link", ", ".join(links)),)
 
     def _row(self, seat: Seat) -> dict[str, object]:
-        """Write one seat in the published fields; `""` for the texts of a server-only person, as the published example has it."""
+        """Return one seat in the published fields; `""` for the texts of a server-only person, as in the published example."""
         member, domains = seat.member, self.cloud.fleet.verified_domains
         shown = [email for email in member.verified_emails if email.rpartition("@")[2].casefold() in domains] if member else []
         return {
@@ -176,7 +176,7 @@ class CloudApp:
 
 
 def _number(text: str | None, default: int, largest: int | None) -> int:
-    """Read a paging value as GitHub does: what is no positive number falls back to the default, what is too large is cut."""
+    """Parse a paging value as GitHub does: the default if it is not a positive number, and at most `largest`."""
     if text is None or not text.isdecimal() or len(text) > 9 or int(text) < 1:
         return default
     return int(text) if largest is None else min(int(text), largest)

@@ -1,4 +1,4 @@
-"""Write a configuration and a credentials folder that fit a running sandbox."""
+"""Write a configuration and a credentials folder for a running sandbox."""
 
 import json
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 TEMPLATE = """\
-# A practice configuration: it fits one running sandbox and is of no use after it ends.
+# A practice configuration. It is valid while its sandbox runs.
 state_dir = {state_dir}
 credentials_dir = {credentials_dir}
 
@@ -17,7 +17,7 @@ api_url = {cloud_api_url}
 [schedule]
 timezone = "UTC"
 
-# Practice reports may be old: the age of their newest activity says nothing here.
+# Practice reports may be old: do not check the age of their newest activity.
 [guards]
 max_usage_age = "3650d"
 
@@ -34,7 +34,7 @@ server_id = {server_id}
 
 
 def write_config(folder: Path, ready: Mapping[str, Any]) -> Path:
-    """Write the files for the sandbox whose ready line this is; the folders are 0700, the files 0600."""
+    """Write the files for a sandbox with this ready line; folders have mode 0700, files 0600."""
     credentials = folder / "credentials"
     for path in (folder, credentials):
         path.mkdir(parents=True, exist_ok=True)
@@ -58,12 +58,12 @@ def write_config(folder: Path, ready: Mapping[str, Any]) -> Path:
 
 
 def _toml(value: str) -> str:
-    """Write a basic TOML string; JSON's escapes are a subset of TOML's."""
+    """Return a basic TOML string; JSON's escapes are a subset of TOML's."""
     return json.dumps(value, ensure_ascii=False)
 
 
 def _write(path: Path, text: str) -> Path:
     path.touch(mode=0o600)
-    path.chmod(0o600)  # also where the file was there before, with other rights
+    path.chmod(0o600)  # also if the file existed with another mode
     path.write_text(text, encoding="utf-8")
     return path

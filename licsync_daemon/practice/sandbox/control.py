@@ -1,45 +1,26 @@
-"""What a rehearsal may do to the sandbox from outside, beside its own routes: the `/_sandbox/` routes."""
+"""The control routes, `/_sandbox/`: change the sandbox from outside."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from licsync_daemon.practice.sandbox.clock import SandboxClock, iso
-from licsync_daemon.practice.sandbox.cloud import ABSENT, Cloud, Processing
-from licsync_daemon.practice.sandbox.cloud_app import CloudApp
-from licsync_daemon.practice.sandbox.faults import Fault, Faults
+from licsync_daemon.practice.sandbox.clock import iso
+from licsync_daemon.practice.sandbox.cloud import ABSENT, Processing
+from licsync_daemon.practice.sandbox.faults import Fault
 from licsync_daemon.practice.sandbox.http import Reply, Request, json_reply, problem, same, token_of
+
+if TYPE_CHECKING:
+    from licsync_daemon.practice.sandbox.box import Sandbox
 
 PATH = "/_sandbox/"
 
 
-class Controlled(Protocol):
-    """What the control routes steer: the methods of a sandbox."""
-
-    cloud: Cloud
-    clock: SandboxClock
-    faults: Faults
-    cloud_app: CloudApp
-
-    def connect(self, instance: str, *, weekly: bool = False) -> None: ...
-    def disconnect(self, instance: str) -> None: ...
-    def push(self, instance: str) -> str: ...
-    def sync_now(self, instance: str) -> str: ...
-    def upload(self, instance: str) -> str: ...
-    def person_upload(self, export: Mapping[str, Any]) -> str: ...
-    def export(self, instance: str, *, clear: bool = False) -> dict[str, Any]: ...
-    def list_server(self, instance: str) -> None: ...
-    def set_sync_entry(self, instance: str, last_sync: object = ABSENT) -> None: ...
-    def set_license(self, instance: str, *, days: int, seats: int) -> None: ...
-    def state(self) -> dict[str, Any]: ...
-
-
 class ControlApp:
-    """Answers the control routes; every refusal is a 422 that says what was wrong."""
+    """Serves the control routes; a bad request gets a 422 with the reason."""
 
-    def __init__(self, box: Controlled, token: str) -> None:
+    def __init__(self, box: "Sandbox", token: str) -> None:
         self._box, self.token = box, token
         self._routes: dict[tuple[str, str], Callable[[dict[str, Any]], object]] = {
             ("GET", "state"): lambda _: box.state(),
@@ -70,7 +51,7 @@ class ControlApp:
             body = request.query if request.method == "GET" else json.loads(request.body or b"{}")
             answer = route(body)
         except KeyError as error:
-            return problem(422, f"{error.args[0]!r} is missing, or names no instance.")
+            return problem(422, f"{error.args[0]!r} is missing, or is not an instance.")
         except (ValueError, TypeError, AttributeError) as error:
             return problem(422, str(error))
         return json_reply({} if answer is None else answer)
@@ -86,7 +67,7 @@ class ControlApp:
         return {"now": iso(self._box.clock.now)}
 
     def _upload(self, body: dict[str, Any]) -> object:
-        """Take an export as it stands in a file, or the name of the instance whose export it would be."""
+        """Take an export, or the name of the instance to export."""
         is_export = isinstance(body["instance"], dict)
         return {"upload_id": self._box.person_upload(body) if is_export else self._box.upload(body["instance"])}
 
@@ -94,7 +75,7 @@ class ControlApp:
         token = self._box.cloud_app.token
         scopes = body.get("scopes", token.scopes)
         if scopes is not None and not (isinstance(scopes, list | tuple) and all(isinstance(one, str) for one in scopes)):
-            raise ValueError("scopes is neither a list of texts nor null")
+            raise ValueError("scopes is neither a list of strings nor null")
         self._box.cloud_app.token = replace(
             token,
             scopes=None if scopes is None else tuple(scopes),
@@ -105,7 +86,7 @@ class ControlApp:
 
     def _set_headers(self, body: dict[str, Any]) -> None:
         if not all(isinstance(value, str) and value.isprintable() for value in body.values()):
-            raise ValueError("a header's value is no printable text")
+            raise ValueError("a header value is not printable text")
         self._box.cloud_app.extra_headers = tuple(body.items())
 
     def _set_processing(self, body: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ _HASH = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class DeliveryApp:
-    """Takes usage documents and exports in and tells what became of them; of an opaque export, the cloud takes what its instance has."""
+    """Accepts usage documents and exports, and reports their state; for an encrypted export, the cloud takes its instance's usage."""
 
     def __init__(self, cloud: Cloud, instances: Mapping[str, Instance], token: str, max_decoded_bytes: int) -> None:
         self.cloud, self.instances, self.token, self.max_decoded_bytes = cloud, instances, token, max_decoded_bytes
@@ -40,15 +40,15 @@ class DeliveryApp:
     def _post(self, request: Request) -> Reply:
         key, claimed = request.headers.get("idempotency-key", ""), request.headers.get("licsync-content-hash", "")
         if not _KEY.fullmatch(key):
-            return problem(422, "Idempotency-Key is missing, or not 16 to 64 letters, digits and dashes.")
+            return problem(422, "Idempotency-Key is missing, or is not 16 to 64 letters, digits and dashes.")
         if not _HASH.fullmatch(claimed):
-            return problem(422, "Licsync-Content-Hash is missing, or not sha256: and 64 hexadecimal digits.")
+            return problem(422, "Licsync-Content-Hash is missing, or is not sha256: and 64 hexadecimal digits.")
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind not in {USAGE, EXPORT}:
-            return problem(415, f"This endpoint takes {USAGE} and {EXPORT}.")
+            return problem(415, f"This endpoint accepts {USAGE} and {EXPORT}.")
         encoding = request.headers.get("content-encoding", "identity").strip().lower()
         if encoding not in {"gzip", "identity"}:
-            return problem(415, "This endpoint takes the content encodings gzip and identity.")
+            return problem(415, "This endpoint accepts the content encodings gzip and identity.")
         content = self._decode(request.body, encoding)
         if isinstance(content, Reply):
             return content
@@ -57,7 +57,7 @@ class DeliveryApp:
         except ValueError as error:
             return problem(422, f"{error}.")
         if document.content_hash != claimed:
-            return problem(422, f"Licsync-Content-Hash does not fit the document, whose hash is {document.content_hash}.")
+            return problem(422, f"Licsync-Content-Hash does not match the document, whose hash is {document.content_hash}.")
         return self._accept(key, document)
 
     def _read_export(self, content: bytes) -> Document:
@@ -66,7 +66,7 @@ class DeliveryApp:
         except (ValueError, RecursionError) as error:
             raise DocumentError("the body is not JSON in UTF-8") from error
         if not isinstance(export, dict):
-            raise DocumentError("the export is no object")
+            raise DocumentError("the export is not a JSON object")
         instance, users = read_export(export, self.instances)
         return Document(instance.server_id, instance.hostname, users, f"sha256:{hashlib.sha256(content).hexdigest()}")
 
@@ -83,13 +83,13 @@ class DeliveryApp:
             return problem(422, "The body is not gzip.")
         if len(content) > self.max_decoded_bytes:
             return too_large
-        return content if unpacker.eof and not unpacker.unused_data else problem(422, "The gzip body is cut short, or longer than its end.")
+        return content if unpacker.eof and not unpacker.unused_data else problem(422, "The gzip body is truncated, or has trailing data.")
 
     def _accept(self, key: str, document: Document) -> Reply:
-        with self._lock:  # two requests with one key at once must not become two uploads
+        with self._lock:  # two simultaneous requests with one key must become one upload
             known = self._accepted.get(key)
             if known is not None and known[0] != document.content_hash:
-                return problem(409, "This Idempotency-Key came with another content hash before.")
+                return problem(409, "This Idempotency-Key was used with another content hash.")
             if known is None:
                 upload = self.cloud.receive(document.server_id, document.host_name, document.users)
                 known = self._accepted[key] = (document.content_hash, upload.upload_id)

@@ -1,4 +1,4 @@
-"""Read a usage document, version 1, as strictly as the delivery contract describes it (`docs/delivery-openapi.yaml`)."""
+"""Read a usage document, version 1, as strictly as the delivery contract says (`docs/delivery-openapi.yaml`)."""
 
 import hashlib
 import json
@@ -12,12 +12,12 @@ _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")
 
 
 class DocumentError(ValueError):
-    """A document the endpoint refuses; the text names the place and the cause, never a person."""
+    """A document that the endpoint rejects; the message names the field and the reason, never a person."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """An accepted document: whose usage it is, its users as sent, and the content hash recomputed from it."""
+    """An accepted document: its instance, its users as sent, and its recomputed content hash."""
 
     server_id: str
     host_name: str
@@ -29,7 +29,7 @@ def read_document(content: bytes) -> Document:
     """Check a document and recompute its hash.
 
     Raises:
-        DocumentError: it is no JSON, or breaks the contract.
+        DocumentError: The content is not JSON, or breaks the contract.
     """
     try:
         value = json.loads(content.decode("utf-8"), parse_constant=_no_constant)
@@ -43,18 +43,18 @@ def read_document(content: bytes) -> Document:
 
 
 def content_hash(instance: Mapping[str, Any], users: list[dict[str, Any]]) -> str:
-    """Hash what makes usage equal: whose it is and its users; not when it was collected."""
+    """Hash what identifies usage: the instance and its users, not when it was collected."""
     content = {"host_name": instance["host_name"], "server_id": instance["server_id"], "users": users}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     try:
         return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
-    except UnicodeEncodeError as error:  # JSON can escape half of a surrogate pair, which is no text
-        raise DocumentError("users: text that is not Unicode") from error
+    except UnicodeEncodeError as error:  # JSON can escape half of a surrogate pair
+        raise DocumentError("users: not valid Unicode") from error
 
 
 def _table(value: Any, where: str, fields: Mapping[str, Any], optional: frozenset[str] = frozenset()) -> None:
     if not isinstance(value, dict):
-        raise DocumentError(f"{where} is no object")
+        raise DocumentError(f"{where} is not a JSON object")
     for name in value:
         if name not in fields:
             raise DocumentError(f"{where}: unknown field {name[:60]!r}")
@@ -72,17 +72,17 @@ def _format(value: Any, where: str) -> None:
 
 def _instant(value: Any, where: str) -> None:
     if not (isinstance(value, str) and _INSTANT.fullmatch(value)):
-        raise DocumentError(f"{where} is no UTC instant in whole seconds")
+        raise DocumentError(f"{where} is not a UTC time in whole seconds")
 
 
 def _text(value: Any, where: str) -> None:
     if not (isinstance(value, str) and value):
-        raise DocumentError(f"{where} is no text, or empty")
+        raise DocumentError(f"{where} is empty, or not a string")
 
 
 def _count(value: Any, where: str) -> None:
-    if type(value) is not int or value < 0:  # a boolean is an int in Python, not in the contract
-        raise DocumentError(f"{where} is no whole number of zero or more")
+    if type(value) is not int or value < 0:  # in Python a boolean is an int
+        raise DocumentError(f"{where} is not an integer of 0 or more")
 
 
 def _flag(value: Any, where: str) -> None:
@@ -107,21 +107,21 @@ def check_users(value: Any, where: str) -> None:
     """Check a list of users.
 
     Raises:
-        DocumentError: it is none.
+        DocumentError: The list breaks the contract.
     """
     if not isinstance(value, list):
-        raise DocumentError(f"{where} is no list")
+        raise DocumentError(f"{where} is not a list")
     last = -1
     for n, user in enumerate(value):
         _table(user, f"{where}[{n}]", {"id": _count, "emails": _emails})
         if user["id"] <= last:
-            raise DocumentError(f"{where}[{n}]: ids are not rising")
+            raise DocumentError(f"{where}[{n}]: ids are not in ascending order")
         last = user["id"]
 
 
 def _emails(value: Any, where: str) -> None:
     if not isinstance(value, list):
-        raise DocumentError(f"{where} is no list")
+        raise DocumentError(f"{where} is not a list")
     for n, entry in enumerate(value):
         _table(entry, f"{where}[{n}]", {"email": _text, "primary": _flag})
 

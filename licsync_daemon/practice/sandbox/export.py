@@ -1,6 +1,6 @@
-"""GitHub's own export of an instance's usage, as `ghe-license usage` prints it: written for one, read when a person uploads it.
+"""GitHub's own export of an instance's usage, as `ghe-license usage` prints it: write one, and read an uploaded one.
 
-The user list is encrypted by default and nothing is published about how; here it is as long, and noise.
+GitHub encrypts the users by default, in a format that is not published; here they are random bytes of about the same length.
 """
 
 import base64
@@ -16,7 +16,7 @@ BYTES_OF_AN_ACCOUNT = 80
 
 
 def write_export(instance: Instance, *, clear: bool = False) -> dict[str, Any]:
-    """Write the export of an instance now. `clear`: its users are a list; else they are opaque, and different each time."""
+    """Return the export of an instance. `clear`: its users are a list; otherwise they are encrypted, and different each time."""
     users = instance.as_sent()
     return {
         "instance": {
@@ -30,23 +30,23 @@ def write_export(instance: Instance, *, clear: bool = False) -> dict[str, Any]:
 
 
 def read_export(export: Mapping[str, Any], instances: Mapping[str, Instance]) -> tuple[Instance, list[dict[str, Any]]]:
-    """Say whose export this is, and which users it brings; of an opaque one, what its instance has now.
+    """Return the instance of an export, and its users; for an encrypted export, the instance's current users.
 
     Raises:
-        ValueError: it is no export, or of no instance of this fleet.
+        ValueError: It is not an export, or not of an instance of this fleet.
     """
     named, users = export.get("instance"), export.get("users")
     server_id = named.get("server_id") if isinstance(named, dict) else None
     instance = next((one for one in instances.values() if one.server_id == server_id), None)
     if instance is None:
-        raise ValueError("the file is of no server that this enterprise knows")
+        raise ValueError("the file is not from a server of this enterprise")
     if isinstance(users, list):
         check_users(users, "users")
         return instance, users
     try:
         opaque = base64.b64decode(users or "", validate=True)
     except (binascii.Error, TypeError) as error:
-        raise ValueError("the file's users are neither a list nor the text GitHub wrote") from error
+        raise ValueError("the users in the file are neither a list nor an encrypted text") from error
     if not opaque:
         raise ValueError("the file has no users")
     return instance, instance.as_sent()

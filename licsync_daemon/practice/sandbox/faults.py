@@ -1,4 +1,4 @@
-"""Faults a test or a rehearsal asks for: which request is hit, and how often."""
+"""Faults: which requests they affect, and how often."""
 
 import threading
 from collections.abc import Mapping
@@ -6,27 +6,27 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 FaultKind = Literal[
-    "status",  # any status, headers and body; the request is not acted upon
-    "redirect",  # the same, 302 unless told; give `Location` in the headers
-    "body",  # 200 with another body or content type
+    "status",  # any status, headers and body; the request is not processed
+    "redirect",  # the same, 302 by default; set `Location` in the headers
+    "body",  # 200 with a different body or content type
     "maintenance",  # 503 for everything: HTML on the web root, JSON below /api
-    "hang",  # take the request, never answer
-    "reset",  # RST before any byte; the request is not acted upon
-    "lost_reply",  # act upon the request, then RST before any byte
-    "reset_mid_body",  # act, send half of the true answer, then RST
-    "short_body",  # act, announce more bytes than are sent, then close
-    "truncated_gzip",  # act, send a true answer's gzip stream cut in the middle
-    "slow",  # act, send the body one byte per 0.1 s
-    "huge",  # a body without end
+    "hang",  # accept the request, never respond
+    "reset",  # RST before any byte; the request is not processed
+    "lost_reply",  # process the request, then RST before any byte
+    "reset_mid_body",  # process, send half of the response, then RST
+    "short_body",  # process, announce more bytes than are sent, then close
+    "truncated_gzip",  # process, send half of the response's gzip stream
+    "slow",  # process, send one byte of the body every 0.1 s
+    "huge",  # an endless body
 ]
 KINDS: frozenset[str] = frozenset(get_args(FaultKind))
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault: it hits requests to `server` ("cloud" or an instance's name) whose path starts with `path`.
+    """One fault. It affects requests to `server` ("cloud" or an instance's name) whose path starts with `path`.
 
-    `times` is how many requests it hits; None: until the faults are cleared.
+    `times` is how many requests it affects; None: all, until the faults are cleared.
     """
 
     server: str
@@ -40,9 +40,9 @@ class Fault:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise ValueError(f"unknown kind of fault {self.kind!r}; known: {', '.join(sorted(KINDS))}")
+            raise ValueError(f"unknown fault kind {self.kind!r}; valid: {', '.join(sorted(KINDS))}")
         if self.times is not None and self.times < 1:
-            raise ValueError("a fault hits at least once")
+            raise ValueError("times is less than 1")
 
     @property
     def content(self) -> bytes:
@@ -50,7 +50,7 @@ class Fault:
 
 
 class Faults:
-    """The faults in force, oldest first; the first that matches a request hits it."""
+    """The active faults, oldest first; the first that matches a request affects it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -65,7 +65,7 @@ class Faults:
             self._left.clear()
 
     def take(self, server: str, path: str) -> Fault | None:
-        """Return the fault that hits this request and count the hit; None when it is to be answered truly."""
+        """Return the fault that affects this request, and count it; None if there is none."""
         with self._lock:
             for n, (fault, left) in enumerate(self._left):
                 if fault.server == server and path.startswith(fault.path):

@@ -1,4 +1,4 @@
-"""What a sandbox is filled with: instances with their reports, and the people of the cloud account."""
+"""A fleet: instances with their reports, and the members of the cloud account."""
 
 import json
 import re
@@ -9,16 +9,16 @@ from typing import Any, TypeVar
 from licsync_daemon.practice.sandbox.reports import Report, ReportError, read_report
 
 T = TypeVar("T")
-_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")  # what a configuration can hold; "cloud" is the folder of the members
+_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")  # as in a configuration; "cloud" is the folder of the members
 
 
 class FleetError(Exception):
-    """A fleet folder that cannot be used; the text names the file and the cause."""
+    """A fleet folder that cannot be used; the message names the file and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One person of the cloud account. `verified_emails` are all of them, on verified domains or not."""
+    """A member of the cloud account. `verified_emails` includes addresses outside the verified domains."""
 
     login: str
     name: str
@@ -30,7 +30,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class FleetInstance:
-    """One GHES instance as it stands in a fleet."""
+    """One GHES instance of a fleet."""
 
     name: str
     hostname: str
@@ -41,7 +41,7 @@ class FleetInstance:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """Everything a sandbox plays."""
+    """The contents of a sandbox."""
 
     enterprise: str
     seats_purchased: int
@@ -54,7 +54,7 @@ def load_fleet(folder: Path) -> Fleet:
     """Read a fleet folder: `fleet.json`, `<instance>/all_users.csv` and `cloud/members.json`.
 
     Raises:
-        FleetError: a file is missing or cannot be understood.
+        FleetError: A file is missing or cannot be parsed.
     """
     if not folder.is_dir():
         raise FleetError(f"{folder}: no such folder")
@@ -64,7 +64,7 @@ def load_fleet(folder: Path) -> Fleet:
     for key in ("name", "hostname", "server_id"):
         values = [getattr(instance, key) for instance in instances]
         if len(set(values)) < len(values):
-            raise FleetError(f"{path}: two instances share one {key}")
+            raise FleetError(f"{path}: two instances have the same {key}")
     if not instances:
         raise FleetError(f"{path}: no instances")
     members_path = folder / "cloud" / "members.json"
@@ -82,7 +82,7 @@ def _instance(folder: Path, path: Path, number: int, entry: Any) -> FleetInstanc
     name = _get(path, entry, "name", str, where)
     if not _NAME.fullmatch(name) or name == "cloud":
         raise FleetError(
-            f"{path}: {where}.name {name!r} cannot name an instance (lower-case letters, digits, single underscores; not cloud)"
+            f"{path}: {where}.name {name!r} is not a valid instance name (lower-case letters, digits, single underscores; not cloud)"
         )
     report_path = folder / name / "all_users.csv"
     try:
@@ -102,7 +102,7 @@ def _member(path: Path, number: int, entry: Any) -> Member:
     where = f"[{number}]"
     saml = entry.get("saml_name_id") if isinstance(entry, dict) else None
     if saml is not None and not isinstance(saml, str):
-        raise FleetError(f"{path}: {where}.saml_name_id is neither text nor null")
+        raise FleetError(f"{path}: {where}.saml_name_id is neither a string nor null")
     return Member(
         login=_get(path, entry, "login", str, where),
         name=_get(path, entry, "name", str, where),
@@ -115,17 +115,17 @@ def _member(path: Path, number: int, entry: Any) -> Member:
 
 def _get(path: Path, table: Any, key: str, kind: type[T], where: str = "") -> T:
     if not isinstance(table, dict):
-        raise FleetError(f"{path}: {where or 'the document'} is no JSON object")
+        raise FleetError(f"{path}: {where or 'the document'} is not a JSON object")
     name = f"{where}.{key}" if where else key
     if key not in table:
         raise FleetError(f"{path}: {name} is missing")
     value = table[key]
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise FleetError(f"{path}: {name} is no {_KINDS[kind]}")
+        raise FleetError(f"{path}: {name} is not {_KINDS[kind]}")
     return value
 
 
-_KINDS: dict[type, str] = {str: "text", int: "whole number", bool: "true or false", list: "list", dict: "JSON object"}
+_KINDS: dict[type, str] = {str: "a string", int: "an integer", bool: "true or false", list: "a list", dict: "a JSON object"}
 
 
 def _json(path: Path, kind: type[T]) -> T:
@@ -134,7 +134,7 @@ def _json(path: Path, kind: type[T]) -> T:
     except ValueError as error:
         raise FleetError(f"{path}: not JSON: {error}") from error
     if not isinstance(value, kind):
-        raise FleetError(f"{path}: the document is no {_KINDS[kind]}")
+        raise FleetError(f"{path}: the document is not {_KINDS[kind]}")
     return value
 
 

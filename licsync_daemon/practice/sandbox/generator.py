@@ -1,4 +1,4 @@
-"""Make people up: the same seed gives the same fleet."""
+"""Generate a fleet: the same seed gives the same fleet."""
 
 import csv
 import io
@@ -21,7 +21,7 @@ VERIFIED_DOMAINS = frozenset({"example.com", "emea.example.com", "bücher.exampl
 
 
 def generate_fleet(seed: int = 1, instances: int = 4, people: int = 2000) -> Fleet:
-    """Make a fleet: people on several instances or on none, with and without a cloud account, in every odd shape that occurs."""
+    """Generate people on several instances or none, with and without a cloud account, including every unusual kind of account."""
     rng = random.Random(seed)
     names = [NAMES[n] if n < len(NAMES) else f"site{n + 1}" for n in range(instances)]
     reports: dict[str, list[list[object]]] = {name: [] for name in names}
@@ -31,7 +31,7 @@ def generate_fleet(seed: int = 1, instances: int = 4, people: int = 2000) -> Fle
         login = f"person-{number}"
         work, private = f"{login}@{rng.choice(WORK_DOMAINS)}", f"{login}@{PRIVATE_DOMAIN}"
         wanted = rng.choices((0, 1, 2, 3), (1, 10, 6, 3))[0]
-        # One person per instance whatever the dice say: an empty instance is a fault to be asked for, not a matter of chance.
+        # At least one person per instance: an empty instance is an error case, not a matter of chance.
         places = [names[number]] if number < instances else rng.sample(names, k=min(wanted, instances))
         for place in places:
             reports[place].append(_report_row(rng, len(reports[place]) + 3, login, name, rng.choice((work, work, work, private))))
@@ -58,7 +58,7 @@ def generate_fleet(seed: int = 1, instances: int = 4, people: int = 2000) -> Fle
 def _report_row(rng: random.Random, number: int, login: str, name: str, email: str) -> list[object]:
     email = rng.choices((email, email.upper(), ""), (90, 9, 1))[0]
     dormant = rng.random() < 0.12
-    # Indented JSON: a cell with commas, quotes and newlines, which only a real CSV parser survives.
+    # Indented JSON has commas, quotes and newlines, which need a real CSV parser.
     raw_login = json.dumps({"login": login, "name": name, "note": 'a, "b"'}, ensure_ascii=False, indent=1)
     return [
         f"20{rng.randint(14, 25)}-0{rng.randint(1, 9)}-1{rng.randint(0, 9)}T08:00:00Z", number, login, email,
@@ -73,7 +73,7 @@ def _member(rng: random.Random, login: str, name: str, work: str, private: str) 
         login=login,
         name=name,
         verified_emails=rng.choice(((work,), (private,), (work, private))),
-        saml_name_id=rng.choice((None, None, work, login)),  # a NameID need not be an address
+        saml_name_id=rng.choice((None, None, work, login)),  # a NameID is not always an address
         member_roles=("octo-org:Owner",) if rng.random() < 0.02 else ("octo-org:Member",),
         two_factor=rng.random() < 0.9,
     )

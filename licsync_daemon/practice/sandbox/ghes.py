@@ -1,12 +1,10 @@
-"""One GHES instance: its report, its settings, and the routes it answers. It never reveals its server_id."""
+"""One GHES instance: its report, its settings, and its routes. It never reveals its server_id."""
 
-import gzip
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from functools import cached_property
 
 from licsync_daemon.practice.sandbox.clock import SandboxClock, iso
 from licsync_daemon.practice.sandbox.fleet import FleetInstance
@@ -14,29 +12,18 @@ from licsync_daemon.practice.sandbox.http import Reply, Request, basic_of, githu
 from licsync_daemon.practice.sandbox.http import user as described
 from licsync_daemon.practice.sandbox.limits import RateLimit
 from licsync_daemon.practice.sandbox.quirks import LICENSE, Quirks
-from licsync_daemon.practice.sandbox.reports import Account, Report, read_report
+from licsync_daemon.practice.sandbox.reports import Account, read_report
 
 REPORT = "/stafftools/reports/all_users.csv"
 USERNAME, ORDINARY_USERNAME = "license-reader", "mona"
 
 
-class _Served:
-    """A report as it is served, compressed at most once."""
-
-    def __init__(self, report: Report) -> None:
-        self.report = report
-
-    @cached_property
-    def gzipped(self) -> bytes:
-        return gzip.compress(self.report.csv, 3, mtime=0)
-
-
 class Instance:
-    """A GHES instance of the sandbox; also the application its port serves.
+    """A GHES instance of the sandbox, and the application on its port.
 
-    `report_ready_after` (seconds) is how long the report takes to build after it was first asked for; infinity: for ever.
-    `rate_limit` is None, as on a new GHES, until one is set. `seats_bought` is what its license file holds; `scopes`, `token_ends` (as its
-    header is written) and `license_ends_in` (days) are what its answers tell.
+    `report_ready_after` (seconds) is how long it takes to build the report after the first request; infinity: forever.
+    `rate_limit` is None, as on a new GHES, until one is set. `seats_bought` is the number of seats in its license file; `scopes`,
+    `token_ends` (as in the header) and `license_ends_in` (days) appear in its responses.
     """
 
     def __init__(
@@ -52,25 +39,21 @@ class Instance:
         self._clock = clock
         self._number, self._quirks = number, quirks
         self._lock = threading.Lock()
-        self._served = _Served(fleet.report)
+        self.report = fleet.report
         self._asked_at_s: float | None = None
-
-    @property
-    def report(self) -> Report:
-        return self._served.report
 
     @property
     def accounts(self) -> Sequence[Account]:
         return self.report.accounts
 
     def set_report(self, content: bytes) -> None:
-        """Let the instance have other accounts; the report is built anew when it is next asked for."""
-        served = _Served(read_report(content))
+        """Replace the instance's accounts; the next request builds a new report."""
+        report = read_report(content)
         with self._lock:
-            self._served, self._asked_at_s = served, None
+            self.report, self._asked_at_s = report, None
 
     def as_sent(self) -> list[dict[str, object]]:
-        """Write the usage the instance itself would send: its unsuspended accounts by id."""
+        """Return the usage that the instance would send: its unsuspended accounts, by ID."""
         return [account.as_sent() for account in sorted(self.accounts, key=lambda account: account.id) if not account.suspended]
 
     def __call__(self, request: Request) -> Reply:
@@ -87,15 +70,15 @@ class Instance:
         if refusal is not None:
             return refusal
         reply = self._answer(request, user)
-        told = self._of_token() if request.path.startswith("/api/") else ()
-        return replace(reply, headers=(*reply.headers, *told, *(limit.headers() if limit is not None else ())))
+        token = self._token_headers() if request.path.startswith("/api/") else ()
+        return replace(reply, headers=(*reply.headers, *token, *(limit.headers() if limit is not None else ())))
 
-    def _of_token(self) -> tuple[tuple[str, str], ...]:
+    def _token_headers(self) -> tuple[tuple[str, str], ...]:
         ends = (("GitHub-Authentication-Token-Expiration", self.token_ends),) if self.token_ends else ()
         return (("X-OAuth-Scopes", self.scopes), *ends)
 
     def _user(self, request: Request) -> str | None:
-        """Name the user behind the credentials. The web root knows HTTP basic only, the API both."""
+        """Return the user of the credentials. The website accepts HTTP basic only, the API also tokens."""
         basic = basic_of(request)
         token = token_of(request) if request.path.startswith("/api/") else None
         for name, secret in ((self.username, self.token), (self.ordinary_username, self.ordinary_token)):
@@ -119,7 +102,7 @@ class Instance:
             core = self.rate_limit.as_json()
             return json_reply({"resources": {"core": core, "search": core}, "rate": core})
         route = routes.get(request.path)
-        # A user without the right is told the same as one who asks for what does not exist.
+        # Without permission the response is the same as for a missing page.
         return github_error(404, "Not Found") if route is None or user != self.username else route()
 
     def _report_reply(self) -> Reply:
@@ -130,8 +113,7 @@ class Instance:
                 return Reply(202)
             if now - self._asked_at_s < self.report_ready_after:
                 return Reply(202)
-            served = self._served
-        return Reply(200, served.report.csv, "text/csv; charset=utf-8", gzipped=served.gzipped)
+            return Reply(200, self.report.csv, "text/csv; charset=utf-8")
 
     def _license(self) -> Reply:
         used = self.report.rows - self.report.suspended

@@ -1,4 +1,4 @@
-"""Requests and replies as values: what the applications of the sandbox see of HTTP."""
+"""Requests and replies of the sandbox's applications, as values."""
 
 import base64
 import binascii
@@ -18,7 +18,7 @@ TEXTS = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Fo
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request. Header names are lower-case; `body` is None when it was larger than the server reads."""
+    """One request. Header names are lower-case; `body` is None if it was too large."""
 
     method: str
     target: str
@@ -31,19 +31,18 @@ class Request:
 
     @property
     def query(self) -> dict[str, str]:
-        """The query's values; the last one wins where a name is repeated."""
+        """The query's values; the last one of a repeated name."""
         return {name: values[-1] for name, values in parse_qs(urlsplit(self.target).query).items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer. `gzipped` is its body compressed in advance, for bodies too large to compress each time."""
+    """One response."""
 
     status: int
     body: bytes = field(default=b"", repr=False)
     content_type: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
-    gzipped: bytes | None = field(default=None, repr=False)
 
 
 App = Callable[[Request], Reply]
@@ -54,17 +53,17 @@ def json_reply(value: Any, status: int = 200, headers: tuple[tuple[str, str], ..
 
 
 def github_error(status: int, message: str, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
-    """Answer as GitHub's REST interface does: message, documentation_url, status as text."""
+    """Return an error as GitHub's REST API does: message, documentation_url, status as text."""
     return json_reply({"message": message, "documentation_url": "https://docs.github.com/rest", "status": str(status)}, status, headers)
 
 
 def user(login: str, *, site_admin: bool = False) -> dict[str, object]:
-    """Write the few fields of `GET /user` that tell whose token it is."""
+    """Return the fields of `GET /user` that identify the token's owner."""
     return {"login": login, "id": 1, "type": "User", "site_admin": site_admin}
 
 
 def problem(status: int, detail: str, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
-    """Answer with a problem body (RFC 9457), as the delivery contract has it."""
+    """Return a problem body (RFC 9457), as in the delivery contract."""
     value = {"type": "about:blank", "title": TEXTS.get(status, "Error"), "status": status, "detail": detail}
     return Reply(status, json.dumps(value, ensure_ascii=False).encode(), PROBLEM, headers)
 

@@ -1,4 +1,4 @@
-"""A primary rate limit, as GitHub counts it: so many requests an hour, told in `x-ratelimit-*` headers."""
+"""A primary rate limit as GitHub counts it: a number of requests per hour, reported in `x-ratelimit-*` headers."""
 
 import threading
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ WINDOW = timedelta(hours=1)
 
 
 class RateLimit:
-    """So many requests per hour of the sandbox clock; what is over is refused with `status` (403 or 429)."""
+    """A number of requests per hour of the sandbox clock; requests above it get `status` (403 or 429)."""
 
     def __init__(self, clock: SandboxClock, limit: int, status: int = 403) -> None:
         self.limit, self.status = limit, status
@@ -20,7 +20,7 @@ class RateLimit:
         self._reset_at: datetime = clock.now + WINDOW
 
     def take(self) -> Reply | None:
-        """Count one request; return the refusal when none was left."""
+        """Count one request; return the error response if the limit is used up."""
         with self._lock:
             self._renew()
             if self._used < self.limit:
@@ -29,7 +29,7 @@ class RateLimit:
         return github_error(self.status, "API rate limit exceeded for user ID 1.", self.headers())
 
     def give_back(self) -> None:
-        """Take back the count of one request: a 304 costs nothing."""
+        """Uncount one request: a 304 does not count."""
         with self._lock:
             self._used = max(0, self._used - 1)
 

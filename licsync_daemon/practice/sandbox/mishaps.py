@@ -1,11 +1,14 @@
-"""How each kind of fault looks on the wire: one function each, and the table of them."""
+"""What each kind of fault does to a response: one function each, in a table."""
 
 import gzip
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from licsync_daemon.practice.sandbox.faults import Fault
-from licsync_daemon.practice.sandbox.http import Reply, Request, github_error
+from licsync_daemon.practice.sandbox.http import Reply, github_error
+
+if TYPE_CHECKING:
+    from licsync_daemon.practice.sandbox.server import Exchange
 
 MAINTENANCE = b"""<!DOCTYPE html>
 <html><head><title>GitHub Enterprise is currently undergoing maintenance</title></head>
@@ -13,46 +16,19 @@ MAINTENANCE = b"""<!DOCTYPE html>
 """
 
 
-class Exchange(Protocol):
-    """One request under a fault."""
-
-    request: Request
-
-    def answer(self) -> Reply:
-        """Act upon the request and return its true answer, unsent."""
-
-    def send(self, reply: Reply) -> None:
-        """Send an answer in an orderly way."""
-
-    def head(self, reply: Reply, length: int | None, extra: tuple[tuple[str, str], ...] = ()) -> None:
-        """Send status line and headers alone."""
-
-    def write(self, data: bytes) -> None:
-        """Send bytes."""
-
-    def close(self) -> None:
-        """Close the connection after this request."""
-
-    def abort(self) -> None:
-        """Reset the connection after this request."""
-
-    def stopped(self, within_s: float | None) -> bool:
-        """Wait until the sandbox stops, or for so long; say whether it stops."""
-
-
-def perform(fault: Fault, exchange: Exchange) -> int:
-    """Let the fault happen; return 0 when no answer was begun."""
+def perform(fault: Fault, exchange: "Exchange") -> int:
+    """Apply the fault; return the status, or 0 if no response was sent."""
     return _KINDS[fault.kind](fault, exchange)
 
 
-def _status(fault: Fault, exchange: Exchange) -> int:
+def _status(fault: Fault, exchange: "Exchange") -> int:
     status = fault.status or (302 if fault.kind == "redirect" else 200 if fault.kind == "body" else 500)
     content_type = fault.content_type if fault.content else None
     exchange.send(Reply(status, fault.content, content_type, tuple((fault.headers or {}).items())))
     return status
 
 
-def _maintenance(fault: Fault, exchange: Exchange) -> int:
+def _maintenance(fault: Fault, exchange: "Exchange") -> int:
     headers = tuple((fault.headers or {}).items())
     if exchange.request.path.startswith("/api/"):
         exchange.send(github_error(503, "GitHub Enterprise Server is in maintenance mode.", headers))
@@ -61,29 +37,29 @@ def _maintenance(fault: Fault, exchange: Exchange) -> int:
     return 503
 
 
-def _hang(_: Fault, exchange: Exchange) -> int:
+def _hang(_: Fault, exchange: "Exchange") -> int:
     exchange.stopped(None)
     exchange.close()
     return 0
 
 
-def _reset(fault: Fault, exchange: Exchange) -> int:
+def _reset(fault: Fault, exchange: "Exchange") -> int:
     if fault.kind == "lost_reply":
         exchange.answer()
     exchange.abort()
     return 0
 
 
-def _reset_mid_body(_: Fault, exchange: Exchange) -> int:
+def _reset_mid_body(_: Fault, exchange: "Exchange") -> int:
     reply = exchange.answer()
     exchange.head(reply, len(reply.body))
     exchange.write(reply.body[: len(reply.body) // 2])
-    exchange.stopped(0.05)  # a reset overtakes bytes the peer has not read yet; let it read the half
+    exchange.stopped(0.05)  # a reset discards bytes that the client has not read yet
     exchange.abort()
     return reply.status
 
 
-def _short_body(_: Fault, exchange: Exchange) -> int:
+def _short_body(_: Fault, exchange: "Exchange") -> int:
     reply = exchange.answer()
     exchange.head(reply, len(reply.body) + 100)
     exchange.write(reply.body)
@@ -91,7 +67,7 @@ def _short_body(_: Fault, exchange: Exchange) -> int:
     return reply.status
 
 
-def _truncated_gzip(_: Fault, exchange: Exchange) -> int:
+def _truncated_gzip(_: Fault, exchange: "Exchange") -> int:
     reply = exchange.answer()
     packed = gzip.compress(reply.body, mtime=0)
     cut = packed[: max(len(packed) // 2, 12)]
@@ -100,7 +76,7 @@ def _truncated_gzip(_: Fault, exchange: Exchange) -> int:
     return reply.status
 
 
-def _slow(_: Fault, exchange: Exchange) -> int:
+def _slow(_: Fault, exchange: "Exchange") -> int:
     reply = exchange.answer()
     exchange.head(reply, len(reply.body))
     for n in range(len(reply.body)):
@@ -110,17 +86,17 @@ def _slow(_: Fault, exchange: Exchange) -> int:
     return reply.status
 
 
-def _huge(fault: Fault, exchange: Exchange) -> int:
+def _huge(fault: Fault, exchange: "Exchange") -> int:
     exchange.head(Reply(fault.status or 200, b"", fault.content_type), None)
     block = (fault.content or b"x" * 1024) * max(1, 65536 // max(1, len(fault.content or b"x" * 1024)))
     chunk = f"{len(block):x}\r\n".encode() + block + b"\r\n"
     while not exchange.stopped(0):
-        exchange.write(chunk)  # ends with the peer's going away
+        exchange.write(chunk)  # raises when the client disconnects
     exchange.close()
     return fault.status or 200
 
 
-_KINDS: dict[str, Callable[[Fault, Exchange], int]] = {
+_KINDS: dict[str, Callable[[Fault, "Exchange"], int]] = {
     "status": _status,
     "redirect": _status,
     "body": _status,

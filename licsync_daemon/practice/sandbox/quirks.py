@@ -1,7 +1,7 @@
-"""The named table of quirks: where the sandbox answers as GitHub was seen to, not as its schema says (or barely as it says).
+"""The table of quirks: responses as GitHub was observed to send them, which its schema does not describe, or barely allows.
 
-`row` is the number of the edge case in the collection of facts that the product is built on. A quirk that `deviates` breaks the
-published schema, or adds fields it does not name; the others are within it, but clients trip over them.
+`row` is the number of the edge case in the facts that the product is built on. A quirk that `deviates` breaks the published schema, or
+adds fields that are not in it; the others are within the schema, but break careless clients.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Quirk:
-    """One quirk: `apply` changes an answer's row in place; `n` is the row's place in the whole answer."""
+    """One quirk: `apply` changes a row of the response in place; `n` is the row's index in the whole response."""
 
     name: str
     where: str
@@ -86,20 +86,20 @@ TABLE = (
     Quirk("two_factor_empty_string", CONSUMED, 2, True, '"" for the two-factor flag of a server-only person', _two_factor),
     Quirk("singular_enterprise_role", CONSUMED, 3, True, "an extra github_com_enterprise_role on server-only rows", _singular_role),
     Quirk("old_server_emails_name", CONSUMED, 4, True, "enterprise_server_primary_emails on every third row", _old_emails_name),
-    Quirk("unknown_fields", CONSUMED, 3, True, "github_com_cost_center, which the schema does not name", _unknown_fields),
-    Quirk("unknown_sync_fields", SYNC, 3, True, "version beside server_id, which the schema does not name", _unknown_sync_fields),
+    Quirk("unknown_fields", CONSUMED, 3, True, "github_com_cost_center, which is not in the schema", _unknown_fields),
+    Quirk("unknown_sync_fields", SYNC, 3, True, "version beside server_id, which is not in the schema", _unknown_sync_fields),
     Quirk("null_values", CONSUMED, 2, False, "null where the schema allows it: server user, name, subscription address", _null_values),
     Quirk("absent_fields", CONSUMED, 3, False, "no visual_studio_license_status on some rows; no field is required", _absent_fields),
-    Quirk("hostname_case_and_port", CONSUMED, 24, False, "HOST:443:ID in capitals on every fifth row", _hostname_case_and_port),
+    Quirk("hostname_case_and_port", CONSUMED, 24, False, "HOST:443:ID in capital letters on every fifth row", _hostname_case_and_port),
     Quirk("license_type_spelling", CONSUMED, 40, False, '"Enterprise" on some rows, "enterprise" on the others', _license_type),
     Quirk("seats_as_string", LICENSE, 21, False, '"unlimited" or digits in a string', _seats_as_string),
-    Quirk("expire_at_not_iso", LICENSE, 20, False, "2027/02/06 12:41:52 -0600, as the published example has it", _expire_at),
+    Quirk("expire_at_not_iso", LICENSE, 20, False, "2027/02/06 12:41:52 -0600, as in the published example", _expire_at),
 )
 NAMES = tuple(quirk.name for quirk in TABLE)
 
 
 class Quirks:
-    """The quirks that are on: `"all"`, `"off"`, or names with commas between."""
+    """The active quirks: `"all"`, `"off"`, or names separated by commas."""
 
     def __init__(self, chosen: str = "all") -> None:
         names = {"all": set(NAMES), "off": set()}.get(chosen)
@@ -107,12 +107,12 @@ class Quirks:
             names = {name.strip() for name in chosen.split(",") if name.strip()}
         unknown = sorted(names - set(NAMES))
         if unknown:
-            raise ValueError(f"unknown quirk {', '.join(unknown)}; known: all, off, {', '.join(NAMES)}")
+            raise ValueError(f"unknown quirk {', '.join(unknown)}; valid: all, off, {', '.join(NAMES)}")
         self.names = frozenset(names)
         self._on = tuple(quirk for quirk in TABLE if quirk.name in names)
 
     def apply(self, where: str, row: Row, n: int) -> Row:
-        """Change a row of the answer named `where` in place and return it."""
+        """Change a row of the response named `where` in place, and return it."""
         for quirk in self._on:
             if quirk.where == where:
                 quirk.apply(row, n)

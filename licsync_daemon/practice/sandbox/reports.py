@@ -9,17 +9,17 @@ COLUMNS = (
     "dormant?", "last_active", "raw_login", "2fa_enabled?",
 )  # fmt: skip
 NEEDED = ("id", "login", "email", "role", "suspended?")
-# The flag's spelling is not published; these are the ones an administrator's own report may use.
+# How the report writes flags is not published; an administrator's own report may use any of these.
 TRUE_WORDS = frozenset({"true", "1", "yes", "t", "y"})
 
 
 class ReportError(Exception):
-    """A report that cannot be understood; the text says why, without the report's contents."""
+    """A report that cannot be parsed; the message gives the reason, without the report's contents."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One row of the report; `email` is empty for an account without an address."""
+    """One row of the report; `email` is empty if the account has no address."""
 
     id: int
     login: str
@@ -28,16 +28,16 @@ class Account:
     suspended: bool
 
     def as_sent(self) -> dict[str, object]:
-        """Write the account as a usage document holds it."""
+        """Return the account as in a usage document."""
         return {"id": self.id, "emails": [{"email": self.email, "primary": True}] if self.email else []}
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A report: its bytes as they are served, and what stands in them.
+    """A report: its bytes as served, and its accounts.
 
-    `rows` counts every row, also those whose id is no number, which `accounts` leaves out: a report of an administrator's
-    own may hold anything below its header, and it is served as it is.
+    `rows` counts every row, including those without a numeric ID, which `accounts` leaves out: an administrator's own report may
+    contain anything below its header, and is served unchanged.
     """
 
     csv: bytes = field(repr=False)
@@ -57,7 +57,7 @@ def read_report(content: bytes) -> Report:
     """Parse a report.
 
     Raises:
-        ReportError: the bytes are not UTF-8, or the header lacks a column that is needed.
+        ReportError: The bytes are not UTF-8, or a required column is missing.
     """
     try:
         text = content.decode("utf-8-sig")
@@ -68,7 +68,7 @@ def read_report(content: bytes) -> Report:
         header = next(reader, [])
         missing = [name for name in NEEDED if name not in header]
         if missing:
-            raise ReportError(f"the header row lacks {', '.join(missing)}")
+            raise ReportError(f"the header row has no column {', '.join(missing)}")
         rows = [row for row in reader if row]
     except csv.Error as error:
         raise ReportError(f"line {reader.line_num}: {error}") from error

@@ -1,7 +1,7 @@
-"""Who costs a seat: the published de-duplication rule, as a pure function.
+"""Who consumes a seat: the published de-duplication rule, as a pure function.
 
-Seats = cloud members + distinct casefolded primary addresses of server accounts that equal no member's SAML NameID or verified
-address + one per account without an address. Suspended accounts never reach the cloud, so they are not seen here.
+Seats = cloud members + distinct casefolded primary addresses of server accounts that match no member's SAML NameID or verified
+address + one for each account without an address. Suspended accounts are never sent to the cloud, so they are not part of this.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from licsync_daemon.practice.sandbox.fleet import Member
 
 @dataclass(frozen=True, slots=True)
 class ServerAccount:
-    """One account the cloud holds. `primary` is its primary address as sent, empty without one."""
+    """One server account in the cloud. `primary` is its primary address as sent, or empty."""
 
     hostname: str
     id: int
@@ -22,21 +22,21 @@ class ServerAccount:
 
 @dataclass(slots=True)
 class Seat:
-    """One seat: a cloud member with its server accounts, or (without a member) a person only servers know."""
+    """One seat: a cloud member with its server accounts, or (without a member) a person who has server accounts only."""
 
     member: Member | None
     accounts: list[ServerAccount] = field(default_factory=list)
 
 
 def primary_address(user: Mapping[str, Any]) -> str:
-    """Take the first address marked primary; several marks are possible, no uniqueness is published."""
+    """Return the first address marked as primary; it is not published whether there can be several."""
     return next((str(entry["email"]) for entry in user["emails"] if entry["primary"]), "")
 
 
 def assign_seats(members: Iterable[Member], accounts: Iterable[ServerAccount]) -> Sequence[Seat]:
-    """Give every account to a seat: members by login, then people by address, then accounts without an address.
+    """Assign every account to a seat: members by login, then people by address, then accounts without an address.
 
-    An account whose address several members claim goes to the first login in order, which does not change the number.
+    An account whose address matches several members goes to the first login, which does not change the number of seats.
     """
     ordered = sorted(members, key=lambda member: member.login)
     cloud = [Seat(member) for member in ordered]

@@ -1,4 +1,4 @@
-"""The plumbing: a threaded HTTP/1.1 server on loopback that serves one application, stops at once, and can misbehave."""
+"""A threaded HTTP/1.1 server on loopback for one application, with faults; it stops at once."""
 
 import contextlib
 import gzip
@@ -21,12 +21,12 @@ from licsync_daemon.practice.sandbox.site import Seen, Site
 log = logging.getLogger(__name__)
 
 CONTROL = "/_sandbox/"
-GZIP_FROM_BYTES = 1400  # below one packet compression gains nothing
+GZIP_FROM_BYTES = 1400  # compression gains nothing below the size of a packet
 STOP_S = 1.0
 
 
 class SandboxServer(ThreadingHTTPServer):
-    """One loopback port. `stop` closes every connection, also those of requests that hang."""
+    """One loopback port. `stop` closes every connection, including those of hanging requests."""
 
     daemon_threads = True
     block_on_close = False
@@ -60,11 +60,11 @@ class SandboxServer(ThreadingHTTPServer):
             self._changed.wait_for(lambda: not self._open, timeout=STOP_S)
 
     def _accept(self) -> None:
-        """Take connections until told to stop. The base class's loop would wake up again and again to look whether it should."""
+        """Accept connections until `stop`. The loop of the base class would poll."""
         while not self.site.stopping.is_set():
             try:
                 connection, address = self.get_request()
-            except OSError:  # the peer left already, or there are too many open files
+            except OSError:  # the client has disconnected, or there are too many open files
                 self.site.stopping.wait(0.05)
                 continue
             self.process_request(connection, address)
@@ -75,7 +75,7 @@ class SandboxServer(ThreadingHTTPServer):
         super().process_request(request, client_address)
 
     def abort(self, connection: socket.socket) -> None:
-        """Let the connection end with a reset instead of an orderly close."""
+        """End the connection with a reset instead of an orderly close."""
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         with self._changed:
             self._aborted.add(connection)
@@ -85,7 +85,7 @@ class SandboxServer(ThreadingHTTPServer):
             aborted = request in self._aborted
             self._aborted.discard(request)
         if aborted:
-            request.close()  # without the shutdown that would send an orderly end first
+            request.close()  # without the shutdown, which would close it in an orderly way
         else:
             super().shutdown_request(request)
         with self._changed:
@@ -93,18 +93,17 @@ class SandboxServer(ThreadingHTTPServer):
             self._changed.notify_all()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base class's signature
-        """Log what is no peer's doing: a peer that leaves was let go before it came here."""
+        """Log an error of the sandbox; errors of clients that disconnect do not come here."""
         log.exception("the sandbox failed on a connection to %s", self.site.name)  # noqa: LOG004 - called inside a handler
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # a body sent in parts would wait for acknowledgments
+    disable_nagle_algorithm = True  # otherwise a body sent in parts waits for acknowledgments
     server: SandboxServer
 
     def handle(self) -> None:
-        # A peer that leaves in mid-exchange is part of the play, not an error of ours.
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # a client that disconnects is no error
             super().handle()
 
     def finish(self) -> None:
@@ -112,7 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
             super().finish()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Stay silent: the requests are kept as values instead."""
+        """Print nothing: `note` records the requests."""
 
     def _serve(self) -> None:
         site = self.server.site
@@ -121,17 +120,17 @@ class _Handler(BaseHTTPRequestHandler):
         fault = None if request.path.startswith(CONTROL) else site.faults.take(site.name, request.path)
         if fault is None:
             self.send(self.answer(request), request)
-        elif mishaps.perform(fault, _Exchange(self, request)) == 0:
+        elif mishaps.perform(fault, Exchange(self, request)) == 0:
             self.note(request, 0)
 
-    do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815 - the base class looks for these names
+    do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815 - the names that the base class calls
 
     def answer(self, request: Request) -> Reply:
         try:
             return self.server.site.app(request)
         except Exception:
             log.exception("the sandbox failed on %s %s", request.method, request.path)
-            return github_error(500, "The sandbox itself failed; its log says where.")
+            return github_error(500, "Internal error of the sandbox; see its log.")
 
     def note(self, request: Request, status: int) -> None:
         self.server.site.requests.append(Seen(self.server.site.name, request.method, request.target, status))
@@ -139,7 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
     def send(self, reply: Reply, request: Request) -> None:
         body, headers = reply.body, reply.headers
         if reply.status == 200 and "gzip" in request.headers.get("accept-encoding", "").lower() and len(body) >= GZIP_FROM_BYTES:
-            body = reply.gzipped if reply.gzipped is not None else gzip.compress(body, 1, mtime=0)
+            body = gzip.compress(body, 1, mtime=0)
             headers = (*headers, ("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding"))
         if request.body is None:
             self.close_connection = True
@@ -151,7 +150,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._drain()
 
     def head(self, reply: Reply, headers: tuple[tuple[str, str], ...], length: int | None) -> bytes:
-        """Write status line and headers; without a length the body is chunked."""
+        """Return status line and headers; without a length the body is chunked."""
         site = self.server.site
         reason = TEXTS.get(reply.status) or self.responses.get(reply.status, ("", ""))[0]
         lines = [f"HTTP/1.1 {reply.status} {reason}", "Server: GitHub.com",
@@ -163,7 +162,7 @@ class _Handler(BaseHTTPRequestHandler):
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
     def _drain(self) -> None:
-        """Take in what is still coming for a moment: closing at once would reset the connection before the answer is read."""
+        """Read the rest of the request for a moment: closing at once would reset the connection before the response is read."""
         self.connection.shutdown(socket.SHUT_WR)
         self.connection.settimeout(0.2)
         deadline = time.monotonic() + 2.0
@@ -172,13 +171,14 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @dataclass(slots=True)
-class _Exchange:
-    """One request under a fault: what a mishap may do with it."""
+class Exchange:
+    """One request that a fault affects."""
 
     handler: _Handler
     request: Request
 
     def answer(self) -> Reply:
+        """Process the request and return its true response, unsent."""
         return self.handler.answer(self.request)
 
     def send(self, reply: Reply) -> None:
@@ -200,4 +200,5 @@ class _Exchange:
         self.handler.server.abort(self.handler.connection)
 
     def stopped(self, within_s: float | None) -> bool:
+        """Wait until the sandbox stops, at most so many seconds; return whether it stops."""
         return self.handler.server.site.stopping.wait(within_s)

@@ -1,4 +1,4 @@
-"""What one port serves, as a value."""
+"""What one port serves."""
 
 import threading
 from collections import deque
@@ -13,7 +13,7 @@ DEFAULT_MAX_BODY_BYTES = 256 * 2**20
 
 
 class Seen(NamedTuple):
-    """One request the sandbox has seen; the status is 0 where no answer was begun."""
+    """A request that the sandbox received; the status is 0 if it sent no response."""
 
     server: str
     method: str
@@ -23,7 +23,7 @@ class Seen(NamedTuple):
 
 @dataclass(slots=True)
 class Site:
-    """What one port serves, and what it shares with the other ports of its sandbox."""
+    """The application of one port, and what it shares with the other ports of its sandbox."""
 
     name: str
     app: App

@@ -259,11 +259,11 @@ def test_an_opaque_export_is_different_each_time_and_shows_nobody(box, emea):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"instance": {"server_id": "unknown"}}, "the file is of no server that this enterprise knows"),
-        ({"instance": {}}, "the file is of no server that this enterprise knows"),
+        ({"instance": {"server_id": "unknown"}}, "the file is not from a server of this enterprise"),
+        ({"instance": {}}, "the file is not from a server of this enterprise"),
         ({"users": ""}, "the file has no users"),
-        ({"users": "not what GitHub wrote"}, "neither a list nor the text GitHub wrote"),
-        ({"users": 7}, "neither a list nor the text GitHub wrote"),
+        ({"users": "not what GitHub wrote"}, "neither a list nor an encrypted text"),
+        ({"users": 7}, "neither a list nor an encrypted text"),
         ({"users": [{"id": 1}]}, "field 'emails' is missing"),
     ],
 )

@@ -130,9 +130,9 @@ def test_a_chunked_body_is_taken(box, emea, http, ask, document_of):
         ({"Idempotency_Key": "under_score_0123456789"}, 422, "Idempotency-Key"),
         ({"Licsync_Content_Hash": None}, 422, "Licsync-Content-Hash"),
         ({"Licsync_Content_Hash": "sha256:0"}, 422, "Licsync-Content-Hash"),
-        ({"Licsync_Content_Hash": "sha256:" + "0" * 64}, 422, "does not fit"),
+        ({"Licsync_Content_Hash": "sha256:" + "0" * 64}, 422, "does not match"),
         ({"Content_Type": "text/plain"}, 415, "application/json"),
-        ({"Content_Type": "application/vnd.licsync.export+json"}, 422, "does not fit"),
+        ({"Content_Type": "application/vnd.licsync.export+json"}, 422, "does not match"),
         ({"Content_Encoding": "br"}, 415, "gzip and identity"),
     ],
 )
@@ -172,10 +172,10 @@ def test_an_export_is_taken_as_github_gave_it(box, emea, http, check, delivery_c
 @pytest.mark.parametrize(
     ("content", "hashed", "detail"),
     [
-        (b'{"users": "QUJD"}', None, "no server that this enterprise knows"),
-        (b"[]", None, "no object"),
+        (b'{"users": "QUJD"}', None, "not from a server of this enterprise"),
+        (b"[]", None, "not a JSON object"),
         (b"{", None, "not JSON"),
-        (None, b"{}", "does not fit"),
+        (None, b"{}", "does not match"),
     ],
     ids=["of nobody", "no object", "no JSON", "another hash"],
 )
