@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from licsync_daemon.practice.sandbox import control, delivery_app
+from licsync_daemon.practice.sandbox import control, delivery_app, mishaps
 from licsync_daemon.practice.sandbox.clock import SandboxClock
 from licsync_daemon.practice.sandbox.cloud import ABSENT, Cloud, Processing
 from licsync_daemon.practice.sandbox.cloud_app import CloudApp, Token
@@ -201,7 +201,7 @@ class Sandbox:
         return self.cloud.receive(instance.server_id, instance.hostname, instance.as_sent(), delay_s=delay_s).upload_id
 
     def _serve(self, site: Site) -> str:
-        server = SandboxServer(site)
+        server = SandboxServer(site, mishaps.perform)
         server.start()
         self._servers.append(server)
         return server.url

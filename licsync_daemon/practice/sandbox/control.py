@@ -1,26 +1,45 @@
 """The control routes, `/_sandbox/`: change the sandbox from outside."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from licsync_daemon.practice.sandbox.clock import iso
-from licsync_daemon.practice.sandbox.cloud import ABSENT, Processing
-from licsync_daemon.practice.sandbox.faults import Fault
+from licsync_daemon.practice.sandbox.clock import SandboxClock, iso
+from licsync_daemon.practice.sandbox.cloud import ABSENT, Cloud, Processing
+from licsync_daemon.practice.sandbox.cloud_app import CloudApp
+from licsync_daemon.practice.sandbox.faults import Fault, Faults
 from licsync_daemon.practice.sandbox.http import Reply, Request, json_reply, problem, same, token_of
 
-if TYPE_CHECKING:
-    from licsync_daemon.practice.sandbox.box import Sandbox
-
 PATH = "/_sandbox/"
+
+
+class Controlled(Protocol):
+    """What the control routes use of a sandbox."""
+
+    cloud: Cloud
+    clock: SandboxClock
+    faults: Faults
+    cloud_app: CloudApp
+
+    def connect(self, instance: str, *, weekly: bool = False) -> None: ...
+    def disconnect(self, instance: str) -> None: ...
+    def push(self, instance: str) -> str: ...
+    def sync_now(self, instance: str) -> str: ...
+    def upload(self, instance: str) -> str: ...
+    def person_upload(self, export: Mapping[str, Any]) -> str: ...
+    def export(self, instance: str, *, clear: bool = False) -> dict[str, Any]: ...
+    def list_server(self, instance: str) -> None: ...
+    def set_sync_entry(self, instance: str, last_sync: object = ABSENT) -> None: ...
+    def set_license(self, instance: str, *, days: int, seats: int) -> None: ...
+    def state(self) -> dict[str, Any]: ...
 
 
 class ControlApp:
     """Serves the control routes; a bad request gets a 422 with the reason."""
 
-    def __init__(self, box: "Sandbox", token: str) -> None:
+    def __init__(self, box: Controlled, token: str) -> None:
         self._box, self.token = box, token
         self._routes: dict[tuple[str, str], Callable[[dict[str, Any]], object]] = {
             ("GET", "state"): lambda _: box.state(),

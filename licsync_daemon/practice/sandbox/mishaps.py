@@ -2,13 +2,10 @@
 
 import gzip
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from licsync_daemon.practice.sandbox.faults import Fault
 from licsync_daemon.practice.sandbox.http import Reply, github_error
-
-if TYPE_CHECKING:
-    from licsync_daemon.practice.sandbox.server import Exchange
+from licsync_daemon.practice.sandbox.server import Exchange
 
 MAINTENANCE = b"""<!DOCTYPE html>
 <html><head><title>GitHub Enterprise is currently undergoing maintenance</title></head>
@@ -16,19 +13,19 @@ MAINTENANCE = b"""<!DOCTYPE html>
 """
 
 
-def perform(fault: Fault, exchange: "Exchange") -> int:
+def perform(fault: Fault, exchange: Exchange) -> int:
     """Apply the fault; return the status, or 0 if no response was sent."""
     return _KINDS[fault.kind](fault, exchange)
 
 
-def _status(fault: Fault, exchange: "Exchange") -> int:
+def _status(fault: Fault, exchange: Exchange) -> int:
     status = fault.status or (302 if fault.kind == "redirect" else 200 if fault.kind == "body" else 500)
     content_type = fault.content_type if fault.content else None
     exchange.send(Reply(status, fault.content, content_type, tuple((fault.headers or {}).items())))
     return status
 
 
-def _maintenance(fault: Fault, exchange: "Exchange") -> int:
+def _maintenance(fault: Fault, exchange: Exchange) -> int:
     headers = tuple((fault.headers or {}).items())
     if exchange.request.path.startswith("/api/"):
         exchange.send(github_error(503, "GitHub Enterprise Server is in maintenance mode.", headers))
@@ -37,20 +34,20 @@ def _maintenance(fault: Fault, exchange: "Exchange") -> int:
     return 503
 
 
-def _hang(_: Fault, exchange: "Exchange") -> int:
+def _hang(_: Fault, exchange: Exchange) -> int:
     exchange.stopped(None)
     exchange.close()
     return 0
 
 
-def _reset(fault: Fault, exchange: "Exchange") -> int:
+def _reset(fault: Fault, exchange: Exchange) -> int:
     if fault.kind == "lost_reply":
         exchange.answer()
     exchange.abort()
     return 0
 
 
-def _reset_mid_body(_: Fault, exchange: "Exchange") -> int:
+def _reset_mid_body(_: Fault, exchange: Exchange) -> int:
     reply = exchange.answer()
     exchange.head(reply, len(reply.body))
     exchange.write(reply.body[: len(reply.body) // 2])
@@ -59,7 +56,7 @@ def _reset_mid_body(_: Fault, exchange: "Exchange") -> int:
     return reply.status
 
 
-def _short_body(_: Fault, exchange: "Exchange") -> int:
+def _short_body(_: Fault, exchange: Exchange) -> int:
     reply = exchange.answer()
     exchange.head(reply, len(reply.body) + 100)
     exchange.write(reply.body)
@@ -67,7 +64,7 @@ def _short_body(_: Fault, exchange: "Exchange") -> int:
     return reply.status
 
 
-def _truncated_gzip(_: Fault, exchange: "Exchange") -> int:
+def _truncated_gzip(_: Fault, exchange: Exchange) -> int:
     reply = exchange.answer()
     packed = gzip.compress(reply.body, mtime=0)
     cut = packed[: max(len(packed) // 2, 12)]
@@ -76,7 +73,7 @@ def _truncated_gzip(_: Fault, exchange: "Exchange") -> int:
     return reply.status
 
 
-def _slow(_: Fault, exchange: "Exchange") -> int:
+def _slow(_: Fault, exchange: Exchange) -> int:
     reply = exchange.answer()
     exchange.head(reply, len(reply.body))
     for n in range(len(reply.body)):
@@ -86,7 +83,7 @@ def _slow(_: Fault, exchange: "Exchange") -> int:
     return reply.status
 
 
-def _huge(fault: Fault, exchange: "Exchange") -> int:
+def _huge(fault: Fault, exchange: Exchange) -> int:
     exchange.head(Reply(fault.status or 200, b"", fault.content_type), None)
     block = (fault.content or b"x" * 1024) * max(1, 65536 // max(1, len(fault.content or b"x" * 1024)))
     chunk = f"{len(block):x}\r\n".encode() + block + b"\r\n"
@@ -96,7 +93,7 @@ def _huge(fault: Fault, exchange: "Exchange") -> int:
     return fault.status or 200
 
 
-_KINDS: dict[str, Callable[[Fault, "Exchange"], int]] = {
+_KINDS: dict[str, Callable[[Fault, Exchange], int]] = {
     "status": _status,
     "redirect": _status,
     "body": _status,

@@ -8,13 +8,14 @@ import struct
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from licsync_daemon.practice.sandbox import mishaps
 from licsync_daemon.practice.sandbox.bodies import read_body
+from licsync_daemon.practice.sandbox.faults import Fault
 from licsync_daemon.practice.sandbox.http import TEXTS, Reply, Request, github_error
 from licsync_daemon.practice.sandbox.site import Seen, Site
 
@@ -26,14 +27,14 @@ STOP_S = 1.0
 
 
 class SandboxServer(ThreadingHTTPServer):
-    """One loopback port. `stop` closes every connection, including those of hanging requests."""
+    """One loopback port. `stop` closes every connection, including those of hanging requests. `perform` applies a fault."""
 
     daemon_threads = True
     block_on_close = False
     request_queue_size = 128
 
-    def __init__(self, site: Site) -> None:
-        self.site = site
+    def __init__(self, site: Site, perform: "Callable[[Fault, Exchange], int]") -> None:
+        self.site, self.perform = site, perform
         self._open: set[socket.socket] = set()
         self._aborted: set[socket.socket] = set()
         self._changed = threading.Condition()
@@ -120,7 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
         fault = None if request.path.startswith(CONTROL) else site.faults.take(site.name, request.path)
         if fault is None:
             self.send(self.answer(request), request)
-        elif mishaps.perform(fault, Exchange(self, request)) == 0:
+        elif self.server.perform(fault, Exchange(self, request)) == 0:
             self.note(request, 0)
 
     do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815 - the names that the base class calls
