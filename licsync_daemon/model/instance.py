@@ -9,6 +9,10 @@ from licsync_daemon.model.blackout import Window
 from licsync_daemon.model.text import PLAIN, Invocation
 
 MAX_EXPORT_BYTES = 64 * 1024 * 1024
+API_VERSION = "2022-11-28"
+WATCH_EVERY = timedelta(hours=6)
+EXPORT_TIMEOUT = timedelta(minutes=30)
+MAIL_PORTS = {"starttls": 587, "tls": 465, "none": 25}
 LICENSE_USAGE = ("ghe-license", "usage")  # prints the export on an instance; `ghe-license-usage` up to GHES 3.12
 
 
@@ -56,7 +60,7 @@ class ReportSource:
     at: Destination
     username: str
     report_timeout: timedelta = timedelta(minutes=30)
-    api_version: str | None = "2022-11-28"
+    api_version: str | None = API_VERSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,9 +82,9 @@ class SshSource:
     command: tuple[str, ...] = LICENSE_USAGE
     private_key: Path | None = None
     private_key_credential: tuple[str, ...] = ()
-    known_hosts: Path
+    known_hosts: Path = Path("/etc/licsync/known_hosts")
     connect_timeout: timedelta = timedelta(seconds=30)
-    timeout: timedelta = timedelta(minutes=30)
+    timeout: timedelta = EXPORT_TIMEOUT
     max_export_bytes: int = MAX_EXPORT_BYTES
 
 
@@ -90,7 +94,7 @@ class CommandSource:
 
     kind: ClassVar = "command"
     command: tuple[str, ...]
-    timeout: timedelta = timedelta(minutes=30)
+    timeout: timedelta = EXPORT_TIMEOUT
     max_export_bytes: int = MAX_EXPORT_BYTES
 
 
@@ -153,8 +157,8 @@ class CloudAccount:
     at: Destination
     enterprise: str | None = None
     organization: str | None = None
-    api_version: str = "2022-11-28"
-    watch_every: timedelta = timedelta(hours=6)
+    api_version: str = API_VERSION
+    watch_every: timedelta = WATCH_EVERY
     elsewhere: tuple[str, ...] = ()
     retired: tuple[str, ...] = ()
     verified_domains: tuple[str, ...] = ()
@@ -171,7 +175,7 @@ class MailNotifier:
     """
 
     host: str
-    port: int = 587
+    port: int = MAIL_PORTS["starttls"]
     security: str = "starttls"
     username: str | None = None
     password: tuple[str, ...] = ()
@@ -245,7 +249,7 @@ class Instance:
     delivery: DeliveryTo
     reachable: bool = True
     unsynced_because: str | None = None
-    watch_every: timedelta = timedelta(hours=6)
+    watch_every: timedelta = WATCH_EVERY
 
     @property
     def is_active(self) -> bool:

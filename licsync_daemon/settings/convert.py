@@ -1,13 +1,14 @@
-"""Checked settings to the plain values the program speaks in: layers laid, defaults filled in, every schedule one cron expression."""
+"""Valid settings as the plain values that the program uses: every schedule one cron expression, every credential its names."""
 
 import hashlib
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import fields, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from licsync_daemon.model.blackout import parse_window
 from licsync_daemon.model.instance import (
-    LICENSE_USAGE,
+    MAIL_PORTS,
     CloudAccount,
     CommandSource,
     Config,
@@ -28,38 +29,29 @@ from licsync_daemon.model.instance import (
     SshSource,
     WebhookNotifier,
 )
-from licsync_daemon.settings.layers import first, lay, lay_counts, lay_schedule, lay_source, table
-from licsync_daemon.settings.options import DeliveryTable, GuardsTable, NotifyTable, OutboxTable, ScheduleTable, Settings, SourceTable
+from licsync_daemon.settings import parts
+from licsync_daemon.settings.addresses import without_port
+from licsync_daemon.settings.layers import Raw, table
+from licsync_daemon.settings.options import InstanceTable, NotifyTable, ScheduleTable, Settings
+from licsync_daemon.settings.tables import Table
 from licsync_daemon.settings.values import WEEKDAYS
 
 WEEK = timedelta(days=7)
 _WEEK_MINUTES = 7 * 24 * 60
-_MAIL_PORTS = {"starttls": 587, "tls": 465, "none": 25}
-Checked = dict[str, Any]
+_Value = TypeVar("_Value")
+Level = tuple[str, Raw, Any]  # the name of a table in credentials, its raw values, and its checked ones
 
 
-def to_config(settings: Settings) -> Config:
-    """Build the configuration. Expects settings in which nothing is missing (`checks.py`)."""
-    checked = settings.model_dump(exclude_unset=True, by_alias=True)
+def to_config(settings: Settings, raw: Raw) -> Config:
+    """Build the configuration. `raw` says which table a proxy comes from."""
     cloud = settings.cloud
-    level = ("cloud", table(checked, "cloud"))
-    return Config(
-        state_dir=settings.state_dir,
-        credentials_dir=settings.credentials_dir,
-        cloud=CloudAccount(
-            at=_destination(cloud.api_url, ("cloud__token",), level),
-            enterprise=cloud.enterprise,
-            organization=cloud.organization,
-            api_version=cloud.api_version,
-            watch_every=cloud.watch_every,
-            elsewhere=tuple(cloud.elsewhere),
-            retired=tuple(cloud.retired),
-            verified_domains=tuple(cloud.verified_domains),
-        ),
-        instances=tuple(_instance(name, one, checked, cloud.watch_every) for name, one in table(checked, "instances").items()),
-        max_concurrent_runs=settings.max_concurrent_runs,
-        log_level=settings.log_level,
-        notify=_notifiers(settings.notify, checked),
+    at = _destination(cloud.api_url, ("cloud__token",), ("cloud", table(raw, "cloud"), cloud))
+    return _plain(
+        Config,
+        settings,
+        cloud=_plain(CloudAccount, cloud, at=at),
+        instances=tuple(_instance(name, settings, raw) for name in settings.instances),
+        notify=tuple(_notifiers(settings.notify, raw)),
     )
 
 
@@ -71,9 +63,32 @@ def stable_cron(name: str) -> str:
     return f"{minute} {hour} * * {day}"
 
 
-def schedule_for(name: str, own: Checked, general: Checked) -> tuple[Schedule, ScheduleTable]:
-    """Return an instance's schedule, and the laid table it was made of."""
-    laid = ScheduleTable().model_copy(update=lay_schedule(own, general))
+def _plain(value: type[_Value], given: Table, **more: Any) -> _Value:
+    """Build a plain value from the options of a table that have its names, and from `more`."""
+    names = {one.name for one in fields(value)} & type(given).model_fields.keys()  # type: ignore[arg-type]
+    return value(**{**{name: getattr(given, name) for name in names}, **more})
+
+
+def _instance(name: str, settings: Settings, raw: Raw) -> Instance:
+    one = settings.instances[name]
+    schedule, delivery = _schedule(name, one.schedule), _delivery(name, settings, raw)
+    return _plain(
+        Instance,
+        one,
+        name=name,
+        hostname=without_port(one.hostname),
+        schedule=schedule,
+        max_age=one.schedule.max_age or _max_age(schedule, delivery),
+        guards=_plain(Guards, one.guards),
+        source=_source("source", one.source, name, settings, raw),
+        counts=_source("counts", one.counts, name, settings, raw) if one.counts is not None else None,
+        delivery=delivery,
+        unsynced_because=one.reason,
+        watch_every=settings.cloud.watch_every,
+    )
+
+
+def _schedule(name: str, laid: ScheduleTable) -> Schedule:
     if laid.cron is not None:
         cron = laid.cron
     elif laid.day is not None and laid.time is not None:
@@ -81,125 +96,80 @@ def schedule_for(name: str, own: Checked, general: Checked) -> tuple[Schedule, S
         cron = f"{int(minute)} {int(hour)} * * {WEEKDAYS.index(laid.day)}"
     else:
         cron = stable_cron(name)
-    avoid = tuple(parse_window(text) for text in laid.avoid)
-    return Schedule(cron=cron, timezone=laid.timezone, every_weeks=(laid.every or WEEK) // WEEK, avoid=avoid), laid
-
-
-def _instance(name: str, own: Checked, checked: Checked, watch_every: timedelta) -> Instance:
-    defaults = table(checked, "defaults")
-    schedule, laid = schedule_for(name, table(own, "schedule"), table(checked, "schedule"))
-    is_synced = own.get("sync", True)
-    delivery = _delivery(own, defaults, f"instances__{name}") if is_synced else ConnectDelivery()
-    return Instance(
-        name=name,
-        hostname=_without_port(own),
-        server_id=own.get("server_id"),
-        enabled=own.get("enabled", True),
-        schedule=schedule,
-        max_age=laid.max_age or _max_age(schedule, delivery),
-        guards=Guards(**{**GuardsTable().model_dump(), **table(checked, "guards"), **table(own, "guards")}),
-        source=_source("source", lay_source(own, defaults), name, own, defaults) if is_synced else NoSource(),
-        counts=_counts(name, own, defaults) if is_synced else None,
-        delivery=delivery,
-        reachable=own.get("reachable", True),
-        unsynced_because=own.get("reason"),
-        watch_every=watch_every,
-    )
-
-
-def _without_port(own: Checked) -> str:
-    return str(own["hostname"]).partition(":")[0]
+    every_weeks = (laid.every or WEEK) // WEEK
+    return Schedule(cron=cron, timezone=laid.timezone, every_weeks=every_weeks, avoid=tuple(map(parse_window, laid.avoid)))
 
 
 def _max_age(schedule: Schedule, delivery: DeliveryTo) -> timedelta:
-    """Return the age that a day's delay makes too old; GitHub Connect syncs every week, however often the instance is read."""
+    """Return the interval between syncs plus a day; GitHub Connect syncs every week, however often the instance is read."""
     weeks = 1 if isinstance(delivery, ConnectDelivery) else schedule.every_weeks
     return weeks * WEEK + timedelta(days=1)
 
 
-def _source(part: str, laid_table: Checked, name: str, own: Checked, defaults: Checked) -> Source:
-    """Build the source, or the counts, that a laid table says."""
-    laid = SourceTable().model_copy(update=laid_table)
-    prefix = f"instances__{name}"
-    match laid.kind:
-        case "report":
+def _source(part: str, given: Table | None, name: str, settings: Settings, raw: Raw) -> Source:
+    """Build the source, or the counts, of an instance."""
+    own, prefix = settings.instances[name], f"instances__{name}"
+    match given:
+        case parts.ReportTable():
             tokens = dict.fromkeys((f"{prefix}__{part}__token", f"defaults__{part}__token", "defaults__source__token"))
-            url = own.get("url") or f"https://{own['hostname']}"
-            return ReportSource(
-                at=_destination(url, tuple(tokens), (prefix, own), ("defaults", defaults)),
-                username=laid.username or "",
-                report_timeout=laid.report_timeout,
-                api_version=laid.api_version or None,
-            )
-        case "ssh":
-            return SshSource(
-                host=_without_port(own),
-                port=laid.port,
-                user=laid.user,
-                command=tuple(laid.command or LICENSE_USAGE),
-                private_key=laid.identity,
-                private_key_credential=() if laid.identity else (f"{prefix}__source__identity", "defaults__source__identity"),
-                known_hosts=laid.known_hosts,
-                connect_timeout=laid.connect_timeout,
-                timeout=laid.timeout,
-                max_export_bytes=laid.max_export_bytes,
-            )
-        case "command":
-            return CommandSource(command=tuple(laid.command or ()), timeout=laid.timeout, max_export_bytes=laid.max_export_bytes)
-        case "file" if laid.path is not None:
-            return FileSource(path=laid.path, max_export_bytes=laid.max_export_bytes)
+            return _plain(ReportSource, given, at=_destination(_address(own), tuple(tokens), *_levels(name, settings, raw)))
+        case parts.SshTable():
+            names = () if given.private_key else (f"{prefix}__source__identity", "defaults__source__identity")
+            return _plain(SshSource, given, host=without_port(own.hostname), private_key_credential=names)
+        case parts.CommandTable():
+            return _plain(CommandSource, given)
+        case parts.FileSourceTable() | parts.FileCountsTable():
+            return _plain(FileSource, given)
         case _:
             return NoSource()
 
 
-def _counts(name: str, own: Checked, defaults: Checked) -> ReportSource | FileSource | None:
-    built = _source("counts", lay_counts(own, defaults), name, own, defaults)
-    return built if isinstance(built, ReportSource | FileSource) else None
+def _address(own: InstanceTable) -> str:
+    return own.url or f"https://{own.hostname}"
 
 
-def _delivery(own: Checked, defaults: Checked, prefix: str) -> DeliveryTo:
-    over, under = table(own, "delivery"), table(defaults, "delivery")
-    laid_table = lay(over, under)
-    laid = DeliveryTable().model_copy(update=laid_table)
-    match laid.kind:
-        case "connect":
-            return ConnectDelivery()
-        case "manual":
-            outbox = OutboxTable().model_copy(update=table(laid_table, "outbox"))
-            return ManualDelivery(outbox=outbox.path, group=outbox.group)
+def _levels(name: str, settings: Settings, raw: Raw) -> tuple[Level, Level]:
+    """Return the tables that the way to an instance is taken from."""
+    own = (f"instances__{name}", table(raw, "instances", name), settings.instances[name])
+    return own, ("defaults", table(raw, "defaults"), settings.defaults)
+
+
+def _delivery(name: str, settings: Settings, raw: Raw) -> DeliveryTo:
+    given = settings.instances[name].delivery
+    match given:
+        case parts.ManualTable():
+            return ManualDelivery(outbox=given.outbox.path, group=given.outbox.group)
+        case parts.HttpTable():
+            (own, own_raw, _), (general, general_raw, defaults) = _levels(name, settings, raw)
+            tables = ((own, table(own_raw, "delivery")), (general, table(general_raw, "delivery")))
+            levels = [(f"{prefix}__delivery", below, given) for prefix, below in tables]
+            tokens = tuple(f"{prefix}__delivery__token" for prefix, _ in tables)
+            at = _destination(given.url, tokens, *levels, (general, general_raw, defaults))
+            return _plain(HttpDelivery, given, at=replace(at, client_cert=given.client_cert, client_key=given.client_key))
         case _:
-            levels = (f"{prefix}__delivery", over), ("defaults__delivery", under), ("defaults", defaults)
-            at = _destination(laid.url or "", (f"{prefix}__delivery__token", "defaults__delivery__token"), *levels)
-            return HttpDelivery(
-                at=replace(at, client_cert=laid.client_cert, client_key=laid.client_key), confirm_timeout=laid.confirm_timeout
-            )
+            return ConnectDelivery()
 
 
-def _notifiers(notify: NotifyTable, checked: Checked) -> tuple[NotifierTo, ...]:
-    found: list[NotifierTo] = []
+def _notifiers(notify: NotifyTable, raw: Raw) -> Iterator[NotifierTo]:
     if (mail := notify.mail) is not None:
-        found.append(
-            MailNotifier(
-                host=mail.host,
-                port=mail.port or _MAIL_PORTS[mail.security],
-                security=mail.security,
-                username=mail.username,
-                password=("notify__mail__password",) if mail.username else (),
-                ca_file=mail.ca_file,
-                sender=mail.sender,
-                to=tuple(mail.to),
-            )
-        )
+        password = ("notify__mail__password",) if mail.username else ()
+        yield _plain(MailNotifier, mail, port=mail.port or MAIL_PORTS[mail.security], password=password)
     if (webhook := notify.webhook) is not None:
-        level = ("notify__webhook", table(checked, "notify", "webhook"))
-        at = _destination(webhook.url, ("notify__webhook__token",), level)
-        found.append(WebhookNotifier(at=at, secret_path=("notify__webhook__secret_path",)))
-    return tuple(found)
+        at = _destination(webhook.url, ("notify__webhook__token",), ("notify__webhook", table(raw, "notify", "webhook"), webhook))
+        yield WebhookNotifier(at=at, secret_path=("notify__webhook__secret_path",))
 
 
-def _destination(url: str, token: tuple[str, ...], *levels: tuple[str, Checked]) -> Destination:
-    """Build a destination. The login of a proxy is sought beside that proxy or more specifically, so it never goes to another proxy."""
-    proxy, names = first("proxy", *levels)
-    ca_file, _ = first("ca_file", *levels)
+def _destination(url: str, token: tuple[str, ...], *levels: Level) -> Destination:
+    """Build a destination. The login for a proxy comes from that proxy's table or a more specific one, so no other proxy receives it."""
+    proxy, names = _first("proxy", levels)
+    ca_file, _ = _first("ca_file", levels)
     auth = () if proxy in {None, "env"} else tuple(f"{name}__proxy_auth" for name in names)
     return Destination(url=url, proxy=proxy, proxy_auth=auth, ca_file=ca_file, token=token)
+
+
+def _first(key: str, levels: tuple[Level, ...]) -> tuple[Any, list[str]]:
+    """Return the value of the most specific level that has `key`, and the names of the levels up to that one."""
+    for place, (_, given, checked) in enumerate(levels):
+        if key in given:
+            return getattr(checked, key), [name for name, *_ in levels[: place + 1]]
+    return None, []

@@ -1,111 +1,133 @@
-"""Turn findings and pydantic's errors into lines an administrator can act on. No line repeats a value."""
+"""Turn pydantic's errors and other findings into lines an administrator can act on. No line repeats a value."""
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from licsync_daemon.model.errors import Problem
-from licsync_daemon.settings.mistakes import Finding, Mistake, did_you_mean
+from licsync_daemon.settings.environment import variable
+from licsync_daemon.settings.mistakes import Finding, Mistake, did_you_mean, listed
 from licsync_daemon.settings.options import Settings, fields_at
-from licsync_daemon.settings.sources import variable
+from licsync_daemon.settings.parts import PART_EXAMPLES, kinds
+from licsync_daemon.settings.tables import keys_of
 
+Keys = tuple[str, ...]
 _LATER = frozenset({"privacy"})  # designed, in no version so far
-_WORDS = {
+_TABLE = ("must be a table", "put its keys under a line in [brackets], or between { and }")
+_NUMBER = ("must be a number", "")
+_WHOLE_NUMBER = ("must be a whole number", "")
+_FLAG = ("must be true or false", "")
+_MESSAGES = {
     "missing": ("missing", ""),
-    "string_type": ("text in quotes is wanted", ""),
-    "bool_type": ("true or false is wanted", ""),
-    "bool_parsing": ("true or false is wanted", ""),
-    "int_type": ("a whole number is wanted", ""),
-    "int_parsing": ("a whole number is wanted", ""),
-    "int_from_float": ("a whole number is wanted", ""),
-    "float_type": ("a number is wanted", ""),
-    "float_parsing": ("a number is wanted", ""),
-    "list_type": ("a list is wanted", ""),
-    "path_type": ("a path in quotes is wanted", 'for example "/etc/licsync/ca.pem"'),
-    "model_type": ("a table is wanted", "write its keys under a line in [brackets], or between { and }"),
-    "dict_type": ("tables are wanted, one for each instance", "write [instances.emea], in single brackets"),
-}
-_EXAMPLES = {
-    "hostname": 'for example hostname = "ghes.example.com"',
-    "enterprise": 'for example enterprise = "octo-enterprise"',
-    "avoid": 'for example ["mon-fri 08:00-18:00"]',
-    "elsewhere": 'for example ["ghes-other.example.com"]',
-    "retired": 'for example ["ghes-old.example.com"]',
-    "verified_domains": 'for example ["example.com"]',
-    "host": 'for example host = "smtp.example.com"',
-    "from": 'for example from = "licsync@example.com"',
-    "to": 'for example to = ["github-admins@example.com"]',
-    "url": 'for example url = "https://alerts.example.com/licsync"',
-    "counts": 'for example counts = { kind = "report", username = "license-reader" }',
-    "cloud": 'add the table [cloud] with enterprise = "NAME"',
+    "string_type": ("must be a string in quotes", ""),
+    "bool_type": _FLAG,
+    "bool_parsing": _FLAG,
+    "int_type": _WHOLE_NUMBER,
+    "int_parsing": _WHOLE_NUMBER,
+    "int_from_float": _WHOLE_NUMBER,
+    "float_type": _NUMBER,
+    "float_parsing": _NUMBER,
+    "tuple_type": ("must be a list", ""),
+    "path_type": ("must be a path in quotes", 'for example "/etc/licsync/ca.pem"'),
+    "model_type": _TABLE,
+    "model_attributes_type": _TABLE,
+    "dict_type": ("must be tables, one for each instance", "write [instances.emea], in single brackets"),
 }
 
 
-def from_validation(error: ValidationError) -> list[Finding]:
-    """Return one finding for each of pydantic's errors."""
-    return [_finding(one) for one in error.errors(include_input=False, include_url=False)]
+def finding_of(error: ErrorDetails, path: Keys, kind: str | None = None) -> Finding:
+    """Return what one of pydantic's errors means for the key at `path`, in a table of a kind if it has one."""
+    if error["type"] == "extra_forbidden":
+        return _unknown(path, kind)
+    context = error.get("ctx", {})
+    if isinstance(context.get("error"), Mistake):
+        return Finding(path, context["error"].what, context["error"].hint)
+    if error["type"] in {"greater_than_equal", "less_than_equal"}:
+        bound = f"at least {context['ge']}" if "ge" in context else f"at most {context['le']}"
+        return Finding(path, f"must be {bound}")
+    what, hint = _MESSAGES.get(error["type"], ("not a valid value", "see docs/configuration.md"))
+    if path == ("cloud",) and what == "missing":
+        hint = 'add the table [cloud] with enterprise = "NAME"'
+    elif error["type"] != "path_type" and example(path):
+        hint = f"for example {example(path)}"
+    return Finding(path, what, hint)
+
+
+def kind_finding(path: Keys, given: Mapping[str, Any]) -> Finding:
+    """Return what is wrong with the `kind` of the source, counts or delivery at `path`."""
+    if "kind" not in given:
+        return Finding((*path, "kind"), "missing")
+    known = kinds(path[-1])
+    hint = did_you_mean(str(given["kind"]).strip().lower(), known) or f"use {listed(known, 'or')}"
+    return Finding((*path, "kind"), f"not a valid kind of {path[-1]}", hint)
+
+
+def example(path: Keys) -> str:
+    """Return an example of the option at `path` as a line of TOML; empty if there is none."""
+    part, *below = next((path[place:] for place, key in enumerate(path) if key in PART_EXAMPLES), ("", path[-1]))
+    field = (fields_at(path[:-1]) or {}).get(path[-1])
+    if not below or below == ["kind"]:
+        text = _toml(PART_EXAMPLES[part]["kind"] if below else PART_EXAMPLES[part])
+    elif field is not None and field.examples:
+        text = _toml(field.examples[0])
+    else:
+        return ""
+    first, *deeper = below or [part]
+    return f"{first} = {{ {deeper[0]} = {text} }}" if deeper else f"{first} = {text}"
 
 
 def to_problems(findings: Iterable[Finding], raw: Mapping[str, Any], environment: Mapping[str, Any]) -> tuple[Problem, ...]:
-    """Order findings as the file's tables are, drop those that only follow from another, and give each its place in words."""
-    distinct = list(dict.fromkeys(findings))
-    paths = {one.path: one for one in distinct}
-    kept = [one for one in distinct if not _follows(one, paths)]
+    """Order findings as the tables of the file are, and describe the place of each. A mistake that several instances inherit is one."""
     instances = raw.get("instances")
     names = list(instances) if isinstance(instances, Mapping) else []
-    kept.sort(key=lambda one: _rank(one.path, names))
-    return tuple(Problem(_where(one.path, environment), one.what, one.hint) for one in kept)
+    distinct = sorted(dict.fromkeys(findings), key=lambda one: _rank(one.path, names))
+    return tuple(Problem(_where(one.path, environment), one.what, one.hint) for one in distinct)
 
 
-def _finding(error: ErrorDetails) -> Finding:
-    path = tuple(str(key) for key in error["loc"])
-    kind = error["type"]
-    if kind == "extra_forbidden":
-        return _unknown(path)
-    raised = error.get("ctx", {}).get("error")
-    if isinstance(raised, Mistake):
-        return Finding(path, raised.what, raised.hint)
-    if kind == "greater_than_equal":
-        return Finding(path, f"this must be at least {error['ctx']['ge']}")
-    if kind == "less_than_equal":
-        return Finding(path, f"this must be at most {error['ctx']['le']}")
-    what, hint = _WORDS.get(kind, ("this value cannot be used", "see docs/configuration.md"))
-    return Finding(path, what, _EXAMPLES.get(path[-1], hint) if what != _WORDS["path_type"][0] else hint)
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key} = {_toml(one)}' for key, one in value.items())} }}"
+    return json.dumps(value)
 
 
-def _unknown(path: tuple[str, ...]) -> Finding:
+def _unknown(path: Keys, kind: str | None) -> Finding:
     key = path[-1]
     if key in _LATER:
-        return Finding(path, "not yet: this is planned, but not in this version", "remove it")
+        return Finding(path, "planned, but not available in this version", "remove it")
+    if kind is not None:
+        part = next(one for one in reversed(path[:-1]) if one in PART_EXAMPLES)
+        homes = [f"`{name}`" for name, one in kinds(part).items() if key in keys_of(one)]
+        if homes and path[-2] == part:
+            return Finding(path, f'not an option of the {part} kind "{kind}"', f"it belongs to {listed(homes)}")
     return Finding(path, "unknown key", _home(key, path) or did_you_mean(key, fields_at(path[:-1]) or {}))
 
 
-def _home(key: str, path: tuple[str, ...]) -> str:
-    """Say where an option of this name belongs: a key below the wrong [table] line is the commonest mistake in TOML."""
+def _home(key: str, path: Keys) -> str:
+    """Say where an option of this name belongs: a key below the wrong [table] line is the most common mistake in TOML."""
     if key in Settings.model_fields:
         return "it belongs at the top of the file, before the first [table]"
+    homes = (".".join(one) for one in _homes(path) if one != path[:-1] and key in (fields_at(one) or {}))
+    return next((f"it belongs to [{home}]" for home in homes), "")
+
+
+def _homes(path: Keys) -> Iterator[Keys]:
     instance = path[1] if path[0] == "instances" and len(path) > 2 else "NAME"
-    of_instance = [("instances", instance, *one) for one in (("source",), ("delivery",), (), ("delivery", "outbox"))]
-    tables = [("cloud",), ("schedule",), *of_instance, ("notify", "mail"), ("notify", "webhook")]
-    homes = [".".join(one) for one in tables if one != path[:-1] and key in (fields_at(one) or {})]
-    return f"it belongs to [{homes[0]}]" if homes else ""
+    yield from (("cloud",), ("schedule",))
+    yield from (("instances", instance, *one) for one in (("source",), ("delivery",), (), ("delivery", "outbox")))
+    yield from (("notify", "mail"), ("notify", "webhook"))
 
 
-def _follows(one: Finding, paths: Mapping[tuple[str, ...], Finding]) -> bool:
-    """Say whether a finding is noise beside another: what is wrong with a kind is wrong with its keys."""
-    kind = paths.get((*one.path[:-1], "kind"))
-    return kind is not None and one.path[-1] != "kind" and one.what in {"unknown key", "missing"}
+def _rank(path: Keys, instances: list[str]) -> list[int]:
+    rank = []
+    for depth, key in enumerate(path):
+        order = instances if path[:depth] == ("instances",) else list(fields_at(path[:depth]) or {})
+        rank.append(order.index(key) if key in order else len(order))
+    return rank
 
 
-def _rank(path: tuple[str, ...], instances: list[str]) -> tuple[int, int]:
-    order = list(Settings.model_fields)
-    table = order.index(path[0]) if path[0] in order else len(order)
-    return table, instances.index(path[1]) if len(path) > 1 and path[0] == "instances" and path[1] in instances else -1
-
-
-def _where(path: tuple[str, ...], environment: Mapping[str, Any]) -> str:
+def _where(path: Keys, environment: Mapping[str, Any]) -> str:
     value: Any = environment
     for key in path:
         value = value.get(key) if isinstance(value, Mapping) else None

@@ -1,4 +1,4 @@
-"""The kinds of value a setting can have. Each check raises `Mistake` with an example of a good value."""
+"""The types of a setting's value. Each check raises `Mistake` with an example of a valid value."""
 
 import re
 from collections.abc import Callable
@@ -16,15 +16,11 @@ from licsync_daemon.settings.mistakes import Mistake, did_you_mean, listed
 
 WEEKDAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")  # cron counts them from 0
 LOG_LEVELS = ("debug", "info", "warning", "error")
-SOURCE_KINDS = ("none", "file", "report", "command", "ssh")
-COUNTS_KINDS = ("report", "file")
-DELIVERY_KINDS = ("connect", "manual", "http")
 MAIL_SECURITY = ("starttls", "tls", "none")
 
-
-PATTERN = r"^(?=.)([0-9]{1,9}d)?([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,9}s)?$"
-_FORM = re.compile(r"(?:(?P<days>[0-9]{1,9})d)?(?:(?P<hours>[0-9]{1,9})h)?(?:(?P<minutes>[0-9]{1,9})m)?(?:(?P<seconds>[0-9]{1,9})s)?")
-_EXAMPLE = 'write for example "90s", "15m", "12h", "8d" or "1d12h"'
+_DURATION = r"^(?=.)([0-9]{1,9}d)?([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,9}s)?$"
+_UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
+_DURATION_EXAMPLE = 'for example "90s", "15m", "12h", "8d" or "1d12h"'
 LONGEST = timedelta(days=3650)  # beyond it, "now minus this" can leave the calendar
 
 
@@ -37,20 +33,19 @@ def parse_duration(value: object) -> timedelta:
     if isinstance(value, timedelta):
         return value
     if isinstance(value, bool) or not isinstance(value, str):
-        raise Mistake("a duration is text in quotes with a unit", _EXAMPLE)
+        raise Mistake("a duration is a string with a unit", _DURATION_EXAMPLE)
     text = value.strip()
     if text.startswith("-"):
-        raise Mistake("a duration cannot be negative", _EXAMPLE)
-    found = _FORM.fullmatch(text)
-    if not text or found is None:
+        raise Mistake("a duration cannot be negative", _DURATION_EXAMPLE)
+    found = re.fullmatch(_DURATION, text)
+    if found is None:
         bare = re.fullmatch(r"[0-9]{1,9}", text)
-        raise Mistake("a duration needs a unit" if bare else "this is not a duration", _EXAMPLE)
-    days, hours, minutes, seconds = (int(found[name] or 0) for name in ("days", "hours", "minutes", "seconds"))
-    total_s = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+        raise Mistake("a duration needs a unit" if bare else "not a valid duration", _DURATION_EXAMPLE)
+    total_s = sum(int(count[:-1]) * size_s for count, (_, size_s) in zip(found.groups(), _UNITS, strict=True) if count)
     if total_s == 0:
-        raise Mistake("a duration must be longer than zero", _EXAMPLE)
+        raise Mistake("a duration must be longer than zero", _DURATION_EXAMPLE)
     if total_s > LONGEST.total_seconds():
-        raise Mistake(f"this is too long: at most {format_duration(LONGEST)}", _EXAMPLE)
+        raise Mistake(f"the duration is too long: at most {format_duration(LONGEST)}", _DURATION_EXAMPLE)
     return timedelta(seconds=total_s)
 
 
@@ -58,11 +53,22 @@ def format_duration(span: timedelta) -> str:
     """Turn a time span of whole seconds back into its shortest form, `1d12h`."""
     rest = int(span.total_seconds())
     parts = []
-    for unit, size_s in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+    for unit, size_s in _UNITS:
         count, rest = divmod(rest, size_s)
         if count:
             parts.append(f"{count}{unit}")
     return "".join(parts) or "0s"
+
+
+def matching(pattern: str, what: str, hint: str) -> Callable[[str], str]:
+    """Return a check that accepts text of one form, without the white space around it."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text.strip()):
+            raise Mistake(what, hint)
+        return text.strip()
+
+    return check
 
 
 def one_of(known: tuple[str, ...], noun: str) -> Callable[[str], str]:
@@ -71,10 +77,25 @@ def one_of(known: tuple[str, ...], noun: str) -> Callable[[str], str]:
     def check(text: str) -> str:
         word = text.strip().lower()
         if word not in known:
-            raise Mistake(f"this is not {noun}", did_you_mean(word, known) or f"one of {listed(known, 'or')}")
+            raise Mistake(f"not a valid {noun}", did_you_mean(word, known) or f"use {listed(known, 'or')}")
         return word
 
     return check
+
+
+_SLUG_HINT = "from github.com/enterprises/NAME, use only NAME"
+slug_form = matching(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", "not a valid enterprise slug", _SLUG_HINT)
+login = matching(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,98}[A-Za-z0-9])?", "not a valid organization login", "from github.com/NAME, use only NAME")
+time_of_day = matching(
+    r"(?:[01][0-9]|2[0-3]):[0-5][0-9]", "not a valid time of day", 'use hours and minutes, 00:00 to 23:59, for example "02:30"'
+)
+unix_name = matching(
+    r"[A-Za-z_][A-Za-z0-9_.-]{0,31}", "not a valid Unix user or group name", 'use letters, digits, hyphens and underscores, like "admin"'
+)
+mailbox = matching(r"[!-?A-~]{1,64}@[!-?A-~]{1,255}", "not a valid email address", 'use the address alone, like "licsync@example.com"')
+api_version = matching(r"20[0-9]{2}-[01][0-9]-[0-3][0-9]", "an API version is a date", 'for example "2022-11-28"')
+username = matching(r"[!-9;-~]{1,255}", "not a valid user name", "use the site administrator's login, without white space or a colon")
+server_id = matching(r"[!-~]{1,255}", "not a valid server ID", "copy it from the cloud's license sync status or from an export")
 
 
 def zone(text: str) -> str:
@@ -83,7 +104,7 @@ def zone(text: str) -> str:
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # unknown; not a key at all; a folder of zones such as "Europe"
-        raise Mistake("this time zone is not known", did_you_mean(name, available_timezones()) or 'for example "Europe/Berlin"') from None
+        raise Mistake("unknown time zone", did_you_mean(name, available_timezones()) or 'for example "Europe/Berlin"') from None
     return name
 
 
@@ -92,169 +113,121 @@ def cron(text: str) -> str:
     fields = text.split()
     if len(fields) != 5:
         raise Mistake(
-            f"a cron expression has five fields, this has {len(fields)}",
+            f"a cron expression has five fields, this one has {len(fields)}",
             'minute, hour, day of the month, month, weekday: "30 2 * * 0" is Sunday 02:30',
         )
     expression = " ".join(fields)
     try:
         CronSim(expression, datetime(2026, 1, 1, tzinfo=UTC))  # also refuses a day that never comes, such as 30 February
     except CronSimError:
-        raise Mistake("this is not a valid cron expression", '"30 2 * * 0" is Sunday 02:30') from None
+        raise Mistake("not a valid cron expression", '"30 2 * * 0" is Sunday 02:30') from None
     return expression
 
 
-def time_of_day(text: str) -> str:
-    """Accept `HH:MM`, 00:00 to 23:59."""
-    if not re.fullmatch(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]", text.strip()):
-        raise Mistake("this is not a time of day", 'hours and minutes, 00:00 to 23:59, such as "02:30"')
-    return text.strip()
-
-
 def absolute(path: Path) -> Path:
-    """Accept a path that does not depend on where the program was started."""
+    """Accept a path that does not depend on the working directory."""
     if not path.is_absolute() or any(ord(sign) < 32 for sign in str(path)):
-        raise Mistake("the path must be absolute", "begin it with a slash: a daemon has no folder of its own to start from")
+        raise Mistake("the path must be absolute", "begin it with a slash: a daemon has no working directory of its own")
     return path
 
 
 def slug(text: str) -> str:
-    """Accept the short name of an enterprise, as it stands in its address."""
-    name = text.strip()
-    if "/" in name:
-        raise Mistake("this is an address, the short name is wanted", "of github.com/enterprises/NAME write only NAME")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", name):
-        raise Mistake("this is not the short name of an enterprise", "of github.com/enterprises/NAME write only NAME")
-    return name
-
-
-def login(text: str) -> str:
-    """Accept the login of an organization, as it stands in its address."""
-    name = text.strip()
-    if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,98}[A-Za-z0-9])?", name):
-        raise Mistake("this is not the login of an organization", "of github.com/NAME write only NAME")
-    return name
+    """Accept the slug of an enterprise, as in its address."""
+    if "/" in text:
+        raise Mistake("this is an address, not an enterprise slug", _SLUG_HINT)
+    return slug_form(text)
 
 
 def server(text: str) -> str:
-    """Accept a server as the cloud lists it: a host name (what has a dot; put into normal form), or a server id."""
+    """Accept a server as the cloud lists it: a host name (it has a dot; put into normal form), or a server ID."""
     return domain(text) if "." in text else server_id(text)
 
 
 def domain(text: str) -> str:
-    """Accept a name without a port."""
+    """Accept a host name; drop its port."""
     return without_port(normal_hostname(text))
 
 
 def watch(span: timedelta) -> timedelta:
-    """Accept an interval that asks the cloud no more often than every minute."""
+    """Accept an interval of at least a minute between two requests to the cloud."""
     if span < timedelta(minutes=1):
-        raise Mistake("the cloud is not asked more often than every minute", 'the default is "6h"')
+        raise Mistake("the cloud is queried at most once a minute", 'use "1m" or longer')
     return span
 
 
 def weeks(span: timedelta) -> timedelta:
     """Accept a whole number of weeks, up to a year of them."""
     if span % timedelta(days=7) or span > timedelta(days=364):
-        raise Mistake("an instance is due every so many whole weeks", 'write "7d", "14d", "21d" or "28d"; for other times there is `cron`')
+        raise Mistake("`every` must be a whole number of weeks", 'use "7d", "14d", "21d" or "28d"; for other times use `cron`')
     return span
 
 
 def words(value: object) -> object:
-    """Refuse a command that is one text: nothing here splits it, because no shell is ever asked to."""
+    """Refuse a command written as one string: no shell is used, so nothing splits it."""
     if isinstance(value, str):
-        raise Mistake("a list of words is wanted: no shell takes part", 'for example ["/usr/local/bin/print-export", "--quiet"]')
+        raise Mistake("a command must be a list of words; no shell is used", 'for example ["/usr/local/bin/print-export", "--quiet"]')
     return value
 
 
-def command(value: list[str]) -> list[str]:
+def command(value: tuple[str, ...]) -> tuple[str, ...]:
     """Accept the words of a command."""
     if not value or not value[0].strip() or any(ord(sign) < 32 for word in value for sign in word):
-        raise Mistake("this is not a command", 'a program and its arguments, such as ["/usr/local/bin/print-export", "--quiet"]')
+        raise Mistake("not a valid command", 'use a program and its arguments, like ["/usr/local/bin/print-export", "--quiet"]')
     return value
 
 
-def unix_name(text: str) -> str:
-    """Accept a name of a Unix user or group."""
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}", text.strip()):
-        raise Mistake("this is not the name of a Unix user or group", 'letters, digits, hyphens and underscores, such as "admin"')
-    return text.strip()
-
-
-def said(text: str) -> str:
-    """Accept one line of words."""
+def one_line(text: str) -> str:
+    """Accept one printable line."""
     if not text.strip() or not text.strip().isprintable():
-        raise Mistake("one line of text is wanted", 'such as reason = "data must stay on site, ticket SEC-12"')
+        raise Mistake("must be one line of text", 'for example reason = "data must stay on site, ticket SEC-12"')
     return text.strip()
 
 
-def mailbox(text: str) -> str:
-    """Accept a plain mail address."""
-    if not re.fullmatch(r"[!-?A-~]{1,64}@[!-?A-~]{1,255}", text.strip()):
-        raise Mistake("this is not a mail address", 'the address alone, such as "licsync@example.com"')
-    return text.strip()
-
-
-def mailboxes(value: list[str]) -> list[str]:
+def mailboxes(value: tuple[str, ...]) -> tuple[str, ...]:
     """Accept at least one address."""
     if not value:
-        raise Mistake("there is nobody to send mail to", 'for example to = ["github-admins@example.com"]')
+        raise Mistake("no recipients", 'for example to = ["github-admins@example.com"]')
     return value
 
 
-def api_version(text: str) -> str:
-    """Accept a date, as `X-GitHub-Api-Version` has it."""
-    if not re.fullmatch(r"20[0-9]{2}-[01][0-9]-[0-3][0-9]", text.strip()):
-        raise Mistake("an API version is a date", 'such as "2022-11-28"')
-    return text.strip()
-
-
-def api_version_or_none(text: str) -> str:
-    """Accept a date, or nothing for "send no such header"."""
-    return api_version(text) if text.strip() else ""
-
-
-def username(text: str) -> str:
-    """Accept a login that basic authentication can carry."""
-    if not re.fullmatch(r"[!-9;-~]{1,255}", text.strip()):
-        raise Mistake("this is not a user name", "the site administrator's login, without white space or a colon")
-    return text.strip()
-
-
-def server_id(text: str) -> str:
-    """Accept an id as the cloud lists it: printable, without white space."""
-    if not re.fullmatch(r"[!-~]{1,255}", text.strip()):
-        raise Mistake("this is not a server id", "copy it as the cloud's license sync status or an export shows it")
-    return text.strip()
+def api_version_or_none(text: str) -> str | None:
+    """Accept a date; the empty string means that no version is sent."""
+    return api_version(text) if text.strip() else None
 
 
 def blackout(text: str) -> str:
-    """Accept a blackout window; it stays text here and is parsed again where it is used."""
+    """Accept a blackout window; it stays text here and is parsed where it is used."""
     try:
         parse_window(text)
     except ValueError as error:
-        raise Mistake("this is not a window", str(error)) from None
+        raise Mistake("not a valid time window", str(error)) from None
     return text
 
 
 def no_bool(value: object) -> object:
     """Refuse true and false, which would count as 1 and 0."""
     if isinstance(value, bool):
-        raise Mistake("a number is wanted", "0.2 is a fifth")
+        raise Mistake("must be a number", "0.2 is 20 %")
     return value
 
 
 def share(value: float) -> float:
     """Accept a share of a whole."""
     if not 0 <= value <= 1:
-        raise Mistake("a share is a number from 0 to 1", "0.2 is a fifth")
+        raise Mistake("a share is a number from 0 to 1", "0.2 is 20 %")
     return value
 
 
 def count(value: int) -> int:
     """Accept a number of accounts."""
     if value < 0:
-        raise Mistake("a number of accounts is not negative", "for example 25")
+        raise Mistake("a number of accounts cannot be negative", "for example 25")
     return value
+
+
+def enum(words: tuple[str, ...]) -> WithJsonSchema:
+    """Return the JSON schema of one of a few words."""
+    return WithJsonSchema({"type": "string", "enum": list(words)})
 
 
 Blackout = Annotated[str, AfterValidator(blackout)]
@@ -268,39 +241,28 @@ AbsolutePath = Annotated[Path, AfterValidator(absolute)]
 Zone = Annotated[str, AfterValidator(zone)]
 Cron = Annotated[str, AfterValidator(cron)]
 TimeOfDay = Annotated[str, AfterValidator(time_of_day), WithJsonSchema({"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$"})]
-Weekday = Annotated[str, AfterValidator(one_of(WEEKDAYS, "a weekday")), WithJsonSchema({"type": "string", "enum": list(WEEKDAYS)})]
-LogLevel = Annotated[str, AfterValidator(one_of(LOG_LEVELS, "a log level")), WithJsonSchema({"type": "string", "enum": list(LOG_LEVELS)})]
+Weekday = Annotated[str, AfterValidator(one_of(WEEKDAYS, "weekday")), enum(WEEKDAYS)]
+LogLevel = Annotated[str, AfterValidator(one_of(LOG_LEVELS, "log level")), enum(LOG_LEVELS)]
+MailSecurity = Annotated[str, AfterValidator(one_of(MAIL_SECURITY, "mail security")), enum(MAIL_SECURITY)]
 Slug = Annotated[str, AfterValidator(slug)]
 ApiVersion = Annotated[str, AfterValidator(api_version)]
 ApiVersionOrNone = Annotated[str, AfterValidator(api_version_or_none)]
 Username = Annotated[str, AfterValidator(username)]
 ServerId = Annotated[str, AfterValidator(server_id)]
-SourceKind = Annotated[
-    str, AfterValidator(one_of(SOURCE_KINDS, "a kind of source")), WithJsonSchema({"type": "string", "enum": list(SOURCE_KINDS)})
-]
-CountsKind = Annotated[
-    str, AfterValidator(one_of(COUNTS_KINDS, "a kind of counts")), WithJsonSchema({"type": "string", "enum": list(COUNTS_KINDS)})
-]
-DeliveryKind = Annotated[
-    str, AfterValidator(one_of(DELIVERY_KINDS, "a kind of delivery")), WithJsonSchema({"type": "string", "enum": list(DELIVERY_KINDS)})
-]
-MailSecurity = Annotated[
-    str, AfterValidator(one_of(MAIL_SECURITY, "a kind of security")), WithJsonSchema({"type": "string", "enum": list(MAIL_SECURITY)})
-]
 Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),
     PlainSerializer(format_duration, return_type=str, when_used="json"),
-    WithJsonSchema({"type": "string", "pattern": PATTERN}),
+    WithJsonSchema({"type": "string", "pattern": _DURATION}),
 ]
 WatchEvery = Annotated[Duration, AfterValidator(watch)]
 Weeks = Annotated[Duration, AfterValidator(weeks)]
 Login = Annotated[str, AfterValidator(login)]
 Server = Annotated[str, AfterValidator(server)]
 Domain = Annotated[str, AfterValidator(domain)]
-Command = Annotated[list[str], BeforeValidator(words), AfterValidator(command)]
+Command = Annotated[tuple[str, ...], BeforeValidator(words), AfterValidator(command)]
 UnixName = Annotated[str, AfterValidator(unix_name)]
-Said = Annotated[str, AfterValidator(said)]
+OneLine = Annotated[str, AfterValidator(one_line)]
 Mailbox = Annotated[str, AfterValidator(mailbox)]
-Mailboxes = Annotated[list[Mailbox], AfterValidator(mailboxes)]
+Mailboxes = Annotated[tuple[Mailbox, ...], AfterValidator(mailboxes)]
 Port = Annotated[int, Field(ge=1, le=65535)]

@@ -18,19 +18,19 @@ VALID = CLOUD + DEFAULTS + EMEA
 SECRET = "ghp_MarkedSecretOfThisTest0123456789abcd"
 
 CASES = {
-    "not_toml": ('[cloud]\nenterprise = "octo"\nthis is no toml\n', ["line 3", "this is not TOML"]),
+    "not_toml": ('[cloud]\nenterprise = "octo"\nthis is no toml\n', ["line 3", "TOML syntax error"]),
     "unknown_key": (VALID.replace("hostname =", "hostnam =", 1), ["instances.emea.hostnam: unknown key", "did you mean hostname?"]),
-    "upper_case_name": (VALID + '[instances.APAC]\nhostname = "ghes-apac.example.com"\n', ["instances.APAC", "small letters", "[instances.apac]"]),
+    "upper_case_name": (VALID + '[instances.APAC]\nhostname = "ghes-apac.example.com"\n', ["instances.APAC", "lowercase letters", "[instances.apac]"]),
     "duplicate_hostname": (VALID + '[instances.two]\nhostname = "GHES-EMEA.example.com."\n', ["instances emea and two have the same host name"]),
-    "bad_zone": (VALID + '[schedule]\ntimezone = "Europe/Berln"\n', ["schedule.timezone: this time zone is not known", "did you mean Europe/Berlin?"]),
-    "bad_duration": (VALID + '[schedule]\nmax_age = "8 days"\n', ["schedule.max_age: this is not a duration"]),
+    "bad_zone": (VALID + '[schedule]\ntimezone = "Europe/Berln"\n', ["schedule.timezone: unknown time zone", "did you mean Europe/Berlin?"]),
+    "bad_duration": (VALID + '[schedule]\nmax_age = "8 days"\n', ["schedule.max_age: not a valid duration"]),
     "no_unit": (VALID + '[schedule]\nmax_age = "8"\n', ["schedule.max_age: a duration needs a unit"]),
     "empty_fleet": (CLOUD + DEFAULTS, ["instances: no instance is configured"]),
     "a_secret_in_the_file": (VALID.replace("[cloud]\n", f'[cloud]\ntoken = "{SECRET}"\n'), ["cloud.token"]),
     "plain_http": (VALID.replace("https://relay", "http://relay"), ["plain http is allowed to this machine only"]),
     "a_key_of_another_kind": (VALID.replace('kind = "report"', 'kind = "ssh"'), ["defaults.source.username", "it belongs to `report`"]),
     "a_report_by_hand": (VALID.replace('kind = "http", url = "https://relay.example.com/up"', 'kind = "manual"'), ["GitHub's own export only", "`counts`"]),
-    "a_command_for_a_shell": (VALID + 'source = { kind = "ssh", command = "ghe-license usage" }\n', ["instances.emea.source.command", "no shell takes part"]),
+    "a_command_for_a_shell": (VALID + 'source = { kind = "ssh", command = "ghe-license usage" }\n', ["instances.emea.source.command", "no shell is used"]),
 }  # fmt: skip
 
 
@@ -113,7 +113,7 @@ def test_a_missing_file(command: Command, refused: Path) -> None:
     done = command.run("--config", refused, "--run-now")
 
     assert done.code == 2
-    assert f"{refused}: no such file (write one with: licsync-daemon --config {refused} config init > {refused})" in done.err
+    assert f"{refused}: no such file (create one with: licsync-daemon --config {refused} config init > {refused})" in done.err
 
 
 def _folder(path: Path) -> None:
@@ -138,9 +138,9 @@ def _closed(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (_folder, "this is a folder"),
-        (_latin, "it is not UTF-8 text (line 8)"),
-        (_large, "it is larger than 256 KiB"),
+        (_folder, "is a folder"),
+        (_latin, "not UTF-8 text (line 8)"),
+        (_large, "larger than 256 KiB"),
         (_closed, "permission denied"),
     ],
     ids=["a_folder", "not_utf_8", "too_large", "no_permission"],
@@ -159,7 +159,7 @@ def test_an_unreadable_file(command: Command, refused: Path, make: Callable[[Pat
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
-        ({"LICSYNC_SCHEDULE__TIMEZONE": "nowhere"}, "LICSYNC_SCHEDULE__TIMEZONE: this time zone is not known"),
+        ({"LICSYNC_SCHEDULE__TIMEZONE": "nowhere"}, "LICSYNC_SCHEDULE__TIMEZONE: unknown time zone"),
         ({"LICSYNC_SCHEDULES__TIMEZONE": "UTC"}, "did you mean LICSYNC_SCHEDULE__TIMEZONE?"),
     ],
     ids=["value", "name"],

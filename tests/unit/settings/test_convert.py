@@ -474,7 +474,7 @@ def test_a_manual_delivery_without_a_channel_is_noticed(load: Load) -> None:
     """Without a notifier only `status` says that something waits for a person; that is valid, and said."""
     text = CLOUD + MANUAL + EMEA
     (warning,) = load(text).warnings
-    assert (warning.where, "nobody is told when something of emea waits" in warning.what) == ("notify", True)
+    assert (warning.where, "an export of emea waits" in warning.what) == ("notify", True)
     assert load(text + MAIL).warnings == ()
     assert load(text + 'enabled = false\n[instances.b]\nhostname = "b"\ndelivery.kind = "connect"').warnings == ()
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.settings.options import KEYS, fields_at, is_secret
+from licsync_daemon.settings.options import fields_at
+from licsync_daemon.settings.parts import PARTS, kinds
+from licsync_daemon.settings.tables import is_secret, keys_of
 
 from .conftest import Load, Refuse
 
@@ -57,20 +59,22 @@ def test_every_option_is_in_its_table() -> None:
     assert missing == []
 
 
-@pytest.mark.parametrize("part", KEYS)
+@pytest.mark.parametrize("part", PARTS)
 def test_every_key_stands_with_the_kinds_that_have_it(part: str) -> None:
     """The documented kinds of each key, and the documented list of kinds, are those of the program."""
     text = TEXT.partition(f"\n`{part}`: ")[2].partition("**Addresses**")[0]
     rows = re.match(r"(?s).*?(\| option \| kinds .*?)\n\n", text)[1].splitlines()[3:]  # type: ignore[index]
     documented: dict[str, set[str]] = {}
     for row in rows:
-        keys, kinds, *_ = (re.findall(r"`(\w+)`", cell) for cell in row.strip("|").split(" | "))
-        documented |= {key: set(kinds) for key in keys}
+        keys, homes, *_ = (re.findall(r"`(\w+)`", cell) for cell in row.strip("|").split(" | "))
+        documented |= {key: set(homes) for key in keys}
     secrets = {key for key, field in (fields_at(("defaults", part)) or {}).items() if is_secret(field)}
-    expected = {key: {kind for kind, has in KEYS[part].items() if key in has} for keys in KEYS[part].values() for key in keys}
-    assert {key: kinds for key, kinds in expected.items() if key not in secrets} == documented
+    expected = {
+        key: {kind for kind, has in kinds(part).items() if key in keys_of(has)} for key in keys_of(*kinds(part).values()) if key != "kind"
+    }
+    assert {key: homes for key, homes in expected.items() if key not in secrets} == documented
     if part != "counts":
-        assert re.findall(r"(?m)^\| `(\w+)` \| [^|]+ \|$", text.partition("| option")[0]) == list(KEYS[part])
+        assert re.findall(r"(?m)^\| `(\w+)` \| [^|]+ \|$", text.partition("| option")[0]) == list(kinds(part))
 
 
 def test_the_fleets_that_are_shown_load(load: Load) -> None:

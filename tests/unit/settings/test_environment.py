@@ -115,11 +115,11 @@ def test_other_variables_are_none_of_our_business(load: Load) -> None:
         ("LICSYNC_INSTANCES__EMEA__MAX_AGE", "did you mean LICSYNC_INSTANCES__EMEA__SCHEDULE__MAX_AGE?"),
         ("LICSYNC_INSTANCES__EMEA__HOST_NAME", "did you mean LICSYNC_INSTANCES__EMEA__HOSTNAME?"),
         ("LICSYNC_STATE_DIR__X", "did you mean LICSYNC_STATE_DIR?"),
-        ("LICSYNC_INSTANCES", "set its keys one by one, such as LICSYNC_INSTANCES__EMEA__HOSTNAME"),
-        ("LICSYNC_INSTANCES__EMEA", "set its keys one by one, such as LICSYNC_INSTANCES__EMEA__HOSTNAME"),
-        ("LICSYNC_NOTIFY__MAIL", "set its keys one by one, such as LICSYNC_NOTIFY__MAIL__HOST"),
+        ("LICSYNC_INSTANCES", "set its keys one by one, for example LICSYNC_INSTANCES__EMEA__HOSTNAME"),
+        ("LICSYNC_INSTANCES__EMEA", "set its keys one by one, for example LICSYNC_INSTANCES__EMEA__HOSTNAME"),
+        ("LICSYNC_NOTIFY__MAIL", "set its keys one by one, for example LICSYNC_NOTIFY__MAIL__HOST"),
         ("LICSYNC_NOTIFY__MAIL__FORM", "did you mean LICSYNC_NOTIFY__MAIL__FROM?"),
-        ("LICSYNC_CLOUD", "set its keys one by one, such as LICSYNC_CLOUD__ENTERPRISE"),
+        ("LICSYNC_CLOUD", "set its keys one by one, for example LICSYNC_CLOUD__ENTERPRISE"),
     ],
 )
 def test_a_variable_that_names_no_setting_is_a_mistake(refuse: Refuse, name: str, expected: str) -> None:
@@ -131,7 +131,7 @@ def test_a_variable_that_names_no_setting_is_a_mistake(refuse: Refuse, name: str
 
 def test_a_mistake_from_the_environment_names_the_variable(refuse: Refuse) -> None:
     """What stands in the environment cannot be found in the file, so the variable is named."""
-    assert (Problem("LICSYNC_MAX_CONCURRENT_RUNS", "a whole number is wanted"),) == refuse(LICSYNC_MAX_CONCURRENT_RUNS="hunter2")
+    assert (Problem("LICSYNC_MAX_CONCURRENT_RUNS", "must be a whole number"),) == refuse(LICSYNC_MAX_CONCURRENT_RUNS="hunter2")
 
 
 @pytest.mark.parametrize(
@@ -148,4 +148,4 @@ def test_a_list_may_stand_in_the_environment(load: Load, text: str) -> None:
 def test_a_list_with_a_mistake_names_its_variable(refuse: Refuse) -> None:
     """What is no window is refused as in the file, not with a stack."""
     (problem,) = refuse(VALID, LICSYNC_SCHEDULE__AVOID="mon 8-18")
-    assert problem.what == "this is not a window"
+    assert problem.what == "not a valid time window"

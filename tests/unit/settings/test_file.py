@@ -7,7 +7,7 @@ import pytest
 
 from licsync_daemon.model.errors import ConfigError, Problem
 from licsync_daemon.settings import load_config
-from licsync_daemon.settings.sources import MAX_FILE_BYTES
+from licsync_daemon.settings.toml_file import MAX_FILE_BYTES
 
 from .conftest import VALID, Load
 
@@ -23,7 +23,7 @@ def refused(path: Path) -> Problem:
 def test_a_missing_file_names_the_command_that_writes_one(tmp_path: Path) -> None:
     """A missing file is said with the next step."""
     path = tmp_path / "none.toml"
-    assert Problem(str(path), "no such file", f"write one with: $licsync config init > {path}") == refused(path)
+    assert Problem(str(path), "no such file", f"create one with: $licsync config init > {path}") == refused(path)
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
@@ -56,8 +56,8 @@ def test_a_denied_file_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     [
         pytest.param(b"a = 1\nb = \xff\n", "not UTF-8 text (line 2)", id="not UTF-8"),
         pytest.param(b"#" * (MAX_FILE_BYTES + 1), "larger than 256 KiB", id="too large"),
-        pytest.param(b"[cloud]\nenterprise = \n", "line 2, column 14: this is not TOML", id="syntax"),
-        pytest.param(b"a = {", "at the end of the file: this is not TOML", id="end of file"),
+        pytest.param(b"[cloud]\nenterprise = \n", "line 2, column 14: TOML syntax error", id="syntax"),
+        pytest.param(b"a = {", "at the end of the file: TOML syntax error", id="end of file"),
         pytest.param(b"[cloud]\n[cloud]\n", "line 2", id="table twice"),
         pytest.param(b"a = " + b"[" * 10_000, "", id="nested deeply"),
     ],

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from licsync_daemon.settings.layers import first, lay, lay_schedule, merge, table
+from licsync_daemon.settings.layers import lay, lay_schedule, merge, table
 
 
 @pytest.mark.parametrize(
@@ -45,12 +45,6 @@ def test_merging_goes_down_to_single_keys() -> None:
     under: dict[str, Any] = {"a": {"b": {"c": 0, "d": 2}}, "x": "text"}
     assert merge(over, under) == {"a": {"b": {"c": 1, "d": 2}}, "x": {"y": 1}}
     assert under == {"a": {"b": {"c": 0, "d": 2}}, "x": "text"}
-
-
-def test_the_first_level_that_has_a_key_decides_how_far_names_go() -> None:
-    """Names reach from the most specific level to the one that has the value, and no further."""
-    assert first("k", ("near", {}), ("middle", {"k": 1}), ("far", {"k": 2})) == (1, ("near", "middle"))
-    assert first("k", ("near", {})) == (None, ())
 
 
 @pytest.mark.parametrize("raw", [{}, {"a": "text"}, {"a": {"b": [1]}}, [], None])

@@ -36,7 +36,7 @@ def test_a_secret_in_the_file_is_refused_and_never_printed(refuse: Refuse, text:
 def test_a_secret_in_a_wrong_place_is_refused_as_one(refuse: Refuse, line: str) -> None:
     """A key that is called like a secret is treated as one, even where there is no such option."""
     (problem,) = refuse(VALID + line.format(VALUE))
-    assert problem.what == "a secret does not belong in this file"
+    assert problem.what == "secrets are not allowed in this file"
     assert VALUE not in repr(problem)
 
 
