@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
+unexport PYTHONDONTWRITEBYTECODE # hundreds of tests start the command: compile it once
 PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n auto --dist worksteal
 

@@ -6,14 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
-from hypothesis import settings
 
 from tests.tools import INSTALL
-
-# Few examples by default, so that the whole suite stays quick; HYPOTHESIS_PROFILE=thorough looks longer.
-settings.register_profile("quick", max_examples=25, deadline=None)
-settings.register_profile("thorough", max_examples=1000, deadline=None)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 @pytest.fixture(autouse=True)

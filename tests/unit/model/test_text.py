@@ -4,8 +4,6 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import licsync_daemon
 from licsync_daemon.model.text import PLAIN, SECRET_KEYS, Invocation, clean, command, commands, redact
@@ -101,11 +99,3 @@ def test_keys_that_name_none(key: str) -> None:
 def test_cleaning(text: str, cleaned: str) -> None:
     """Foreign text becomes one printable, redacted line of bounded length."""
     assert clean(text) == cleaned
-
-
-@given(st.text(max_size=300), st.integers(1, 50))
-def test_cleaned_text_is_always_safe(text: str, limit: int) -> None:
-    """Whatever comes in, what goes out is printable, on one line, within the limit."""
-    found = clean(text, limit)
-    assert len(found) <= limit
-    assert all(char.isprintable() for char in found)

@@ -3,13 +3,11 @@
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import ConnectDelivery, NoSource
 from licsync_daemon.model.usage import Installation, ServerIdentity, SyncEntry, SyncStatus
-from licsync_daemon.rules.connect import LATE_AFTER, SAME_TIME, WEEK, Sighting, anchor_of, expected_after, sighting
+from licsync_daemon.rules.connect import LATE_AFTER, WEEK, Sighting, anchor_of, sighting
 from tests.fakes import T0, an_instance
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -92,21 +90,6 @@ def test_late_is_told_a_day_after_the_learned_instant() -> None:
     assert on_time.notices == ()
     assert [one.code for one in late.notices] == [Code.LATE]
     assert "2026-11-24 02:00" in late.notices[0].text
-
-
-@given(
-    weeks=st.lists(st.integers(0, 40), min_size=2, max_size=12, unique=True),
-    wobble=st.lists(st.integers(-60, 60), min_size=12, max_size=12),
-    by_hand=st.lists(st.integers(4 * 60, 164 * 60), max_size=1),
-)
-def test_the_anchor_is_the_time_of_the_week_that_comes_back(weeks: list[int], wobble: list[int], by_hand: list[int]) -> None:
-    """Syncs of about one time of the week outvote those by hand, and the next one is expected within the slack of a week later."""
-    regular = [T0 - week * WEEK + timedelta(minutes=off) for week, off in zip(weeks, wobble, strict=False)]
-    anchor = anchor_of([*regular, *(T0 - timedelta(minutes=one) for one in by_hand)])
-    assert anchor in regular
-    last = max(regular)
-    expected = expected_after(last, anchor)
-    assert abs(expected - (last + WEEK)) <= SAME_TIME
 
 
 def test_no_dates_no_anchor() -> None:

@@ -1,10 +1,6 @@
 """Host names and URLs: the normal form, and what is refused without being repeated."""
 
-from collections.abc import Callable
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from licsync_daemon.settings.addresses import normal_hostname, normal_proxy, normal_url
 from licsync_daemon.settings.mistakes import Mistake
@@ -143,14 +139,3 @@ def test_a_bad_proxy_is_refused(text: str, part: str) -> None:
         normal_proxy(text)
     assert part in refused.value.what
     assert "hunter2" not in refused.value.what + refused.value.hint
-
-
-@pytest.mark.parametrize("check", [normal_hostname, normal_url, normal_proxy])
-@given(text=st.text() | st.from_regex(r"https?://[\[\]a-z0-9.:@/?#\\-]{0,20}", fullmatch=True))
-def test_junk_is_refused_or_becomes_stable(check: Callable[[str], str], text: str) -> None:
-    """Whatever is given is refused in words, or has a normal form that is its own normal form."""
-    try:
-        normal = check(text)
-    except Mistake:
-        return
-    assert normal == check(normal)

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from licsync_daemon.model.errors import StateUnwritableError
 from licsync_daemon.model.usage import Account, ServerIdentity, UsageCounts
@@ -152,20 +150,3 @@ def test_a_missing_directory_is_our_error(tmp_path: Path) -> None:
     """Where no file can be made, the error says so in our words."""
     with pytest.raises(StateUnwritableError, match="no room for the usage document"):
         a_document(tmp_path, [], directory=tmp_path / "nowhere")
-
-
-addresses = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-accounts = st.lists(
-    st.builds(Account, id=st.integers(1, 2**63 - 1), login=st.just("x"), email=addresses, suspended=st.booleans()),
-    max_size=8,
-    unique_by=lambda account: account.id,
-)
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(accounts, st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=10))
-def test_the_hash_can_be_computed_from_the_document_alone(tmp_path: Path, every: list[Account], host: str) -> None:
-    """Whatever the accounts hold, somebody else finds the same hash, and the users are the active ones in order."""
-    found, content_hash = content(tmp_path, every, identity=ServerIdentity(hostname=host, server_id="s"))
-    assert content_hash == hash_by_hand(found)
-    assert [user["id"] for user in found["users"]] == sorted(account.id for account in every if not account.suspended)
