@@ -29,29 +29,29 @@ async def play(stage: Stage) -> Ended:
     stage.box.list_server("emea")  # GitHub Connect has synced it once, so the cloud lists its server ID
     original, copy = stage.text, stage.box.instances["copy"]
     table = f'[instances.copy]\nhostname = "{copy.hostname}"\nurl = "{copy.url}"\nserver_id = "{copy.server_id}"\n'
-    stage.tell("An instance is synced every Tuesday, under the server ID that the cloud lists for its hostname.")
+    stage.tell("An instance is synced every Tuesday, under the server ID that the cloud lists.")
     await stage.play(utc("2027-03-04 09:00"))
     stage.tell(
-        "On Thursday a backup of emea is restored on another machine to rehearse an upgrade.\n"
-        "The copy is added to the configuration with the server ID in its export, which is the one of emea."
+        "On Thursday a backup of emea is restored on another machine for a rehearsal.\n"
+        "It is configured as well, with the server ID in its export: that of emea."
     )
     stage.edit(lambda text: f"{text}{table}")
     await stage.play(utc("2027-03-04 09:30"))
     await stage.run_now("copy")
     stage.tell(
-        "If sent, its usage would replace the usage of emea in the cloud until the next sync of emea.\n"
+        "If sent, its usage would replace that of emea until the next sync of emea.\n"
         "The copy must not be counted: the operator rejects the run."
     )
-    stage.reject(stage.held("copy"), "a rehearsal copy, must not be counted", "CHG-1107")
+    stage.reject(stage.held("copy"), "rehearsal copy", "CHG-1107")
     stage.status()
     code = await stage.run_now("copy")
-    stage.tell("While the copy is configured, emea is held too: the program cannot tell which of the two is the original.")
+    stage.tell("While the copy is configured, emea is held too: either could be the original.")
     await stage.play(utc("2027-03-09 09:00"))
-    stage.tell("The operator removes the copy from the configuration, and emea is synced as before.")
+    stage.tell("The operator removes the copy from the configuration; emea is synced again.")
     stage.edit(lambda _: original)
     await stage.run_now("emea")
     stage.status()
     return Ended(
-        "Two machines with one server ID would overwrite each other's usage: neither is sent until one is removed.",
+        "Of two machines with one server ID, neither is sent until one is removed.",
         code,
     )

@@ -36,4 +36,4 @@ async def play(stage: Stage) -> Ended:
     )
     stage.tell("\n".join(("Every slot of emea and when it was confirmed:", *slots)))
     code = await stage.run_now("emea")
-    return Ended("An outage costs retries, not a weekly sync: a slot stays due until it is confirmed.", code)
+    return Ended("An outage costs retries, no weekly sync: a slot stays due until confirmed.", code)

@@ -23,8 +23,8 @@ async def play(stage: Stage) -> Ended:
     emea = stage.box.instances["emea"]
     old_id, emea.server_id = emea.server_id, NEW_ID
     stage.tell(
-        "On Thursday the disk of emea fails. emea is reinstalled: the same hostname and users, a new server ID.\n"
-        "The operator finds the new ID in a fresh export, enters it in the configuration, and reloads the daemon."
+        "On Thursday emea is reinstalled after a disk failure, with a new server ID.\n"
+        "The operator reads it in a fresh export, configures it, and reloads the daemon."
     )
     stage.edit(lambda text: text.replace(old_id, NEW_ID))
     await stage.play(utc("2027-02-09 09:00"))
@@ -32,13 +32,13 @@ async def play(stage: Stage) -> Ended:
     code = await stage.run_now("emea")
     assert code is Exit.HELD
     stage.tell(
-        "The cloud would keep the usage of the old server ID and count it beside the new one.\n"
-        "The operator makes sure that emea was rebuilt, and is not a different machine with the same name; then approves."
+        "The cloud would keep the usage of the old server ID, and count both.\n"
+        "The operator checks that emea was really rebuilt, and approves."
     )
-    stage.approve(stage.held("emea"), "rebuilt after a disk failure, server ID checked in the export", "INC-77")
+    stage.approve(stage.held("emea"), "rebuilt, server ID checked", "INC-77")
     await stage.play(stage.now + timedelta(minutes=5))
-    stage.tell("One manual step remains: remove the old server on the enterprise's Licensing page.")
+    stage.tell("One manual step remains: remove the old server on the cloud's Licensing page.")
     await stage.play(utc("2027-02-16 09:00"))
     stage.status()
     code = await stage.run_now("emea")
-    return Ended("When the server ID behind a known hostname changes, nothing is synced until an operator approves it.", code)
+    return Ended("A new server ID behind a known hostname is held until an operator approves it.", code)

@@ -26,22 +26,22 @@ async def play(stage: Stage) -> Ended:
     """Play the story."""
     stage.tell("A fleet of two instances is synced every Tuesday.")
     await stage.play(utc("2027-01-14 09:00"))
-    stage.tell("On Thursday a site is closed: a script deletes half of the accounts on emea. The operator does not know.")
+    stage.tell("On Thursday a site is closed, and half of the accounts on emea are deleted.\nThe operator does not know.")
     emea = stage.box.instances["emea"]
     emea.set_report(half_of(emea.report.csv))
     await stage.play(utc("2027-01-19 09:00"))
-    stage.tell("A guard stopped the next run: nothing was sent, and the cloud keeps last week's figures.")
+    stage.tell("A guard held the next run. The cloud keeps last week's figures.")
     stage.status()
     before = await stage.run_now("emea")
     assert before is Exit.HELD
     stage.tell(
         "The operator finds out that the site was closed: the figures are right.\nAn approval is valid once, for 7 days, for these figures."
     )
-    stage.approve(stage.held("emea"), "site closed, its accounts were deleted", "CHG-1042")
+    stage.approve(stage.held("emea"), "site closed", "CHG-1042")
     await stage.play(stage.now + timedelta(minutes=5))
     stage.status()
     code = await stage.run_now("emea")
-    return Ended("A sudden loss of accounts is held for review; if it is right, one command with a reason sends it.", code)
+    return Ended("A sudden loss of accounts is held until an operator approves it with a reason.", code)
 
 
 def half_of(content: bytes) -> bytes:
