@@ -17,8 +17,8 @@ FAULTS = {
     "blank": (b" \n\n", "credential_malformed", "is empty"),
     "inner_blank": (f"{GOOD_PART} {GOOD_PART}".encode(), "credential_malformed", "has white space inside"),
     "two_lines": (f"{GOOD_PART}\n{GOOD_PART}\n".encode(), "credential_malformed", "has white space inside"),
-    "non_ascii": (f"{GOOD_PART}ü".encode(), "credential_malformed", "has a character that it cannot have"),
-    "nul": (f"{GOOD_PART}\x00".encode(), "credential_malformed", "has a character that it cannot have"),
+    "non_ascii": (f"{GOOD_PART}ü".encode(), "credential_malformed", "has a character that is not allowed"),
+    "nul": (f"{GOOD_PART}\x00".encode(), "credential_malformed", "has a character that is not allowed"),
 }
 CASES = [("source", fault) for fault in FAULTS] + [(side, fault) for side in ("delivery", "cloud") for fault in ("missing", "inner_blank")]
 

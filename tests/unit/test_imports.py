@@ -19,7 +19,6 @@ HOMES = {
     "apscheduler": ("daemon.daemon",),
     "pydantic": ("settings.*",),
     "pydantic_core": ("settings.*",),
-    "pydantic_settings": ("settings.*",),
     "cronsim": ("rules.schedule", "settings.*"),
     "rich": ("cli.terminal",),
     "shtab": ("cli.configuration",),
@@ -60,7 +59,7 @@ NOT_YET = {
     *((f"sources.{name}", "state.spool") for name in ("command", "counted", "export", "file", "report", "rows", "ssh")),
     *((f"monitoring.preflight.{name}", "daemon.adapters") for name in ("endpoints", "probing", "run")),
 }
-NOT_YET_SHORT = {"sync.run", "settings.credentials", "state.sqlite"}
+NOT_YET_SHORT = {"sync.run", "state.sqlite"}
 
 
 @dataclass(frozen=True)

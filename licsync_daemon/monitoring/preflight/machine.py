@@ -11,7 +11,8 @@ from licsync_daemon.model.errors import Code, Problem, RunError
 from licsync_daemon.model.instance import CommandSource, Config, FileSource, Instance, ManualDelivery
 from licsync_daemon.model.ports import Clock
 from licsync_daemon.monitoring.preflight.rows import MACHINE, CheckRow, Place
-from licsync_daemon.settings.credentials import Credentials, expected_credentials
+from licsync_daemon.settings import credential_audit
+from licsync_daemon.settings.credentials import Credentials
 from licsync_daemon.sources.file import FileUsageSource
 from licsync_daemon.system.process import user_name
 
@@ -45,16 +46,16 @@ def _configuration_rows(config: Config, warnings: Iterable[Problem]) -> Iterator
 
 
 def _credential_rows(config: Config, credentials: Credentials) -> Iterator[CheckRow]:
-    expected = expected_credentials(config)
-    problems = credentials.problems(expected)
+    expected = credential_audit.expected_credentials(config)
+    problems = credential_audit.problems(credentials, expected)
     for one in problems:
         code = Code.CREDENTIAL_MISSING if one.what.startswith("no credential") else Code.CREDENTIAL_MALFORMED
         yield MACHINE.fail("credentials", f"{one.where}: {one.what}", one.hint, code)
     if not problems:
         yield MACHINE.ok("credentials", "every one is in place")
-    for one in credentials.warnings(expected):
+    for one in credential_audit.unused(credentials, expected):
         yield MACHINE.warn("credentials", f"{one.where}: {one.what}", one.hint)
-    for one in credentials.rotated(expected):
+    for one in credential_audit.rotated(credentials, expected):
         yield MACHINE.warn("credentials", f"{one.where}: {one.what}", one.hint, Code.CREDENTIAL_ROTATED)
 
 

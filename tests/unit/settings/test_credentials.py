@@ -23,7 +23,9 @@ from licsync_daemon.model.instance import (
     SshSource,
     WebhookNotifier,
 )
-from licsync_daemon.settings.credentials import MAX_BYTES, Credentials, Expected, Kind, expected_credentials
+from licsync_daemon.settings.credential_audit import expected_credentials, problems, unused
+from licsync_daemon.settings.credential_forms import MAX_BYTES, Expected, Kind
+from licsync_daemon.settings.credentials import Credentials
 
 TOKEN = "ghp_0123456789abcdefghij"
 NAMES = ("instances__emea__source__token", "defaults__source__token")
@@ -202,7 +204,7 @@ def test_missing_folders_are_no_crash(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     credentials = Credentials(tmp_path / "none", {"CREDENTIALS_DIRECTORY": str(tmp_path / "file")}, tmp_path / "none-either")
     assert error_of(lambda: credentials.github_token(["cloud__token"])).code is Code.CREDENTIAL_MISSING
-    assert credentials.warnings([CLOUD]) == ()
+    assert unused(credentials, [CLOUD]) == ()
 
 
 def test_something_else_than_a_file_is_loud(places: Places) -> None:
@@ -212,7 +214,7 @@ def test_something_else_than_a_file_is_loud(places: Places) -> None:
     (places.folder / "cloud__token").write_text(TOKEN)
     for name in ("cloud__token", "t"):
         error = error_of(lambda name=name: places.credentials().github_token([name]))
-        assert (error.code, f"{places.run_secrets / name} is there and cannot be read: not a regular file") == (
+        assert (error.code, f"{places.run_secrets / name} exists but cannot be read: not a regular file") == (
             Code.CREDENTIAL_MISSING,
             error.cause,
         )
@@ -243,7 +245,7 @@ def test_an_unreadable_file_is_loud(places: Places, monkeypatch: pytest.MonkeyPa
     path = places.run_secrets / "cloud__token"
     deny(monkeypatch, path, enterable=True)
     error = error_of(lambda: places.credentials().github_token(["cloud__token"]))
-    assert (error.code, error.cause) == (Code.CREDENTIAL_MISSING, f"{path} is there and cannot be read: permission denied")
+    assert (error.code, error.cause) == (Code.CREDENTIAL_MISSING, f"{path} exists but cannot be read: permission denied")
     assert f"chmod 0640 {path}" in error.next_step
 
 
@@ -254,7 +256,7 @@ def test_a_folder_that_may_not_be_entered_hinders_nothing_else(places: Places, m
     assert places.with_systemd().credentials().github_token(NAMES) == TOKEN
     error = error_of(lambda: places.credentials().github_token(["cloud__token"]))
     assert error.code is Code.CREDENTIAL_MISSING
-    assert f"{places.folder} may not be entered" in error.cause
+    assert f"{places.folder} cannot be entered" in error.cause
 
 
 @pytest.mark.parametrize("mode", [0o700, 0o750, 0o500, 0o710])
@@ -263,7 +265,7 @@ def test_a_folder_of_ours_may_be_readable_for_the_group(places: Places, mode: in
     (places.folder / "cloud__token").write_text(TOKEN)
     places.folder.chmod(mode)
     assert places.credentials().github_token(["cloud__token"]) == TOKEN
-    assert places.credentials().problems([CLOUD]) == ()
+    assert problems(places.credentials(), [CLOUD]) == ()
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o770, 0o751, 0o702, 0o777])
@@ -305,9 +307,9 @@ def test_every_problem_is_found_at_once(places: Places) -> None:
         Expected(names=("c",), kind=Kind.LINE, required=False),
         Expected(names=("d",), kind=Kind.LINE, required=False),
     ]
-    problems = places.credentials().problems(expected)
-    assert [one.where for one in problems] == [str(places.folder), "a", "b", "d"]
-    assert "hunter2" not in repr(problems)
+    found = problems(places.credentials(), expected)
+    assert [one.where for one in found] == [str(places.folder), "a", "b", "d"]
+    assert "hunter2" not in repr(found)
 
 
 def test_stray_files_are_named_with_the_likely_name(places: Places) -> None:
@@ -320,10 +322,10 @@ def test_stray_files_are_named_with_the_likely_name(places: Places) -> None:
     (places.run_secrets / "database-password").touch()
     (places.run_secrets / "cloud__toekn").touch()
     (places.systemd / "licsync_cloud_token").touch()
-    what = "no setting asks for a credential of this name"
-    assert set(places.credentials().warnings([CLOUD])) == {
+    what = "no setting uses a credential of this name"
+    assert set(unused(places.credentials(), [CLOUD])) == {
         Problem(str(places.folder / "cloud__tokn"), what, "did you mean cloud__token?"),
-        Problem(str(places.folder / "README"), what, "remove it if nothing needs it"),
+        Problem(str(places.folder / "README"), what, "remove it if unused"),
         Problem(str(places.run_secrets / "cloud__toekn"), what, "did you mean cloud__token?"),
         Problem(str(places.systemd / "licsync_cloud_token"), what, "did you mean cloud__token?"),
     }
@@ -351,7 +353,7 @@ def test_a_key_file_is_found_and_not_read_into_anything(places: Places) -> None:
     own = places.systemd / "licsync_instances__emea__source__identity"
     own.write_text("key")
     assert places.credentials().file(KEY.names) == own
-    assert places.credentials().problems([KEY]) == ()
+    assert problems(places.credentials(), [KEY]) == ()
 
 
 def test_a_key_file_is_no_variable(places: Places) -> None:
@@ -361,7 +363,7 @@ def test_a_key_file_is_no_variable(places: Places) -> None:
     assert error.code is Code.CREDENTIAL_MISSING
     assert "the environment" not in error.cause
     assert f"put a private key into the file {places.folder}/instances__emea__source__identity" in error.next_step
-    assert [one.where for one in places.credentials().problems([KEY])] == [KEY.names[0]]
+    assert [one.where for one in problems(places.credentials(), [KEY])] == [KEY.names[0]]
     (places.folder / "defaults__source__identity").write_text("key")
     assert places.credentials().file(KEY.names) == places.folder / "defaults__source__identity"
 
@@ -374,7 +376,7 @@ def test_an_empty_key_file_is_said_before_ssh_does(places: Places) -> None:
     assert (error.code, error.cause) == (Code.CREDENTIAL_MALFORMED, f"{path} is empty")
     path.write_text("key")
     places.folder.chmod(0o755)
-    assert "is open to others" in error_of(lambda: places.credentials().file(KEY.names)).cause
+    assert "is open to other users" in error_of(lambda: places.credentials().file(KEY.names)).cause
 
 
 def test_an_optional_token_may_be_absent_but_not_broken(places: Places) -> None:

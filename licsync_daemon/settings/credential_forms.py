@@ -1,0 +1,64 @@
+"""What a token, a password or a key must look like. Pure; no text repeats a value."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+MAX_BYTES = 16 * 1024  # twice the longest token that is allowed
+
+
+class Kind(StrEnum):
+    """What a credential is; each has a form of its own."""
+
+    GITHUB_TOKEN = "a GitHub token"  # noqa: S105 - part of a message
+    DELIVERY_TOKEN = "a delivery token"  # noqa: S105
+    SECRET_PATH = "the rest of an address"  # noqa: S105
+    LINE = "a line of text"
+    KEY_FILE = "a private key"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """A credential that a configuration uses: the names it is found under, most specific first."""
+
+    names: tuple[str, ...]
+    kind: Kind
+    required: bool = True
+
+
+def fault(raw: bytes, kind: Kind) -> str | None:
+    """Return what is wrong with the content of a credential; None if nothing is. White space around it is allowed."""
+    value = raw.strip()
+    if kind is not Kind.KEY_FILE and len(raw) > MAX_BYTES:
+        return f"is larger than {MAX_BYTES // 1024} KiB"
+    if not value:
+        return "is empty"
+    if kind is Kind.KEY_FILE:
+        return None
+    if value.startswith(b"\xef\xbb\xbf"):
+        return "begins with a byte-order mark; save it as plain text without one"
+    return _line_fault(value) if kind is Kind.LINE else _token_fault(value, kind)
+
+
+def _token_fault(value: bytes, kind: Kind) -> str | None:
+    if re.search(rb"\s", value):
+        return "has white space inside"
+    if re.search(rb"[^\x21-\x7e]", value):
+        return "has a character that is not allowed (not printable ASCII)"
+    if kind is Kind.SECRET_PATH and value[:1] not in {b"/", b"?"}:
+        return "does not begin with / or ?, as the part of an address after its host does"
+    if kind is Kind.SECRET_PATH and b"#" in value:
+        return "has a #; what follows it is never sent to a server"
+    low, high = (20, 255) if kind is Kind.GITHUB_TOKEN else (1, 8192)
+    if not low <= len(value) <= high:
+        return f"has {'fewer' if len(value) < low else 'more'} characters than {kind} ({low} to {high})"
+    return None
+
+
+def _line_fault(value: bytes) -> str | None:
+    if re.search(rb"[\r\n]", value):
+        return "has more than one line"
+    try:
+        return None if value.decode().isprintable() else "has a character that cannot be printed"
+    except UnicodeDecodeError:
+        return "is not UTF-8 text"
