@@ -1,1 +1,1 @@
-"""What the cloud account says: REST and GraphQL clients, and tolerant decoders."""
+"""Reads the cloud account: REST and GraphQL clients, and tolerant decoders."""

@@ -1,7 +1,7 @@
-"""Decode what the cloud answers, as tolerantly as its published examples ask for.
+"""Decode the cloud's responses, as tolerantly as the published examples require.
 
-Nothing in either licensing schema is required, the examples hold `""` where the schema says boolean, and a list may hold anything. A row
-that cannot be read is passed over; a body that is no such reply at all is an error. Numbers in comments are rows of the table of edge data.
+Neither licensing schema requires any field, the examples contain `""` where the schema says boolean, and a list may contain anything. A row
+that cannot be read is skipped; a body of another kind is an error. Numbers in comments are rows of the table of edge data.
 Source: GitHub's published OpenAPI of GHEC, `enterprise-admin/get-license-sync-status` and `…/get-consumed-licenses` (23.0.2).
 """
 
@@ -14,16 +14,16 @@ from licsync_daemon.model.usage import Person, SeatTotals, SyncEntry, SyncStatus
 
 
 def decode_sync_status(data: Any, answered_at: datetime | None) -> SyncStatus:
-    """Decode a reply of `license-sync-status`.
+    """Decode a response of `license-sync-status`.
 
     Raises:
-        RemoteError: `BAD_RESPONSE`: there is no list of servers in it.
+        RemoteError: `BAD_RESPONSE`: it contains no list of servers.
     """
     servers = data.get("server_instances") if isinstance(data, dict) else None
     if servers is None and _is_schema(data):
-        # A JSON *schema* of the reply was once published as its example and modeled by a well-known client (ref 3.2).
+        # A JSON *schema* of the response was once published as its example and modeled by a well-known client (ref 3.2).
         raise RemoteError(
-            Code.BAD_RESPONSE, "license-sync-status answered a JSON schema instead of data", "report this: no real server is known to do so"
+            Code.BAD_RESPONSE, "license-sync-status returned a JSON schema instead of data", "report this: no real server is known to do so"
         )
     if not isinstance(servers, list):
         raise RemoteError(
@@ -51,10 +51,10 @@ def _entry(row: dict[str, Any]) -> SyncEntry:
 
 
 def decode_consumed_page(data: Any) -> tuple[SeatTotals, tuple[Person, ...]]:
-    """Decode one page of `consumed-licenses`: the totals it repeats, and its people.
+    """Decode one page of `consumed-licenses`: the totals, which each page repeats, and its people.
 
     Raises:
-        RemoteError: `BAD_RESPONSE`: it is no such page.
+        RemoteError: `BAD_RESPONSE`: it is not such a page.
     """
     if not isinstance(data, dict) or not isinstance(data.get("users", []), list):
         raise RemoteError(
@@ -65,14 +65,14 @@ def decode_consumed_page(data: Any) -> tuple[SeatTotals, tuple[Person, ...]]:
 
 
 def decode_organization(data: Any) -> SeatTotals:
-    """Decode the seats of an organization; None where the token may not see its plan.
+    """Decode the seats of an organization; None if the token may not read its plan.
 
     Raises:
-        RemoteError: `BAD_RESPONSE`: it is no organization.
+        RemoteError: `BAD_RESPONSE`: it is not an organization.
     """
     if not isinstance(data, dict) or not isinstance(data.get("login"), str):
         raise RemoteError(
-            Code.BAD_RESPONSE, "the organization's answer has no `login`", "check `cloud.api_url`; if it is right, update licsync-daemon"
+            Code.BAD_RESPONSE, "the organization's response has no `login`", "check `cloud.api_url`; if it is right, update licsync-daemon"
         )
     plan = data.get("plan")
     plan = plan if isinstance(plan, dict) else {}
@@ -82,7 +82,7 @@ def decode_organization(data: Any) -> SeatTotals:
 def _person(row: dict[str, Any]) -> Person:
     return Person(
         login=_text(row.get("github_com_login")),  # 1: "" for a person known only from servers
-        saml_name_id=_text(row.get("github_com_saml_name_id")),  # 39: need not be an address
+        saml_name_id=_text(row.get("github_com_saml_name_id")),  # 39: not necessarily an address
         server_accounts=tuple(_server_account(text) for text in _texts(row.get("enterprise_server_user_ids"))),
         # 4: the schema's name, or the name in earlier examples
         server_emails=_texts(row.get("enterprise_server_emails")) or _texts(row.get("enterprise_server_primary_emails")),
@@ -93,7 +93,7 @@ def _person(row: dict[str, Any]) -> Person:
 
 
 def _server_account(text: str) -> tuple[str, str]:
-    """Split `HOST:ID` on its last colon: the host may have a port (24). The id stays text: it may be any size (17)."""
+    """Split `HOST:ID` on its last colon: the host may have a port (24). The id stays a string: it may have any size (17)."""
     host, _, number = text.rpartition(":")
     return host.lower(), number
 

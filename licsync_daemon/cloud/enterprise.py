@@ -1,4 +1,4 @@
-"""The read-back: ask the cloud account what it has (the `CloudReader` port)."""
+"""The read-back of an enterprise: what the cloud account reports (the `CloudReader` port)."""
 
 from collections.abc import AsyncIterator, MutableMapping
 from dataclasses import replace
@@ -13,9 +13,9 @@ from licsync_daemon.model.errors import Code, RemoteError
 from licsync_daemon.model.usage import Installation, Person, SeatTotals, SyncStatus
 
 MAX_PAGES = 10_000  # of 100 people each
-MAX_ETAG = 256  # characters; what is longer is no mark of ours to send back
+MAX_ETAG = 256  # characters; a longer one is not sent back
 
-#: The newest sync status of each address, under the mark (`ETag`) that the cloud gave it.
+#: The newest sync status of each address, with its `ETag`.
 Remembered = MutableMapping[str, tuple[str, SyncStatus]]
 
 
@@ -24,10 +24,10 @@ class GithubCloud:
 
     Args:
         enterprise: Its slug.
-        http: Opened towards the cloud.
+        http: A client for the cloud.
         retry: For REST.
-        graphql_retry: For GraphQL, which has another budget and is not waited for; None takes the same.
-        remembered: What earlier readers were answered, so that an unchanged sync status need not be sent again.
+        graphql_retry: For GraphQL, which has another rate limit and is not waited for; None uses `retry`.
+        remembered: Responses to earlier readers, so that an unchanged sync status is not sent again.
     """
 
     def __init__(
@@ -47,10 +47,10 @@ class GithubCloud:
         self._retry = retry
 
     async def sync_status(self) -> SyncStatus:
-        """Ask with the mark of the newest answer: a 304, which costs nothing of the rate limit, says that it still holds.
+        """Request the status with the `ETag` of the newest response: a 304, which does not count against the rate limit, confirms it.
 
         Source: https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api (checked 2026-11-24); whether this
-        endpoint sends marks is not published, so it works without.
+        endpoint sends one is not published, so it is optional.
         """
         operation, path = f"license-sync-status of {self._enterprise}", f"{self._path}/license-sync-status"
         address = f"{self._http.to.url}/{path}"
@@ -79,10 +79,10 @@ class GithubCloud:
         return totals
 
     async def people(self) -> AsyncIterator[Person]:
-        """Walk every page by its `Link`; never build a page's address.
+        """Yield the people of all pages, following each page's `Link`.
 
-        Paging is by offset, so a person who is added or removed meanwhile shifts the rest (34): one who appears on two neighboring pages
-        is yielded once. One who is skipped cannot be seen; the caller compares with the totals.
+        Paging is by offset, so a person added or removed meanwhile shifts the rest (34): one who appears on two neighboring pages comes
+        once. A skipped person cannot be detected here; the caller compares with the totals.
         """
         address: str | None = f"{self._path}/consumed-licenses?per_page=100"
         before: frozenset[object] = frozenset()
@@ -93,7 +93,7 @@ class GithubCloud:
             page = urlsplit(address).path.lstrip("/"), urlsplit(address).query
             if page in visited:
                 raise RemoteError(
-                    Code.BAD_RESPONSE, f"consumed-licenses of {self._enterprise} links in a circle", "report this with the run's id"
+                    Code.BAD_RESPONSE, f"the pages of consumed-licenses of {self._enterprise} form a loop", "report this with the run ID"
                 )
             visited.add(page)
             _, people, address = await self._page(address)
@@ -101,7 +101,7 @@ class GithubCloud:
                 if person.key not in before:
                     yield person
             before = frozenset(person.key for person in people)
-        raise RemoteError(Code.TOO_LARGE, f"consumed-licenses of {self._enterprise} does not end", "report this with the run's id")
+        raise RemoteError(Code.TOO_LARGE, f"consumed-licenses of {self._enterprise} has too many pages", "report this with the run ID")
 
     async def installations(self) -> tuple[Installation, ...] | None:
         return await self._graphql.installations()

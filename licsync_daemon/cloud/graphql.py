@@ -1,8 +1,8 @@
-"""Ask the cloud over GraphQL: which servers it knows, whether they are connected, and what became of their newest uploads.
+"""Query the cloud over GraphQL: its servers, whether they are connected, and the state of their newest uploads.
 
-One endpoint beside REST: `https://api.github.com/graphql`, or `https://api.SUBDOMAIN.ghe.com/graphql`.
-Source: https://docs.github.com/en/graphql/guides/managing-enterprise-accounts (checked 2026-11-24). All of it is optional: what the token
-may not ask is not known, and nothing else depends on it.
+The endpoint: `https://api.github.com/graphql`, or `https://api.SUBDOMAIN.ghe.com/graphql`.
+Source: https://docs.github.com/en/graphql/guides/managing-enterprise-accounts (checked 2026-11-24). All of this is optional:
+without the token's permission it stays unknown, and nothing else depends on it.
 """
 
 import json
@@ -22,10 +22,10 @@ from licsync_daemon.rules.retry import GiveUp, RetryChoice, Wait, decide
 log = structlog.get_logger()
 
 LARGEST_PAGE = 100  # GitHub's own limit
-ADDRESSES_AT_ONCE = 5  # of each account; nearly nobody has more, and 100 accounts with 100 each would be too much for one answer
+ADDRESSES_AT_ONCE = 5  # of each account; few accounts have more, and 100 accounts with 100 each are too many for one response
 MAX_PAGES = 10_000
-POINTS_RESERVED = 200  # of 5,000 an hour: for the enterprise's other programs under the same token's owner
-PATIENCE_S = 60.0  # a look at the fleet is not held up for what it can do without
+POINTS_RESERVED = 200  # of 5,000 an hour: left for other programs of the same token's owner
+PATIENCE_S = 60.0  # optional data does not delay a check of the fleet any longer
 
 _PAGE = "pageInfo { hasNextPage endCursor }"
 INSTALLATIONS = f"""\
@@ -62,26 +62,26 @@ query Addresses($id: ID!, $first: Int!, $after: String) {{
 
 
 class PointsLowError(RemoteError):
-    """Few points are left: the rest is for others."""
+    """Few points are left, which are reserved for other programs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerAccount:
-    """One account of a server as the cloud has it: its id there (as text: it may be any size), and its addresses, primary or not."""
+    """One account of a server in the cloud: its id on the server (a string of any size), and its addresses with whether each is primary."""
 
     remote_id: str
     addresses: tuple[tuple[str, bool], ...]
 
 
 def impatient(error: RemoteError, attempt: int, elapsed_s: float, jitter: float) -> RetryChoice:
-    """Try again as everywhere, for a minute at most (the policy of a `Retrier`)."""
-    decision = decide(error, attempt, elapsed_s, jitter)
-    return GiveUp() if isinstance(decision, Wait) and elapsed_s + decision.seconds > PATIENCE_S else decision
+    """Decide as `decide` does, but retry for a minute at most (the policy of a `Retrier`)."""
+    choice = decide(error, attempt, elapsed_s, jitter)
+    return GiveUp() if isinstance(choice, Wait) and elapsed_s + choice.seconds > PATIENCE_S else choice
 
 
 @dataclass(slots=True)
 class Graphql:
-    """Asks the few questions we have, one page after another."""
+    """Runs the queries of this program, page by page."""
 
     enterprise: str
     http: HttpClient
@@ -89,12 +89,12 @@ class Graphql:
     _page: int = field(default=LARGEST_PAGE, init=False)
 
     async def installations(self) -> tuple[Installation, ...] | None:
-        """Return every server the cloud knows; None where the token may not ask, or where few points are left.
+        """Return every server the cloud knows; None without the permission, or if few points are left.
 
-        A server that GitHub could not show is missing in the answer: of what is not in it nothing is known.
+        A server that GitHub could not return is missing from the result, so absence means nothing.
 
         Raises:
-            RemoteError: It could be asked and did not work.
+            RemoteError: The query is allowed and failed.
         """
         try:
             found = [read_installation(node) async for node in self._installations()]
@@ -109,10 +109,10 @@ class Graphql:
         return tuple(one for one in found if one is not None)
 
     async def accounts(self, hostname: str) -> AsyncIterator[ServerAccount]:
-        """Yield the accounts that the cloud has of a server, each with all its addresses.
+        """Yield the cloud's accounts of a server, each with all its addresses.
 
         Raises:
-            RemoteError: It may not be asked, or did not work.
+            RemoteError: The query is not allowed, or failed.
         """
         name = hostname.lower()
         servers = [node.get("id") async for node in self._installations() if str(node.get("hostName")).lower() == name]
@@ -121,7 +121,7 @@ class Graphql:
                 yield ServerAccount(remote_id=str(node.get("remoteUserId")), addresses=await self._addresses(node))
 
     async def _addresses(self, account: dict[str, Any]) -> tuple[tuple[str, bool], ...]:
-        """Return every address of an account: those that came with it, and the rest by the pages of the inner connection."""
+        """Return all addresses of an account: those that came with it, and the further pages of the inner connection."""
         operation = "the addresses of an account"
         nodes, more = read_connection(account, ("emails",), operation)
         found = [read_address(node) for node in nodes]
@@ -137,7 +137,7 @@ class Graphql:
     async def _walk(
         self, query: str, path: Sequence[str], operation: str, *, after: str | None = None, **variables: Any
     ) -> AsyncIterator[dict[str, Any]]:
-        """Yield the nodes of the connection at `path`, page after page, each page asked for after its forerunner's last cursor."""
+        """Yield the nodes of the connection at `path`, page by page, each after the previous page's last cursor."""
         visited: set[str] = set()
         for _ in range(MAX_PAGES):
             data = await self._ask(query, operation, {**variables, "after": after})
@@ -147,13 +147,13 @@ class Graphql:
             if after is None:
                 return
             if after in visited:
-                raise RemoteError(Code.BAD_RESPONSE, f"{operation} go in a circle", "report this with the run's id")
+                raise RemoteError(Code.BAD_RESPONSE, f"the pages of {operation} form a loop", "report this with the run ID")
             visited.add(after)
             self._spare(read_points(data), operation)
-        raise RemoteError(Code.TOO_LARGE, f"{operation} do not end", "report this with the run's id")
+        raise RemoteError(Code.TOO_LARGE, f"{operation} have too many pages", "report this with the run ID")
 
     async def _ask(self, query: str, operation: str, variables: dict[str, Any]) -> dict[str, Any]:
-        """Ask one page; where that is too much for the cloud's ten seconds, half as much at the next attempt and from then on."""
+        """Request one page. If it exceeds GitHub's ten seconds, halve the page size for the next attempt and all later pages."""
         name = query.removeprefix("query ").partition("(")[0]
 
         async def attempt() -> dict[str, Any]:
@@ -172,11 +172,11 @@ class Graphql:
         return await self.retry.call(attempt)
 
     def _spare(self, points: Points | None, operation: str) -> None:
-        """Ask no further page when few points are left."""
+        """Stop before the next page if few points are left."""
         if points is not None and points.remaining < POINTS_RESERVED:
             raise PointsLowError(
                 Code.RATE_LIMITED,
-                f"{operation} would take points of which only {points.remaining} are left",
-                f"nothing to do: there are more from {points.reset_at or 'the next hour'} on",
+                f"{operation} need points, and only {points.remaining} are left",
+                f"no action needed: the rate limit resets at {points.reset_at or 'the next hour'}",
                 transient=True,
             )

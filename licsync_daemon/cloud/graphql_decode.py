@@ -1,7 +1,7 @@
-"""Decode what the cloud answers over GraphQL: errors that come with HTTP 200, connections, and the few values we ask for. Pure.
+"""Decode GraphQL responses: errors that come with HTTP 200, connections, and the few requested values. Pure.
 
 Source: https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api (checked 2026-11-24); the types of
-errors are not published and were taken from public reports.
+errors are not published and come from public reports.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from licsync_daemon.http.advice import TEMPORARY
 from licsync_daemon.http.wire import stated_wait
 from licsync_daemon.model.errors import Code, RemoteError
 from licsync_daemon.model.text import clean, read_date
@@ -17,23 +18,23 @@ from licsync_daemon.model.usage import Installation, UploadState
 MAY_NOT = {"FORBIDDEN", "INSUFFICIENT_SCOPES", "UNAUTHORIZED"}
 RATE_LIMIT = {"RATE_LIMITED", "RATE_LIMIT"}  # both were seen (https://github.com/yanyongyu/githubkit/pull/272, read 2026-11-24)
 TOO_MUCH = {"RESOURCE_LIMITS_EXCEEDED", "MAX_NODE_LIMIT_EXCEEDED", "EXCESSIVE_PAGINATION"}
-TIMED_OUT = "something went wrong while executing your query"  # how a timeout of GitHub's own is worded
+TIMED_OUT = "something went wrong while executing your query"  # GitHub's message for its own timeout
 
 
 @dataclass(frozen=True, slots=True)
 class Points:
-    """The budget of GraphQL: what is left, and when it is whole again."""
+    """The rate limit of GraphQL: the points left, and when it resets."""
 
     remaining: int
     reset_at: datetime | None
 
 
 def read_reply(body: Any, headers: Mapping[str, str], operation: str) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return the `data` of a reply, and what GitHub says of single elements that it could not give (they are null in their lists).
+    """Return the `data` of a response, and GitHub's messages about single elements it could not return (null in their lists).
 
     Raises:
-        RemoteError: `FORBIDDEN`, `NOT_FOUND`: the token may not ask this. `RATE_LIMITED`. `TOO_LARGE`, `TIMEOUT`: less at once may do.
-            `REJECTED`: any other error. `BAD_RESPONSE`: no such reply.
+        RemoteError: `FORBIDDEN`, `NOT_FOUND`: the token lacks the permission. `RATE_LIMITED`. `TOO_LARGE`, `TIMEOUT`: a smaller page may
+            work. `REJECTED`: any other error. `BAD_RESPONSE`: not a GraphQL response.
     """
     if not isinstance(body, dict):
         raise _bad(operation)
@@ -48,25 +49,25 @@ def read_reply(body: Any, headers: Mapping[str, str], operation: str) -> tuple[d
 
 
 def _is_of_an_element(error: Mapping[str, Any]) -> bool:
-    """Return whether an error took away only one element of a list: its path then has an index."""
+    """Return whether an error affects only one element of a list: its path then has an index."""
     path = error.get("path")
     return isinstance(path, list) and any(isinstance(step, int) for step in path) and _type(error) not in RATE_LIMIT | TOO_MUCH
 
 
 def _worst(errors: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Return the error that decides: a limit before all others, since it may be why they are there."""
+    """Return the decisive error: a rate limit before all others, since it may have caused them."""
     return next((one for one in errors if _type(one) in RATE_LIMIT or "rate limit" in _message(one).lower()), errors[0])
 
 
 def _refusal(error: Mapping[str, Any], headers: Mapping[str, str], operation: str) -> RemoteError:
     kind, said = _type(error), _message(error)
-    cause = f'{operation} was answered with the error {kind or "(no type)"}: "{said}"'
+    cause = f'{operation} returned the error {kind or "(no type)"}: "{said}"'
     lower = said.lower()
     if kind in RATE_LIMIT or "rate limit" in lower or "abuse" in lower:
         return RemoteError(
             Code.RATE_LIMITED,
             cause,
-            "nothing to do: it is tried again when the limit allows",
+            f"{TEMPORARY} once the rate limit resets",
             transient=True,
             retry_after=stated_wait(headers),
             status=200,
@@ -78,17 +79,19 @@ def _refusal(error: Mapping[str, Any], headers: Mapping[str, str], operation: st
     if kind == "NOT_FOUND":
         return RemoteError(Code.NOT_FOUND, cause, "check `cloud.enterprise` and that the token's owner is an owner of it", status=200)
     if kind in TOO_MUCH:
-        return RemoteError(Code.TOO_LARGE, cause, "nothing to do if it passes: less is asked for at once", transient=True, status=200)
+        return RemoteError(Code.TOO_LARGE, cause, f"{TEMPORARY} with smaller pages", transient=True, status=200)
     if TIMED_OUT in lower or "timeout" in lower or "timedout" in lower:
-        return RemoteError(Code.TIMEOUT, cause, "nothing to do if it passes: less is asked for at once", transient=True, status=200)
-    return RemoteError(Code.REJECTED, cause, "look at the quoted answer; if it makes no sense, report it with the run's id", status=200)
+        return RemoteError(Code.TIMEOUT, cause, f"{TEMPORARY} with smaller pages", transient=True, status=200)
+    return RemoteError(
+        Code.REJECTED, cause, "check the quoted response; if it does not explain the refusal, report it with the run ID", status=200
+    )
 
 
 def read_connection(data: Any, path: Sequence[str], operation: str) -> tuple[tuple[dict[str, Any], ...], str | None]:
-    """Return the nodes of the connection at `path` without those that are null, and the cursor of the next page; None on the last one.
+    """Return the nodes of the connection at `path` without nulls, and the cursor of the next page; None on the last one.
 
     Raises:
-        RemoteError: `FORBIDDEN`: something on the way is null without any error. `BAD_RESPONSE`: there is no connection.
+        RemoteError: `FORBIDDEN`: a step of the path is null without an error. `BAD_RESPONSE`: there is no connection.
     """
     for step in path:
         if not isinstance(data, dict) or step not in data:
@@ -97,7 +100,7 @@ def read_connection(data: Any, path: Sequence[str], operation: str) -> tuple[tup
         if data is None:
             raise RemoteError(
                 Code.FORBIDDEN,
-                f"{operation} was answered with nothing in `{step}`",
+                f"{operation} returned nothing in `{step}`",
                 "the token's owner must own the enterprise, with the scope `read:enterprise`",
                 status=200,
             )
@@ -112,7 +115,7 @@ def read_connection(data: Any, path: Sequence[str], operation: str) -> tuple[tup
 
 
 def read_points(data: Mapping[str, Any]) -> Points | None:
-    """Return the budget that a reply tells; None where it tells none."""
+    """Return the rate limit in a response; None if it reports none."""
     found = data.get("rateLimit")
     remaining = found.get("remaining") if isinstance(found, dict) else None
     if not isinstance(found, dict) or not isinstance(remaining, int):
@@ -121,7 +124,7 @@ def read_points(data: Mapping[str, Any]) -> Points | None:
 
 
 def read_installation(node: Mapping[str, Any]) -> Installation | None:
-    """Decode one server; None where not even its name can be read."""
+    """Decode one server; None if its name cannot be read."""
     hostname, accounts, uploads = node.get("hostName"), node.get("userAccounts"), node.get("userAccountsUploads")
     if not isinstance(hostname, str) or not hostname.strip():
         return None
@@ -139,7 +142,7 @@ def read_installation(node: Mapping[str, Any]) -> Installation | None:
 
 
 def read_address(node: Mapping[str, Any]) -> tuple[str, bool] | None:
-    """Decode one address of an account and whether it is the primary one; None where there is none."""
+    """Decode one address of an account and whether it is the primary one; None if there is none."""
     email = node.get("email")
     return (email, node.get("isPrimary") is True) if isinstance(email, str) and email else None
 
@@ -157,6 +160,6 @@ def _message(error: Mapping[str, Any]) -> str:
 def _bad(operation: str) -> RemoteError:
     return RemoteError(
         Code.BAD_RESPONSE,
-        f"{operation} was answered with something that is no GraphQL reply",
+        f"{operation} returned content that is not a GraphQL response",
         "check `cloud.api_url`; if it is right, update licsync-daemon",
     )

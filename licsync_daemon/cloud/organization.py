@@ -1,6 +1,6 @@
-"""The read-back where the cloud account is one organization (the `CloudReader` port): its seats, and nothing else.
+"""The read-back of a single organization: its seats only (the `CloudReader` port).
 
-GitHub offers no sync status and no list of license holders for an organization without an enterprise; `GET /orgs/{org}` is all there is.
+For an organization without an enterprise, GitHub offers neither a sync status nor a list of license holders, only `GET /orgs/{org}`.
 Source: GitHub's published OpenAPI of GHEC, `orgs/get` (23.0.2).
 """
 
@@ -23,7 +23,7 @@ class OrganizationCloud:
         self._retry = retry
 
     async def sync_status(self) -> SyncStatus:
-        """Return that no server is listed, with the cloud's time of answering: organizations have no sync status."""
+        """Return an empty status with the time of the response: organizations have no sync status."""
         _, status = await self._ask()
         return status
 
@@ -35,9 +35,9 @@ class OrganizationCloud:
         return None
 
     async def people(self) -> AsyncIterator[Person]:
-        """Yield nobody: an organization has no such list."""
-        nobody: tuple[Person, ...] = ()
-        for person in nobody:
+        """Yield nothing: an organization has no such list."""
+        none: tuple[Person, ...] = ()
+        for person in none:
             yield person
 
     async def _ask(self) -> tuple[SeatTotals, SyncStatus]:

@@ -1,1 +1,1 @@
-"""How usage leaves: an HTTP endpoint, or an outbox that a person uploads from."""
+"""Where usage is sent: an HTTP endpoint, or an outbox for a person to upload from."""

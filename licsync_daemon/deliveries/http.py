@@ -1,6 +1,6 @@
-"""The delivery `http`: send the usage document to an endpoint that keeps the contract in `docs/delivery-openapi.yaml`.
+"""The delivery `http`: send the usage document to an endpoint that implements `docs/delivery-openapi.yaml`.
 
-GitHub publishes no such endpoint; it is a relay of the operator's own, the bundled sandbox, or a future official interface.
+GitHub offers no such endpoint; it is the operator's own relay, the bundled sandbox, or a future official interface.
 """
 
 from urllib.parse import quote
@@ -12,7 +12,7 @@ from licsync_daemon.model.text import clean
 from licsync_daemon.model.usage import Upload, UploadState
 from licsync_daemon.state.document import UsageDocument
 
-MAX_UPLOAD_ID = 128  # characters, as the contract says
+MAX_UPLOAD_ID = 128  # characters, from the contract
 
 
 class HttpUpload:
@@ -40,12 +40,12 @@ class HttpUpload:
                 raise RemoteError(
                     Code.BAD_RESPONSE,
                     f"{operation} was accepted without a usable `upload_id`",
-                    "tell who runs the endpoint",
+                    "report this to the endpoint's operator",
                     transient=True,
                 )
             return upload_id
 
-        # Safe to repeat, even when the answer was lost: the same key and content hash change nothing at the endpoint.
+        # Safe to repeat even if the response was lost: the endpoint ignores a known key with the same content hash.
         return await self._retry.call(send)
 
     async def ask(self, upload_id: str) -> Upload:
@@ -62,6 +62,6 @@ class HttpUpload:
         try:
             return await self._retry.call(ask)
         except RemoteError as error:
-            if error.status == 404:  # an endpoint that keeps no states: the read-back alone decides
+            if error.status == 404:  # an endpoint without states: only the read-back decides
                 return Upload(state=None)
             raise

@@ -1,4 +1,4 @@
-"""The delivery `manual`: lay the export ready for a person who uploads it in the browser, with a note of what to do."""
+"""The delivery `manual`: write the export to an outbox, with instructions for the person who uploads it in the browser."""
 
 import errno
 import json
@@ -26,7 +26,7 @@ FILE_MODE, FOLDER_MODE = 0o640, 0o750
 
 
 class Outbox:
-    """One instance's folder (the `Delivery` port). Without an outbox there is none: `status` and the notifiers tell the steps."""
+    """One instance's folder (the `Delivery` port). Without a configured outbox, `status` and notifications show the steps."""
 
     def __init__(self, instance: Instance, to: ManualDelivery, *, upload_page: str, now: datetime, invocation: Invocation = PLAIN) -> None:
         self._instance = instance
@@ -40,7 +40,7 @@ class Outbox:
         return folder_of(self._instance)
 
     async def send(self, document: UsageDocument | None, key: str) -> str:
-        """Lay everything ready, in place of what an earlier hand-over left there; answer the folder, or the key where there is none.
+        """Write all files, replacing those of an earlier delivery; return the folder, or the key if there is none.
 
         Raises:
             RunError: `OUTBOX_UNWRITABLE`.
@@ -66,7 +66,7 @@ class Outbox:
         return str(folder)
 
     async def ask(self, upload_id: str) -> Upload:  # noqa: ARG002 - the port's signature
-        """Nobody keeps the state of a person's upload: the read-back alone decides."""
+        """Return no state: only the read-back shows what became of a person's upload."""
         return Upload(state=None)
 
     def _manifest(self, document: UsageDocument | None, key: str, name: str | None) -> dict[str, Any]:
@@ -81,18 +81,18 @@ class Outbox:
             "content_hash": document.content_hash if document is not None else None,
             "accounts": document.sent if document is not None else None,
             "since": iso(since),
-            "expires": iso(self._now + self._instance.max_age),  # a courier's file may be older than that
+            "expires": iso(self._now + self._instance.max_age),  # a file brought by hand may be older
         }
 
     def _make(self, folder: Path) -> None:
-        if folder.is_symlink():  # whoever may write in the outbox must not have us change another place
-            raise NotADirectoryError(errno.ENOTDIR, "it is a link")
+        if folder.is_symlink():  # a user with write access to the outbox must not redirect it
+            raise NotADirectoryError(errno.ENOTDIR, "it is a symbolic link")
         folder.mkdir(mode=FOLDER_MODE, parents=False, exist_ok=True)
         folder.chmod(FOLDER_MODE)
         self._give(folder)
 
     def _write(self, path: Path, write: Callable[[IO[bytes]], object]) -> None:
-        """Write a file of the hand-over; its temporary name is hidden from whoever looks into the folder."""
+        """Write one file, under a hidden temporary name first."""
         write_whole(path, write, part=path.with_name(f".{path.name}.part"), mode=FILE_MODE, group=self._to.group)
 
     def _give(self, path: Path) -> None:
@@ -105,7 +105,7 @@ class Outbox:
 
 
 def take_back(record: DeliveryRecord) -> None:
-    """Take away what was laid ready under a record, unless something newer lies there. The record says where: its `upload_id`."""
+    """Delete the files of a delivery unless a newer one replaced them. The record's `upload_id` is the folder."""
     if record.upload_id is None or record.upload_id == record.key:
         return
     folder = Path(record.upload_id)

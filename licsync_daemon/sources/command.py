@@ -1,4 +1,4 @@
-"""The source `command`: a local program that prints the export, such as a wrapper around a bastion or a privileged-access tool."""
+"""The source `command`: a local program that prints the export, such as a wrapper for a bastion host or a privileged-access tool."""
 
 import shlex
 
@@ -21,14 +21,14 @@ class CommandUsageSource:
     async def collect(self, spool: AccountSpool) -> Collected:
         source = self._source
         what = f"the command {source.command[0]}"
-        again = f"run it as the daemon's user, without a terminal, and look at what it prints: {shlex.join(source.command)}"
+        again = f"run it as the daemon's user, without a terminal, and check its output: {shlex.join(source.command)}"
         ended = await run_child(source.command, what=what, within=source.timeout, max_bytes=source.max_export_bytes, again=again)
         if ended.code != 0:
             raise command_failed(what, ended.code, ended.last_message, again)
-        return collected_from(ended.output, spool, what=f"what {what} printed", again=again, at=self._clock.now())
+        return collected_from(ended.output, spool, what=f"the output of {what}", again=again, at=self._clock.now())
 
 
 def command_failed(what: str, code: int, message: str, again: str) -> RunError:
-    """Say with which exit code, or by which signal, a program ended, and its last words."""
-    how = f"ended with exit code {code}" if code > 0 else f"was ended by signal {-code}"
-    return RunError(Code.COMMAND_FAILED, f"{what} {how}" + (f": {message}" if message else " and said nothing"), again)
+    """Return the error for a program that failed: its exit code or signal, and its last message."""
+    how = f"exited with code {code}" if code > 0 else f"was killed by signal {-code}"
+    return RunError(Code.COMMAND_FAILED, f"{what} {how}" + (f": {message}" if message else " without a message"), again)

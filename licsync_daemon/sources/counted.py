@@ -1,4 +1,4 @@
-"""An opaque export with numbers and accounts from a second source beside it, so that guards and forecasts have something to go by."""
+"""An encrypted export, with counts and accounts from a second source for the guards and forecasts."""
 
 from dataclasses import replace
 
@@ -8,10 +8,10 @@ from licsync_daemon.state.spool import AccountSpool
 
 
 class CountedUsageSource:
-    """Reads one instance (the `UsageSource` port): what is delivered comes from `export`, what is counted from `counts`.
+    """Reads one instance (the `UsageSource` port): `export` is delivered, `counts` is counted.
 
-    What can be counted by itself, a clear export or a report, needs no second source. Where the second source fails, so does the run:
-    without its numbers a guard would let pass what it should hold.
+    A clear export or a report can be counted itself and needs no second source. If the second source fails, the run fails: without counts,
+    a guard would pass what it should hold.
     """
 
     def __init__(self, export: UsageSource, counts: UsageSource) -> None:
@@ -28,6 +28,6 @@ class CountedUsageSource:
             exported,
             version=exported.version or counted.version,
             counts=counted.counts,
-            newest_activity=min(ages, default=None),  # both must be young enough
+            newest_activity=min(ages, default=None),  # both must be recent enough
             notices=exported.notices + counted.notices,
         )

@@ -1,7 +1,7 @@
 """The source `file`: the newest export or `all_users.csv` that a person or another job put in a folder.
 
-Its date is the file's own (mtime): neither form holds one. What it is, is told from its content. A file counts as used when a run with it
-was confirmed; until then it is read again.
+Its date is the file's mtime, since neither format contains one. The content tells the format. A file is used once a run with it was
+confirmed; until then it is read again.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from licsync_daemon.sources.rows import Tally
 from licsync_daemon.sources.users_csv import NEEDED, UsersCsvReader
 from licsync_daemon.state.spool import AccountSpool
 
-SETTLED = timedelta(seconds=5)  # a younger file may still be in writing
+SETTLED = timedelta(seconds=5)  # a newer file may still be written to
 UNFINISHED = (".part", ".tmp")
 PIECE_BYTES = 64 * 1024
 _EXPORT, _REPORT = "export", "report"
@@ -32,7 +32,7 @@ _EXPORT, _REPORT = "export", "report"
 
 @dataclass(frozen=True, slots=True, order=True)
 class Candidate:
-    """A file that may be one, by its content time."""
+    """A file that may be an export or a report; sorts by its time."""
 
     at: datetime
     size: int
@@ -40,7 +40,7 @@ class Candidate:
 
 
 class FileUsageSource:
-    """Reads one instance (the `UsageSource` port). Only a file newer than `newer_than` is taken; None takes any."""
+    """Reads one instance (the `UsageSource` port). Only a file newer than `newer_than` is read; None reads any."""
 
     def __init__(self, source: FileSource, clock: Clock, newer_than: datetime | None) -> None:
         self._source = source
@@ -56,15 +56,15 @@ class FileUsageSource:
                     continue
                 collected = self._export(stream, found, spool) if kind == _EXPORT else await self._report(stream, found, spool)
                 if _found(found.path, os.fstat(stream.fileno())) != found:
-                    raise self._none(f"{found.path} changed while it was read")
+                    raise self._none(f"{found.path} changed while being read")
                 return collected
-        raise self._none(f"nothing newer in {self._source.path} is an export or a report")
+        raise self._none(f"no newer file in {self._source.path} is an export or a report")
 
     def newest_first(self) -> list[Candidate]:
-        """Return the files that come into question. The newest of all decides: no older one is taken while it is being written.
+        """Return the candidate files, newest first. While the newest of all is being written, no older one is used.
 
         Raises:
-            RunError: `NO_NEW_EXPORT`: there is none.
+            RunError: `NO_NEW_EXPORT`: there are none.
         """
         path = self._source.path
         try:
@@ -78,19 +78,19 @@ class FileUsageSource:
         newest = found[0]
         when = f"{newest.at:%Y-%m-%d %H:%M:%S} UTC"
         if self._clock.now() - newest.at < SETTLED:
-            raise self._none(f"{newest.path} of {when} is still being written, or dated in the future")
+            raise self._none(f"{newest.path} ({when}) is still being written, or its date is in the future")
         fresh = [one for one in found if self._newer_than is None or one.at > self._newer_than]
         if not fresh:
-            raise self._none(f"{newest.path} of {when} is not newer than what was synced last, of {self._newer_than:%Y-%m-%d %H:%M:%S} UTC")
+            raise self._none(f"{newest.path} ({when}) is not newer than the last synced one ({self._newer_than:%Y-%m-%d %H:%M:%S} UTC)")
         return fresh
 
     def _none(self, cause: str) -> RunError:
-        step = f"put a new export or all_users.csv at {self._source.path}, readable for the daemon's user; it is looked for again"
+        step = f"put a new export or all_users.csv at {self._source.path}, readable by the daemon's user; the next run finds it"
         return RunError(Code.NO_NEW_EXPORT, cause, step)
 
     @contextmanager
     def _opened(self, path: Path) -> Iterator[IO[bytes]]:
-        """Open a file; what took its place meanwhile, a link or a pipe, neither leads elsewhere nor blocks."""
+        """Open a file without following a link or blocking on a pipe that replaced it meanwhile."""
         try:
             stream = os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
         except OSError as error:
@@ -104,7 +104,7 @@ class FileUsageSource:
         if len(content) > limit:
             cause = f"{found.path} is larger than {limit / 1024 / 1024:g} MiB"
             raise RunError(Code.EXPORT_TOO_LARGE, cause, "check that it is an export; if it is, raise `max_export_bytes`")
-        return collected_from(content, spool, what=f"the file {found.path}", again="export it anew and put it there", at=found.at)
+        return collected_from(content, spool, what=f"the file {found.path}", again="export again and replace the file", at=found.at)
 
     async def _report(self, stream: IO[bytes], found: Candidate, spool: AccountSpool) -> Collected:
         reader, tally = UsersCsvReader(), Tally(spool)
@@ -112,17 +112,17 @@ class FileUsageSource:
             while piece := stream.read(PIECE_BYTES):
                 for line, row in reader.feed(piece):
                     tally.count(line, row)
-                await asyncio.sleep(0)  # others have their turn
+                await asyncio.sleep(0)  # let other tasks run
             reader.finish()
         except RunError as error:
-            raise RunError(error.code, f"{found.path}: {error.cause}", "download the report anew and put it there") from error
+            raise RunError(error.code, f"{found.path}: {error.cause}", "download the report again and replace the file") from error
         counts, notices = tally.result()
         activity = read_date(reader.newest_activity) or found.at
         return Collected(collected_at=found.at, version=None, http_only=False, counts=counts, newest_activity=activity, notices=notices)
 
 
 def kind_of(beginning: bytes) -> str | None:
-    """Tell from the beginning of a file whether it is an export or a report; None: neither."""
+    """Return from the beginning of a file whether it is an export or a report; None for neither."""
     text = beginning.decode("utf-8-sig", "replace").lstrip()
     header = {cell.strip().strip('"').lower() for cell in text.partition("\n")[0].split(",")}
     if header.issuperset(NEEDED):

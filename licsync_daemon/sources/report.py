@@ -1,9 +1,9 @@
-"""The source `report`: an instance's users and totals through its documented web addresses.
+"""The source `report`: an instance's users and totals, read from its documented endpoints.
 
 - `GET /stafftools/reports/all_users.csv`, site root, basic authentication; 202 until the report is built, without `Retry-After`.
   Source: docs.github.com, "Accessing reports for your instance" (checked 2026-11-24).
 - `GET /api/v3/enterprise/stats/users`, `/api/v3/enterprise/settings/license`, `/api/v3/meta`. Source: GitHub's published OpenAPI of GHES
-  3.17 to 3.19 (package release 23.0.2). The license's numbers may be strings, and nobody but a site administrator sees them (404).
+  3.17 to 3.19 (package release 23.0.2). The license's numbers may be strings; users who are not site administrators get a 404.
 """
 
 import re
@@ -54,7 +54,7 @@ class ReportUsageSource:
         )
 
     async def _api(self, path: str) -> tuple[dict[str, Any], str | None]:
-        """Return one JSON object of the instance's API, and the version in its headers."""
+        """Return a JSON object of the instance's API, and the version in the headers."""
         operation = f"/api/v3/{path} of {self._source.at.url}"
 
         async def ask() -> tuple[dict[str, Any], str | None]:
@@ -69,7 +69,7 @@ class ReportUsageSource:
         return await self._retry.call(ask)
 
     async def _report(self, spool: AccountSpool) -> tuple[UsageCounts, tuple[Notice, ...], datetime | None]:
-        """Read the report once, from its first byte; an earlier half is forgotten."""
+        """Read the report once from its start, discarding an earlier incomplete read."""
         operation = f"the report all_users.csv of {self._source.at.url}"
         spool.clear()
         async with self._http.get(REPORT_PATH, operation=operation, accept="text/csv", limits=REPORT, wanted=(200, 202)) as response:
@@ -77,7 +77,7 @@ class ReportUsageSource:
                 raise RemoteError(
                     Code.REPORT_TIMEOUT,
                     f"{operation} is still being built",
-                    "raise `report_timeout`, or look at the instance's background jobs",
+                    "raise `report_timeout`, or check the instance's background jobs",
                 )
             reader, tally = UsersCsvReader(), Tally(spool)
             async for piece in response.chunks():
@@ -88,7 +88,7 @@ class ReportUsageSource:
 
 
 def count_of(value: object) -> int | None:
-    """Read a number that may come as text (ref 5, row 21); text such as "unlimited" means that no number is known."""
+    """Read a number that may be a string (ref 5, row 21); a string such as "unlimited" counts as unknown."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):

@@ -1,4 +1,4 @@
-"""What the rows of a report, or of a clear export, come to: accounts in the spool, counts, and the rows that cannot be used."""
+"""The rows of a report or a clear export: accounts for the spool, counts, and the unusable rows."""
 
 import re
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.usage import MAX_ID, Account, Added, Notice, UsageCounts
 from licsync_daemon.state.spool import AccountSpool
 
-NAMED_ROWS = 5  # unusable rows that are named; the rest is counted
+NAMED_ROWS = 5  # unusable rows that are named in a notice; the rest are counted
 
 
 FLAGS = {"true": True, "1": True, "yes": True, "t": True, "false": False, "0": False, "no": False, "f": False}
@@ -15,7 +15,7 @@ FLAGS = {"true": True, "1": True, "yes": True, "t": True, "false": False, "0": F
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """A row that cannot be used, named by its line (or by its number among the users of an export) and id only."""
+    """A row that cannot be used, identified by its line (or its number among the users of an export) and id only."""
 
     line: int
     id: str
@@ -27,9 +27,9 @@ class Unusable:
 
 
 class Tally:
-    """Keeps the accounts and counts every row once: unusable, else suspended, else sent.
+    """Stores the accounts and counts each row once: as unusable, suspended, or sent.
 
-    `of` is the word for what is read, `unit` for the number that names one of its rows.
+    `of` names what is read, `unit` the number of a row, in messages.
     """
 
     def __init__(self, spool: AccountSpool, *, of: str = "report", unit: str = "line") -> None:
@@ -41,10 +41,10 @@ class Tally:
         self._unnamed = 0
 
     def count(self, line: int, row: Account | Unusable) -> None:
-        """Count the row that stands at `line`.
+        """Count the row at `line`.
 
         Raises:
-            RunError: `REPORT_CONFLICTING_ROWS`: one id with two contents.
+            RunError: `REPORT_CONFLICTING_ROWS`: one id with different contents.
         """
         self._rows += 1
         if isinstance(row, Account):
@@ -52,11 +52,11 @@ class Tally:
                 case Added.CONFLICT:
                     raise RunError(
                         Code.REPORT_CONFLICTING_ROWS,
-                        f"the {self._of} holds the id {row.id} twice with different content, again at {self._unit} {line}",
-                        "run it again; if it stays, ask GitHub Support about this account",
+                        f"the {self._of} contains the id {row.id} twice with different content, the second time at {self._unit} {line}",
+                        "run it again; if it persists, ask GitHub Support about this account",
                     )
                 case Added.DUPLICATE:
-                    row = Unusable(line, str(row.id), "the same row stands there twice", self._unit)
+                    row = Unusable(line, str(row.id), "duplicate row", self._unit)
                 case Added.NEW:
                     self._suspended += row.suspended
                     self._sent += not row.suspended
@@ -78,7 +78,7 @@ class Tally:
 
 
 def usable(line: int, number: str, *, login: str, email: str, suspended: str, unit: str = "line") -> Account | Unusable:
-    """Return the account that four cells describe, or why they cannot be used."""
+    """Return the account in four cells, or why they cannot be used."""
     if not re.fullmatch(r"[0-9]{1,19}", number, re.ASCII) or not 0 < int(number) <= MAX_ID:
         return Unusable(line, re.sub(r"[^0-9A-Za-z.+-]", "?", number)[:20], "the id is not a positive number", unit)
     if suspended.lower() not in FLAGS:
@@ -89,5 +89,5 @@ def usable(line: int, number: str, *, login: str, email: str, suspended: str, un
 
 
 def _is_text(cell: str) -> bool:
-    """Return whether a cell was decodable and can be written down again."""
+    """Return whether a cell could be decoded and can be encoded again."""
     return not any("\ud800" <= char <= "\udfff" or char == "\0" for char in cell)

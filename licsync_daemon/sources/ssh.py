@@ -1,8 +1,8 @@
 """The source `ssh`: `ghe-license usage` on an instance's administrative shell, port 122, through the OpenSSH client.
 
 Source: docs.github.com, "Accessing the administrative shell (SSH)" and "Command-line utilities" (checked 2026-11-24); up to GHES 3.12 the
-command is `ghe-license-usage`. Nothing of the user's or the machine's configuration of ssh is used, no agent, no forwarding, no password;
-an unknown host key is never accepted. Texts of the client are those of OpenSSH 9.2; it ends with 255 when it is its own failure.
+command is `ghe-license-usage`. The user's and the machine's ssh configuration, agents, forwarding and passwords are not used; an
+unknown host key is never accepted. The messages of the client are those of OpenSSH 9.2; it exits with 255 for a failure of its own.
 """
 
 import os
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from licsync_daemon.http.advice import TEMPORARY
 from licsync_daemon.http.retrier import Retrier
 from licsync_daemon.model.errors import Code, RemoteError, RunError
 from licsync_daemon.model.instance import SshSource
@@ -34,8 +35,8 @@ _LOST = re.compile(r"not responding|Connection (closed|reset|to \S+ closed)|clie
 class SshUsageSource:
     """Reads one instance (the `UsageSource` port).
 
-    `private_key` returns the private key's file for each try. ssh refuses a file that others may read, as credentials often are, so it
-    is given a copy of our own, in memory and without a name.
+    `private_key` returns the private key's file for each attempt. ssh refuses a file that others can read, as credentials often are, so it
+    gets a copy in memory, without a name.
     """
 
     def __init__(self, source: SshSource, private_key: Callable[[], Path], retry: Retrier, clock: Clock) -> None:
@@ -47,13 +48,13 @@ class SshUsageSource:
     async def collect(self, spool: AccountSpool) -> Collected:
         source = self._source
         ended = await self._retry.call(self._run)
-        what = f"what `{shlex.join(source.command)}` printed on {source.host}"
+        what = f"the output of `{shlex.join(source.command)}` on {source.host}"
         return collected_from(ended.output, spool, what=what, again=self._by_hand, at=self._clock.now())
 
     @property
     def _by_hand(self) -> str:
         source = self._source
-        return f"look at what this prints: ssh -p {source.port} {source.user}@{source.host} -- {shlex.join(source.command)}"
+        return f"check the output of: ssh -p {source.port} {source.user}@{source.host} -- {shlex.join(source.command)}"
 
     async def _run(self) -> Ended:
         source = self._source
@@ -64,14 +65,14 @@ class SshUsageSource:
 
 
 async def run_there(source: SshSource, private_key: Path, *, again: str) -> Ended:
-    """Run the source's command on the instance, once; answer how it ended and what it printed. `again` is the next step if it does not end.
+    """Run the source's command on the instance once, and return its exit code and output. `again` is the next step if it does not end.
 
     Raises:
-        RunError: There is no ssh client, or it failed itself; or as `run_child` says.
+        RunError: The ssh client is missing or failed; or as `run_child` raises.
     """
     client = shutil.which("ssh")
     if client is None:
-        raise RunError(Code.SSH_FAILED, "there is no ssh client on this machine", "install it: apt-get install openssh-client")
+        raise RunError(Code.SSH_FAILED, "no ssh client is installed on this machine", "install it: apt-get install openssh-client")
     with private_copy(private_key) as key:
         words = ssh_words(client, source, key)
         what = f"`{shlex.join(source.command)}` on {source.host}"
@@ -82,7 +83,7 @@ async def run_there(source: SshSource, private_key: Path, *, again: str) -> Ende
 
 
 def ssh_words(client: str, source: SshSource, key: Path) -> list[str]:
-    """Return the command line. Neither user nor host is ever taken for an option, whatever it begins with: `-l` and `--` see to it."""
+    """Return the command line; `-l` and `--` prevent a user or host from being read as an option."""
     connect_s = max(1, round(source.connect_timeout.total_seconds()))
     options = {
         "BatchMode": "yes",
@@ -104,63 +105,65 @@ def ssh_words(client: str, source: SshSource, key: Path) -> list[str]:
     words = [client, "-F", "/dev/null", "-T", "-p", str(source.port), "-i", str(key)]
     for name, value in options.items():
         words += ["-o", f"{name}={value}"]
-    # The far side's shell takes the words apart again, so each is quoted for it.
+    # The remote shell splits the command line again, so each word is quoted.
     return [*words, "-l", source.user, "--", source.host, *map(shlex.quote, source.command)]
 
 
 def ssh_failure(source: SshSource, private_key: Path, ended: Ended) -> RunError:
-    """Tell from the client's messages why it failed."""
+    """Return the error for a failure of the client, by its messages."""
     said, where = ended.messages, f"{source.host}, port {source.port}"
     scan = f"ssh-keyscan -p {source.port} {source.host}"
     if "HOST IDENTIFICATION HAS CHANGED" in said or "REVOKED HOST KEY" in said:
         return RunError(
             Code.HOST_KEY_CHANGED,
-            f"{where} shows another host key than {source.known_hosts} has: a failover, a rebuilt instance, or somebody in between",
-            f"ask who runs the instance, compare the fingerprint of `{scan}` there, then replace the line in {source.known_hosts}",
+            f"{where} presents a host key that differs from {source.known_hosts}: a failover, a rebuilt instance, or an attack",
+            f"ask the instance's administrator, compare the fingerprint of `{scan}` there, then replace the line in {source.known_hosts}",
         )
     if "Host key verification failed" in said:
-        missing = "has no host key of it" if source.known_hosts.is_file() else "is not a file that can be read"
+        missing = "has no entry for it" if source.known_hosts.is_file() else "is not a readable file"
         return RunError(
             Code.HOST_KEY_UNKNOWN,
-            f"the host key of {where} is not known: {source.known_hosts} {missing}",
+            f"the host key of {where} is unknown: {source.known_hosts} {missing}",
             f"run `{scan} | tee new-keys | ssh-keygen -lf -`, compare the fingerprint on the instance, and add new-keys to that file",
         )
     if "Permission denied" in said:
         unreadable = re.search(r'^Load key ".*": (.*?)\r?$', said, re.MULTILINE)
         why = f"ssh cannot read it ({unreadable[1]})" if unreadable else f"{where} does not accept it for the user {source.user}"
-        step = "it must have no passphrase; add its public key in the instance's Management Console, under SSH access"
+        step = "use a key without a passphrase, and add its public key in the instance's Management Console, under SSH access"
         return RunError(Code.SSH_KEY_REFUSED, f"the private key {private_key}: {why}", step)
-    cause = f"{where}: {ended.last_message or 'ssh failed and said nothing'}"
+    cause = f"{where}: {ended.last_message or 'ssh failed without a message'}"
     if _UNREACHABLE.search(said):
-        step = f"check name, firewall and port {source.port}, which is the administrative shell's"
+        step = f"check the name, the firewall and port {source.port}, the port of the administrative shell"
         return RemoteError(Code.UNREACHABLE, cause, step, transient=True)
     if _LOST.search(said):
-        return RemoteError(Code.CONNECTION_LOST, cause, "look at what stands between, if it stays", transient=True)
-    return RunError(Code.SSH_FAILED, cause, f"look at what this prints: ssh -v -p {source.port} {source.user}@{source.host}")
+        return RemoteError(Code.CONNECTION_LOST, cause, f"{TEMPORARY}; if it persists, check the network between", transient=True)
+    return RunError(Code.SSH_FAILED, cause, f"check the output of: ssh -v -p {source.port} {source.user}@{source.host}")
 
 
 @contextmanager
 def private_copy(file: Path) -> Iterator[Path]:
-    """Give a private key a path that only we may read and that ends with the `with` block, without writing it anywhere.
+    """Yield a path of a private key that only this process can read, valid inside the `with` block, without writing it to disk.
 
     Raises:
         RunError: `CREDENTIAL_MISSING` or `CREDENTIAL_MALFORMED`.
     """
     try:
-        # Not blocking: a named pipe in place of a file must not stop the daemon.
+        # Non-blocking: a named pipe instead of a file must not stop the daemon.
         with open(file, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as stream:
             key = stream.read(MAX_KEY_BYTES + 1)
     except OSError as error:
         cause = f"the private key {file} cannot be read: {(error.strerror or 'unknown reason').lower()}"
         raise RunError(
-            Code.CREDENTIAL_MISSING, cause, f"let the daemon's user read it: chgrp licsync {file} && chmod 0640 {file}"
+            Code.CREDENTIAL_MISSING, cause, f"make it readable by the daemon's user: chgrp licsync {file} && chmod 0640 {file}"
         ) from None
     if not key.strip() or len(key) > MAX_KEY_BYTES:
-        raise RunError(Code.CREDENTIAL_MALFORMED, f"{file} is no private key", "put an OpenSSH private key without a passphrase there")
+        raise RunError(
+            Code.CREDENTIAL_MALFORMED, f"{file} is not a private key", "replace it with an OpenSSH private key without a passphrase"
+        )
     number = os.memfd_create("key")
     try:
         os.fchmod(number, 0o600)
-        os.write(number, key.replace(b"\r\n", b"\n").rstrip() + b"\n")  # ssh insists on both
-        yield Path(f"/proc/{os.getpid()}/fd/{number}")  # ssh closes what it inherits, and may look into what is ours
+        os.write(number, key.replace(b"\r\n", b"\n").rstrip() + b"\n")  # ssh requires both
+        yield Path(f"/proc/{os.getpid()}/fd/{number}")  # ssh closes inherited files, but may open this path of its parent
     finally:
         os.close(number)

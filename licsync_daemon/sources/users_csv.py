@@ -1,8 +1,8 @@
-"""Read the site-admin report `all_users.csv`: whole records out of a stream of bytes, each usable, unusable, or a fault of the file.
+"""Read the site-admin report `all_users.csv`: complete records from a stream of bytes, each usable or unusable.
 
 Columns as documented under "Accessing reports for your instance" (docs.github.com, checked 2026-11-24). `raw_login` holds JSON inside a
-cell, so quotes, commas and line breaks are normal. Only the needed columns leave this module: addresses of last logins and activity are
-dropped here.
+cell, so quotes, commas and line breaks are normal. Only the needed columns leave this module; IP addresses of last logins and activity
+are dropped.
 """
 
 import csv
@@ -14,26 +14,26 @@ from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.usage import Account
 from licsync_daemon.sources.rows import Unusable, usable
 
-ACTIVITY = "last_active"  # optional: it only tells how old the report is
+ACTIVITY = "last_active"  # optional: shows how old the report is
 NEEDED = ("id", "login", "email", "suspended?")
-MAX_RECORD_BYTES = 1024 * 1024  # one user; a runaway quote would otherwise swallow the rest of the file
-_AGAIN = "run it again; if it stays, download the report in the browser and look at the named line"
+MAX_RECORD_BYTES = 1024 * 1024  # one user; otherwise an unclosed quote would consume the rest of the file
+_AGAIN = "run it again; if it persists, download the report in the browser and check the named line"
 
 
 @dataclass(slots=True)
 class UsersCsvReader:
-    """Feed it bytes as they come; it yields rows as soon as they are whole, then `finish` says whether the file was."""
+    """Takes bytes with `feed`, which yields rows once they are complete; `finish` checks that the file was complete."""
 
     _pending: bytes = b""
     _line: int = 1
     _columns: dict[str, int] = field(default_factory=dict)
     _activity: int | None = None
     _width: int = 0
-    #: The newest `last_active` of anybody, as text: dates of one form sort as text. Whose it was is not kept.
+    #: The newest `last_active` of all users, as a string, which sorts like the date. The user is not kept.
     newest_activity: str = ""
 
     def feed(self, piece: bytes) -> Iterator[tuple[int, Account | Unusable]]:
-        """Yield `(line, row)` for every record that `piece` completes.
+        """Yield `(line, row)` for each record that `piece` completes.
 
         Raises:
             RunError: `REPORT_NOT_CSV`, `REPORT_HEADER_CHANGED` or `REPORT_MALFORMED`.
@@ -47,15 +47,17 @@ class UsersCsvReader:
             yield from self._rows(whole)
 
     def finish(self) -> None:
-        """Check that the file ended where a record ends and had a header at all."""
+        """Check that the file ended at the end of a record and had a header."""
         if not self._columns:
-            self._refuse_other_formats(self._pending[:80].decode("utf-8", "replace"))  # a page or JSON may be one line without an end
+            self._refuse_other_formats(
+                self._pending[:80].decode("utf-8", "replace")
+            )  # a page or JSON may be a single line without a line break
         if self._pending or not self._columns:
             what = f"ends in the middle of a record, at line {self._line}" if self._pending.strip() else "is empty"
-            raise RunError(Code.REPORT_TRUNCATED, f"the report {what}", "run it again; it is asked for anew")
+            raise RunError(Code.REPORT_TRUNCATED, f"the report {what}", "run it again to request a new report")
 
     def _end_of_whole_records(self) -> int:
-        """Return where the last whole record ends. A line break inside quotes leaves an odd number of quotes before it."""
+        """Return the end of the last complete record. A line break inside quotes has an odd number of quotes before it."""
         end = self._pending.rfind(b"\n") + 1
         if self._pending.count(b'"', 0, end) % 2 == 0:
             return end
@@ -77,9 +79,9 @@ class UsersCsvReader:
                 line = self._line
                 self._line = base + records.line_num
                 if not self._columns:
-                    if any(cell.strip() for cell in record):  # web pages like to begin with empty lines
+                    if any(cell.strip() for cell in record):  # web pages may begin with empty lines
                         self._header(record)
-                elif record:  # csv gives an empty list for an empty line
+                elif record:  # csv returns an empty list for an empty line
                     if len(record) != self._width:
                         raise RunError(
                             Code.REPORT_MALFORMED, f"the report's line {line} has {len(record)} cells instead of {self._width}", _AGAIN
@@ -98,7 +100,7 @@ class UsersCsvReader:
             raise RunError(
                 Code.REPORT_HEADER_CHANGED,
                 f"the report's header row has no single column named {', '.join(missing)}",
-                "update licsync-daemon; if it is the newest, report the GHES version",
+                "update licsync-daemon; if it is up to date, report the GHES version",
             )
         self._columns = {name: names.index(name) for name in NEEDED}
         self._activity = names.index(ACTIVITY) if names.count(ACTIVITY) == 1 else None
@@ -110,8 +112,8 @@ class UsersCsvReader:
             what = "a web page" if first == "<" else "JSON"
             raise RunError(
                 Code.REPORT_NOT_CSV,
-                f"the instance answered {what} instead of the report",
-                "check that the token belongs to a site administrator and that no sign-in page stands before the instance",
+                f"the instance returned {what} instead of the report",
+                "check that the token belongs to a site administrator and that no sign-in page is in front of the instance",
             )
 
     def _row(self, line: int, record: list[str]) -> Account | Unusable:

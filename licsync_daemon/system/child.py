@@ -1,7 +1,7 @@
-"""A program that prints something: started without a shell, bounded in time and size, and gone afterwards, whatever happens.
+"""Run a program without a shell, limited in time and output, and end it in every case.
 
-It has no terminal and nothing to read, and a session of its own (so that it is ended together with everything it started). Of our
-environment it has only `PATH` and `HOME`, unless it is told otherwise; `LANG` is fixed, so that messages are English.
+The program has no terminal and no input, and a session of its own, so that all its child processes end with it. By default its environment
+has only `PATH` and `HOME`, and a fixed `LANG` for English messages.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ from licsync_daemon.model.text import clean
 
 log = structlog.get_logger()
 
-MESSAGES_BYTES = 4 * 1024  # of standard error, from its end
-GRACE_S = 0.4  # between being asked to end and being killed
+MESSAGES_BYTES = 4 * 1024  # kept from the end of standard error
+GRACE_S = 0.4  # between SIGTERM and SIGKILL
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A program that ended by itself: its exit code (negative: the signal that ended it), what it printed, and its last messages."""
+    """A program that ended by itself: its exit code (negative: the signal), its output, and its last messages."""
 
     code: int
     output: bytearray
@@ -33,7 +33,7 @@ class Ended:
 
     @property
     def last_message(self) -> str:
-        """Its last line on standard error, safe to show; "" where there is none."""
+        """The last line on standard error, safe to show; "" if there is none."""
         return clean(next((line for line in reversed(self.messages.splitlines()) if line.strip()), ""))
 
 
@@ -43,15 +43,15 @@ async def run_child(
     """Run a program to its end.
 
     Args:
-        words: Its path, and its arguments.
-        what: It, for messages: "the command /usr/local/bin/export-usage".
-        within: How long all of it may take.
-        max_bytes: How much it may print; it is ended where it prints more, and nothing of that is kept.
-        again: The next step where it does not come to its end.
-        environ: Its environment; None: a clean one.
+        words: The path, and the arguments.
+        what: The program, for messages: "the command /usr/local/bin/export-usage".
+        within: The time limit.
+        max_bytes: The output limit; a program that prints more is ended, and its output discarded.
+        again: The next step if the program fails.
+        environ: The environment; None for a clean one.
 
     Raises:
-        RunError: `COMMAND_FAILED` where it cannot be started, `COMMAND_TIMEOUT`, `EXPORT_TOO_LARGE`.
+        RunError: `COMMAND_FAILED` if it cannot be started, `COMMAND_TIMEOUT`, `EXPORT_TOO_LARGE`.
     """
     child = _Child(max_bytes)
     try:
@@ -63,12 +63,12 @@ async def run_child(
         async with asyncio.timeout(within.total_seconds()):
             await child.over.wait()
     except TimeoutError:
-        raise RunError(Code.COMMAND_TIMEOUT, f"{what} did not end within {within.total_seconds():g} seconds", again) from None
+        raise RunError(Code.COMMAND_TIMEOUT, f"{what} did not finish within {within.total_seconds():g} seconds", again) from None
     finally:
         await _leave(transport, child)
     if child.too_large:
         mib = max_bytes / 1024 / 1024
-        step = "check that it prints an export and nothing else; if it does, raise `max_export_bytes`"
+        step = "check that it prints only an export; if so, raise `max_export_bytes`"
         raise RunError(Code.EXPORT_TOO_LARGE, f"{what} printed more than {mib:g} MiB and was stopped", step)
     ended = Ended(transport.get_returncode() or 0, child.output, child.messages.decode("utf-8", "replace"))
     if ended.messages.strip():
@@ -78,7 +78,7 @@ async def run_child(
 
 @dataclass(slots=True)
 class _Child(asyncio.SubprocessProtocol):
-    """Keeps what a program prints, as far as it may; `over` when there is no reason to wait any longer."""
+    """Collects a program's output up to the limit; `over` is set when waiting can end."""
 
     max_bytes: int
     output: bytearray = field(default_factory=bytearray)
@@ -86,7 +86,7 @@ class _Child(asyncio.SubprocessProtocol):
     too_large: bool = False
     over: asyncio.Event = field(default_factory=asyncio.Event)
     exited: asyncio.Event = field(default_factory=asyncio.Event)
-    closed: asyncio.Event = field(default_factory=asyncio.Event)  # it exited, and nobody holds its output open
+    closed: asyncio.Event = field(default_factory=asyncio.Event)  # it exited, and no process holds its output open
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         if fd != 1:
@@ -108,7 +108,7 @@ class _Child(asyncio.SubprocessProtocol):
 
 
 def clean_environment() -> dict[str, str]:
-    """Return what a program that is not ours gets to see."""
+    """Return the environment for other programs."""
     return {"PATH": os.environ.get("PATH", os.defpath), "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8"}
 
 
@@ -121,7 +121,7 @@ async def _start(words: Sequence[str], child: _Child, environ: Mapping[str, str]
     try:
         transport, _ = await asyncio.shield(starting)
     except asyncio.CancelledError:
-        # Canceled itself, asyncio would end only the program, and wait for whatever that has started.
+        # On cancellation asyncio would end only the program, and wait for its child processes.
         with suppress(OSError, ValueError):
             transport, _ = await starting
             await _leave(transport, child)
@@ -130,7 +130,7 @@ async def _start(words: Sequence[str], child: _Child, environ: Mapping[str, str]
 
 
 async def _leave(transport: asyncio.SubprocessTransport, child: _Child) -> None:
-    """End a program and everything in its session within a second, if it is not over, and let go of it."""
+    """End a program and its session within a second unless it has ended, and close the transport."""
     try:
         if not child.closed.is_set():
             await _end(transport, child)
@@ -147,7 +147,7 @@ async def _end(transport: asyncio.SubprocessTransport, child: _Child) -> None:
                     await child.exited.wait()
                     break
     finally:
-        _signal(transport, signal.SIGKILL)  # what it started, and it itself where we are canceled a second time
+        _signal(transport, signal.SIGKILL)  # its child processes; and the program itself on a second cancellation
 
 
 def _signal(transport: asyncio.SubprocessTransport, number: signal.Signals) -> None:

@@ -1,4 +1,4 @@
-"""The only reader of the wall clock and the only sleeper."""
+"""The only module that reads the wall clock, and the only one that sleeps."""
 
 import asyncio
 import time
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 
 class SystemClock:
-    """The machine's own clocks (the `Clock` port)."""
+    """The machine's clocks (the `Clock` port)."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)

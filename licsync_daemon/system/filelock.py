@@ -1,6 +1,6 @@
 """Locks between processes: `flock` on files that are never deleted, with the holder written inside.
 
-The kernel frees such a lock with the process, however it ends. A file that is never deleted cannot be locked twice under one name.
+The kernel releases such a lock when the process ends, however it ends. Deleting the file would allow two locks under one name.
 """
 
 import fcntl
@@ -16,7 +16,7 @@ from licsync_daemon.model.run import Holder
 
 
 class FileLock:
-    """A lock that is held until `release`, the end of `with`, or the end of the process."""
+    """A lock, held until `release`, the end of `with`, or the end of the process."""
 
     def __init__(self, path: Path, descriptor: int, *, exclusive: bool = True) -> None:
         self.path = path
@@ -25,7 +25,7 @@ class FileLock:
 
     @classmethod
     def take(cls, path: Path, *, shared: bool = False, holder: Holder | None = None) -> Self | None:
-        """Take the lock at once, or answer None when another process (or another part of this one) has it.
+        """Take the lock, or return None at once if another process (or another part of this one) holds it.
 
         Raises:
             OSError: The file cannot be opened, or is a symbolic link.
@@ -45,7 +45,7 @@ class FileLock:
         return cls(path, descriptor, exclusive=not shared)
 
     def share(self) -> None:
-        """Let others share the lock from now on."""
+        """Change the lock from exclusive to shared."""
         assert self._descriptor is not None
         fcntl.flock(self._descriptor, fcntl.LOCK_SH)
         self.exclusive = False
@@ -76,12 +76,12 @@ def holder_from_json(data: dict[str, Any]) -> Holder:
 
 
 def this_process(now: datetime) -> Holder:
-    """Return who we are, for a lock file and a run's row."""
+    """Return this process as a holder, for a lock file and a run's row."""
     return Holder(pid=os.getpid(), host=socket.gethostname(), boot_id=_boot_id(), start_ticks=_start_ticks(os.getpid()), since_at=now)
 
 
 def read_holder(path: Path) -> Holder | None:
-    """Return who wrote a lock file last, without locking; None where that cannot be read."""
+    """Return the last holder in a lock file, without locking; None if it cannot be read."""
     try:
         return holder_from_json(json.loads(path.read_text()))
     except (OSError, ValueError, KeyError, TypeError):
@@ -89,12 +89,12 @@ def read_holder(path: Path) -> Holder | None:
 
 
 def is_alive(holder: Holder) -> bool:
-    """Return whether a holder's process still exists. A process id that was given to another process does not count."""
+    """Return whether a holder's process still exists. A reused process ID does not count."""
     here = _boot_id()
-    # A confined service (`ProcSubset=pid`) cannot read the boot's id; then the start time alone tells two processes apart.
+    # A confined service (`ProcSubset=pid`) cannot read the boot ID; then the start time alone distinguishes processes.
     if holder.host != socket.gethostname() or (None not in {here, holder.boot_id} and here != holder.boot_id):
         return False
-    if holder.start_ticks is None:  # no /proc: believe the process id alone
+    if holder.start_ticks is None:  # no /proc: rely on the process ID
         try:
             os.kill(holder.pid, 0)
         except ProcessLookupError:
@@ -106,7 +106,7 @@ def is_alive(holder: Holder) -> bool:
 
 
 def in_words(holder: Holder | None) -> str:
-    """Say who holds a lock: "process 4711 on host-a since 2026-11-24 02:00:00 UTC"."""
+    """Describe the holder of a lock: "process 4711 on host-a since 2026-11-24 02:00:00 UTC"."""
     if holder is None:
         return "another process"
     return f"process {holder.pid} on {holder.host} since {holder.since_at:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,7 +1,7 @@
-"""One pipeline for every log line: ours, APScheduler's and httpx's. Logs go to stderr; results of commands go to stdout.
+"""One pipeline for all log lines, including those of APScheduler and httpx. Logs go to stderr, results of commands to stdout.
 
 JSON for journald and pipes, colored text on a terminal. Events are constant past-tense keys with `run_id`, `instance` and `slot` bound. The
-last step before rendering takes out whatever looks like a secret or an address, wherever it came from.
+last step before rendering removes everything that looks like a secret or a mail address.
 """
 
 import logging
@@ -18,12 +18,12 @@ MAX_VALUE = 2000
 
 
 def redact_event(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
-    """Take secrets and mail addresses out of an event, and cut what is too long for a line."""
+    """Remove secrets and mail addresses from an event, and shorten long values."""
     return {key: "[secret]" if SECRET_KEYS.search(str(key)) else _clean(value) for key, value in event.items()}
 
 
 def _event_first(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
-    """Put first what every line has, so that lines can be read with bare eyes."""
+    """Move the keys that all lines have to the front, for readability."""
     first = {key: event[key] for key in ("timestamp", "level", "event") if key in event}
     return {**first, **event}
 
@@ -38,11 +38,11 @@ def _clean(value: Any) -> Any:
         return [_clean(one) for one in value]
     if value is None or isinstance(value, bool | int | float):
         return value
-    return _clean(str(value))  # the renderer would write it out in the same way, only later than here
+    return _clean(str(value))  # the renderer does the same, but after redaction
 
 
 def set_up(level: str = "info", invocation: Invocation = PLAIN, *, stream: TextIO = sys.stderr) -> None:
-    """Send every logger through one structlog pipeline to `stream`; commands are written as `invocation` says."""
+    """Route every logger through one structlog pipeline to `stream`; commands in texts are formatted for `invocation`."""
 
     def typed(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
         return {key: commands(value, invocation) for key, value in event.items()}
@@ -55,7 +55,7 @@ def set_up(level: str = "info", invocation: Invocation = PLAIN, *, stream: TextI
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
-    # Local variables hold tokens and rows: a traceback shows the lines of the program, never their values.
+    # Local variables contain tokens and rows: a traceback shows code lines, never values.
     if pretty:
         colors = "NO_COLOR" not in os.environ
         plain = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
@@ -80,6 +80,6 @@ def set_up(level: str = "info", invocation: Invocation = PLAIN, *, stream: TextI
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # httpx logs every address at INFO; APScheduler every wake-up. Our own events say what matters.
+    # At INFO, httpx logs every address and APScheduler every wake-up; the events of this program suffice.
     for name in ("httpx", "httpcore", "apscheduler"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""The life of the process: signals, whose it is, and leaving without waiting for threads that cannot be stopped."""
+"""Signals, user names, and exiting without waiting for threads that cannot be stopped."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stopped(Exception):  # noqa: N818 - not an error
-    """A signal ended a command in mid-work."""
+    """A signal interrupted a command."""
 
     def __init__(self, signal_number: int) -> None:
         super().__init__(signal.Signals(signal_number).name)
@@ -24,10 +24,10 @@ class Stopped(Exception):  # noqa: N818 - not an error
 
 
 def run_until_signal(work: Coroutine[Any, Any, int]) -> int:
-    """Run a command to its end and answer its exit code.
+    """Run a command to its end and return its exit code.
 
     Raises:
-        Stopped: SIGTERM or SIGINT came first; the work was canceled and has cleaned up.
+        Stopped: On SIGTERM or SIGINT, after the work was canceled and has cleaned up.
     """
     received: list[int] = []
 
@@ -57,23 +57,23 @@ def run_until_signal(work: Coroutine[Any, Any, int]) -> int:
 def leave_threads_behind(loop: asyncio.AbstractEventLoop) -> None:
     """Let the loop close without waiting for its threads.
 
-    A name server that never answers keeps a resolver thread busy long after its request was given up, and `asyncio.run` would wait for it.
+    An unresponsive name server keeps a resolver thread busy long after its request was canceled, and `asyncio.run` would wait for it.
     """
-    executor = getattr(loop, "_default_executor", None)  # asyncio offers no other way to ask
+    executor = getattr(loop, "_default_executor", None)  # asyncio has no public access
     if executor is not None:
         executor.shutdown(wait=False, cancel_futures=True)
         loop._default_executor = None  # type: ignore[attr-defined]  # noqa: SLF001 - `shutdown_default_executor` then has nothing to wait for
 
 
 async def in_own_thread(work: Callable[[], T], name: str) -> T:
-    """Do `work` in a thread of its own, which nobody waits for at the end; answer what it answers, or raise what it raises.
+    """Run `work` in a thread of its own, which does not delay exiting; return its result, or raise its exception.
 
-    asyncio's own threads are few and must stay free: what blocks in one of them keeps everybody else from resolving names.
+    asyncio's own threads are few and must stay free: blocking one of them blocks name resolution for all tasks.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
 
-    def settle(outcome: Callable[[], None]) -> None:
+    def finish(outcome: Callable[[], None]) -> None:
         if not done.done():
             outcome()
 
@@ -82,18 +82,18 @@ async def in_own_thread(work: Callable[[], T], name: str) -> T:
         try:
             result = work()
             outcome = lambda: done.set_result(result)  # noqa: E731
-        except BaseException as error:  # noqa: BLE001 - it is raised where the answer is awaited
+        except BaseException as error:  # noqa: BLE001 - raised where the result is awaited
             failure = error
             outcome = lambda: done.set_exception(failure)  # noqa: E731
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(settle, outcome)
+        with suppress(RuntimeError):  # the loop is closed: the result is no longer awaited
+            loop.call_soon_threadsafe(finish, outcome)
 
     threading.Thread(target=run, name=name, daemon=True).start()
     return await done
 
 
 def user_name(uid: int) -> str:
-    """Return the name of a user; ids without one are normal in containers."""
+    """Return the name of a user, or the ID if it has none, as is normal in containers."""
     import pwd  # noqa: PLC0415 - only for messages
 
     try:
@@ -103,7 +103,7 @@ def user_name(uid: int) -> str:
 
 
 def leave(code: int) -> int:
-    """Return `code` for `sys.exit`; where a thread would keep the interpreter alive, end the process right here instead."""
+    """Return `code` for `sys.exit`; if a thread would keep the interpreter alive, exit the process at once instead."""
     others = [thread for thread in threading.enumerate() if thread is not threading.main_thread() and not thread.daemon]
     if others:
         logging.shutdown()

@@ -1,4 +1,4 @@
-"""Tell systemd how we are: one datagram a message, nothing at all where nobody asked.
+"""Report status to systemd, one datagram per message; does nothing without `NOTIFY_SOCKET`.
 
 Source: https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html (checked 2026-11-24).
 """
@@ -10,17 +10,17 @@ from collections.abc import Mapping
 
 
 class ServiceManager:
-    """Sends `READY=1`, `STATUS=…`, `WATCHDOG=1`, `STOPPING=1`. Never raises: a deaf supervisor must not stop a sync."""
+    """Sends `READY=1`, `STATUS=…`, `WATCHDOG=1`, `STOPPING=1`. Never raises: a failed message must not stop a sync."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._address = environ.get("NOTIFY_SOCKET", "")
         watched = environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         text = environ.get("WATCHDOG_USEC", "")
-        #: How often the watchdog wants to hear from us, in seconds; None where there is none.
+        #: The interval of the watchdog in seconds; None without one.
         self.watchdog_s: float | None = int(text) / 1_000_000 if watched and text.isascii() and text.isdigit() and int(text) > 0 else None
 
     def send(self, *lines: str) -> None:
-        """Send one message, a `KEY=value` a line."""
+        """Send one message, one `KEY=value` per line."""
         if not self._address.startswith(("/", "@")):
             return
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address

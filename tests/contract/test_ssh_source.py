@@ -101,9 +101,9 @@ def test_a_key_from_a_credential_is_accepted(sshd: Sshd, tmp_path: Path, mode: i
 @pytest.mark.parametrize(
     ("command", "code", "words"),
     [
-        ("empty", Code.EXPORT_MALFORMED, "what `empty` printed on 127.0.0.1 is empty"),
-        ("fail", Code.COMMAND_FAILED, "`fail` on 127.0.0.1 ended with exit code 3: ghe-license: 500 Internal Server Error"),
-        ("ghe-license-usage", Code.COMMAND_FAILED, "ended with exit code 127: ghe-license-usage: command not found"),
+        ("empty", Code.EXPORT_MALFORMED, "the output of `empty` on 127.0.0.1 is empty"),
+        ("fail", Code.COMMAND_FAILED, "`fail` on 127.0.0.1 exited with code 3: ghe-license: 500 Internal Server Error"),
+        ("ghe-license-usage", Code.COMMAND_FAILED, "exited with code 127: ghe-license-usage: command not found"),
         ("own255", Code.SSH_FAILED, "license service is down"),
     ],
 )
@@ -121,7 +121,7 @@ def test_a_command_that_hangs_is_ended(sshd: Sshd, tmp_path: Path) -> None:
     error = refusal(tmp_path, sshd.source("hang", str(tmp_path / "pid"), timeout=timedelta(seconds=2)), sshd.key)
 
     assert (error.code, clients()) == (Code.COMMAND_TIMEOUT, set())
-    assert "did not end within 2 seconds" in error.cause
+    assert "did not finish within 2 seconds" in error.cause
 
 
 def test_200_mb_are_not_held(sshd: Sshd, tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_a_changed_host_key(sshd: Sshd, tmp_path: Path) -> None:
     error = refusal(tmp_path, sshd.source(known_hosts=known), sshd.key)
 
     assert error.code is Code.HOST_KEY_CHANGED
-    assert "a failover, a rebuilt instance, or somebody in between" in error.cause
+    assert "a failover, a rebuilt instance, or an attack" in error.cause
     assert f"ssh-keyscan -p {sshd.port} 127.0.0.1" in error.next_step
     assert known.read_text().count("\n") == 1
 
@@ -161,7 +161,7 @@ def test_an_unknown_host_key(sshd: Sshd, tmp_path: Path, content: str | None) ->
     error = refusal(tmp_path, sshd.source(known_hosts=known), sshd.key)
 
     assert error.code is Code.HOST_KEY_UNKNOWN
-    assert ("is not a file" in error.cause) == (content is None)
+    assert ("is not a readable file" in error.cause) == (content is None)
     assert (known.read_text() if known.exists() else None) == (content and content.replace("KEY", sshd.public("host")))
 
 
@@ -246,4 +246,4 @@ def test_without_a_client_it_says_so(sshd: Sshd, tmp_path: Path, monkeypatch: py
 
     error = refusal(tmp_path, sshd.source(), sshd.key)
 
-    assert (error.code, error.cause) == (Code.SSH_FAILED, "there is no ssh client on this machine")
+    assert (error.code, error.cause) == (Code.SSH_FAILED, "no ssh client is installed on this machine")

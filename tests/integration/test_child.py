@@ -143,7 +143,7 @@ def test_what_does_not_end_is_ended() -> None:
     """The time is over: what it printed is not used."""
     error = refusal("echo '{}'; " + SLEEP, within=SHORT)
 
-    assert (error.code, error.cause, error.next_step) == (Code.COMMAND_TIMEOUT, "the child did not end within 0.3 seconds", "look")
+    assert (error.code, error.cause, error.next_step) == (Code.COMMAND_TIMEOUT, "the child did not finish within 0.3 seconds", "look")
 
 
 @pytest.mark.parametrize(

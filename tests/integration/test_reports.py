@@ -74,7 +74,7 @@ def test_unusable_rows_are_counted_and_named_without_a_person(practice: Practice
         "4 unusable: line 502 (id x-1): the id is not a positive number",
         "line 503 (id 5001): the suspended flag is neither true nor false",
         "line 504 (id 5002): a cell is not valid UTF-8",
-        "line 505 (id 1): the same row stands there twice",
+        "line 505 (id 1): duplicate row",
     ]
 
 

@@ -1,1 +1,1 @@
-"""Channels to people: the `Channel` port."""
+"""Notification channels, which implement the `Channel` port."""

@@ -32,11 +32,11 @@ def test_what_it_prints_is_the_export(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("script", "code", "cause"),
     [
-        ('echo \'{"users": "x"}\'; exit 3', Code.COMMAND_FAILED, "the command /bin/sh ended with exit code 3 and said nothing"),
-        ("echo one >&2; echo two >&2; exit 1", Code.COMMAND_FAILED, "the command /bin/sh ended with exit code 1: two"),
-        ("kill -15 $$", Code.COMMAND_FAILED, "the command /bin/sh was ended by signal 15 and said nothing"),
-        ("exit 0", Code.EXPORT_MALFORMED, "what the command /bin/sh printed is empty"),
-        ("echo hello", Code.EXPORT_MALFORMED, "what the command /bin/sh printed holds no complete JSON object"),
+        ('echo \'{"users": "x"}\'; exit 3', Code.COMMAND_FAILED, "the command /bin/sh exited with code 3 without a message"),
+        ("echo one >&2; echo two >&2; exit 1", Code.COMMAND_FAILED, "the command /bin/sh exited with code 1: two"),
+        ("kill -15 $$", Code.COMMAND_FAILED, "the command /bin/sh was killed by signal 15 without a message"),
+        ("exit 0", Code.EXPORT_MALFORMED, "the output of the command /bin/sh is empty"),
+        ("echo hello", Code.EXPORT_MALFORMED, "the output of the command /bin/sh contains no complete JSON object"),
     ],
 )
 def test_what_goes_wrong(tmp_path: Path, script: str, code: Code, cause: str) -> None:

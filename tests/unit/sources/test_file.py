@@ -130,7 +130,7 @@ def test_a_file_is_used_once(tmp_path: Path, newer_than: datetime | None, taken:
     else:
         error = refusal(tmp_path, newer_than)
         assert error.code is Code.NO_NEW_EXPORT
-        assert "export.json of 2026-11-24 01:00:00 UTC is not newer than what was synced last, of 2026-11-24" in error.cause
+        assert "export.json (2026-11-24 01:00:00 UTC) is not newer than the last synced one (2026-11-24" in error.cause
 
 
 def test_an_older_file_is_not_taken_in_place_of_a_used_one(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_an_older_file_is_not_taken_in_place_of_a_used_one(tmp_path: Path) -> No
     put(tmp_path / "older", export("older"), T0 - 3 * HOUR)
     put(tmp_path / "note", "nothing", T0 - HOUR)
 
-    assert "nothing newer in" in refusal(tmp_path, T0 - 2 * HOUR).cause
+    assert "no newer file in" in refusal(tmp_path, T0 - 2 * HOUR).cause
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_a_young_file_is_left_alone(tmp_path: Path, age_s: float, taken: bool) -
         assert collect(tmp_path)[0].export.server_id == "young"
     else:
         error = refusal(tmp_path)
-        assert (error.code, "is still being written, or dated in the future" in error.cause) == (Code.NO_NEW_EXPORT, True)
+        assert (error.code, "is still being written, or its date is in the future" in error.cause) == (Code.NO_NEW_EXPORT, True)
 
 
 @pytest.mark.parametrize("kind", ["export", "report"])
@@ -170,7 +170,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_used(tmp_path: Path, kind: 
 
     monkeypatch.setattr(os, "open", writing)
 
-    assert refusal(tmp_path).cause == f"{file} changed while it was read"
+    assert refusal(tmp_path).cause == f"{file} changed while being read"
 
 
 def test_a_link_in_place_of_the_file_is_not_followed(tmp_path: Path) -> None:
@@ -238,4 +238,4 @@ def test_what_is_wrong_names_the_file(tmp_path: Path, content: str, code: Code) 
 
     assert error.code is code
     assert str(file) in error.cause
-    assert "anew and put it there" in error.next_step
+    assert "again and replace the file" in error.next_step

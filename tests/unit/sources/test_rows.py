@@ -65,7 +65,7 @@ def test_one_id_with_two_contents_fails(tmp_path: Path, other: Account) -> None:
     with pytest.raises(RunError) as refused:
         tally(tmp_path, [an_account(1), other])
     assert refused.value.code is Code.REPORT_CONFLICTING_ROWS
-    assert refused.value.cause == "the report holds the id 1 twice with different content, again at line 3"
+    assert refused.value.cause == "the report contains the id 1 twice with different content, the second time at line 3"
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_clean_report_has_no_notice(tmp_path: Path) -> None:
 
 def test_a_duplicate_is_named_by_its_line(tmp_path: Path) -> None:
     """An exact duplicate names the line of the second row."""
-    assert tally(tmp_path, [an_account(7), an_account(7)])[1] == ["1 unusable: line 3 (id 7): the same row stands there twice"]
+    assert tally(tmp_path, [an_account(7), an_account(7)])[1] == ["1 unusable: line 3 (id 7): duplicate row"]
 
 
 def test_an_export_is_spoken_of_in_its_own_words(tmp_path: Path) -> None:
@@ -98,6 +98,6 @@ def test_an_export_is_spoken_of_in_its_own_words(tmp_path: Path) -> None:
         found = Tally(spool, of="export", unit="user")
         found.count(1, an_account(7))
         found.count(2, an_account(7))
-        assert found.result()[1][0].text == "1 unusable: user 2 (id 7): the same row stands there twice"
-        with pytest.raises(RunError, match="the export holds the id 7 twice with different content, again at user 3"):
+        assert found.result()[1][0].text == "1 unusable: user 2 (id 7): duplicate row"
+        with pytest.raises(RunError, match="the export contains the id 7 twice with different content, the second time at user 3"):
             found.count(3, an_account(7, email="other@example.com"))
