@@ -12,24 +12,25 @@ HELP = re.compile(r"`licsync-daemon|licsync-daemon (?:--run-now|acknowledge|appr
 LITERAL = {"cli/parser.py", "cli/main.py", "cli/starter.py", "__main__.py"}  # help, comments, and a file for any machine
 
 
-@pytest.mark.parametrize(
-    ("invocation", "typed"),
-    [
+def test_a_command_can_be_typed_as_it_is_shown(subtests: pytest.Subtests) -> None:
+    """The program, its configuration and its user; a text of an older version names the program itself and is left alone."""
+    for invocation, typed in [
         (PLAIN, "licsync-daemon"),
         (Invocation(config=Path("/my fleet/config.toml")), "licsync-daemon --config '/my fleet/config.toml'"),
         (Invocation(owner="licsync"), "sudo -u licsync licsync-daemon"),
         (Invocation(program=("/opt/licsync/bin/licsync-daemon",), owner="licsync"), "sudo -u licsync /opt/licsync/bin/licsync-daemon"),
         (Invocation(program=("python", "-m", "licsync_daemon")), "python -m licsync_daemon"),
-    ],
-)
-def test_a_command_can_be_typed_as_it_is_shown(invocation: Invocation, typed: str) -> None:
-    """The program, its configuration and its user; a text of an older version names the program itself and is left alone."""
-    assert command("either $licsync approve 1f, or $licsync reject 1f", invocation) == f"either {typed} approve 1f, or {typed} reject 1f"
-    assert command("licsync-daemon status", invocation) == "licsync-daemon status"
-    assert commands({"a": ["$licsync status", None, 1], "b": ("$licsync",)}, invocation) == {
-        "a": [f"{typed} status", None, 1],
-        "b": [typed],
-    }
+    ]:
+        with subtests.test(invocation=invocation, typed=typed):
+            assert (
+                command("either $licsync approve 1f, or $licsync reject 1f", invocation)
+                == f"either {typed} approve 1f, or {typed} reject 1f"
+            )
+            assert command("licsync-daemon status", invocation) == "licsync-daemon status"
+            assert commands({"a": ["$licsync status", None, 1], "b": ("$licsync",)}, invocation) == {
+                "a": [f"{typed} status", None, 1],
+                "b": [typed],
+            }
 
 
 def test_no_message_names_a_command_but_with_the_placeholder() -> None:
@@ -44,9 +45,9 @@ CLASSIC = "ghp_" + "a1B2" * 9
 FINE = "github_pat_" + "a1B2_" * 16
 
 
-@pytest.mark.parametrize(
-    ("text", "redacted"),
-    [
+def test_redaction(subtests: pytest.Subtests) -> None:
+    """Tokens, passwords of proxies and mail addresses go; everything else stays."""
+    for text, redacted in [
         ("nothing to hide", "nothing to hide"),
         (CLASSIC, "[token]"),
         (f"with {CLASSIC}.", "with [token]."),
@@ -64,23 +65,23 @@ FINE = "github_pat_" + "a1B2_" * 16
         ("users @ 5", "users @ 5"),
         (f"{CLASSIC} mona@example.com {FINE}", "[token] [address] [token]"),
         ("", ""),
-    ],
-)
-def test_redaction(text: str, redacted: str) -> None:
-    """Tokens, passwords of proxies and mail addresses go; everything else stays."""
-    assert redact(text) == redacted
+    ]:
+        with subtests.test(text=text, redacted=redacted):
+            assert redact(text) == redacted
 
 
-@pytest.mark.parametrize("key", ["token", "github_token", "Authorization", "proxy_auth", "PASSWORD", "client-secret", "tokens"])
-def test_keys_that_name_secrets(key: str) -> None:
+def test_keys_that_name_secrets(subtests: pytest.Subtests) -> None:
     """A field with such a name is never shown, whatever it holds."""
-    assert SECRET_KEYS.search(key)
+    for key in ["token", "github_token", "Authorization", "proxy_auth", "PASSWORD", "client-secret", "tokens"]:
+        with subtests.test(key=key):
+            assert SECRET_KEYS.search(key)
 
 
-@pytest.mark.parametrize("key", ["event", "instance", "run_id", "cause", "next_step", "key"])
-def test_keys_that_name_none(key: str) -> None:
+def test_keys_that_name_none(subtests: pytest.Subtests) -> None:
     """Our own fields are shown."""
-    assert not SECRET_KEYS.search(key)
+    for key in ["event", "instance", "run_id", "cause", "next_step", "key"]:
+        with subtests.test(key=key):
+            assert not SECRET_KEYS.search(key)
 
 
 @pytest.mark.parametrize(

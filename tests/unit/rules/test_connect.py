@@ -44,9 +44,9 @@ def test_a_young_successful_sync_is_current() -> None:
     assert seen(T0 - 3 * DAY) == Sighting(T0 - 3 * DAY)
 
 
-@pytest.mark.parametrize(
-    ("found", "code", "words"),
-    [
+def test_what_is_not_current_says_why_and_what_to_do(subtests: pytest.Subtests) -> None:
+    """Each has its code, and one next step in GitHub's own labels."""
+    for found, code, words in [
         (seen(None, None), Code.NEVER_SYNCED, "never had a sync"),
         (seen(None, listed=False), Code.NEVER_SYNCED, "lists no server of this name"),
         (seen(None, None, connected=True), Code.NEVER_SYNCED, "never had a sync"),
@@ -59,13 +59,11 @@ def test_a_young_successful_sync_is_current() -> None:
         (seen(T0 - HOUR, "queued"), Code.LATE, "no successful sync is known"),
         (seen(T0 - HOUR, "queued", before=T0 - 9 * DAY), Code.LATE, "9 days old"),
         (seen(T0 + DAY), Code.BAD_RESPONSE, "later than its own clock"),
-    ],
-)
-def test_what_is_not_current_says_why_and_what_to_do(found: Sighting, code: Code, words: str) -> None:
-    """Each has its code, and one next step in GitHub's own labels."""
-    assert found.code is code
-    assert words in found.cause
-    assert "*Sync now*" in found.next_step
+    ]:
+        with subtests.test(found=found, code=code, words=words):
+            assert found.code is code
+            assert words in found.cause
+            assert "*Sync now*" in found.next_step
 
 
 def test_a_failed_or_unknown_sync_keeps_the_date_of_the_last_good_one() -> None:

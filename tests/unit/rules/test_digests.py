@@ -60,10 +60,13 @@ def test_an_account_is_21_bytes_and_holds_no_address() -> None:
     assert digests(an_account(1, email=""))[0].address == bytes(12)
 
 
-@pytest.mark.parametrize("count", [0, 1, CHUNK_RECORDS - 1, CHUNK_RECORDS, CHUNK_RECORDS + 1, 2 * CHUNK_RECORDS])
-def test_what_is_packed_comes_back(count: int) -> None:
+def test_what_is_packed_comes_back(subtests: pytest.Subtests) -> None:
     """Every digest survives, in chunks of at most 4,096."""
-    given_digests = [Digest(number, number.to_bytes(12, "big"), number % 3 == 0) for number in range(count)]
-    chunks = list(pack(given_digests))
-    assert [len(chunk) for chunk in chunks] == [min(CHUNK_RECORDS, count - start) * RECORD.size for start in range(0, count, CHUNK_RECORDS)]
-    assert list(unpack(chunks)) == given_digests
+    for count in [0, 1, CHUNK_RECORDS - 1, CHUNK_RECORDS, CHUNK_RECORDS + 1, 2 * CHUNK_RECORDS]:
+        with subtests.test(count=count):
+            given_digests = [Digest(number, number.to_bytes(12, "big"), number % 3 == 0) for number in range(count)]
+            chunks = list(pack(given_digests))
+            assert [len(chunk) for chunk in chunks] == [
+                min(CHUNK_RECORDS, count - start) * RECORD.size for start in range(0, count, CHUNK_RECORDS)
+            ]
+            assert list(unpack(chunks)) == given_digests

@@ -38,9 +38,9 @@ def trip(
     return {one.code: (one.before, one.after) for one in found}
 
 
-@pytest.mark.parametrize(
-    ("before", "sent", "code"),
-    [
+def test_the_number_of_accounts_against_the_last_confirmed_one(subtests: pytest.Subtests) -> None:
+    """More than 20 % and 25 accounts fewer, or more than 50 % and 100 more; without a before there is nothing to compare."""
+    for before, sent, code in [
         (1000, 1000, None),
         (1000, 800, None),
         (1000, 799, Code.SHRUNK_USAGE),
@@ -61,53 +61,67 @@ def trip(
         (0, 101, Code.GROWN_USAGE),
         (None, 10_000, None),
         (None, 1, None),
-    ],
-)
-def test_the_number_of_accounts_against_the_last_confirmed_one(before: int | None, sent: int, code: Code | None) -> None:
-    """More than 20 % and 25 accounts fewer, or more than 50 % and 100 more; without a before there is nothing to compare."""
-    assert trip(sent, before) == ({code: (before, sent)} if code else {})
+    ]:
+        with subtests.test(before=before, sent=sent, code=code):
+            assert trip(sent, before) == ({code: (before, sent)} if code else {})
 
 
-@pytest.mark.parametrize(("guards", "sent", "trips"), [
-    (Guards(shrink_share=0.5, shrink_accounts=0), 500, False),
-    (Guards(shrink_share=0.5, shrink_accounts=0), 499, True),
-    (Guards(shrink_share=0.0, shrink_accounts=0), 999, True),
-    (Guards(shrink_share=0.0, shrink_accounts=1), 999, False),
-    (Guards(grow_share=0.0, grow_accounts=0), 1001, True),
-    (Guards(grow_share=0.1, grow_accounts=0), 1100, False),
-    (Guards(grow_share=0.1, grow_accounts=0), 1101, True),
-])  # fmt: skip
-def test_thresholds_are_the_instance_s_own(guards: Guards, sent: int, trips: bool) -> None:
+def test_thresholds_are_the_instance_s_own(subtests: pytest.Subtests) -> None:
     """A share and a number of accounts must both be exceeded, whatever they are set to."""
-    assert bool(trip(sent, 1000, guards=guards)) is trips
+    for guards, sent, trips in [
+        (Guards(shrink_share=0.5, shrink_accounts=0), 500, False),
+        (Guards(shrink_share=0.5, shrink_accounts=0), 499, True),
+        (Guards(shrink_share=0.0, shrink_accounts=0), 999, True),
+        (Guards(shrink_share=0.0, shrink_accounts=1), 999, False),
+        (Guards(grow_share=0.0, grow_accounts=0), 1001, True),
+        (Guards(grow_share=0.1, grow_accounts=0), 1100, False),
+        (Guards(grow_share=0.1, grow_accounts=0), 1101, True),
+    ]:
+        with subtests.test(guards=guards, sent=sent, trips=trips):
+            assert bool(trip(sent, 1000, guards=guards)) is trips
 
 
-@pytest.mark.parametrize("before", [None, 0, 1, 1000])
-def test_an_empty_usage_always_trips(before: int | None) -> None:
+def test_an_empty_usage_always_trips(subtests: pytest.Subtests) -> None:
     """Not one account to send is never sent, however few there were; suspended ones do not count."""
-    assert trip(0, before) == {Code.EMPTY_USAGE: (before, 0)}
-    assert trip(0, before, suspended=40) == {Code.EMPTY_USAGE: (before, 0)}
-    assert trip(1, 1) == {}
+    for before in [None, 0, 1, 1000]:
+        with subtests.test(before=before):
+            assert trip(0, before) == {Code.EMPTY_USAGE: (before, 0)}
+            assert trip(0, before, suspended=40) == {Code.EMPTY_USAGE: (before, 0)}
+            assert trip(1, 1) == {}
 
 
-@pytest.mark.parametrize(
-    ("seats", "sent", "trips"),
-    [(1000, 800, False), (1000, 799, True), (125, 100, False), (126, 100, True), (26, 1, False), (27, 1, True), (100, 5000, False), (None, 1, False)],
-)  # fmt: skip
-def test_fewer_accounts_than_used_seats(seats: int | None, sent: int, trips: bool) -> None:
+def test_fewer_accounts_than_used_seats(subtests: pytest.Subtests) -> None:
     """By the thresholds of shrinking, also at the first sync; more accounts than seats is normal."""
-    assert trip(sent, seats_used=seats) == ({Code.BELOW_SEATS: (seats, sent)} if trips else {})
+    for seats, sent, trips in [
+        (1000, 800, False),
+        (1000, 799, True),
+        (125, 100, False),
+        (126, 100, True),
+        (26, 1, False),
+        (27, 1, True),
+        (100, 5000, False),
+        (None, 1, False),
+    ]:
+        with subtests.test(seats=seats, sent=sent, trips=trips):
+            assert trip(sent, seats_used=seats) == ({Code.BELOW_SEATS: (seats, sent)} if trips else {})
 
 
-@pytest.mark.parametrize(
-    ("total", "rows", "trips"),
-    [(1000, 990, False), (1000, 989, True), (100, 90, False), (100, 89, True), (2000, 1980, False), (2000, 1979, True), (5, 50, False), (None, 2, False)],
-)  # fmt: skip
-def test_fewer_rows_than_users(total: int | None, rows: int, trips: bool) -> None:
+def test_fewer_rows_than_users(subtests: pytest.Subtests) -> None:
     """More than 1 % and 10 rows missing of what the instance counts; suspended rows are rows."""
-    expected = {Code.INCOMPLETE_USAGE: (total, rows)} if trips else {}
-    assert trip(rows, total_users=total) == expected
-    assert trip(rows - 1, suspended=1, total_users=total) == expected
+    for total, rows, trips in [
+        (1000, 990, False),
+        (1000, 989, True),
+        (100, 90, False),
+        (100, 89, True),
+        (2000, 1980, False),
+        (2000, 1979, True),
+        (5, 50, False),
+        (None, 2, False),
+    ]:
+        with subtests.test(total=total, rows=rows, trips=trips):
+            expected = {Code.INCOMPLETE_USAGE: (total, rows)} if trips else {}
+            assert trip(rows, total_users=total) == expected
+            assert trip(rows - 1, suspended=1, total_users=total) == expected
 
 
 @pytest.mark.parametrize(
@@ -133,20 +147,18 @@ def test_everything_that_trips_is_told() -> None:
     assert set(found) == {Code.SHRUNK_USAGE, Code.BELOW_SEATS, Code.INCOMPLETE_USAGE, Code.STALE_USAGE}
 
 
-@pytest.mark.parametrize(
-    ("seats", "activity", "expected"),
-    [
+def test_what_is_only_a_notice(subtests: pytest.Subtests) -> None:
+    """More accounts than used seats, and an age that cannot be told, stop nothing."""
+    for seats, activity, expected in [
         (1000, T0, []),
         (999, T0, [Code.ABOVE_SEATS]),
         (1001, T0, []),
         (None, T0, []),
         (1000, None, [Code.AGE_UNKNOWN]),
         (1, None, [Code.ABOVE_SEATS, Code.AGE_UNKNOWN]),
-    ],
-)
-def test_what_is_only_a_notice(seats: int | None, activity: datetime | None, expected: list[Code]) -> None:
-    """More accounts than used seats, and an age that cannot be told, stop nothing."""
-    assert [one.code for one in notices(UsageCounts(rows=1000, sent=1000, seats_used=seats), activity)] == expected
+    ]:
+        with subtests.test(seats=seats, activity=activity, expected=expected):
+            assert [one.code for one in notices(UsageCounts(rows=1000, sent=1000, seats_used=seats), activity)] == expected
 
 
 # ---------------------------------------------------------------- identity
@@ -290,9 +302,9 @@ def tripped(code: Code, before: int | None = None, after: int | None = None, sub
     return Tripped(code, "in words", before=before, after=after, subject=subject)
 
 
-@pytest.mark.parametrize(
-    ("approved", "now", "covered"),
-    [
+def test_what_an_approval_covers(subtests: pytest.Subtests) -> None:
+    """The same guard, the same identity, and no figure further off than the one a person has seen."""
+    for approved, now, covered in [
         (tripped(Code.SHRUNK_USAGE, 1000, 700), tripped(Code.SHRUNK_USAGE, 1000, 700), True),
         (tripped(Code.SHRUNK_USAGE, 1000, 700), tripped(Code.SHRUNK_USAGE, 1000, 701), True),
         (tripped(Code.SHRUNK_USAGE, 1000, 700), tripped(Code.SHRUNK_USAGE, 1000, 699), False),
@@ -311,12 +323,9 @@ def tripped(code: Code, before: int | None = None, after: int | None = None, sub
         (tripped(Code.SERVER_ID_CHANGED, subject="a>b"), tripped(Code.SERVER_ID_CHANGED, subject="a>b"), True),
         (tripped(Code.SERVER_ID_CHANGED, subject="a>b"), tripped(Code.SERVER_ID_CHANGED, subject="a>c"), False),
         (tripped(Code.SERVER_ID_SHARED, subject="apac"), tripped(Code.SERVER_ID_SHARED, subject="labs"), False),
-    ],
-    ids=lambda one: f"{one.code}-{one.before}-{one.after}{one.subject}" if isinstance(one, Tripped) else "",
-)
-def test_what_an_approval_covers(approved: Tripped, now: Tripped, covered: bool) -> None:
-    """The same guard, the same identity, and no figure further off than the one a person has seen."""
-    assert beyond_approval([now], [approved]) == (() if covered else (now,))
+    ]:
+        with subtests.test(approved=approved, now=now, covered=covered):
+            assert beyond_approval([now], [approved]) == (() if covered else (now,))
 
 
 def test_every_guard_needs_its_own_approval() -> None:

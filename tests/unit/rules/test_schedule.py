@@ -111,6 +111,17 @@ def test_slots_of_other_schedules(cron: str, zone: str, now: datetime, newest: d
     assert slot_at(Schedule(cron=cron, timezone=zone), now) == newest
 
 
+def test_the_next_slot_is_never_in_the_past(subtests: pytest.Subtests) -> None:
+    """In the second pass of a repeated hour, the slot of the first pass is over; the next one is tomorrow's."""
+    for cron, zone, now, following in [
+        ("30 2 * * *", "Europe/Berlin", datetime(2026, 10, 25, 1, 10, tzinfo=UTC), datetime(2026, 10, 26, 1, 30, tzinfo=UTC)),
+        ("30 1 * * *", "America/New_York", datetime(2026, 11, 1, 6, 10, tzinfo=UTC), datetime(2026, 11, 2, 6, 30, tzinfo=UTC)),
+        ("0 2 * * *", "Antarctica/Troll", datetime(2020, 10, 25, 1, 0, tzinfo=UTC), datetime(2020, 10, 26, 2, 0, tzinfo=UTC)),
+    ]:
+        with subtests.test(zone=zone):
+            assert slot_after(Schedule(cron=cron, timezone=zone), now) == following
+
+
 @pytest.mark.parametrize(
     ("run", "satisfied"),
     [
@@ -222,23 +233,25 @@ def test_the_ladder_has_twelve_attempts_in_21_hours_and_then_two_a_day() -> None
     assert set(waits[13:]) == {RETRY_CAP}
 
 
-@pytest.mark.parametrize("number", [1, 2, 3, 12, 13, 14, 15, 1000, 10**9])
-def test_a_wait_is_within_a_tenth_of_its_rung(number: int) -> None:
+def test_a_wait_is_within_a_tenth_of_its_rung(subtests: pytest.Subtests) -> None:
     """Each wait is its rung give or take 10 %, the same for the same run, and spread over different ones."""
-    rung = min(RETRY_CAP, timedelta(minutes=15) * 1.35 ** min(number - 1, 20))
-    waits = {retry_wait(number, f"run{key}") for key in range(200)}
-    assert all(rung * 0.9 <= wait <= rung * 1.1 for wait in waits)
-    assert max(waits) - min(waits) > rung * 0.18
-    assert retry_wait(number, "run1") == retry_wait(number, "run1")
+    for number in [1, 2, 3, 12, 13, 14, 15, 1000, 10**9]:
+        with subtests.test(number=number):
+            rung = min(RETRY_CAP, timedelta(minutes=15) * 1.35 ** min(number - 1, 20))
+            waits = {retry_wait(number, f"run{key}") for key in range(200)}
+            assert all(rung * 0.9 <= wait <= rung * 1.1 for wait in waits)
+            assert max(waits) - min(waits) > rung * 0.18
+            assert retry_wait(number, "run1") == retry_wait(number, "run1")
 
 
-@pytest.mark.parametrize("failures", [1, 2, 14, 60])
-def test_a_retry_is_due_exactly_at_its_instant(failures: int) -> None:
+def test_a_retry_is_due_exactly_at_its_instant(subtests: pytest.Subtests) -> None:
     """Just before its instant a retry lies ahead, and from it on it is due now."""
-    run = failed(failures=failures)
-    at = T0 + MINUTE + retry_wait(failures, "run1")
-    for now, expected in ((at - SECOND, at), (at, at), (at + SECOND, at + SECOND)):
-        assert plan(run, now=now) == Planned(expected, f"retry {failures} after rate limited", T0)
+    for failures in [1, 2, 14, 60]:
+        with subtests.test(failures=failures):
+            run = failed(failures=failures)
+            at = T0 + MINUTE + retry_wait(failures, "run1")
+            for now, expected in ((at - SECOND, at), (at, at), (at + SECOND, at + SECOND)):
+                assert plan(run, now=now) == Planned(expected, f"retry {failures} after rate limited", T0)
 
 
 def in_maintenance(count: int, **changes: object) -> list[Run]:
@@ -249,14 +262,15 @@ def in_maintenance(count: int, **changes: object) -> list[Run]:
     ]
 
 
-@pytest.mark.parametrize(("in_a_row", "minutes"), [(1, 15), (2, 20.25), (3, 27.3375), (5, 49.82), (6, 60), (7, 60), (200, 60)])
-def test_maintenance_is_asked_about_ever_less_often_up_to_an_hour(in_a_row: int, minutes: float) -> None:
+def test_maintenance_is_asked_about_ever_less_often_up_to_an_hour(subtests: pytest.Subtests) -> None:
     """Maintenance has a rhythm of its own, told from the runs of the slot that met it: it pretends to be no attempt of the ladder."""
-    planned = plan(*in_maintenance(in_a_row), now=NOW)
-    wait = planned.at - NOW
-    assert wait == retry_wait(in_a_row, "run0", cap=MAINTENANCE_CAP)
-    assert wait / MINUTE == pytest.approx(minutes, rel=0.101)
-    assert (planned.reason, planned.slot) == ("again after maintenance", T0)
+    for in_a_row, minutes in [(1, 15), (2, 20.25), (3, 27.3375), (5, 49.82), (6, 60), (7, 60), (200, 60)]:
+        with subtests.test(in_a_row=in_a_row, minutes=minutes):
+            planned = plan(*in_maintenance(in_a_row), now=NOW)
+            wait = planned.at - NOW
+            assert wait == retry_wait(in_a_row, "run0", cap=MAINTENANCE_CAP)
+            assert wait / MINUTE == pytest.approx(minutes, rel=0.101)
+            assert (planned.reason, planned.slot) == ("again after maintenance", T0)
 
 
 @pytest.mark.parametrize(
@@ -362,12 +376,13 @@ def test_a_delivered_run_is_looked_at_behind_its_superseded_one() -> None:
     assert plan(old, a_run(state=RunState.DELIVERED, delivered_at=NOW)).is_confirm_look
 
 
-@pytest.mark.parametrize("state", [RunState.HELD, RunState.REJECTED, RunState.EXPIRED])
-def test_a_held_slot_waits_for_a_person_or_the_next_one(state: RunState) -> None:
+def test_a_held_slot_waits_for_a_person_or_the_next_one(subtests: pytest.Subtests) -> None:
     """Nothing is started by itself in the slot of a held, rejected or expired run; the next slot starts as ever."""
-    run = a_run(state=state, ended_at=None if state is RunState.HELD else T0 + MINUTE)
-    assert plan(run) == Planned(T0 + WEEK, "weekly slot", T0 + WEEK)
-    assert plan(run, now=T0 + WEEK) == Planned(T0 + WEEK, "weekly slot", T0 + WEEK)
+    for state in [RunState.HELD, RunState.REJECTED, RunState.EXPIRED]:
+        with subtests.test(state=state):
+            run = a_run(state=state, ended_at=None if state is RunState.HELD else T0 + MINUTE)
+            assert plan(run) == Planned(T0 + WEEK, "weekly slot", T0 + WEEK)
+            assert plan(run, now=T0 + WEEK) == Planned(T0 + WEEK, "weekly slot", T0 + WEEK)
 
 
 def test_the_end_of_the_time_to_decide_is_planned() -> None:
@@ -513,11 +528,12 @@ def test_a_clock_that_was_behind_costs_no_earlier_run() -> None:
     assert plan(behind, right) == Planned(T0 + WEEK, "weekly slot", T0 + WEEK)
 
 
-@pytest.mark.parametrize(("by", "satisfied"), [(CLOCK_SLACK, True), (CLOCK_SLACK + SECOND, False)])
-def test_a_clock_corrected_by_seconds_changes_nothing(by: timedelta, satisfied: bool) -> None:
+def test_a_clock_corrected_by_seconds_changes_nothing(subtests: pytest.Subtests) -> None:
     """A run that began up to five minutes after now still counts for its slot; further ahead it does not."""
-    found = plan(an_ended_run(started_at=NOW + by, ended_at=NOW + by))
-    assert (found.slot == T0 + WEEK) is satisfied
+    for by, satisfied in [(CLOCK_SLACK, True), (CLOCK_SLACK + SECOND, False)]:
+        with subtests.test(by=by, satisfied=satisfied):
+            found = plan(an_ended_run(started_at=NOW + by, ended_at=NOW + by))
+            assert (found.slot == T0 + WEEK) is satisfied
 
 
 @pytest.mark.parametrize("stated", [None, T0 + timedelta(days=400)], ids=["nothing stated", "a wait stated"])
@@ -545,20 +561,18 @@ def test_a_changed_schedule_is_due_once() -> None:
     assert plan(an_ended_run(), instance=changed) == Planned(NOW, "weekly slot", T0 + timedelta(minutes=30))
 
 
-@pytest.mark.parametrize(
-    ("cron", "reason"),
-    [
+def test_a_slot_is_called_what_it_is(subtests: pytest.Subtests) -> None:
+    """Only one day a week is called weekly."""
+    for cron, reason in [
         ("0 2 * * 2", "weekly slot"),
         ("0 2 * * sun", "weekly slot"),
         ("0 2 * * *", "planned slot"),
         ("0 2 1 * *", "planned slot"),
         ("0 2 * * 1-5", "planned slot"),
-    ],
-)
-def test_a_slot_is_called_what_it_is(cron: str, reason: str) -> None:
-    """Only one day a week is called weekly."""
-    instance = an_instance(schedule=Schedule(cron=cron, timezone="UTC"))
-    assert plan(instance=instance, up_since=T0 - 40 * WEEK).reason == reason
+    ]:
+        with subtests.test(cron=cron, reason=reason):
+            instance = an_instance(schedule=Schedule(cron=cron, timezone="UTC"))
+            assert plan(instance=instance, up_since=T0 - 40 * WEEK).reason == reason
 
 
 def test_the_settling_delay_is_stable_and_spread() -> None:

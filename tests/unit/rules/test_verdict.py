@@ -31,9 +31,9 @@ def seconds(number: float) -> timedelta:
     return timedelta(seconds=number)
 
 
-@pytest.mark.parametrize(
-    ("host", "bare"),
-    [
+def test_hosts_are_compared_bare(subtests: pytest.Subtests) -> None:
+    """Case, a port and a final dot make no other host."""
+    for host, bare in [
         ("ghes.example.com", "ghes.example.com"),
         (" GHES.Example.COM ", "ghes.example.com"),
         ("ghes.example.com:8443", "ghes.example.com"),
@@ -43,11 +43,9 @@ def seconds(number: float) -> timedelta:
         ("ghes:abc", "ghes:abc"),
         (":443", ":443"),
         ("", ""),
-    ],
-)
-def test_hosts_are_compared_bare(host: str, bare: str) -> None:
-    """Case, a port and a final dot make no other host."""
-    assert bare_host(host) == bare
+    ]:
+        with subtests.test(host=host, bare=bare):
+            assert bare_host(host) == bare
 
 
 @pytest.mark.parametrize(
@@ -315,9 +313,10 @@ def test_the_earliest_date_there_is_confirms_where_nothing_was_before() -> None:
     assert verdict == Confirmed(date)
 
 
-@pytest.mark.parametrize(("sent", "held", "warned"), [(10, 10, False), (10, 11, False), (10, 9, True), (0, 0, False)])
-def test_drift(sent: int, held: int, warned: bool) -> None:
+def test_drift(subtests: pytest.Subtests) -> None:
     """Fewer accounts in the cloud than were sent is a warning; more is not."""
-    notice = drift(sent, held)
-    assert (notice is not None) is warned
-    assert notice is None or notice.code is Code.COUNT_DRIFT
+    for sent, held, warned in [(10, 10, False), (10, 11, False), (10, 9, True), (0, 0, False)]:
+        with subtests.test(sent=sent, held=held, warned=warned):
+            notice = drift(sent, held)
+            assert (notice is not None) is warned
+            assert notice is None or notice.code is Code.COUNT_DRIFT

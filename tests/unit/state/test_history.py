@@ -36,22 +36,24 @@ def test_a_slot_in_maintenance_from_end_to_end_is_read_whole() -> None:
     assert timedelta(days=7) / least + quicker_at_first <= RUNS_READ_AT_MOST
 
 
-@pytest.mark.parametrize("count", [0, RUNS_READ - 1, RUNS_READ, RUNS_READ_AT_MOST, RUNS_READ_AT_MOST + 1])
-def test_what_is_held_or_confirmed_is_never_pushed_out(count: int) -> None:
+def test_what_is_held_or_confirmed_is_never_pushed_out(subtests: pytest.Subtests) -> None:
     """Behind any number of failures, the newest confirmed run and the held one are there, each once and in their order."""
-    confirmed = an_ended_run("confirmed", started_at=T0 - 8 * DAY, slot=T0 - 7 * DAY)
-    held = a_run("held", started_at=T0, state=RunState.HELD)
-    runs = recorded(a_store(confirmed, held, *in_maintenance(count)), "emea").runs
-    assert [run.run_id for run in runs[-2:]] == ["held", "confirmed"]
-    assert len({run.run_id for run in runs}) == len(runs) == min(count, RUNS_READ_AT_MOST) + 2
+    for count in [0, RUNS_READ - 1, RUNS_READ, RUNS_READ_AT_MOST, RUNS_READ_AT_MOST + 1]:
+        with subtests.test(count=count):
+            confirmed = an_ended_run("confirmed", started_at=T0 - 8 * DAY, slot=T0 - 7 * DAY)
+            held = a_run("held", started_at=T0, state=RunState.HELD)
+            runs = recorded(a_store(confirmed, held, *in_maintenance(count)), "emea").runs
+            assert [run.run_id for run in runs[-2:]] == ["held", "confirmed"]
+            assert len({run.run_id for run in runs}) == len(runs) == min(count, RUNS_READ_AT_MOST) + 2
 
 
-@pytest.mark.parametrize("hours", [1, 59, 62, 150])
-def test_what_a_clock_that_was_ahead_confirmed_is_unbelieved_through_days_of_maintenance(hours: int) -> None:
+def test_what_a_clock_that_was_ahead_confirmed_is_unbelieved_through_days_of_maintenance(subtests: pytest.Subtests) -> None:
     """A run that was dated into the slot before its time does not satisfy it once the runs that gave it away are many runs ago."""
-    ahead = an_ended_run("ahead", started_at=T0 + HOUR, slot=T0)
-    set_back = an_ended_run("mark", RunState.SKIPPED, started_at=T0 - 3 * DAY, slot=None)
-    known = recorded(a_store(ahead, set_back, *in_maintenance(hours)), "emea")
-    planned = next_run(an_instance(), known, T0 + hours * HOUR, up_since=UP, changed_at=UP)
-    assert planned is not None
-    assert planned.slot == T0
+    for hours in [1, 59, 62, 150]:
+        with subtests.test(hours=hours):
+            ahead = an_ended_run("ahead", started_at=T0 + HOUR, slot=T0)
+            set_back = an_ended_run("mark", RunState.SKIPPED, started_at=T0 - 3 * DAY, slot=None)
+            known = recorded(a_store(ahead, set_back, *in_maintenance(hours)), "emea")
+            planned = next_run(an_instance(), known, T0 + hours * HOUR, up_since=UP, changed_at=UP)
+            assert planned is not None
+            assert planned.slot == T0

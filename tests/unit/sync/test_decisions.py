@@ -69,10 +69,11 @@ def test_what_was_approved_can_still_be_rejected() -> None:
     assert [one.what for one in store.decisions()] == [Decided.REJECTED, Decided.APPROVED]
 
 
-@pytest.mark.parametrize("act", [approve, reject, acknowledge])
-def test_an_unknown_run(act: Act) -> None:
+def test_an_unknown_run(subtests: pytest.Subtests) -> None:
     """Nothing is decided about what nobody has recorded; where ids stand is said."""
-    assert refusal(act, a_store(), "nothing") == "run nothing: no such run is recorded (see: $licsync history)"
+    for act in [approve, reject, acknowledge]:
+        with subtests.test(act=act):
+            assert refusal(act, a_store(), "nothing") == "run nothing: no such run is recorded (see: $licsync history)"
 
 
 @pytest.mark.parametrize(("act", "wish"), [(approve, "approved"), (reject, "rejected")])
@@ -114,16 +115,17 @@ def test_an_approval_that_still_stands() -> None:
     assert "$licsync --run-now emea" in words
 
 
-@pytest.mark.parametrize(("age", "refused"), [(HELD_FOR - SECOND, False), (HELD_FOR, True), (2 * HELD_FOR, True)], ids=str)
-def test_after_seven_days_nothing_can_be_approved(age: timedelta, refused: bool) -> None:
+def test_after_seven_days_nothing_can_be_approved(subtests: pytest.Subtests) -> None:
     """What nobody decided on is too old to be sent; how to see the present usage is said. It can still be rejected."""
-    store, author = a_store(), replace(MONA, at=T0 + age)
-    if refused:
-        words = refusal(approve, store, "held", author)
-        assert "it cannot be approved: nobody decided within 7 days (look at it anew: $licsync --run-now emea)" in words
-        assert reject(store, "held", author).what is Decided.REJECTED
-    else:
-        assert approve(store, "held", author).until == author.at + HELD_FOR
+    for age, refused in [(HELD_FOR - SECOND, False), (HELD_FOR, True), (2 * HELD_FOR, True)]:
+        with subtests.test(age=age, refused=refused):
+            store, author = a_store(), replace(MONA, at=T0 + age)
+            if refused:
+                words = refusal(approve, store, "held", author)
+                assert "it cannot be approved: nobody decided within 7 days (look at it anew: $licsync --run-now emea)" in words
+                assert reject(store, "held", author).what is Decided.REJECTED
+            else:
+                assert approve(store, "held", author).until == author.at + HELD_FOR
 
 
 def test_an_approval_that_has_expired_is_not_given_anew() -> None:
@@ -160,15 +162,16 @@ def test_a_rejection_that_comes_too_late() -> None:
     assert found.state is RunState.SUPERSEDED
 
 
-@pytest.mark.parametrize("state", [RunState.FAILED, RunState.CONFIRMED, RunState.HELD])
-def test_any_run_can_be_acknowledged(state: RunState) -> None:
+def test_any_run_can_be_acknowledged(subtests: pytest.Subtests) -> None:
     """It is noted, and nothing follows from it."""
-    run = HELD if state is RunState.HELD else an_ended_run("held", state)
-    store = a_store(run)
-    decision = acknowledge(store, "held", MONA)
-    assert (decision.what, decision.instance, decision.until) == (Decided.ACKNOWLEDGED, "emea", None)
-    assert store.decisions() == (decision,)
-    assert (store.run("held"), store.approval("held")) == (run, None)
+    for state in [RunState.FAILED, RunState.CONFIRMED, RunState.HELD]:
+        with subtests.test(state=state):
+            run = HELD if state is RunState.HELD else an_ended_run("held", state)
+            store = a_store(run)
+            decision = acknowledge(store, "held", MONA)
+            assert (decision.what, decision.instance, decision.until) == (Decided.ACKNOWLEDGED, "emea", None)
+            assert store.decisions() == (decision,)
+            assert (store.run("held"), store.approval("held")) == (run, None)
 
 
 def test_a_pause_and_its_end() -> None:

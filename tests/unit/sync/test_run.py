@@ -687,21 +687,19 @@ def test_an_endpoint_that_keeps_no_states_is_confirmed_by_the_read_back(stage: S
     assert stage.look()[0].state is RunState.CONFIRMED
 
 
-@pytest.mark.parametrize(
-    ("passed", "overdue"),
-    [
+def test_overdue(subtests: pytest.Subtests) -> None:
+    """An accepted delivery is overdue an hour later, or when the clock was set back by as much; one never accepted is not."""
+    for passed, overdue in [
         (timedelta(0), False),
         (timedelta(hours=1) - SECOND, False),
         (timedelta(hours=1), True),
         (timedelta(hours=-1), True),
         (timedelta(hours=-1) + SECOND, False),
         (timedelta(days=9999), True),
-    ],
-)
-def test_overdue(passed: timedelta, overdue: bool) -> None:
-    """An accepted delivery is overdue an hour later, or when the clock was set back by as much; one never accepted is not."""
-    assert is_overdue(a_delivery(accepted_at=T0), EMEA, T0 + passed) is overdue
-    assert not is_overdue(a_delivery(), EMEA, T0 + passed)
+    ]:
+        with subtests.test(passed=passed, overdue=overdue):
+            assert is_overdue(a_delivery(accepted_at=T0), EMEA, T0 + passed) is overdue
+            assert not is_overdue(a_delivery(), EMEA, T0 + passed)
 
 
 @pytest.mark.parametrize(
