@@ -1,4 +1,4 @@
-"""A small running sandbox, a client, and the schemas its answers are held against."""
+"""A small running sandbox, a client, and the schemas that judge its responses."""
 
 import gzip
 import hashlib
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(scope="session")
 def published():
-    """The published schemas by side ("ghec", "3.17", ...), strict: a field they do not name is an error too."""
+    """The published schemas by side ("ghec", "3.17", ...), strict: an unknown field is an error."""
     folder = ROOT / "tests" / "samples" / "openapi"
     return {
         path.stem.removesuffix("-licensing").removeprefix("ghes-"): Published(json.loads(path.read_text()), strict=True)
@@ -64,7 +64,7 @@ def http():
 
 
 class Caller:
-    """Ask a sandbox things as its users do."""
+    """Send requests to a sandbox as its users do."""
 
     def __init__(self, client):
         self.client = client
@@ -84,7 +84,7 @@ class Caller:
         return self.poll(lambda: self.ghes(instance, "/stafftools/reports/all_users.csv"), lambda reply: reply.status_code != 202)
 
     def consumed(self, box, per_page=100):
-        """Walk all pages by their links; return the rows."""
+        """Follow the links of all pages, and return the rows."""
         reply = self.cloud(box, f"/enterprises/{box.enterprise}/consumed-licenses?per_page={per_page}")
         rows = reply.json()["users"]
         while "next" in reply.links:

@@ -11,7 +11,7 @@ SYNC = "/enterprises/octo-enterprise/license-sync-status"
 CONSUMED = "/enterprises/octo-enterprise/consumed-licenses"
 
 
-def test_a_server_is_listed_after_its_first_upload_only(box, ask):
+def test_a_server_is_listed_only_after_its_first_upload(box, ask):
     emea = box.instances["emea"]
     assert ask.cloud(box, SYNC).json() == {"server_instances": []}
 
@@ -35,13 +35,8 @@ def test_dates_of_replies_and_of_syncs_come_from_one_clock(box, ask):
     assert timedelta(0) <= box.clock.now - date <= timedelta(seconds=5)
 
 
-@pytest.mark.parametrize("scheme", ["Bearer", "token", "bearer"])
-def test_it_takes_the_token_in_either_form(box, http, scheme):
-    assert http.get(box.cloud_api_url + SYNC, headers={"Authorization": f"{scheme} {box.cloud_token}"}).status_code == 200
-
-
 @pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer ghp_wrong"}, {"Authorization": "nonsense"}])
-def test_it_refuses_bad_credentials(box, http, header):
+def test_bad_credentials_are_refused(box, http, header):
     reply = http.get(box.cloud_api_url + SYNC, headers=header)
 
     assert reply.status_code == 401
@@ -49,7 +44,7 @@ def test_it_refuses_bad_credentials(box, http, header):
 
 
 @pytest.mark.parametrize(("version", "status"), [("2022-11-28", 200), ("2026-03-10", 200), ("2020-01-01", 400)])
-def test_it_knows_the_versions_of_the_api(box, ask, version, status):
+def test_the_supported_api_versions(box, ask, version, status):
     assert status == ask.cloud(box, SYNC, headers={"X-GitHub-Api-Version": version}).status_code
 
 
@@ -58,7 +53,7 @@ def test_pages_are_thirty_rows_and_at_most_a_hundred(box, ask):
     assert len(ask.cloud(box, f"{CONSUMED}?per_page=500").json()["users"]) == 100
 
 
-def test_links_lead_through_all_pages(box, ask):
+def test_pages_have_links(box, ask):
     first = ask.cloud(box, f"{CONSUMED}?per_page=7&page=1")
     middle = ask.cloud(box, f"{CONSUMED}?per_page=7&page=3")
     last = ask.cloud(box, first.links["last"]["url"].removeprefix(box.cloud_api_url))
@@ -98,14 +93,8 @@ def test_a_rate_limit_is_counted_and_refuses(box, ask):
     assert ask.cloud(box, SYNC).status_code == 200
 
 
-def test_the_requests_are_kept(box, ask):
-    ask.cloud(box, SYNC)
-
-    assert list(box.requests) == [("cloud", "GET", SYNC, 200)]
-
-
 @pytest.mark.parametrize("path", [SYNC, f"{CONSUMED}?per_page=5"])
-def test_an_unchanged_answer_is_304_and_costs_nothing(box, ask, path):
+def test_an_unchanged_response_is_304(box, ask, path):
     box.push("emea")
     first = ask.cloud(box, path)
     mark = {"If-None-Match": first.headers["etag"]}
@@ -120,15 +109,9 @@ def test_an_unchanged_answer_is_304_and_costs_nothing(box, ask, path):
     assert third.headers["etag"] != first.headers["etag"]
 
 
-def test_a_304_is_not_counted(box, ask):
+def test_a_304_does_not_count_against_the_rate_limit(box, ask):
     box.cloud_app.rate_limit = RateLimit(box.clock, 2)
     mark = {"If-None-Match": ask.cloud(box, SYNC).headers["etag"]}
 
     assert [ask.cloud(box, SYNC, headers=mark).status_code for _ in range(3)] == [304, 304, 304]
     assert [ask.cloud(box, SYNC).status_code for _ in range(2)] == [200, 403]
-
-
-def test_whose_token_it_is(box, ask):
-    reply = ask.cloud(box, "/user")
-
-    assert (reply.json()["login"], reply.headers["x-oauth-scopes"]) == ("octo-owner", "read:enterprise")

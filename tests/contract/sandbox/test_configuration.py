@@ -6,7 +6,7 @@ import tomllib
 from licsync_daemon.practice.sandbox import Sandbox
 
 
-def test_it_writes_a_configuration_that_fits(box, tmp_path):
+def test_the_configuration_matches_the_sandbox(box, tmp_path):
     path = box.write_config(tmp_path / "practice")
     box.write_config(tmp_path / "practice")
 

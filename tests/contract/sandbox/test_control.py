@@ -1,6 +1,5 @@
-"""The control routes do what the methods do."""
+"""The control routes."""
 
-import base64
 from datetime import datetime, timedelta
 
 import pytest
@@ -44,7 +43,7 @@ def test_the_clock_is_moved(box, ask):
 
 
 @pytest.mark.parametrize("route", ["push", "upload"])
-def test_connect_and_a_person_bring_the_instances_own_usage(box, emea, ask, route):
+def test_a_push_and_an_upload_carry_the_usage_of_the_instance(box, emea, ask, route):
     upload_id = ask.control(box, "POST", route, {"instance": "emea"}).json()["upload_id"]
 
     assert box.cloud.upload(upload_id).sync_state == "SUCCESS"
@@ -53,7 +52,7 @@ def test_connect_and_a_person_bring_the_instances_own_usage(box, emea, ask, rout
     assert not [a for a in emea.accounts if a.suspended and a.id in {user["id"] for user in box.cloud.holdings(emea.server_id)}]
 
 
-def test_a_push_is_at_once_an_upload_takes_its_time(make_box, ask):
+def test_a_push_is_processed_at_once_and_an_upload_later(make_box, ask):
     box = make_box(processing_delay=60)
     states = {
         route: box.cloud.upload(ask.control(box, "POST", route, {"instance": "emea"}).json()["upload_id"]).sync_state
@@ -69,23 +68,12 @@ def test_a_server_is_listed_without_a_sync(box, emea, ask):
     assert entry(box) == {"server_id": emea.server_id, "hostname": emea.hostname}
 
 
-@pytest.mark.parametrize(
-    "last_sync",
-    [
-        {},
-        None,
-        {"date": "2099-01-01T00:00:00Z", "status": "success", "error": ""},
-        {"date": "2026-01-01T00:00:00Z", "status": "odd", "error": "x"},
-    ],
-)
-def test_an_entry_can_be_anything(box, ask, last_sync):
-    ask.control(box, "PUT", "sync_entry", {"instance": "emea", "last_sync": last_sync})
-
-    assert entry(box)["last_sync"] == last_sync
-
-
-def test_an_entry_can_lose_its_sync(box, ask):
+def test_an_entry_can_be_anything_or_have_no_sync(box, ask):
     box.push("emea")
+    values = [{}, None, {"date": "2099-01-01T00:00:00Z", "status": "success", "error": ""}, {"date": "soon", "status": "odd", "error": "x"}]
+    for last_sync in values:
+        ask.control(box, "PUT", "sync_entry", {"instance": "emea", "last_sync": last_sync})
+        assert entry(box)["last_sync"] == last_sync
 
     ask.control(box, "PUT", "sync_entry", {"instance": "emea"})
 
@@ -101,14 +89,7 @@ def test_processing_can_fail(box, ask):
     assert entry(box)["last_sync"]["error"] == "no such luck"
 
 
-def test_processing_can_end_in_an_unknown_status(box, ask):
-    ask.control(box, "PUT", "processing", {"mode": "success", "status": "queued"})
-    box.push("emea")
-
-    assert entry(box)["last_sync"]["status"] == "queued"
-
-
-def test_processing_can_take_for_ever(box, ask):
+def test_an_upload_can_stay_unprocessed(box, ask):
     ask.control(box, "PUT", "processing", {"mode": "never"})
     upload_id = box.push("emea")
     box.clock.advance(86400 * 365)
@@ -117,7 +98,7 @@ def test_processing_can_take_for_ever(box, ask):
     assert box.cloud.sync_status() == {"server_instances": []}
 
 
-def test_the_state_tells_counts(box, emea, ask):
+def test_the_state_has_counts_and_no_people(box, emea, ask):
     box.push("emea")
 
     state = ask.control(box, "GET", "state").json()
@@ -132,29 +113,23 @@ def test_the_state_tells_counts(box, emea, ask):
     ("method", "path", "body", "status"),
     [
         ("POST", "push", {"instance": "nowhere"}, 422),
-        ("POST", "push", {}, 422),
-        ("POST", "push", [], 422),
         ("POST", "faults", {"server": "emea", "path": "/", "kind": "explode"}, 422),
-        ("POST", "faults", {"server": "emea", "nonsense": 1}, 422),
-        ("POST", "clock", {"now": "tomorrow"}, 422),
         ("POST", "clock", {"now": "2030-01-01T00:00:00"}, 422),
         ("PUT", "processing", {"mode": "maybe"}, 422),
         ("POST", "nothing", {}, 404),
-        ("POST", "connect", {"instance": "nowhere"}, 422),
         ("GET", "export?instance=nowhere", None, 422),
         ("PUT", "token", {"scopes": "read:enterprise"}, 422),
-        ("PUT", "token", {"expires_at": "some day"}, 422),
         ("PUT", "license", {"instance": "emea", "days": "many", "seats": 1}, 422),
         ("PUT", "headers", {"X": "a\r\nb"}, 422),
     ],
 )
-def test_nonsense_is_refused(box, ask, method, path, body, status):
+def test_bad_requests_are_refused(box, ask, method, path, body, status):
     reply = ask.control(box, method, path, body)
 
     assert (status, "application/problem+json") == (reply.status_code, reply.headers["content-type"])
 
 
-def test_it_needs_its_own_token(box, http):
+def test_the_control_routes_need_the_control_token(box, http):
     url = f"{box.cloud_api_url}/_sandbox/state"
 
     assert http.get(url).status_code == 401
@@ -168,7 +143,7 @@ def dates(box):
     return [upload.received_at for upload in box.cloud.uploads()]
 
 
-def test_connect_lists_a_server_and_pushes_by_itself_every_week(box, emea, ask):
+def test_connect_lists_a_server_and_pushes_every_week(box, emea, ask):
     ask.control(box, "POST", "connect", {"instance": "emea", "weekly": True})
     enabled = box.clock.now
     assert entry(box) == {"server_id": emea.server_id, "hostname": emea.hostname}
@@ -182,27 +157,7 @@ def test_connect_lists_a_server_and_pushes_by_itself_every_week(box, emea, ask):
     assert datetime.fromisoformat(entry(box)["last_sync"]["date"]) < box.clock.now - timedelta(minutes=50)
 
 
-def test_connect_without_weekly_waits_to_be_told(box, ask):
-    ask.control(box, "POST", "connect", {"instance": "emea"})
-    box.clock.advance(3 * WEEK)
-    assert dates(box) == []
-
-    assert ask.control(box, "POST", "sync_now", {"instance": "emea"}).status_code == 200
-    assert len(dates(box)) == 1
-
-
-def test_the_weekly_push_sends_what_the_instance_has_then(box, emea, ask):
-    ask.control(box, "POST", "connect", {"instance": "emea", "weekly": True})
-    header = emea.report.csv.split(b"\n", 1)[0]
-    emea.set_report(header + b"\n")
-
-    box.clock.advance(WEEK + 1)
-
-    assert box.cloud.holdings(emea.server_id) == []
-    assert entry(box)["last_sync"]["status"] == "success"
-
-
-def test_a_disconnected_instance_sends_nothing_and_has_no_button(box, ask):
+def test_a_disconnected_instance_sends_nothing_and_cannot_be_synced(box, ask):
     ask.control(box, "POST", "connect", {"instance": "emea", "weekly": True})
     ask.control(box, "POST", "disconnect", {"instance": "emea"})
     box.clock.advance(2 * WEEK)
@@ -214,17 +169,8 @@ def test_a_disconnected_instance_sends_nothing_and_has_no_button(box, ask):
     assert "last_sync" not in entry(box)
 
 
-def test_sync_now_needs_connect_and_a_push_brings_it_along(box, ask):
-    assert ask.control(box, "POST", "sync_now", {"instance": "emea"}).status_code == 422
-
-    box.push("emea")
-
-    assert ask.control(box, "POST", "sync_now", {"instance": "emea"}).status_code == 200
-    assert len(dates(box)) == 2
-
-
 @pytest.mark.parametrize("clear", [False, True])
-def test_a_person_uploads_an_export_as_it_stands_in_its_file(box, emea, ask, clear):
+def test_a_person_uploads_an_export(box, emea, ask, clear):
     export = ask.control(box, "GET", f"export?instance=emea&clear={str(clear).lower()}").json()
     assert export["instance"] == {
         "server_id": emea.server_id,
@@ -240,20 +186,12 @@ def test_a_person_uploads_an_export_as_it_stands_in_its_file(box, emea, ask, cle
     assert box.cloud.holdings(emea.server_id) == emea.as_sent()
 
 
-def test_a_readable_export_brings_its_own_users(box, emea, ask):
+def test_a_readable_export_has_its_own_users(box, emea, ask):
     export = {"instance": {"server_id": emea.server_id}, "users": [{"id": 7, "emails": []}]}
 
     ask.control(box, "POST", "upload", export)
 
     assert box.cloud.holdings(emea.server_id) == [{"id": 7, "emails": []}]
-
-
-def test_an_opaque_export_is_different_each_time_and_shows_nobody(box, emea):
-    one, other = box.export("emea"), box.export("emea")
-
-    assert one["instance"] == other["instance"]
-    assert one["users"] != other["users"]
-    assert len(base64.b64decode(one["users"])) > len(emea.as_sent()) * 40
 
 
 @pytest.mark.parametrize(
@@ -267,7 +205,7 @@ def test_an_opaque_export_is_different_each_time_and_shows_nobody(box, emea):
         ({"users": [{"id": 1}]}, "field 'emails' is missing"),
     ],
 )
-def test_a_spoiled_export_is_refused(box, ask, change, said):
+def test_an_invalid_export_is_refused(box, ask, change, said):
     reply = ask.control(box, "POST", "upload", {**box.export("emea"), **change})
 
     assert reply.status_code == 422
@@ -275,18 +213,18 @@ def test_a_spoiled_export_is_refused(box, ask, change, said):
     assert box.cloud.uploads() == []
 
 
-def test_a_license_can_be_another(box, ask):
+def test_a_license_can_be_changed(box, ask):
     name, instance = next(iter(box.instances.items()))
     path, used = "/api/v3/enterprise/settings/license", box.instances[name].report.rows - box.instances[name].report.suspended
 
     ask.control(box, "PUT", "license", {"instance": name, "days": 20, "seats": used + 1})
-    told = ask.ghes(instance, path).json()
+    found = ask.ghes(instance, path).json()
 
-    assert (told["days_until_expiration"], told["seats"], told["seats_available"]) == (20, used + 1, 1)
-    assert told["expire_at"].startswith(f"{(box.clock.now + timedelta(days=20)):%Y-%m-%d}")
+    assert (found["days_until_expiration"], found["seats"], found["seats_available"]) == (20, used + 1, 1)
+    assert found["expire_at"].startswith(f"{(box.clock.now + timedelta(days=20)):%Y-%m-%d}")
 
 
-def test_the_token_can_be_another(box, ask):
+def test_the_token_can_be_changed(box, ask):
     ask.control(box, "PUT", "token", {"scopes": ["read:org"], "expires_at": "2030-01-01T00:00:00+00:00"})
     reply = ask.cloud(box, "/enterprises/octo-enterprise/license-sync-status")
     assert (reply.status_code, reply.headers["x-oauth-scopes"]) == (404, "read:org")
@@ -303,7 +241,7 @@ def test_the_token_can_be_another(box, ask):
     assert ask.cloud(box, "/enterprises/octo-enterprise/license-sync-status").status_code == 200
 
 
-def test_answers_can_carry_other_headers(box, ask):
+def test_responses_can_have_more_headers(box, ask):
     ask.control(box, "PUT", "headers", {"Sunset": "Tue, 24 Nov 2026 02:00:00 GMT"})
     assert ask.cloud(box, "/versions").headers["sunset"] == "Tue, 24 Nov 2026 02:00:00 GMT"
 

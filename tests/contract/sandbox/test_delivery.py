@@ -1,4 +1,4 @@
-"""The delivery endpoint keeps `docs/delivery-openapi.yaml`."""
+"""The delivery endpoint implements `docs/delivery-openapi.yaml`."""
 
 import gzip
 import hashlib
@@ -20,7 +20,7 @@ def emea(box):
 
 @pytest.fixture
 def check(delivery_contract):
-    """Hold an answer against the contract and return it."""
+    """Check a response against the contract, and return it."""
 
     def check(reply, method="post"):
         path = "/" if method == "post" else "/{upload_id}"
@@ -42,7 +42,7 @@ def test_the_contract_is_a_valid_description(delivery_contract):
         delivery_contract.resolve({"$ref": reference})
 
 
-def test_the_contracts_example_is_taken(box, ask, check, delivery_contract):
+def test_the_example_of_the_contract_is_accepted(box, ask, check, delivery_contract):
     example = delivery_contract.document["components"]["examples"]["UsageDocument"]["value"]
 
     reply = check(ask.deliver(box, example))
@@ -51,7 +51,7 @@ def test_the_contracts_example_is_taken(box, ask, check, delivery_contract):
     assert box.cloud.holdings(example["instance"]["server_id"]) == example["users"]
 
 
-def test_it_takes_a_document_and_processes_it_later(make_box, ask, check, document_of):
+def test_a_document_is_accepted_and_processed_later(make_box, ask, check, document_of):
     box = make_box(processing_delay=60)
     emea = box.instances["emea"]
 
@@ -67,7 +67,7 @@ def test_it_takes_a_document_and_processes_it_later(make_box, ask, check, docume
     assert box.cloud.holdings(emea.server_id) == emea.as_sent()
 
 
-def test_the_same_key_and_usage_answers_the_first_upload(box, emea, ask, check, document_of):
+def test_the_same_key_and_usage_return_the_first_upload(box, emea, ask, check, document_of):
     first = ask.deliver(box, document_of(emea), Idempotency_Key=KEY)
     second = check(ask.deliver(box, {**document_of(emea), "collected_at": "2026-12-01T02:00:00Z"}, Idempotency_Key=KEY))
 
@@ -84,13 +84,7 @@ def test_the_same_key_with_other_usage_is_refused(box, emea, ask, check, documen
     assert box.cloud.holdings(emea.server_id) == emea.as_sent()
 
 
-def test_another_key_is_another_upload(box, emea, ask, document_of):
-    ids = {ask.deliver(box, document_of(emea)).json()["upload_id"] for _ in range(2)}
-
-    assert len(ids) == 2
-
-
-def test_one_key_at_once_from_many_is_one_upload(box, emea, ask, document_of):
+def test_simultaneous_requests_with_one_key_are_one_upload(box, emea, ask, document_of):
     with ThreadPoolExecutor(8) as pool:
         replies = list(pool.map(lambda _: ask.deliver(box, document_of(emea), Idempotency_Key=KEY), range(8)))
 
@@ -101,7 +95,7 @@ def test_one_key_at_once_from_many_is_one_upload(box, emea, ask, document_of):
 @pytest.mark.parametrize(
     "headers", [{"Content_Encoding": "identity"}, {"Content_Encoding": None}, {"Content_Type": "application/json; charset=utf-8"}]
 )
-def test_what_else_is_taken(box, emea, http, ask, document_of, headers):
+def test_other_accepted_headers(box, emea, http, ask, document_of, headers):
     if headers.get("Content_Encoding", "") is None:  # no header at all means identity
         given = ask.deliver(box, document_of(emea), Content_Encoding="identity").request
         del given.headers["Content-Encoding"]
@@ -110,7 +104,7 @@ def test_what_else_is_taken(box, emea, http, ask, document_of, headers):
         assert ask.deliver(box, document_of(emea), **headers).status_code == 202
 
 
-def test_a_chunked_body_is_taken(box, emea, http, ask, document_of):
+def test_a_chunked_body_is_accepted(box, emea, http, ask, document_of):
     given = ask.deliver(box, document_of(emea)).request
     headers = {name: value for name, value in given.headers.items() if name != "content-length"}
 
@@ -136,7 +130,7 @@ def test_a_chunked_body_is_taken(box, emea, http, ask, document_of):
         ({"Content_Encoding": "br"}, 415, "gzip and identity"),
     ],
 )
-def test_what_is_refused_by_its_headers(box, emea, ask, check, document_of, headers, status, detail):
+def test_invalid_headers_are_refused(box, emea, ask, check, document_of, headers, status, detail):
     reply = check(ask.deliver(box, document_of(emea), **headers))
 
     assert (status, status) == (reply.status_code, reply.json()["status"])
@@ -156,7 +150,7 @@ def deliver_export(box, http, content, *, key=KEY, hashed=None):
 
 
 @pytest.mark.parametrize("clear", [False, True])
-def test_an_export_is_taken_as_github_gave_it(box, emea, http, check, delivery_contract, clear):
+def test_an_unchanged_export_is_accepted(box, emea, http, check, delivery_contract, clear):
     export = box.export("emea", clear=clear)
     schema = delivery_contract.document["components"]["schemas"]["Export"]
     jsonschema.validate(export, schema)
@@ -177,9 +171,9 @@ def test_an_export_is_taken_as_github_gave_it(box, emea, http, check, delivery_c
         (b"{", None, "not JSON"),
         (None, b"{}", "does not match"),
     ],
-    ids=["of nobody", "no object", "no JSON", "another hash"],
+    ids=["unknown server", "not an object", "not JSON", "another hash"],
 )
-def test_an_export_that_is_refused(box, emea, http, check, content, hashed, detail):
+def test_an_invalid_export_is_refused(box, emea, http, check, content, hashed, detail):
     content = content or json.dumps(box.export("emea")).encode()
 
     reply = check(deliver_export(box, http, content, hashed=hashed))
@@ -193,26 +187,16 @@ def test_an_export_that_is_refused(box, emea, http, check, content, hashed, deta
     [
         pytest.param(lambda body: body[: len(body) // 2], id="cut gzip"),
         pytest.param(lambda body: body + b"more", id="more after the gzip stream"),
-        pytest.param(lambda _: b"{}", id="no gzip"),
-        pytest.param(lambda _: gzip.compress(b"<html>"), id="no JSON"),
-        pytest.param(lambda _: b"", id="nothing"),
+        pytest.param(lambda _: b"{}", id="not gzip"),
+        pytest.param(lambda _: gzip.compress(b"<html>"), id="not JSON"),
+        pytest.param(lambda _: b"", id="empty"),
     ],
 )
-def test_what_is_refused_by_its_body(box, emea, http, ask, check, document_of, spoil):
+def test_an_invalid_body_is_refused(box, emea, http, ask, check, document_of, spoil):
     given = ask.deliver(box, document_of(emea)).request
     headers = {name: value for name, value in given.headers.items() if name != "content-length"}
 
     assert check(http.post(box.delivery_url, headers=headers, content=spoil(given.content))).status_code == 422
-
-
-def test_an_unknown_field_is_named(box, emea, ask, check, document_of):
-    document = document_of(emea)
-    document["users"][0] = {**document["users"][0], "login": "mona"}
-
-    reply = check(ask.deliver(box, document))
-
-    assert reply.status_code == 422
-    assert "unknown field 'login'" in reply.json()["detail"]
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "identity"])
@@ -222,7 +206,7 @@ def test_a_document_over_the_limit_is_refused(make_box, ask, check, document_of,
     assert check(ask.deliver(box, document_of(box.instances["emea"]), Content_Encoding=encoding)).status_code == 413
 
 
-def test_a_body_too_large_to_read_is_refused_in_an_orderly_way(make_box, ask, check, document_of):
+def test_a_body_too_large_to_read_gets_a_whole_response(make_box, ask, check, document_of):
     box = make_box(max_decoded_bytes=2**20)
     users = [{"id": n, "emails": [{"email": f"person-{n}@example.com", "primary": True}]} for n in range(60_000)]
 
@@ -233,7 +217,7 @@ def test_an_unknown_upload_is_not_found(box, ask, check):
     assert check(ask.upload(box, "nothing"), "get").status_code == 404
 
 
-def test_a_failed_upload_says_so_and_changes_nothing_held(box, emea, ask, check, document_of):
+def test_a_failed_upload_changes_no_usage(box, emea, ask, check, document_of):
     ask.deliver(box, document_of(emea))
     box.cloud.processing = Processing(mode="failure", delay_s=0)
 
@@ -248,8 +232,8 @@ def test_a_failed_upload_says_so_and_changes_nothing_held(box, emea, ask, check,
     assert row["last_sync"]["error"] == answer["error"]
 
 
-def test_every_document_the_contract_takes_the_sandbox_takes_and_the_other_way_round(box, emea, ask, delivery_contract, document_of):
-    """The contract's schema and the sandbox's own reading agree on each single change."""
+def test_the_sandbox_accepts_exactly_the_documents_that_the_contract_allows(box, emea, ask, delivery_contract, document_of):
+    """The contract's schema and the sandbox agree on every single change of a document."""
     validator = delivery_contract.validator({"$ref": "#/components/schemas/UsageDocument"})
     base = document_of(emea, users=[{"id": 1, "emails": [{"email": "a@x", "primary": True}]}])
     for document in _changes(base):
@@ -258,7 +242,7 @@ def test_every_document_the_contract_takes_the_sandbox_takes_and_the_other_way_r
 
 
 def _changes(base):
-    """Yield the document as it is, with each value replaced or removed, and with one more field in each object."""
+    """Yield the document unchanged, with each value replaced or removed, and with one more field in each object."""
     yield base
     for path in _paths(base):
         for value in (None, "", "text", -1, 0, 1, True, [], {}, ...):

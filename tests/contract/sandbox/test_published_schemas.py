@@ -1,4 +1,4 @@
-"""With quirks off every answer keeps the published schemas; with quirks on, only the named quirks deviate."""
+"""With quirks off every response fits the published schemas; with quirks on, only the named quirks deviate."""
 
 import re
 
@@ -20,7 +20,7 @@ PATH_OF = {CONSUMED: CLOUD_PATHS[0], SYNC: CLOUD_PATHS[1], LICENSE: GHES_PATHS[0
 
 
 def answers(ask, box):
-    """Return (side, published path, answer) of every GET the schemas describe; all pages of consumed-licenses."""
+    """Return (side, published path, response) of every GET in the schemas; all pages of consumed-licenses."""
     result = []
     for path in CLOUD_PATHS:
         reply = ask.cloud(box, path.format(enterprise=box.enterprise))
@@ -43,14 +43,14 @@ def errors(published, ask, box):
     return [(path, error) for side, path, value in answers(ask, box) for error in published[side].errors(path, value)]
 
 
-def test_without_quirks_every_answer_keeps_the_published_schema(make_box, ask, published):
+def test_without_quirks_every_response_fits_the_published_schema(make_box, ask, published):
     box = synced(make_box, "off")
 
     assert errors(published, ask, box) == []
 
 
 @pytest.mark.parametrize("name", DEVIATING)
-def test_a_deviating_quirk_deviates_there_and_nowhere_else(make_box, ask, published, name):
+def test_a_deviating_quirk_deviates_only_there(make_box, ask, published, name):
     quirk = next(quirk for quirk in TABLE if quirk.name == name)
 
     found = errors(published, ask, synced(make_box, name))
@@ -59,7 +59,7 @@ def test_a_deviating_quirk_deviates_there_and_nowhere_else(make_box, ask, publis
 
 
 @pytest.mark.parametrize("name", ALLOWED)
-def test_an_allowed_quirk_changes_answers_within_the_schema(make_box, ask, published, name):
+def test_an_allowed_quirk_stays_within_the_schema(make_box, ask, published, name):
     quirk = next(quirk for quirk in TABLE if quirk.name == name)
     with_quirk, without = synced(make_box, name), synced(make_box, "off")
 
@@ -90,7 +90,7 @@ def test_quirks_do_not_change_the_number_of_rows(make_box, ask):
 
 
 @pytest.mark.parametrize(("path", "status"), [("/enterprises/other/license-sync-status", 404), ("/nothing", 404)])
-def test_errors_have_githubs_form(box, ask, path, status):
+def test_errors_look_like_githubs(box, ask, path, status):
     reply = ask.cloud(box, path)
 
     assert status == reply.status_code

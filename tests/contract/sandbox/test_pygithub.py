@@ -1,4 +1,4 @@
-"""A client of somebody else's reads the cloud."""
+"""PyGithub, an independent client, reads the cloud."""
 
 import github
 import pytest

@@ -1,4 +1,4 @@
-"""The number of seats, computed here anew from the reports and the members."""
+"""The number of seats, computed here from the reports and the members."""
 
 import csv
 import io
@@ -40,7 +40,7 @@ def test_rows_and_seats_add_up(box, ask, document_of):
         }
 
 
-def test_delivering_again_doubles_nothing(box, ask, document_of):
+def test_a_second_delivery_counts_nothing_twice(box, ask, document_of):
     for _ in range(2):
         for instance in box.instances.values():
             ask.deliver(box, document_of(instance))

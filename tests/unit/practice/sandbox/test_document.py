@@ -1,4 +1,4 @@
-"""Usage documents: taken when they keep the contract, refused with the place when they do not."""
+"""Usage documents: accepted if they fit the contract, otherwise refused with the field."""
 
 import hashlib
 import json
@@ -41,7 +41,7 @@ def test_the_hash_is_that_of_the_canonical_text():
 @pytest.mark.parametrize(
     "path_value", [(["collected_at"], "2030-01-01T00:00:00Z"), (["totals", "seats_used"], None), (["instance", "version"], None)]
 )
-def test_what_is_no_usage_does_not_change_the_hash(path_value):
+def test_only_usage_changes_the_hash(path_value):
     hashes = {read_document(json.dumps(value).encode()).content_hash for value in (GOOD, changed(*path_value))}
 
     assert len(hashes) == 1
@@ -67,7 +67,7 @@ def test_what_is_no_usage_does_not_change_the_hash(path_value):
         (["users", 1, "emails", 0, "email"], "\ud800@x", "users: not valid Unicode"),
     ],
 )
-def test_it_names_the_place(path, value, cause):
+def test_the_field_is_named(path, value, cause):
     with pytest.raises(DocumentError) as caught:
         read_document(json.dumps(changed(path, value)).encode())
 
@@ -75,6 +75,6 @@ def test_it_names_the_place(path, value, cause):
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b'{"format": NaN}', b"[" * 100_000])
-def test_it_refuses_what_is_no_document(content):
+def test_other_content_is_refused(content):
     with pytest.raises(DocumentError):
         read_document(content)

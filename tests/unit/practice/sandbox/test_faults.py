@@ -1,4 +1,4 @@
-"""Which request a fault hits, and how often."""
+"""Which requests a fault affects, and how often."""
 
 import pytest
 
@@ -24,21 +24,21 @@ def faults(*given):
         ("cloud", "/api/v3/meta", False),
     ],
 )
-def test_it_hits_by_server_and_beginning_of_the_path(server, path, hit):
+def test_it_affects_a_server_and_a_path_prefix(server, path, hit):
     assert hit == (faults(Fault("emea", "/api/v3/", "reset")).take(server, path) is not None)
 
 
-def test_the_oldest_hits_first_and_a_spent_one_makes_room():
+def test_the_oldest_comes_first_until_it_is_used_up():
     some = faults(Fault("emea", "/", "reset", times=1), Fault("emea", "/", "hang"))
 
     assert [some.take("emea", "/").kind for _ in range(3)] == ["reset", "hang", "hang"]
 
 
-def test_every_kind_has_its_mishap():
+def test_every_kind_has_its_function():
     assert set(_KINDS) == KINDS
 
 
 @pytest.mark.parametrize("wrong", [{"kind": "explode"}, {"kind": "reset", "times": 0}])
-def test_it_refuses_nonsense(wrong):
+def test_invalid_faults_are_refused(wrong):
     with pytest.raises(ValueError, match=r"unknown fault kind|less than 1"):
         Fault("emea", "/", **wrong)

@@ -1,4 +1,4 @@
-"""Fleet folders: read as they are, refused with file and cause."""
+"""Fleet folders: read unchanged, or refused with file and reason."""
 
 import json
 
@@ -77,7 +77,7 @@ def test_it_reads_a_folder(folder):
         ("emea/all_users.csv", b"\xff\xfe", "all_users.csv: not UTF-8 at byte 0"),
     ],
 )
-def test_it_names_file_and_cause(folder, path, content, cause):
+def test_the_file_and_the_reason_are_named(folder, path, content, cause):
     if content is None:
         (folder / path).unlink()
     else:
@@ -89,12 +89,12 @@ def test_it_names_file_and_cause(folder, path, content, cause):
     assert cause in str(caught.value)
 
 
-def test_it_names_a_folder_that_is_not_there(tmp_path):
+def test_a_missing_folder(tmp_path):
     with pytest.raises(FleetError, match="no such folder"):
         load_fleet(tmp_path / "gone")
 
 
-def test_a_report_of_ones_own_may_hold_anything_below_its_header(folder):
+def test_an_own_report_may_contain_anything_below_its_header(folder):
     content = "\ufeffid,suspended?,role,login,email\r\n7,TRUE,user,a,\r\nx,false,user,b,b@x\r\n8\r\n\r\n99999999999999,no,admin,c,c@x\r\n"
     (folder / "emea" / "all_users.csv").write_bytes(content.encode())
 

@@ -1,4 +1,4 @@
-"""The generated fleet: repeatable, and with every odd shape in it."""
+"""The generated fleet: repeatable, with every unusual kind of account."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ def test_the_same_seed_gives_the_same_fleet():
     assert generate_fleet(7, 3, 200) == generate_fleet(7, 3, 200)
 
 
-def test_it_holds_every_odd_shape():
+def test_it_has_every_unusual_kind_of_account():
     fleet = generate_fleet()
     accounts = [a for i in fleet.instances for a in i.report.accounts]
     rows = [row for i in fleet.instances for row in csv.DictReader(io.StringIO(i.report.csv.decode(), newline=""))]

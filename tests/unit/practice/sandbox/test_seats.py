@@ -22,12 +22,12 @@ CAT = member("cat", "cat@example.com", "Shared@Example.com")
 @pytest.mark.parametrize(
     ("members", "accounts", "seats"),
     [
-        pytest.param([], [], 0, id="nobody"),
+        pytest.param([], [], 0, id="empty"),
         pytest.param([ANN, BOB], [], 2, id="members alone"),
         pytest.param([ANN], [account(1, "ann@example.com")], 1, id="verified address matches"),
         pytest.param([ANN], [account(1, "ann@home.example")], 1, id="any verified address matches, on whatever domain"),
         pytest.param([BOB], [account(1, "shared@example.com")], 1, id="SAML NameID matches"),
-        pytest.param([ANN], [account(1, "eve@example.com")], 2, id="a person only a server knows"),
+        pytest.param([ANN], [account(1, "eve@example.com")], 2, id="a person with server accounts only"),
         pytest.param([ANN], [account(1, ""), account(2, "")], 3, id="row 6: accounts without an address cost one each"),
         pytest.param([ANN], [account(1, "ANN@Example.COM")], 1, id="row 8: case does not matter"),
         pytest.param(

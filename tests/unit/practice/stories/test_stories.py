@@ -22,13 +22,13 @@ from tests.fakes import T0, a_decision, an_ended_run, an_instance
 
 
 def test_every_name_has_a_story() -> None:
-    """The command line offers exactly what can be played."""
+    """The command line offers exactly the stories that exist."""
     assert list(STORIES) == list(SCENARIOS)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_scene_names_instances_that_are_there(name: str) -> None:
-    """The lines that a scene adds belong to instances of its fleet; a story begins at a full minute in the future."""
+    """The lines that a scene adds belong to instances of its fleet; a story starts at a full minute."""
     scene = STORIES[name].scene()
     assert set(scene.tables) <= {one.name for one in scene.fleet.instances}
     assert scene.start.second == 0
@@ -36,7 +36,7 @@ def test_a_scene_names_instances_that_are_there(name: str) -> None:
 
 
 def test_half_of_a_report_keeps_its_form() -> None:
-    """Every other row goes; header and cells stay as they were, however they are quoted."""
+    """Every other row is removed; the header and quoted cells stay unchanged."""
     box = Sandbox(generate_fleet(seed=1, instances=1, people=100))
     before = next(iter(box.instances.values())).report.csv
     rows, halved = (list(csv.reader(io.StringIO(content.decode(), newline=""))) for content in (before, half_of(before)))
@@ -44,8 +44,8 @@ def test_half_of_a_report_keeps_its_form() -> None:
     assert half_of(b'id,email\r\n1,"a, b"\r\n2,c\r\n') == b'id,email\r\n1,"a, b"\r\n'
 
 
-def test_a_restored_copy_has_everything_of_the_original_but_its_name() -> None:
-    """That is what makes it a copy: one server id under two hostnames."""
+def test_a_restored_copy_differs_only_in_its_name() -> None:
+    """One server ID under two hostnames."""
     original, copy = clone_scene().fleet.instances
     assert copy.server_id == original.server_id
     assert copy.hostname != original.hostname
@@ -61,7 +61,7 @@ def test_a_restored_copy_has_everything_of_the_original_but_its_name() -> None:
         (timedelta(hours=11.4), "11.4 h"),
     ],
 )
-def test_waits_in_words(wait: timedelta, words: str) -> None:
+def test_waits_are_shown_in_minutes_or_hours(wait: timedelta, words: str) -> None:
     assert _span(wait) == words
 
 
@@ -78,12 +78,12 @@ EVENTS = [
 
 @pytest.mark.parametrize(("event", "found"), EVENTS, ids=["told", "happened", "ended"])
 def test_events_as_json(event: Told | Happened | Ended, found: dict[str, object]) -> None:
-    """Instants are UTC, and there is no key without a value."""
+    """Times are UTC, and no key is without a value."""
     assert json.loads(json.dumps(event.as_json())) == found
 
 
 def test_commands_as_json() -> None:
-    """What was typed, what came of it, and the exit code."""
+    """The command, its result, and the exit code."""
     held = an_ended_run(state=RunState.HELD, ended_at=None)
     ran = Ran(T0, "licsync-daemon --run-now emea", [Result(an_instance(), held), Result(an_instance("apac"), None)], Exit.HELD)
     decided = Decided("licsync-daemon approve held", a_decision())
