@@ -95,20 +95,20 @@ class Cloud:
     def receive(self, server_id: str, hostname: str, users: list[User], *, delay_s: float | None = None) -> Upload:
         """Accept usage; when it is processed, it replaces the server's usage. `delay_s` overrides the usual delay."""
         with self._lock:
-            upload = self._take(server_id, hostname, users, self._clock.precise, self.processing.delay_s if delay_s is None else delay_s)
-            self._settle()
+            upload = self._add(server_id, hostname, users, self._clock.precise, self.processing.delay_s if delay_s is None else delay_s)
+            self._process_due()
             return upload
 
     def connect(self, server_id: str, hostname: str, usage: Callable[[], list[User]], *, weekly: bool = False) -> None:
         """Enable GitHub Connect on a server. `weekly`: it pushes every week, for the first time in a week."""
         with self._lock:
-            self._settle()
+            self._process_due()
             self._connections[server_id] = _Connection(hostname, usage, self._clock.precise + WEEK if weekly else None)
 
     def disconnect(self, server_id: str) -> None:
         """Disable GitHub Connect on a server; its usage in the cloud remains."""
         with self._lock:
-            self._settle()
+            self._process_due()
             if (connection := self._connections.get(server_id)) is not None:
                 connection.connected, connection.next_push_at = False, None
 
@@ -121,7 +121,7 @@ class Cloud:
     def servers(self) -> list[Server]:
         """Return every server that is listed or was ever connected."""
         with self._lock:
-            self._settle()
+            self._process_due()
             hosts = {**{server_id: one.hostname for server_id, one in self._connections.items()},
                      **{server_id: one.hostname for server_id, one in self._entries.items()}}  # fmt: skip
             return [Server(server_id, host, self.is_connected(server_id) is True) for server_id, host in hosts.items()]
@@ -131,7 +131,7 @@ class Cloud:
 
     def upload(self, upload_id: str) -> Upload | None:
         with self._lock:
-            self._settle()
+            self._process_due()
             return self._uploads.get(upload_id)
 
     def list_server(self, server_id: str, hostname: str) -> None:
@@ -142,13 +142,13 @@ class Cloud:
     def set_sync_entry(self, server_id: str, hostname: str, last_sync: object = ABSENT) -> None:
         """Set the entry of a server to any value: absent, empty, null, in the future, with an unknown status."""
         with self._lock:
-            self._settle()
+            self._process_due()
             self._entries[server_id] = _Entry(hostname, last_sync)
 
     def sync_status(self) -> dict[str, Any]:
         """Return the published `license-sync-status`."""
         with self._lock:
-            self._settle()
+            self._process_due()
             rows = []
             for server_id, entry in self._entries.items():
                 row: dict[str, Any] = {"server_id": server_id, "hostname": entry.hostname}
@@ -160,18 +160,18 @@ class Cloud:
     def holdings(self, server_id: str) -> list[User]:
         """Return the usage of a server exactly as it was sent; empty if there is none."""
         with self._lock:
-            self._settle()
+            self._process_due()
             return list(self._holdings.get(server_id, ()))
 
     def counts(self) -> Mapping[str, int]:
         """Return the number of accounts by server_id."""
         with self._lock:
-            self._settle()
+            self._process_due()
             return {server_id: len(users) for server_id, users in self._holdings.items()}
 
     def uploads(self) -> list[Upload]:
         with self._lock:
-            self._settle()
+            self._process_due()
             return [replace(upload) for upload in self._uploads.values()]
 
     def seats(self) -> int:
@@ -181,7 +181,7 @@ class Cloud:
     def assigned(self) -> Sequence[Seat]:
         """Return every seat with its accounts; cached until the usage changes."""
         with self._lock:
-            self._settle()
+            self._process_due()
             if self._seats is None:
                 self._seats = assign_seats(self.fleet.members, self._accounts())
             return self._seats
@@ -193,7 +193,7 @@ class Cloud:
             for user in users
         ]
 
-    def _take(self, server_id: str, hostname: str, users: list[User], at: datetime, delay_s: float) -> Upload:
+    def _add(self, server_id: str, hostname: str, users: list[User], at: datetime, delay_s: float) -> Upload:
         due_at = None if self.processing.mode == "never" else at + timedelta(seconds=delay_s)
         upload = Upload(str(uuid.uuid4()), server_id, hostname, len(users), users, at, due_at, self.processing)
         self._uploads[upload.upload_id] = upload
@@ -207,10 +207,10 @@ class Cloud:
                 continue
             users = connection.usage()
             while connection.next_push_at <= now:
-                self._take(server_id, connection.hostname, users, connection.next_push_at, 0.0)
+                self._add(server_id, connection.hostname, users, connection.next_push_at, 0.0)
                 connection.next_push_at += WEEK
 
-    def _settle(self) -> None:
+    def _process_due(self) -> None:
         now = self._clock.precise
         self._push_weekly(now)
         due = sorted((upload for upload in self._pending if upload.due_at is not None and upload.due_at <= now), key=_due)

@@ -38,18 +38,16 @@ def test_the_hash_is_that_of_the_canonical_text():
     assert (document.server_id, document.host_name, document.users) == ("s-1", "ghes.example.com", GOOD["users"])
 
 
-@pytest.mark.parametrize(
-    "path_value", [(["collected_at"], "2030-01-01T00:00:00Z"), (["totals", "seats_used"], None), (["instance", "version"], None)]
-)
-def test_only_usage_changes_the_hash(path_value):
-    hashes = {read_document(json.dumps(value).encode()).content_hash for value in (GOOD, changed(*path_value))}
+def test_only_usage_changes_the_hash():
+    others = [(["collected_at"], "2030-01-01T00:00:00Z"), (["totals", "seats_used"], None), (["instance", "version"], None)]
+
+    hashes = {read_document(json.dumps(value).encode()).content_hash for value in (GOOD, *(changed(*other) for other in others))}
 
     assert len(hashes) == 1
 
 
-@pytest.mark.parametrize(
-    ("path", "value", "cause"),
-    [
+def test_the_field_is_named(subtests):
+    for path, value, cause in (
         (["format"], "licsync/2", "format is not 'licsync/1'"),
         (["collected_at"], "2026-11-24T02:00:00.5Z", "collected_at is not a UTC time"),
         (["secret"], 1, "the document: unknown field 'secret'"),
@@ -65,16 +63,14 @@ def test_only_usage_changes_the_hash(path_value):
         (["users", 1, "emails", 0, "primary"], "yes", "users[1].emails[0].primary is neither true nor false"),
         (["users", 1, "emails", 0, "email"], "", "users[1].emails[0].email is empty, or not a string"),
         (["users", 1, "emails", 0, "email"], "\ud800@x", "users: not valid Unicode"),
-    ],
-)
-def test_the_field_is_named(path, value, cause):
-    with pytest.raises(DocumentError) as caught:
-        read_document(json.dumps(changed(path, value)).encode())
-
-    assert cause in str(caught.value)
+    ):
+        with subtests.test(cause):
+            with pytest.raises(DocumentError) as caught:
+                read_document(json.dumps(changed(path, value)).encode())
+            assert cause in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b'{"format": NaN}', b"[" * 100_000])
-def test_other_content_is_refused(content):
-    with pytest.raises(DocumentError):
-        read_document(content)
+def test_other_content_is_refused(subtests):
+    for content in (b"", b"{", b"[]", b"\xff", b'{"format": NaN}', b"[" * 100_000):
+        with subtests.test(content[:10]), pytest.raises(DocumentError):
+            read_document(content)

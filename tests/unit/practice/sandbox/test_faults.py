@@ -14,18 +14,16 @@ def faults(*given):
     return result
 
 
-@pytest.mark.parametrize(
-    ("server", "path", "hit"),
-    [
+def test_it_affects_a_server_and_a_path_prefix(subtests):
+    for server, path, hit in (
         ("emea", "/api/v3/meta", True),
         ("emea", "/api/v3/", True),
         ("emea", "/api/v2", False),
         ("amer", "/api/v3/meta", False),
         ("cloud", "/api/v3/meta", False),
-    ],
-)
-def test_it_affects_a_server_and_a_path_prefix(server, path, hit):
-    assert hit == (faults(Fault("emea", "/api/v3/", "reset")).take(server, path) is not None)
+    ):
+        with subtests.test(server=server, path=path):
+            assert hit == (faults(Fault("emea", "/api/v3/", "reset")).take(server, path) is not None)
 
 
 def test_the_oldest_comes_first_until_it_is_used_up():

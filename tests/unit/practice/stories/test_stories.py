@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 import pytest
 
@@ -26,13 +26,13 @@ def test_every_name_has_a_story() -> None:
     assert list(STORIES) == list(SCENARIOS)
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
-def test_a_scene_names_instances_that_are_there(name: str) -> None:
+def test_a_scene_names_instances_that_exist(subtests: pytest.Subtests) -> None:
     """The lines that a scene adds belong to instances of its fleet; a story starts at a full minute."""
-    scene = STORIES[name].scene()
-    assert set(scene.tables) <= {one.name for one in scene.fleet.instances}
-    assert scene.start.second == 0
-    assert scene.start.tzinfo is not None
+    for name, story in STORIES.items():
+        with subtests.test(name):
+            scene = story.scene()
+            assert set(scene.tables) <= {one.name for one in scene.fleet.instances}
+            assert (scene.start.second, scene.start.tzinfo) == (0, UTC)
 
 
 def test_half_of_a_report_keeps_its_form() -> None:
@@ -52,34 +52,24 @@ def test_a_restored_copy_differs_only_in_its_name() -> None:
     assert replace(copy, name=original.name, hostname=original.hostname) == original
 
 
-@pytest.mark.parametrize(
-    ("wait", "words"),
-    [
-        (timedelta(seconds=59), "1 min"),
-        (timedelta(minutes=119.4), "119 min"),
-        (timedelta(minutes=120), "2.0 h"),
-        (timedelta(hours=11.4), "11.4 h"),
-    ],
-)
-def test_waits_are_shown_in_minutes_or_hours(wait: timedelta, words: str) -> None:
-    assert _span(wait) == words
+def test_waits_are_shown_in_minutes_or_hours() -> None:
+    """Hours from two hours on."""
+    waits = (timedelta(seconds=59), timedelta(minutes=119.4), timedelta(minutes=120), timedelta(hours=11.4))
+    assert [_span(wait) for wait in waits] == ["1 min", "119 min", "2.0 h", "11.4 h"]
 
 
 def test_dates_are_read_as_utc() -> None:
     assert utc("2026-11-24 02:00") == T0
 
 
-EVENTS = [
-    (Told("a\nb"), {"event": "told", "text": "a\nb"}),
-    (Happened(T0, "emea", "confirmed"), {"event": "happened", "at": "2026-11-24T02:00:00Z", "instance": "emea", "text": "confirmed"}),
-    (Ended("moral", Exit.HELD), {"event": "ended", "moral": "moral", "exit": 5}),
-]
-
-
-@pytest.mark.parametrize(("event", "found"), EVENTS, ids=["told", "happened", "ended"])
-def test_events_as_json(event: Told | Happened | Ended, found: dict[str, object]) -> None:
+def test_events_as_json() -> None:
     """Times are UTC, and no key is without a value."""
-    assert json.loads(json.dumps(event.as_json())) == found
+    events = [Told("a\nb"), Happened(T0, "emea", "confirmed"), Ended("moral", Exit.HELD)]
+    assert json.loads(json.dumps([event.as_json() for event in events])) == [
+        {"event": "told", "text": "a\nb"},
+        {"event": "happened", "at": "2026-11-24T02:00:00Z", "instance": "emea", "text": "confirmed"},
+        {"event": "ended", "moral": "moral", "exit": 5},
+    ]
 
 
 def test_commands_as_json() -> None:
