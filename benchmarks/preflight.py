@@ -50,7 +50,7 @@ def took(folder: Path, ports: list[int], dead: int = 0) -> float:
     config = load_config(write(folder, ports), {}).config
     began = time.perf_counter()
     done_s: list[float] = []
-    rows = asyncio.run(preflight(config, {}, SystemClock(), tell=lambda _done, _of: done_s.append(time.perf_counter() - began)))
+    rows = asyncio.run(preflight(config, {}, SystemClock(), report=lambda _done, _of: done_s.append(time.perf_counter() - began)))
     failed = [row for row in rows if row.outcome is Outcome.FAIL]
     assert len(failed) == dead, failed
     return done_s[-1 - dead]

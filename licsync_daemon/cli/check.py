@@ -1,4 +1,4 @@
-"""`check`: everything that a sync needs, tested and shown in one table."""
+"""`check`: test everything a sync needs, and show it in one table."""
 
 import argparse
 import os
@@ -15,14 +15,16 @@ from licsync_daemon.system.process import run_until_signal
 
 
 def check(arguments: argparse.Namespace) -> int:
-    """Test the configuration, the credentials and this machine, and unless `--offline` every far side; 2 where something fails."""
+    """Test the configuration, the credentials, this machine and, unless `--offline`, every server; return 2 if a test fails."""
     loaded = read_config(arguments.config)
     log.set_up("critical")  # everything is in the table
     found: list[CheckRow] = []
 
     async def test() -> int:
-        with terminal.counting("places tested") as tell:
-            rows = await preflight(loaded.config, os.environ, SystemClock(), warnings=loaded.warnings, offline=arguments.offline, tell=tell)
+        with terminal.counting("places tested") as report:
+            rows = await preflight(
+                loaded.config, os.environ, SystemClock(), warnings=loaded.warnings, offline=arguments.offline, report=report
+            )
         found.extend(rows)
         return Exit.OK
 
@@ -35,7 +37,7 @@ def check(arguments: argparse.Namespace) -> int:
 
 
 def show(rows: Sequence[CheckRow]) -> None:
-    """Print the table, then what is to be done, then how many came out how."""
+    """Print the table, then the next steps, then the number of each result."""
     terminal.print_table(("place", "test", "result", "seen"), [(row.place, row.test, row.outcome, row.seen) for row in rows])
     counts = {outcome: sum(row.outcome is outcome for row in rows) for outcome in Outcome}
     for row in rows:
@@ -46,4 +48,4 @@ def show(rows: Sequence[CheckRow]) -> None:
             terminal.about(row.outcome, f"{row.place}, {row.test}: {code}{row.seen}", style=style)
             terminal.more(row.outcome, f"next step: {row.fix}")
     terminal.say()
-    terminal.say(f"{counts[Outcome.OK]} ok, {counts[Outcome.WARN]} to look at, {counts[Outcome.FAIL]} failed")
+    terminal.say(f"{counts[Outcome.OK]} ok, {counts[Outcome.WARN]} warnings, {counts[Outcome.FAIL]} failed")

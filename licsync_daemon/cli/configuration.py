@@ -25,9 +25,11 @@ DEFAULT_CREDENTIALS_DIR = "/etc/licsync/credentials"
 
 
 def config(arguments: argparse.Namespace) -> int:
-    """Print a sample, the effective settings with their origin, or the JSON schema for editors."""
+    """Print a sample, the effective settings and their origin, or the JSON Schema for editors."""
     if (arguments.from_cloud and arguments.what != "init") or (arguments.enterprise is not None and not arguments.from_cloud):
-        raise ConfigError((Problem("config", "--enterprise goes with --from-cloud, and that with init", "config init --from-cloud"),))
+        raise ConfigError(
+            (Problem("config", "--enterprise requires --from-cloud, and --from-cloud requires init", "config init --from-cloud"),)
+        )
     if arguments.what == "init":
         print(_from_cloud(arguments) if arguments.from_cloud else example_text(), end="")
         return Exit.OK
@@ -45,10 +47,10 @@ def config(arguments: argparse.Namespace) -> int:
 
 
 def _from_cloud(arguments: argparse.Namespace) -> str:
-    """Ask the cloud which servers it lists, and write a configuration for them."""
+    """Query the cloud for its servers, and return a configuration for them."""
     account, credentials = _account(arguments, os.environ)
     if account.organization is not None:
-        raise ConfigError((Problem("cloud.organization", "GitHub lists no servers of an organization", "name an enterprise"),))
+        raise ConfigError((Problem("cloud.organization", "GitHub lists no servers for an organization", "name an enterprise"),))
     adapters = NetworkAdapters(account, credentials, SystemClock())
     found: list[SyncStatus] = []
 
@@ -60,18 +62,18 @@ def _from_cloud(arguments: argparse.Namespace) -> str:
     try:
         run_until_signal(ask())
     except RunError as error:
-        raise ConfigError((Problem(error.code, error.cause, error.next_step),), "the cloud could not be asked") from error
+        raise ConfigError((Problem(error.code, error.cause, error.next_step),), "could not query the cloud") from error
     return starter(account, found[0])
 
 
 def _account(arguments: argparse.Namespace, environ: Mapping[str, str]) -> tuple[CloudAccount, Credentials]:
-    """Return the account that the words on the command line mean; without them the configured one.
+    """Return the account named on the command line, else the configured one.
 
-    Where there is no configuration yet, the environment may still name an address, a proxy and authorities, as it may over a configuration.
+    Without a configuration, the environment may still name an address, a proxy and CAs.
     """
     if arguments.enterprise is None:
         if arguments.api_url is not None:
-            raise ConfigError((Problem("--api-url", "goes with --enterprise", "add --enterprise NAME"),))
+            raise ConfigError((Problem("--api-url", "requires --enterprise", "add --enterprise NAME"),))
         config = read_config(arguments.config).config
         return config.cloud, Credentials(config.credentials_dir, environ)
     try:
@@ -90,7 +92,7 @@ def _account(arguments: argparse.Namespace, environ: Mapping[str, str]) -> tuple
 
 
 class _Aloud:
-    """Says on stderr why nothing happens for a while."""
+    """Reports waits on stderr."""
 
     def waiting(self, until: datetime, why: str, seconds: float) -> None:
         terminal.complain(f"waiting until {until:%H:%M:%S UTC} ({seconds:.0f} s): {why}")

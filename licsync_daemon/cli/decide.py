@@ -1,4 +1,4 @@
-"""`approve`, `reject`, `acknowledge`, `pause`, `resume`: a person's word, recorded with who, when and why."""
+"""`approve`, `reject`, `acknowledge`, `pause`, `resume`: a person's decision, recorded with who, when and why."""
 
 import argparse
 import asyncio
@@ -26,7 +26,7 @@ from licsync_daemon.system.clock import SystemClock
 
 
 def decide(arguments: argparse.Namespace) -> int:
-    """Record a decision and say what follows from it."""
+    """Record a decision and print what happens next."""
     config = load(arguments)
     now = SystemClock().now()
     author = Author(actor=clean(_actor()), at=now, reason=_reason(arguments), ticket=clean(arguments.ticket or "") or None)
@@ -40,8 +40,8 @@ def decide(arguments: argparse.Namespace) -> int:
     store = open_to_write(config.state_dir, now)
     try:
         decision = acts[arguments.command](store)
-        # What a person has decided needs no alert any more. Whoever has channels tells that: the daemon, or the next --run-now.
-        log.set_up("error", config.invocation)  # what was decided is printed, and says enough
+        # A decision closes its alert. The daemon or the next --run-now sends that message; this command has no channels.
+        log.set_up("error", config.invocation)  # the decision itself is printed
         asyncio.run(Alerting(config, store, SystemClock(), ()).evaluate_at_last([decision.instance], within_s=0))
     finally:
         store.close()
@@ -50,13 +50,13 @@ def decide(arguments: argparse.Namespace) -> int:
 
 
 def effect_of(decision: Decision) -> str:
-    """Say what was decided and what follows from it."""
+    """Return what was decided and what happens next."""
     until = f"{decision.until:%Y-%m-%d %H:%M} UTC" if decision.until else ""
     return f"{decision.what} by {decision.actor}: {AFTERWARDS[decision.what].format(instance=decision.instance, until=until)}"
 
 
 def _actor() -> str:
-    """Return who decides: the person behind sudo, else the login user, else the bare user id (containers have no names)."""
+    """Return who decides: the person behind sudo, else the login user, else the numeric user ID (containers may lack names)."""
     if name := os.environ.get("SUDO_USER"):
         return name
     try:
@@ -66,20 +66,24 @@ def _actor() -> str:
 
 
 def _reason(arguments: argparse.Namespace) -> str:
-    """Return the reason as one printable line without anybody's address: it goes to the state, to tables and to terminals."""
+    """Return the reason as one printable line without mail addresses: it is stored, and shown in tables."""
     reason = clean(arguments.reason, 500)
     if not reason and arguments.command != "resume":
         example = 'example: --reason "site closed, accounts suspended"'
-        raise ConfigError((Problem("--reason", "a decision needs a reason", example),), "refused")
+        raise ConfigError((Problem("--reason", "a reason is required", example),), "refused")
     return reason
 
 
 def _sendable(config: Config, store: StateStore, run_id: str) -> str:
-    """Refuse to approve what nobody would send: its instance is configured no more, or not to be synced."""
+    """Return the run id if its instance can still be synced.
+
+    Raises:
+        ConfigError: It is no longer configured, or excluded from sync.
+    """
     run = store.run(run_id)
     if run is not None and ((instance := config.instance(run.instance)) is None or not instance.is_active):
-        what = f"nothing would send it: {run.instance} is not configured, or not to be synced"
-        raise ConfigError((Problem(f"run {run_id}", what, "configure it again first, or reject the run"),), "refused")
+        what = f"nothing would send it: {run.instance} is not configured or is excluded from sync"
+        raise ConfigError((Problem(f"run {run_id}", what, "add it to the configuration first, or reject the run"),), "refused")
     return run_id
 
 
@@ -90,7 +94,7 @@ def _known(config: Config, name: str) -> str:
 
 
 def _until(arguments: argparse.Namespace, config: Config, now: datetime) -> datetime:
-    """Read a moment: a duration from now, or a date and time on the wall clock of the instance's zone."""
+    """Read a time: a duration from now, or a date and time in the time zone of the instance's schedule."""
     text = arguments.until
     try:
         return now + parse_duration(text)
@@ -101,5 +105,5 @@ def _until(arguments: argparse.Namespace, config: Config, now: datetime) -> date
     try:
         moment = datetime.fromisoformat(text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
-    except (ValueError, OverflowError):  # the second at both ends of the calendar
-        raise ConfigError((Problem("--until", f'"{text}" is no moment', 'examples: "3d", "2026-12-24 18:00"'),), "refused") from None
+    except (ValueError, OverflowError):  # OverflowError: at both ends of the calendar
+        raise ConfigError((Problem("--until", f'"{text}" is not a valid time', 'examples: "3d", "2026-12-24 18:00"'),), "refused") from None

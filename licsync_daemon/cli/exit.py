@@ -1,4 +1,4 @@
-"""What a command's exit code says about its instances. Pure; the table is in the design and in the README."""
+"""Exit codes. Pure; the README has the table."""
 
 from collections.abc import Iterable
 from enum import IntEnum
@@ -24,11 +24,11 @@ class Exit(IntEnum):
 
 
 def exit_code(results: Iterable["Result"], *, named: bool) -> Exit:
-    """Return the exit code of `--run-now`. With several at once: 11, 4, 3, 5, 6, 0.
+    """Return the exit code of `--run-now`. If several apply, the first of: 11, 4, 3, 5, 6, 0.
 
     Args:
-        results: One for each instance that was asked for.
-        named: Whether a person named the instances: a locked one is then 11, else it only counts as open.
+        results: One for each requested instance.
+        named: Whether a person named the instances. If so, a locked one returns 11; if not, it counts as open (6).
     """
     every = list(results)
     failed = [result for result in every if result.run is not None and result.run.state in {RunState.FAILED, RunState.INTERRUPTED}]

@@ -67,10 +67,10 @@ def _owner(state_dir: Path) -> str | None:
 
 
 def chosen(config: Config, names: Sequence[str]) -> tuple[Instance, ...]:
-    """Return the named instances, or every one that is enabled and synced.
+    """Return the named instances, or all that are enabled and not excluded from sync.
 
     Raises:
-        ConfigError: A name is not configured, or nothing is done for that instance.
+        ConfigError: A name is not configured, or that instance is disabled or excluded from sync.
     """
     if not names:
         return tuple(instance for instance in config.instances if instance.is_active)
@@ -83,9 +83,9 @@ def chosen(config: Config, names: Sequence[str]) -> tuple[Instance, ...]:
         elif not instance.enabled:
             problems.append(Problem(name, "this instance is disabled", f"set instances.{name}.enabled = true"))
         elif instance.unsynced_because is not None:
-            problems.append(Problem(name, "this instance is not synced on purpose", instance.unsynced_because))
+            problems.append(Problem(name, "this instance is excluded from sync", instance.unsynced_because))
         else:
             found.append(instance)
     if problems:
-        raise ConfigError(tuple(problems))
+        raise ConfigError(tuple(problems), "invalid argument")
     return tuple(found)

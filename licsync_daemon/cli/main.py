@@ -1,4 +1,4 @@
-"""Dispatch a command, and the one place where an error becomes words and an exit code."""
+"""Dispatch a command. The only place where an error becomes a message and an exit code."""
 
 import argparse
 import errno
@@ -17,23 +17,23 @@ Command = Callable[[argparse.Namespace], int]
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run one command and answer its exit code."""
+    """Run one command and return its exit code."""
     code: int = Exit.OK
     try:
         code = _main(argv)
-        print(end="", flush=True)  # here, and not while the interpreter ends, where it would be a complaint
+        print(end="", flush=True)  # here, because a failure at interpreter exit would print a complaint
     except BrokenPipeError:  # `licsync-daemon history | head`
         _silence()
     except OSError as error:  # `licsync-daemon check --json > file`; the state has errors of its own
         if error.errno != errno.ENOSPC:
             raise
         _silence()
-        code = _failure("nothing more can be written: no space left on device", Exit.INTERNAL)
+        code = _failure("cannot write the output: no space left on device", Exit.INTERNAL)
     return code
 
 
 def _silence() -> None:
-    """Let what is still to be printed go nowhere, so that the interpreter does not complain at its end."""
+    """Discard buffered output, so that the interpreter does not complain at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
@@ -45,16 +45,16 @@ def _main(argv: Sequence[str]) -> int:
     try:
         command = _command(arguments)
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-            signal.signal(signal.SIGINT, signal.default_int_handler)  # everything is loaded: from here on a Ctrl-C cleans up
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # everything is loaded: from now on, Ctrl-C cleans up
         return command(arguments)
     except ConfigError as error:
         return _config_problems(error, as_json=getattr(arguments, "json", False))
     except StateNewerError as error:
         return _failure(str(error), Exit.USAGE)
     except LockedError as error:
-        return _failure(f"{error}; only one at a time can work on a state directory", Exit.LOCKED)
+        return _failure(f"{error}; only one process at a time can use a state directory", Exit.LOCKED)
     except StateUnwritableError as error:
-        return _failure(f"{error}; free the disk or mend its rights", Exit.INTERNAL)
+        return _failure(f"{error}; free disk space or fix the directory's permissions", Exit.INTERNAL)
     except StateError as error:
         return _failure(str(error), Exit.INTERNAL)
     except Stopped as error:
@@ -63,7 +63,7 @@ def _main(argv: Sequence[str]) -> int:
 
 
 def _command(arguments: argparse.Namespace) -> Command:
-    """Return the function for a command; each module is loaded only when it is asked for."""
+    """Return the function for a command; its modules are loaded only then."""
     match arguments.command:
         case None if arguments.run_now is not None:
             from licsync_daemon.cli.now import run_now

@@ -1,4 +1,4 @@
-"""`notify --test`: send a test message over every channel, and say what became of it."""
+"""`notify --test`: send a test message over every channel and report the results."""
 
 import argparse
 import asyncio
@@ -12,7 +12,7 @@ from licsync_daemon.model.alert import Message
 from licsync_daemon.model.errors import Code, ConfigError, Problem, RunError
 from licsync_daemon.model.instance import MailNotifier, NotifierTo
 from licsync_daemon.model.ports import Channel
-from licsync_daemon.monitoring.alerting import TELL_S
+from licsync_daemon.monitoring.alerting import SEND_S
 from licsync_daemon.monitoring.alerts import trial
 from licsync_daemon.settings.credentials import Credentials
 from licsync_daemon.system.clock import SystemClock
@@ -21,23 +21,23 @@ from licsync_daemon.system.process import run_until_signal
 
 
 def notify(arguments: argparse.Namespace) -> int:
-    """Try every channel; 3 where some failed, 4 where all did."""
+    """Test every channel; return 3 if some failed, 4 if all did."""
     config = load(arguments)
     if not config.notify:
-        raise ConfigError((Problem("notify", "no channel is configured", "add [notify.mail] or [notify.webhook]"),), "nobody can be told")
+        raise ConfigError((Problem("notify", "no channel is configured", "add [notify.mail] or [notify.webhook]"),), "nothing to test")
     now = SystemClock().now()
     message = trial(machine=this_process(now).host, now=now)
     channels = notifiers(config.notify, Credentials(config.credentials_dir, os.environ))
     failures: list[RunError | None] = []
 
     async def work() -> int:
-        failures.extend(await asyncio.gather(*(_told(channel, message) for channel in channels)))
+        failures.extend(await asyncio.gather(*(_send(channel, message) for channel in channels)))
         return Exit.OK
 
     run_until_signal(work())
     for channel, to, failure in zip(channels, config.notify, failures, strict=True):
         if failure is None:
-            terminal.about(channel.name, f"a test message was taken ({_where(to)})", style="green")
+            terminal.about(channel.name, f"test message accepted ({_where(to)})", style="green")
         else:
             terminal.about(channel.name, f"{failure.code}: {failure.cause}", style="red")
             terminal.more(channel.name, f"next step: {failure.next_step}")
@@ -45,14 +45,14 @@ def notify(arguments: argparse.Namespace) -> int:
     return Exit.OK if not failed else Exit.SOME_FAILED if failed < len(channels) else Exit.ALL_FAILED
 
 
-async def _told(channel: Channel, message: Message) -> RunError | None:
+async def _send(channel: Channel, message: Message) -> RunError | None:
     try:
-        async with asyncio.timeout(TELL_S):
+        async with asyncio.timeout(SEND_S):
             await channel.tell(message)
     except RunError as error:
         return error
     except TimeoutError:
-        return RunError(Code.TIMEOUT, f"nothing was taken within {TELL_S:.0f} s", "see whether the channel is slow")
+        return RunError(Code.TIMEOUT, f"no response within {SEND_S:.0f} s", "check whether the mail server or webhook is slow")
     return None
 
 

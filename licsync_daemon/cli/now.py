@@ -27,7 +27,7 @@ WAIT = timedelta(minutes=2)
 
 
 def run_now(arguments: argparse.Namespace) -> int:
-    """Sync now, wait for the cloud's word, show the result."""
+    """Sync now, wait for the cloud to confirm, and show the result."""
     config = load(arguments, quiet=True)
     instances = chosen(config, arguments.run_now)
     if arguments.dry_run:
@@ -38,7 +38,7 @@ def run_now(arguments: argparse.Namespace) -> int:
         with unrecorded(config, SystemClock(), os.environ) as parts:
             return _dry_run(arguments, parts, instances)
     if not instances:
-        terminal.complain("licsync-daemon: no instance is enabled and synced, so there is nothing to do")
+        terminal.complain("licsync-daemon: nothing to do: every instance is disabled or excluded from sync")
     with terminal.progress([instance.name for instance in instances]) as progress:
         try:
             with recording(config, SystemClock(), os.environ, progress) as parts:
@@ -53,7 +53,7 @@ def run_now(arguments: argparse.Namespace) -> int:
 
 
 def _no_state(error: StateUnwritableError, *, as_json: bool) -> int:
-    next_step = "free the disk or mend its rights; nothing was read or sent"
+    next_step = "free disk space or fix the directory's permissions; nothing was read or sent"
     if as_json:
         terminal.print_json({"error": Code.STATE_UNWRITABLE, "cause": str(error), "next_step": next_step})
     else:
@@ -92,7 +92,7 @@ def _result_json(result: Result) -> dict[str, object]:
 
 
 def _dry_run(arguments: argparse.Namespace, parts: Parts, instances: Sequence[Instance]) -> int:
-    """Collect and check each instance, and show what would leave the machine."""
+    """Collect and check the usage of each instance, and show what would be sent."""
     found: list[tuple[Run, int | None]] = []
 
     async def work() -> int:
@@ -103,7 +103,7 @@ def _dry_run(arguments: argparse.Namespace, parts: Parts, instances: Sequence[In
     runs = [run for run, _ in found]
     if arguments.json:
         terminal.print_json(
-            {"dry_run": True, "instances": [{**run_json(run), "would_send_bytes": size, "state": _word(run)} for run, size in found]}
+            {"dry_run": True, "instances": [{**run_json(run), "would_send_bytes": size, "state": _state(run)} for run, size in found]}
         )
     else:
         headers = ("instance", "accounts", "would send", "suspended", "unusable", "no address", "compressed bytes", "content hash")
@@ -119,7 +119,7 @@ def _dry_run(arguments: argparse.Namespace, parts: Parts, instances: Sequence[In
     return Exit.HELD if any(run.tripped for run in runs) else Exit.OK
 
 
-def _word(run: Run) -> str:
+def _state(run: Run) -> str:
     return "failed" if run.code else "would_hold" if run.tripped else "would_send"
 
 
@@ -138,7 +138,7 @@ async def _preview(parts: Parts, instance: Instance) -> tuple[Run, int | None]:
     except RunError as error:
         return journal.failed(error), None
     except StateUnwritableError as error:
-        return journal.failed(RunError(Code.STATE_UNWRITABLE, str(error), "free the disk or mend its rights")), None
+        return journal.failed(RunError(Code.STATE_UNWRITABLE, str(error), "free disk space or fix the directory's permissions")), None
 
 
 def _unrecorded_journal(parts: Parts, instance: Instance) -> Journal:
@@ -149,11 +149,11 @@ def _unrecorded_journal(parts: Parts, instance: Instance) -> Journal:
 
 
 def _nothing_read(instance: Instance) -> Problem:
-    return Problem(instance.name, "nothing is read from this instance, and nothing leaves for it", 'source = { kind = "none" }')
+    return Problem(instance.name, "this instance has no source, so nothing is read or sent", 'source = { kind = "none" }')
 
 
 def payload(arguments: argparse.Namespace) -> int:
-    """Print the usage document of an instance, byte for byte as it would be sent before compression."""
+    """Print the usage document of an instance, byte for byte as it would be sent, before compression."""
     config = load(arguments, quiet=True)
     (instance,) = chosen(config, [arguments.instance])
     if isinstance(instance.source, NoSource):

@@ -1,4 +1,4 @@
-"""`outbox`: what waits for a person, since when, and where."""
+"""`outbox`: what waits for a person to upload it, since when, and where."""
 
 import argparse
 from datetime import datetime
@@ -18,7 +18,7 @@ TO_DO = {RunState.AWAITING_UPLOAD: "upload the export", RunState.AWAITING_EXPORT
 
 
 def outbox(arguments: argparse.Namespace) -> int:
-    """Show what waits, the oldest first."""
+    """Show what waits, oldest first."""
     config = load(arguments)
     now = SystemClock().now()
     with reading(config.state_dir) as store:
@@ -27,13 +27,11 @@ def outbox(arguments: argparse.Namespace) -> int:
     if getattr(arguments, "json", False):
         terminal.print_json({"waiting": [_json(one, run) for one, run in waiting]})
     elif not waiting:
-        terminal.say("nothing waits for a person")
+        terminal.say("nothing to upload")
     else:
         headers = ("instance", "to do", "since", "age", "until", "where")
         terminal.print_table(headers, [_row(one, run, now) for one, run in waiting])
-        terminal.say(
-            "The steps are in README.txt of each folder, else in `$licsync status`; what was uploaded disappears from here by itself."
-        )
+        terminal.say("For the steps, see README.txt in each folder, else `$licsync status`. Uploaded entries disappear automatically.")
     return Exit.OK
 
 

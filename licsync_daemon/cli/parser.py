@@ -1,4 +1,4 @@
-"""The command line's words. `--help` is the first documentation that people read, so it teaches."""
+"""The arguments of the command line. `--help` is the first documentation that people read, so it teaches."""
 
 import argparse
 import os
@@ -9,35 +9,39 @@ from pathlib import Path
 from licsync_daemon import __version__
 
 DEFAULT_CONFIG = "/etc/licsync/config.toml"
-INVENTED = {"instances": None, "people": 2000, "seed": 1}  # the fleet that `demo` and `sandbox` invent
+INVENTED = {"instances": None, "people": 2000, "seed": 1}  # the fleet that `demo` and `sandbox` generate
 SCENARIOS = ("shrink", "rebuilt", "clone", "outage")  # the stories that `demo` plays; named here so that parsing loads no practice fleet
-MOST = 10_000_000  # of instances, people or runs that a person can mean
+MOST = 10_000_000  # instances, people or runs; more is a typing error
 EPILOG = """\
 exit codes:
-  0 confirmed, or nothing to do    1 internal error        2 wrong usage or configuration
-  3 some instances failed          4 every one failed      5 held by a guard
-  6 delivered or waiting for a person, not confirmed yet
-    11 locked by another process
-  130/143 cut short by Ctrl-C / SIGTERM
+  0    confirmed, or nothing to do
+  1    internal error
+  2    invalid usage or configuration
+  3    some instances failed
+  4    all instances failed
+  5    held by a guard: a person has to approve or reject the run
+  6    delivered, or waiting for a person; not confirmed yet
+  11   locked by another process
+  130  interrupted by Ctrl-C; 143 by SIGTERM
 
 examples:
-  licsync-daemon demo                          try everything on a practice fleet, nothing to configure
-  licsync-daemon config init > config.toml     a commented sample configuration
-  licsync-daemon check                         is everything there that a sync needs? what does not fit, and what to do
-  licsync-daemon --run-now emea --dry-run      what would leave the machine for this instance?
-  licsync-daemon --run-now                     sync every enabled instance now, and wait for the cloud's word
+  licsync-daemon demo                          try it on a practice fleet; nothing to configure
+  licsync-daemon config init > config.toml     write a commented sample configuration
+  licsync-daemon check                         test everything a sync needs, with the next step for each problem
+  licsync-daemon --run-now emea --dry-run      show what would be sent for this instance
+  licsync-daemon --run-now                     sync all enabled instances now and wait for the cloud to confirm
   licsync-daemon status                        last sync and next run of every instance, with the reason
 """
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Parse a command line. Instances may stand behind any option of `--run-now`; argparse alone would take such a word for a command."""
+    """Parse a command line. Instances may follow any option of `--run-now`; argparse alone would read such a name as a command."""
     parser = build_parser()
     if "--run-now" in argv:
         here = list(argv).index("--run-now") + 1
         arguments = parser.parse_args(argv[:here])
         names = argparse.ArgumentParser(prog=f"{parser.prog} --run-now")
-        names.add_argument("names", nargs="*", metavar="INSTANCE", help="every enabled instance, or those named")
+        names.add_argument("names", nargs="*", metavar="INSTANCE", help="instances to sync (default: all enabled ones)")
         _add_config(names)
         _add_run_now(names)
         arguments = names.parse_intermixed_args(argv[here:], arguments)
@@ -45,11 +49,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     else:
         arguments = parser.parse_args(argv)
     if arguments.command is not None and arguments.run_now is not None:
-        parser.error("--run-now goes without a command")
+        parser.error("--run-now cannot be combined with a command")
     if arguments.run_now is None and arguments.dry_run:
-        parser.error("--dry-run goes with --run-now")
+        parser.error("--dry-run requires --run-now")
     if getattr(arguments, "scenario", None) is not None and _chooses_a_fleet(arguments):
-        parser.error("--scenario plays with a fleet of its own: it goes without --fleet, --instances, --people and --seed")
+        parser.error("--scenario uses its own fleet: it cannot be combined with --fleet, --instances, --people or --seed")
     return arguments
 
 
@@ -66,15 +70,15 @@ def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the whole command line."""
     parser = argparse.ArgumentParser(
         prog="licsync-daemon",
-        description="Keeps the license usage of your GitHub Enterprise Server instances synced to one GitHub Enterprise Cloud account, "
-        "and confirms every sync by reading it back. Without a command it is the daemon, in the foreground.",
+        description="Syncs the license usage of your GitHub Enterprise Server instances to one GitHub Enterprise Cloud account and "
+        "confirms every sync by reading it back. Without a command, it runs as the daemon in the foreground.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"licsync-daemon {__version__}")
     _add_config(parser, default=default_config())
     now = parser.add_argument_group("run now")
-    now.add_argument("--run-now", nargs="*", metavar="INSTANCE", help="sync now: every enabled instance, or those named")
+    now.add_argument("--run-now", nargs="*", metavar="INSTANCE", help="sync all enabled instances now, or only those named")
     _add_run_now(now)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     _add_status(commands)
@@ -87,49 +91,51 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_run_now(now: "argparse._ActionsContainer") -> None:
-    now.add_argument("--dry-run", action="store_true", help="with --run-now: collect and check, show what would leave; send nothing")
+    now.add_argument(
+        "--dry-run", action="store_true", help="with --run-now: collect and check usage and show what would be sent; send nothing"
+    )
     now.add_argument(
         "--wait", type=_duration, metavar="TIME",
-        help="with --run-now: how long to wait for the cloud's confirmation (default 2m); with GitHub Connect, for a newer sync",
+        help="with --run-now: how long to wait for the cloud to confirm (default 2m), or with GitHub Connect for a newer sync (default 0)",
     )  # fmt: skip
-    now.add_argument("--wait-lock", action="store_true", help="with --run-now: wait up to an hour for instances that another process is at")
+    now.add_argument("--wait-lock", action="store_true", help="with --run-now: wait up to an hour for instances locked by another process")
     now.add_argument("--json", action="store_true", help="with --run-now: print the result as JSON")
 
 
 def _add_status(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    status = commands.add_parser("status", help="last and next of every instance, with the reason")
+    status = commands.add_parser("status", help="last sync and next run of every instance, with the reason")
     _add_config(status)
     _add_json(status)
-    status.add_argument("--alive", action="store_true", help="only answer whether a daemon's heartbeat is fresh (exit 0 or 1)")
+    status.add_argument("--alive", action="store_true", help="only report whether the daemon is running (exit code 0 or 1)")
 
-    history = commands.add_parser("history", help="the recorded runs, newest first")
-    history.add_argument("instance", nargs="?", metavar="INSTANCE")
-    history.add_argument("--limit", type=_positive, default=20, metavar="N", help="how many runs (default 20)")
+    history = commands.add_parser("history", help="recorded runs and decisions, newest first")
+    history.add_argument("instance", nargs="?", metavar="INSTANCE", help="show only this instance, with details of its newest run")
+    history.add_argument("--limit", type=_positive, default=20, metavar="N", help="how many runs and decisions to show (default 20)")
     _add_config(history)
     _add_json(history)
 
-    outbox = commands.add_parser("outbox", help="what waits for a person to upload it, and since when")
+    outbox = commands.add_parser("outbox", help="usage that waits for a person to upload it, and since when")
     _add_config(outbox)
     _add_json(outbox)
 
-    payload = commands.add_parser("payload", help="print exactly what would leave the machine for an instance; send nothing")
+    payload = commands.add_parser("payload", help="print exactly what would be sent for an instance; send nothing")
     payload.add_argument("instance", metavar="INSTANCE")
-    payload.add_argument("--diff", action="store_true", help="print what changed since the last confirmed usage instead, as counts")
+    payload.add_argument("--diff", action="store_true", help="print the changes since the last confirmed usage instead, as counts")
     _add_config(payload)
 
 
 def _add_decisions(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     for name, words in (
-        ("approve", "let the usage of a held run be sent: once, within 7 days, no further off than what was shown"),
-        ("reject", "end a held run; the next slot collects anew"),
-        ("acknowledge", "note that a person has seen a run's warnings or failure"),
+        ("approve", "release a held run: valid once, for 7 days, and only for the figures shown"),
+        ("reject", "discard a held run; the next scheduled run collects usage again"),
+        ("acknowledge", "mark the warnings or the failure of a run as seen"),
     ):
         about_run = commands.add_parser(name, help=words)
-        about_run.add_argument("run", metavar="RUN", help="the run's id, from status or history")
+        about_run.add_argument("run", metavar="RUN", help="run ID, from status or history")
         _add_reason(about_run)
-    pause = commands.add_parser("pause", help="start nothing for an instance by itself until a moment")
+    pause = commands.add_parser("pause", help="suspend scheduled runs of an instance until a given time")
     pause.add_argument("instance", metavar="INSTANCE")
-    pause.add_argument("--until", required=True, metavar="TIME", help='"3d", or "2026-12-24 18:00" in the schedule\'s zone')
+    pause.add_argument("--until", required=True, metavar="TIME", help='"3d", or "2026-12-24 18:00" in the time zone of its schedule')
     _add_reason(pause)
     resume = commands.add_parser("resume", help="end a pause")
     resume.add_argument("instance", metavar="INSTANCE")
@@ -137,72 +143,80 @@ def _add_decisions(commands: "argparse._SubParsersAction[argparse.ArgumentParser
 
 
 def _add_reason(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
-    parser.add_argument("--reason", required=required, default="", metavar="TEXT", help="why; it goes to the history")
-    parser.add_argument("--ticket", metavar="ID", help="the ticket it belongs to")
+    parser.add_argument("--reason", required=required, default="", metavar="TEXT", help="why; recorded in the history")
+    parser.add_argument("--ticket", metavar="ID", help="ticket number, recorded with the decision")
     _add_config(parser)
 
 
 def _add_settings(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    config = commands.add_parser("config", help="a sample configuration, the effective settings, or their JSON schema")
-    config.add_argument("what", choices=["init", "show", "schema"], help="init: a commented sample; show: what is in force, and from where")
-    config.add_argument("--from-cloud", action="store_true", help="with init: a table for each server that the cloud lists instead")
-    config.add_argument("--enterprise", metavar="NAME", help="with --from-cloud: the cloud enterprise, where none is configured yet")
+    config = commands.add_parser("config", help="sample configuration, effective settings, or JSON Schema")
     config.add_argument(
-        "--api-url", metavar="URL", help="with --enterprise: https://api.SUBDOMAIN.ghe.com (default https://api.github.com)"
+        "what",
+        choices=["init", "show", "schema"],
+        help="init: a commented sample; show: effective settings and their origin; schema: JSON Schema for editors",
+    )
+    config.add_argument("--from-cloud", action="store_true", help="with init: write a table for each server that the cloud lists")
+    config.add_argument("--enterprise", metavar="NAME", help="with --from-cloud: the cloud enterprise, if none is configured yet")
+    config.add_argument(
+        "--api-url",
+        metavar="URL",
+        help="with --enterprise: API address, for GHE.com https://api.SUBDOMAIN.ghe.com (default https://api.github.com)",
     )
     _add_config(config)
     _add_json(config)
 
     check = commands.add_parser("check", help="test everything a sync needs: configuration, credentials, network, tokens, versions")
-    check.add_argument("--offline", action="store_true", help="ask no server")
+    check.add_argument("--offline", action="store_true", help="do not contact any server")
     _add_config(check)
     _add_json(check)
 
 
 def _add_notify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    notify = commands.add_parser("notify", help="try the channels over which people are told of alerts")
+    notify = commands.add_parser("notify", help="test the notification channels")
     notify.add_argument("--test", action="store_true", required=True, help="send a test message over every configured channel")
     _add_config(notify)
 
 
 def _add_completion(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    completion = commands.add_parser("completion", help="print a completion script for your shell")
-    completion.add_argument("shell", choices=["bash", "zsh"], help="bash: for /etc/bash_completion.d/; zsh: for a folder of $fpath")
+    completion = commands.add_parser("completion", help="print a shell completion script")
+    completion.add_argument("shell", choices=["bash", "zsh"], help="bash: for /etc/bash_completion.d/; zsh: for a directory in $fpath")
 
 
 def _add_practice(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     for name, words in (
-        ("demo", "sync a practice fleet on loopback, twice, and show the result"),
+        ("demo", "sync a practice fleet on loopback twice and show the result"),
         ("sandbox", "serve a practice fleet on loopback until Ctrl-C"),
     ):
         practice = commands.add_parser(name, help=words, description=words.capitalize() + ".")
-        practice.add_argument("--fleet", type=Path, metavar="DIR", help="a folder with your own reports instead of invented people")
-        practice.add_argument("--instances", type=_positive, metavar="N", help="how many instances to invent (default 4)")
-        practice.add_argument("--people", type=_positive, metavar="N", help="how many people to invent (default 2000)")
-        practice.add_argument("--seed", type=int, metavar="N", help="which people to invent (default 1)")
+        practice.add_argument("--fleet", type=Path, metavar="DIR", help="directory with your own reports, instead of generated people")
+        practice.add_argument("--instances", type=_positive, metavar="N", help="number of instances to generate (default 4)")
+        practice.add_argument("--people", type=_positive, metavar="N", help="number of people to generate (default 2000)")
+        practice.add_argument("--seed", type=int, metavar="N", help="random seed for generated people (default 1)")
         practice.set_defaults(**INVENTED)
         if name == "sandbox":
-            practice.add_argument("--write-config", type=Path, metavar="DIR", help="write a ready config.toml and credentials into DIR")
-            practice.add_argument("--quirks", default="all", metavar="all|off|NAMES", help="deviations from the published schema to play")
+            practice.add_argument("--write-config", type=Path, metavar="DIR", help="write a matching config.toml and credentials into DIR")
+            practice.add_argument(
+                "--quirks", default="all", metavar="all|off|NAMES", help="deviations from the published schema to simulate"
+            )
         else:
             practice.add_argument(
                 "--delivery", choices=["http", "connect"], default="http",
-                help="http: sync every instance (default); connect: supervise six instances that GitHub Connect syncs, some of them badly",
+                help="http: sync every instance (default); connect: monitor six instances that GitHub Connect syncs, some with problems",
             )  # fmt: skip
             practice.add_argument(
                 "--scenario", choices=SCENARIOS, metavar="NAME",
-                help=f"play a story to its end instead, on simulated time: {', '.join(SCENARIOS)}",
+                help=f"play a scenario instead, in simulated time: {', '.join(SCENARIOS)}",
             )  # fmt: skip
             _add_json(practice)
 
 
 def _add_config(parser: argparse.ArgumentParser, default: Path | str = argparse.SUPPRESS) -> None:
     """Accept `--config` before and after the command; only the outer one has a default, so that the inner does not undo it."""
-    parser.add_argument("--config", type=Path, default=default, metavar="FILE", help=f"the configuration (default {DEFAULT_CONFIG})")
+    parser.add_argument("--config", type=Path, default=default, metavar="FILE", help=f"configuration file (default {DEFAULT_CONFIG})")
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON and nothing but JSON")
+    parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print only JSON")
 
 
 def _positive(text: str) -> int:

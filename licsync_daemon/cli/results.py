@@ -1,4 +1,4 @@
-"""Show what became of runs: one table, then every failure with its cause and next step."""
+"""Show the results of runs: one table, then every failure with its cause and next step."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -11,42 +11,49 @@ from licsync_daemon.model.run import AWAITING, Run, RunState
 from licsync_daemon.rules.handover import folder_of
 from licsync_daemon.sync.fleet import Result
 
-WATCHED_HEADERS = ("instance", "state", "last sync", "age")
+CONNECT_HEADERS = ("instance", "state", "last sync", "age")
 HEADERS = ("instance", "accounts", "sent", "suspended", "unusable", "state", "collected", "delivered", "confirmed", "last sync")
 
 
 def show_results(results: Sequence[Result], now: datetime) -> None:
-    """Print a row for each instance and a row of totals; times are UTC."""
-    if all(not result.instance.has_slots for result in results):  # GitHub Connect carries it all: there is nothing to count
-        terminal.print_table(WATCHED_HEADERS, [_watched_row(result, now) for result in results])
+    """Print a row for each instance and a row of totals. Times are UTC."""
+    if all(not result.instance.has_slots for result in results):  # GitHub Connect syncs them all: there is nothing to count
+        terminal.print_table(CONNECT_HEADERS, [_connect_row(result, now) for result in results])
     else:
         rows = [_row(result, now) for result in results]
         terminal.print_table(HEADERS, rows, totals=_totals(result.run for result in results if result.run is not None))
     for result in results:
         if result.run is None:
-            terminal.say(f"{result.instance.name}: {Code.LOCKED}: {result.locked_by} is at it; it was left alone", style="yellow")
+            terminal.say(f"{result.instance.name}: {Code.LOCKED}: skipped: in use by {result.locked_by}", style="yellow")
         else:
             show_remarks(result.run)
-            _show_way(result.instance, result.run, now)
+            _show_manual_step(result.instance, result.run, now)
 
 
-def _show_way(instance: Instance, run: Run, now: datetime) -> None:
-    """Print what a person can do that we cannot: press *Sync now*, or upload what lies ready."""
+def _show_manual_step(instance: Instance, run: Run, now: datetime) -> None:
+    """Print what only a person can do: click *Sync now*, or upload an export."""
     if run.state is RunState.CURRENT:
-        age = f"the last sync is {span(now - run.last_sync)} old" if run.last_sync is not None else "no sync is known"
-        terminal.about(run.instance, f"nothing was sent: GitHub Connect carries the usage; {age}")
-        terminal.more(run.instance, f"to sync at once: on https://{instance.hostname}/ enterprise settings > License, press *Sync now*")
+        age = f"last sync {span(now - run.last_sync)} ago" if run.last_sync is not None else "no sync on record"
+        terminal.about(run.instance, f"nothing sent: GitHub Connect syncs this instance; {age}")
+        terminal.more(
+            run.instance, f"to sync now: on https://{instance.hostname}/, open enterprise settings > License and click *Sync now*"
+        )
     elif run.state in AWAITING:
         place = folder_of(instance)
         terminal.about(run.instance, f"{run.phase}{f': {place}' if place else ''}", style="yellow")
-        terminal.more(run.instance, f"next step: {'follow README.txt there' if place else EXPORT_STEPS.format(host=instance.hostname)}")
+        terminal.more(
+            run.instance, f"next step: {'follow README.txt in that folder' if place else EXPORT_STEPS.format(host=instance.hostname)}"
+        )
 
 
-EXPORT_STEPS = "on https://{host}/ (enterprise settings > License) *Export license usage*, then in the cloud (Licensing) *Add server usage*"
+EXPORT_STEPS = (
+    "on https://{host}/, open enterprise settings > License and click *Export license usage*; then in the cloud, open Licensing and click "
+    "*Add server usage*"
+)
 
 
 def show_remarks(run: Run, *, approved: bool = False) -> None:
-    """Print why a run failed and what to do, and what else a person should know about it."""
+    """Print why a run failed and the next step, and its warnings."""
     decidable = run.state in {RunState.HELD, RunState.RUNNING} and not approved
     held = {RunState.HELD: "held", RunState.RUNNING: "would be held"}.get(run.state, f"was held, then {run.state}")
     for guard in run.tripped:
@@ -71,7 +78,7 @@ def _row(result: Result, now: datetime) -> tuple[str, ...]:
     return (run.instance, *map(number, figures), str(run.state), *(moment(time, now) for time in times))
 
 
-def _watched_row(result: Result, now: datetime) -> tuple[str, ...]:
+def _connect_row(result: Result, now: datetime) -> tuple[str, ...]:
     run = result.run
     if run is None:
         return (result.instance.name, "locked", "-", "-")
@@ -91,17 +98,17 @@ def _totals(runs: Iterable[Run]) -> tuple[str, ...]:
 
 
 def show_changes(run: Run) -> None:
-    """Print what changed since the last confirmed usage, as counts: who it was is nobody's business here."""
+    """Print what changed since the last confirmed usage, as counts: no person is named."""
     changes = run.changes
     if changes is None:
-        terminal.say(f"{run.instance}: no earlier confirmed usage to compare with")
+        terminal.say(f"{run.instance}: no previously confirmed usage to compare with")
         return
     parts = (
         (changes.added, "added"),
         (changes.removed, "removed"),
-        (changes.address_changed, "with another address"),
+        (changes.address_changed, "with a changed address"),
         (changes.suspended, "suspended"),
         (changes.unsuspended, "unsuspended"),
     )
     said = ", ".join(f"{number(count)} {words}" for count, words in parts if count)
-    terminal.say(f"{run.instance}: since the last confirmed usage: {said or 'nothing changed'}")
+    terminal.say(f"{run.instance}: since the last confirmed usage: {said or 'no changes'}")

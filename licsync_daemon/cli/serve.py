@@ -18,7 +18,7 @@ from licsync_daemon.daemon.daily import DailyCheck
 from licsync_daemon.daemon.wiring import Parts, recording, with_config
 from licsync_daemon.model.errors import ConfigError, LockedError, Problem, StateUnwritableError
 from licsync_daemon.model.instance import Config
-from licsync_daemon.monitoring.preflight.apart import preflight_apart
+from licsync_daemon.monitoring.preflight.in_child import preflight_in_child
 from licsync_daemon.settings.credentials import Credentials
 from licsync_daemon.state.files import prepare_state_dir
 from licsync_daemon.system.clock import SystemClock
@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 
 def serve(arguments: argparse.Namespace) -> int:
-    """Be the daemon. A state directory that lacks space or rights is tried again at every heartbeat: neither is a reason to end."""
+    """Run the daemon. Retry an unusable state directory at every heartbeat: a full disk or wrong permissions do not end the daemon."""
     config = load(arguments)
     prepare_state_dir(config.state_dir)
     return asyncio.run(_serve(arguments.config.absolute(), config, SystemClock()))
@@ -46,7 +46,7 @@ async def _serve(path: Path, config: Config, clock: SystemClock) -> int:
     serving: tuple[Daemon, DailyCheck, Parts] | None = None
 
     def reload() -> None:
-        """Read the configuration again. One that cannot be used changes nothing, and the log says every mistake."""
+        """Read the configuration again. An invalid one changes nothing; every problem is logged."""
         nonlocal config
         notifier.send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
@@ -66,7 +66,7 @@ async def _serve(path: Path, config: Config, clock: SystemClock) -> int:
         while not stop.is_set():
             try:
                 with _daemon_lock(config, clock) as lock, recording(config, clock, os.environ) as parts:
-                    daily = DailyCheck(partial(preflight_apart, path), parts.alerting.heed)
+                    daily = DailyCheck(partial(preflight_in_child, path), parts.alerting.heed)
                     daemon = Daemon(
                         config,
                         runner=parts.runner,

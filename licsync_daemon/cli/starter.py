@@ -1,4 +1,4 @@
-"""A first configuration, written from what the cloud lists. Pure."""
+"""A first configuration for the servers that the cloud lists. Pure."""
 
 import json
 import re
@@ -17,10 +17,10 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 def starter(account: CloudAccount, status: SyncStatus) -> str:
-    """Write a configuration with one table for each server, GitHub Connect carrying its usage.
+    """Return a configuration with one table for each server, all synced by GitHub Connect.
 
-    What cannot be configured as it is listed stands there too, commented out, with the reason: a second server of one hostname or one id
-    (the one synced longer ago), a server without a usable hostname, and what the account names as `elsewhere` or `retired`.
+    A server that cannot be configured as listed is commented out, with the reason: an older second server with the same hostname or id, a
+    server without a usable hostname, and a server in `elsewhere` or `retired`.
     """
     hosts: set[str] = set()
     ids: set[str] = set()
@@ -31,7 +31,7 @@ def starter(account: CloudAccount, status: SyncStatus) -> str:
         if why_not is None:
             hosts.add(_host(entry))
             ids.update(filter(None, [entry.server_id]))
-    judged.sort(key=lambda one: one[1] is not None)  # what can be used has the first choice of names
+    judged.sort(key=lambda one: one[1] is not None)  # usable servers choose their names first
     names: set[str] = set()
     tables = [(clean(entry.hostname or "").casefold(), _table(entry, _name(entry, names), why_not)) for entry, why_not in judged]
     return _head(account, status) + "".join(text for _, text in sorted(tables))
@@ -40,8 +40,8 @@ def starter(account: CloudAccount, status: SyncStatus) -> str:
 def _head(account: CloudAccount, status: SyncStatus) -> str:
     read = f" on {status.answered_at:%Y-%m-%d at %H:%M UTC}" if status.answered_at else ""
     lines = [
-        f"# What the cloud enterprise {clean(account.enterprise or '')} listed{read}.",
-        "# Next: licsync-daemon config init (without --from-cloud) describes every option; then licsync-daemon check.",
+        f"# Servers that the cloud listed for the enterprise {clean(account.enterprise or '')}{read}.",
+        "# For every option, see: licsync-daemon config init (without --from-cloud). To test this configuration: licsync-daemon check",
         "",
         "[cloud]",
         f"enterprise = {_text(account.enterprise or '')}",
@@ -62,8 +62,8 @@ def _table(entry: SyncEntry, name: str, why_not: str | None) -> str:
         *([f"hostname = {_text(_host(entry) if why_not is None else entry.hostname)}"] if entry.hostname else []),
         *([f"server_id = {_text(entry.server_id)}"] if entry.server_id else []),
     ]
-    synced = f"last sync {entry.date:%Y-%m-%d %H:%M UTC}, {clean(entry.status or 'of no status')}" if entry.date else "never synced"
-    comments = [f"# {synced}", *([f"# left out: {why_not}"] if why_not else [])]
+    synced = f"last sync {entry.date:%Y-%m-%d %H:%M UTC}, {clean(entry.status or 'no status')}" if entry.date else "never synced"
+    comments = [f"# {synced}", *([f"# skipped: {why_not}"] if why_not else [])]
     return "\n".join(["", *comments, *(f"# {line}" if why_not else line for line in lines)]) + "\n"
 
 
@@ -72,12 +72,12 @@ def _named(account: CloudAccount) -> dict[str, Collection[str]]:
 
 
 def _not_ours(entry: SyncEntry, account: CloudAccount) -> str | None:
-    return next((f"it is named in [cloud] {key}" for key, names in _named(account).items() if is_named(entry, names)), None)
+    return next((f"it is listed in [cloud] {key}" for key, names in _named(account).items() if is_named(entry, names)), None)
 
 
 def _why_not(entry: SyncEntry, hosts: Collection[str], ids: Collection[str]) -> str | None:
     if not entry.hostname:
-        return "the cloud names no hostname for it"
+        return "the cloud lists no hostname for it"
     try:
         host = normal_hostname(entry.hostname)
         if entry.server_id is not None:
@@ -85,9 +85,9 @@ def _why_not(entry: SyncEntry, hosts: Collection[str], ids: Collection[str]) -> 
     except Mistake as mistake:
         return str(mistake)
     if without_port(host) in hosts:
-        return "another server of this hostname was synced more recently; this one is a former installation, or a copy"
+        return "another server with this hostname synced more recently; this one is an earlier installation or a copy"
     if entry.server_id is not None and entry.server_id in ids:
-        return "this server id was synced under another hostname more recently; it was renamed, or copied"
+        return "this server id synced under another hostname more recently; the server was renamed or copied"
     return None
 
 
@@ -96,7 +96,7 @@ def _host(entry: SyncEntry) -> str:
 
 
 def _name(entry: SyncEntry, taken: set[str]) -> str:
-    """Name an instance after the first part of its hostname, after all of it where that is taken, and count from there on."""
+    """Name an instance after the first part of its hostname; if that is taken, after all of it; then add a number."""
     host = (entry.hostname or "").partition(":")[0].lower()
     first = host.partition(".")[0]
     whole = _as_name(host)

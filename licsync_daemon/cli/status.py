@@ -1,4 +1,4 @@
-"""`status` and `history`. They read and never lock."""
+"""`status`: the last sync and the next run of every instance. It reads and never locks."""
 
 import argparse
 from datetime import datetime
@@ -22,7 +22,7 @@ from licsync_daemon.system.filelock import in_words, is_alive
 
 
 def status(arguments: argparse.Namespace) -> int:
-    """Show the last and next of every instance, with the reason."""
+    """Show the last sync and the next run of every instance, with the reason."""
     config = load(arguments)
     now = SystemClock().now()
     with reading(config.state_dir) as store:
@@ -35,18 +35,18 @@ def status(arguments: argparse.Namespace) -> int:
 
 
 def show_fleet(view: FleetView) -> None:
-    """Print the table of instances, what to know about each, the seats and the daemon."""
+    """Print the table of instances, remarks on each, alerts, seats and the daemon."""
     rows = [_row(one, view.at) for one in view.instances]
     terminal.print_table(("instance", "state", "last sync", "age", "sent", "next", "why"), rows)
     for one in view.instances:
         _show_remarks(one, view.at)
     for known in view.retired:
         since = f"{known.retired_at:%Y-%m-%d}" if known.retired_at else ""
-        terminal.say(f"{known.name}: retired since {since}: it is not configured any more; its history is kept")
+        terminal.say(f"{known.name}: retired since {since}: no longer configured; its history is kept")
     for problem in problems(view.listed):
         terminal.say(f"warning: {problem.what}", style="yellow", hang=2)
         terminal.say(f"  next step: {problem.hint}", hang=2)
-    for words, servers in (("elsewhere", view.listed.elsewhere), ("retired", view.listed.retired)) if view.listed else ():
+    for words, servers in (("synced elsewhere", view.listed.elsewhere), ("retired", view.listed.retired)) if view.listed else ():
         if servers:
             terminal.say(f"{words}, as configured: {', '.join(in_short(one) for one in servers)}", hang=2)
     _show_alerts(view)
@@ -56,14 +56,14 @@ def show_fleet(view: FleetView) -> None:
     if view.daemon.alive:
         terminal.say(f"daemon: {in_words(view.daemon.holder)}; all times are UTC")
     else:
-        terminal.say("daemon: none is alive on this state directory, so nothing planned will happen by itself; all times are UTC")
+        terminal.say("daemon: not running; scheduled runs will not start; all times are UTC")
 
 
 def _show_alerts(view: FleetView) -> None:
-    """Print what is open; what a run says of itself stands above already."""
+    """Print the open alerts."""
     for alert in view.alerts:
-        told = f"told {span(view.at - alert.told_at)} ago" if alert.told_at is not None else "nobody was told"
-        since = f"since {moment(alert.opened_at, view.at)}, {told}"
+        notified = f"notified {span(view.at - alert.told_at)} ago" if alert.told_at is not None else "no notification sent"
+        since = f"since {moment(alert.opened_at, view.at)}, {notified}"
         where = alert.instance or "the fleet"
         style = "red" if alert.severity is Severity.ALERT else "yellow"
         terminal.say(f"{alert.severity}: {where}: {alert.code}: {alert.text} ({since})", style=style, hang=2)
@@ -75,7 +75,7 @@ def _row(view: InstanceView, now: datetime) -> tuple[str, ...]:
     if not view.instance.enabled:
         state = "disabled"
     elif view.instance.unsynced_because is not None:
-        state = "not synced"
+        state = "excluded"
     elif view.held is not None:
         state = "held"
     elif view.pause is not None:
@@ -97,7 +97,7 @@ def _row(view: InstanceView, now: datetime) -> tuple[str, ...]:
 def _show_remarks(view: InstanceView, now: datetime) -> None:
     name = view.instance.name
     if view.instance.unsynced_because is not None:
-        terminal.about(name, f"not synced on purpose: {view.instance.unsynced_because}")
+        terminal.about(name, f"excluded from sync: {view.instance.unsynced_because}")
         return
     if view.pause is not None:
         until = f"{view.pause.until:%Y-%m-%d %H:%M}" if view.pause.until else ""
@@ -117,11 +117,12 @@ def _show_remarks(view: InstanceView, now: datetime) -> None:
         until = f", waiting until {run.waiting_until:%H:%M:%S} for: {run.waiting_for}" if run.waiting_until else ""
         terminal.about(name, f"{run.phase} since {run.started_at:%H:%M:%S} ({in_words(run.holder)}){until}")
     elif view.state is RunState.INTERRUPTED and run.state is RunState.RUNNING:
-        terminal.about(name, f"the process at it is gone ({in_words(run.holder)}); the next run carries on")
+        terminal.about(name, f"its process is gone ({in_words(run.holder)}); the next run continues")
     else:
         if view.word_until is not None:
-            what = "waiting for the cloud's word"
+            what = "waiting for the cloud to confirm"
             if run.state in AWAITING:
-                what = f"waiting for a person ({folder_of(view.instance) or 'nothing was laid ready'})"
-            terminal.about(name, f"{what} until {moment(view.word_until, now)} at the latest")
+                folder = folder_of(view.instance)
+                what = f"waiting for someone to upload the export in {folder}" if folder else "waiting for someone to export and upload"
+            terminal.about(name, f"{what}, until {moment(view.word_until, now)} at the latest")
         show_remarks(run)

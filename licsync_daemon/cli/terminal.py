@@ -1,4 +1,4 @@
-"""What people see: tables and progress with color on a terminal, plain aligned lines in a pipe. The only module that imports rich."""
+"""Output for people: tables and progress in color on a terminal, plain aligned lines in a pipe. The only module that imports rich."""
 
 import json
 import os
@@ -28,8 +28,8 @@ STATE_STYLE = {
 
 
 GAP = 2  # between columns
-WORDY = frozenset({"why", "reason", "value", "seen"})  # columns that take several lines first where a table is wider than the terminal
-WORDY_WIDTH = 15  # what is left to them
+WORDY = frozenset({"why", "reason", "value", "seen"})  # columns that wrap first if a table is wider than the terminal
+WORDY_WIDTH = 15  # their minimum
 
 
 _invocation = PLAIN
@@ -46,7 +46,7 @@ def is_terminal() -> bool:
 
 
 def say(text: str = "", style: str = "", hang: int = 0) -> None:
-    """Print a line for people; on a terminal it is colored and broken between words, from the second line on indented by `hang`."""
+    """Print a line; on a terminal in color, wrapped between words and indented by `hang` from the second line on."""
     text = command(text, _invocation)
     if not (text and is_terminal()):
         print(text)
@@ -62,12 +62,12 @@ def say(text: str = "", style: str = "", hang: int = 0) -> None:
 
 
 def about(name: str, text: str, style: str = "") -> None:
-    """Print a line about an instance; on a terminal it goes on under its beginning."""
+    """Print a line about an instance; on a terminal, further lines align with its text."""
     say(f"{name}: {text}", style=style, hang=len(name) + 2)
 
 
 def more(name: str, text: str) -> None:
-    """Print a line that goes on about an instance, under what `about` said."""
+    """Print another line about an instance, aligned with the text of `about`."""
     say(f"{' ' * (len(name) + 2)}{text}", hang=len(name) + 2)
 
 
@@ -81,10 +81,10 @@ def print_json(value: Any) -> None:
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, totals: Sequence[str] | None = None) -> None:
-    """Print rows under headers; numbers to the right, states in color. `totals` is set apart at the end.
+    """Print rows under headers; numbers are aligned to the right, states are in color, and `totals` follow at the end.
 
-    On a terminal cells are broken between words as far as that is needed. One that is too narrow even so gets the plain lines: it breaks
-    them, where a table would cut figures off.
+    On a terminal, cells wrap between words as needed. A terminal that is still too narrow gets plain lines, which it wraps itself: a table
+    would cut figures off.
     """
     numeric = [all(_is_number(row[column]) for row in rows) for column in range(len(headers))]
     rows = [[command(cell, _invocation) for cell in row] for row in rows]
@@ -99,7 +99,7 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, totals
 
 
 def _fitted(rows: Sequence[Sequence[str]], widths: Sequence[int], columns: int) -> list[int] | None:
-    """Return the widths of columns with which a table fits, none narrower than its longest word; None where there are none."""
+    """Return column widths with which a table fits, none narrower than its longest word; None if it does not fit."""
     least = [max(len(word) for row in rows for word in (*row[column].split(), "")) for column in range(len(widths))]
     fitted = list(widths)
     over = sum(widths) + GAP * len(widths) - columns
@@ -145,7 +145,7 @@ def _is_number(cell: str) -> bool:
 
 @contextmanager
 def progress(names: Sequence[str]) -> "Iterator[Progress]":
-    """Show a line for each instance while it runs, on a terminal; elsewhere show nothing (the log on stderr tells it)."""
+    """Show a line for each instance while it runs, on a terminal only: elsewhere the log on stderr reports it."""
     if not (sys.stderr.isatty() and names):
         yield Progress(None, {})
         return
@@ -155,12 +155,12 @@ def progress(names: Sequence[str]) -> "Iterator[Progress]":
 
     columns = (SpinnerColumn(finished_text="•"), TextColumn("{task.description}"), TimeElapsedColumn(), TextColumn("{task.fields[phase]}"))
     with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield Progress(bar, {name: bar.add_task(name, total=1, phase="waiting for its turn") for name in names})
+        yield Progress(bar, {name: bar.add_task(name, total=1, phase="queued") for name in names})
 
 
 @contextmanager
 def counting(words: str) -> Iterator[Callable[[int, int], None]]:
-    """Show on a terminal how many of something are done; yield what is told so."""
+    """Show on a terminal how many of something are done; yield the function that updates it."""
     if not sys.stderr.isatty():
         yield lambda _done, _of: None
         return
@@ -175,7 +175,7 @@ def counting(words: str) -> Iterator[Callable[[int, int], None]]:
 
 
 class Progress:
-    """Hears of every change of a run."""
+    """Observes every change of a run."""
 
     def __init__(self, bar: Any, tasks: dict[str, Any]) -> None:
         self._bar = bar
@@ -196,14 +196,14 @@ def number(value: int | None) -> str:
 
 
 def moment(value: datetime | None, now: datetime) -> str:
-    """Write an instant in UTC: the time alone when it is today, else with the date."""
+    """Format an instant in UTC: only the time if it is today, else with the date."""
     if value is None:
         return "-"
     return f"{value:%H:%M:%S}" if value.date() == now.date() else f"{value:%Y-%m-%d %H:%M}"
 
 
 def span(value: timedelta | None) -> str:
-    """Write a duration in its two largest units: "3d 4h", "12m 5s"."""
+    """Format a duration in its two largest units: "3d 4h", "12m 5s"."""
     if value is None:
         return "-"
     seconds = max(0, int(value.total_seconds()))

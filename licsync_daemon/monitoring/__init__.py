@@ -1,1 +1,1 @@
-"""What people are told: status, alerts and their channels, and the checks before anything is sent."""
+"""What people see: status, alerts and their channels, and the checks before anything is sent."""

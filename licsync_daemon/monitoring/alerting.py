@@ -1,7 +1,7 @@
-"""Bring the alerts of the state up to date, and tell people of them. Talks to ports only; nothing that fails here fails a run.
+"""Update the alerts in the state and send messages about them. Uses ports only; no failure here fails a run.
 
-What nobody has taken stays untold in the state, and is told at a later evaluation; what one channel took is owed to the others for as long
-as this process lives.
+A message that no channel accepted stays pending in the state, and a later evaluation sends it. A message that one channel accepted stays
+pending for the others while this process runs.
 """
 
 import asyncio
@@ -24,10 +24,10 @@ from licsync_daemon.system.filelock import FileLock, is_alive, this_process
 log = structlog.get_logger()
 
 EVERY_S = 600.0
-AGAIN_S = 30.0  # where another process is at the alerts, or the state cannot be written
-TELL_S = 60.0  # for one channel in one evaluation, whatever it does
-PAUSE_S, LONGEST_PAUSE_S = 300.0, 3600.0  # of a channel that failed; doubled each time
-TOLD_WITHIN = timedelta(days=1)  # what could not be told for so long is not worth telling any more
+AGAIN_S = 30.0  # if another process holds the lock, or the state cannot be written
+SEND_S = 60.0  # for one channel in one evaluation
+PAUSE_S, LONGEST_PAUSE_S = 300.0, 3600.0  # after a failure of a channel; doubled each time
+SEND_WITHIN = timedelta(days=1)  # older messages are dropped
 LOCK_POLL_S = 0.2
 
 Key = tuple[str, Code]
@@ -35,46 +35,48 @@ Key = tuple[str, Code]
 
 @dataclass(slots=True)
 class _Channel:
-    """One notifier, and what it has not taken yet though another one has."""
+    """One channel, and the messages that it has not accepted yet although another one has."""
 
     notifier: Channel
-    owed: dict[Key, Message] = field(default_factory=dict)
+    pending: dict[Key, Message] = field(default_factory=dict)
     failures: int = 0
     not_before_s: float = 0.0
 
     async def hand_over(self, new: Mapping[Key, Message], clock: Clock, taken: set[Key]) -> None:
-        """Hand over what is new and what is owed; note what was taken. Raises nothing."""
-        fresh = clock.now() - TOLD_WITHIN
-        self.owed = {key: one for key, one in (self.owed | dict(new)).items() if one.at > fresh}
-        if not self.owed or clock.monotonic() < self.not_before_s:
+        """Send new and pending messages, and add accepted ones to `taken`. Raises nothing."""
+        fresh = clock.now() - SEND_WITHIN
+        self.pending = {key: one for key, one in (self.pending | dict(new)).items() if one.at > fresh}
+        if not self.pending or clock.monotonic() < self.not_before_s:
             return
         failure: RunError | None = None
         try:
-            async with asyncio.timeout(TELL_S):
-                for key, message in tuple(self.owed.items()):
+            async with asyncio.timeout(SEND_S):
+                for key, message in tuple(self.pending.items()):
                     try:
                         await self.notifier.tell(message)
                     except RunError as error:
                         failure = error
-                        if error.code is not Code.REJECTED:  # of one message only: the next one may be taken
+                        if error.code is not Code.REJECTED:  # only this message was rejected; the next one may be accepted
                             break
                     else:
-                        del self.owed[key]
+                        del self.pending[key]
                         taken.add(key)
                         log.info("notify.told", channel=self.notifier.name, instance=key[0], code=key[1], about=message.event)
         except TimeoutError:
-            failure = RunError(Code.TIMEOUT, f"not everything was taken within {TELL_S:.0f} s", "see whether the channel is slow")
+            failure = RunError(
+                Code.TIMEOUT, f"not all messages were accepted within {SEND_S:.0f} s", "check whether the mail server or webhook is slow"
+            )
         except Exception:
             log.critical("notify.crashed", channel=self.notifier.name, exc_info=True)
             failure = RunError(Code.INTERNAL, "an error in licsync-daemon itself", "report it with the log")
-        self._settle(failure, clock)
+        self._note_result(failure, clock)
 
     def forget(self, untold: Iterable[Key]) -> None:
-        """Owe nothing that no channel took: it is still in the state, which may have changed by the next time."""
+        """Drop messages that no channel accepted: the state still has them, and may have changed by the next evaluation."""
         for key in untold:
-            self.owed.pop(key, None)
+            self.pending.pop(key, None)
 
-    def _settle(self, failure: RunError | None, clock: Clock) -> None:
+    def _note_result(self, failure: RunError | None, clock: Clock) -> None:
         if failure is None:
             self.failures = 0
             return
@@ -87,13 +89,13 @@ class _Channel:
             code=failure.code,
             cause=failure.cause,
             next_step=failure.next_step,
-            owed=len(self.owed),
+            owed=len(self.pending),
             again_in_s=round(pause_s),
         )
 
 
 class Alerting:
-    """Evaluates and tells. One for the life of a process; two processes never do it at the same time."""
+    """Evaluates alerts and sends messages. One per process; a lock keeps two processes from doing so at the same time."""
 
     def __init__(self, config: Config, store: StateStore, clock: Clock, notifiers: Iterable[Channel]) -> None:
         self._config = config
@@ -106,30 +108,30 @@ class Alerting:
         self._checked: Mapping[str, Sequence[Concern]] | None = None
 
     def follow(self, config: Config, notifiers: Iterable[Channel]) -> None:
-        """Go on with another configuration. What was owed to a channel is forgotten; what nobody took is still in the state."""
+        """Switch to another configuration. Messages pending for a channel are dropped; those that none accepted stay in the state."""
         self._config = config
         self._channels = [_Channel(one) for one in notifiers]
         self.note()
 
     def heed(self, checked: Mapping[str, Sequence[Concern]]) -> None:
-        """Take what a check found of each instance, and of the fleet (""); it stands until the next one."""
+        """Replace the concerns that the daily check found, by instance ("" for the whole fleet)."""
         self._checked = checked
         self.note()
 
     def note(self, names: Iterable[str] | None = None) -> None:
-        """Let the named instances be looked at soon, or all of them."""
+        """Request an evaluation of the named instances, or of all."""
         self._all_noted = self._all_noted or names is None
         self._noted.update(names or ())
         self._awake.set()
 
     async def serve(self) -> None:
-        """Evaluate what is noted as soon as it is, and everything every 10 minutes, until canceled.
+        """Evaluate requested instances at once, and everything every 10 minutes, until canceled.
 
-        The first look at everything comes after 10 minutes: what was missed while the daemon was down is caught up before that.
+        The first full evaluation follows after 10 minutes: by then, runs missed while the daemon was down have been made up for.
         """
         next_all_s = self._clock.monotonic() + EVERY_S
         while True:
-            with suppress(TimeoutError):  # not `wait_for`: up to Python 3.11 it loses a cancellation that comes together with the event
+            with suppress(TimeoutError):  # not `wait_for`: up to Python 3.11 it loses a cancellation that arrives together with the event
                 async with asyncio.timeout(max(0.0, next_all_s - self._clock.monotonic())):
                     await self._awake.wait()
             everything = self._all_noted or self._clock.monotonic() >= next_all_s
@@ -148,16 +150,16 @@ class Alerting:
                 next_all_s = min(next_all_s, self._clock.monotonic() + AGAIN_S)
 
     async def evaluate_at_last(self, names: Collection[str] | None = None, *, within_s: float = AGAIN_S) -> None:
-        """Evaluate once, for a command that is about to end; where another process is at it, wait for that. Raises nothing."""
+        """Evaluate once before a command ends; wait while another process holds the lock. Raises nothing."""
         until_s = self._clock.monotonic() + within_s
         with _harmless():
             while not await self.evaluate(names) and self._clock.monotonic() < until_s:
                 await self._clock.sleep(LOCK_POLL_S)
 
     async def evaluate(self, names: Collection[str] | None = None) -> bool:
-        """Look at the named instances, or at all; open, change and close alerts, and tell.
+        """Open, change and close the alerts of the named instances, or of all, and send messages.
 
-        Answers False, and has done nothing, where another process is at it.
+        Returns False without doing anything if another process holds the lock.
 
         Raises:
             StateUnwritableError, OSError: The state, or the lock in its directory, cannot be written.
@@ -178,7 +180,7 @@ class Alerting:
             told: set[Key] = set()
             try:
                 await asyncio.gather(*(channel.hand_over(messages, self._clock, told) for channel in self._channels))
-            finally:  # also where the process is stopping: what was taken is not told again
+            finally:  # also if the process is stopping: accepted messages are not sent again
                 self._note_told(changes, told)
                 for channel in self._channels:
                     channel.forget(messages.keys() - told)
@@ -190,11 +192,11 @@ class Alerting:
         for one in self._config.instances:
             if names is None or one.name in names:
                 views[one.name] = instance_view(one, self._store, now, now, is_alive, can_confirm=can_confirm)
-                await asyncio.sleep(0)  # a large fleet takes a while, and others want to go on
+                await asyncio.sleep(0)  # a large fleet takes a while: let other tasks run
         return views
 
     def _saved(self, names: Collection[str] | None, views: Mapping[str, InstanceView], now: datetime) -> Sequence[Change]:
-        """Write what changed, and answer what is to be told: of these changes, and closings that nobody was told of."""
+        """Store the changes, and return those to send messages about, including earlier closings that were not sent."""
         there = [one for one in self._store.open_alerts() if self._is_judged(one) and (names is None or one.instance in names)]
         checked = self._checked or {}
         found = {
@@ -208,15 +210,15 @@ class Alerting:
             if change.alert not in there:
                 self._store.save_alert(change.alert)
                 _log(change)
-        closings = [Change(one, Event.CLOSED) for one in self._store.untold_closings(now - TOLD_WITHIN)]
+        closings = [Change(one, Event.CLOSED) for one in self._store.untold_closings(now - SEND_WITHIN)]
         return [*closings, *(one for one in changes if one.event not in {None, Event.CLOSED})]
 
     def _is_judged(self, alert: Alert) -> bool:
-        """Return whether we can tell if it is over: what only a check finds is as it was until there has been one."""
+        """Return whether an alert can close: one from the daily check stays open until the next check."""
         return self._checked is not None or (alert.instance != "" and alert.code not in ONLY_CHECKED)
 
     def _note_told(self, changes: Iterable[Change], told: Collection[Key]) -> None:
-        """Write down what at least one channel took."""
+        """Store the time of messages that at least one channel accepted."""
         for one in changes:
             alert = one.alert
             if (alert.instance, alert.code) in told:
@@ -226,7 +228,7 @@ class Alerting:
 
 @contextmanager
 def _harmless() -> Iterator[None]:
-    """Log what goes wrong, and go on: alerts may not stop what they are about."""
+    """Log errors and continue: alerts must not stop what they report on."""
     try:
         yield
     except (StateUnwritableError, OSError) as error:

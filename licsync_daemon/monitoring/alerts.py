@@ -1,7 +1,7 @@
-"""What a person has to know of, and when it is told. Pure: concerns, open alerts and the time go in, changes and messages come out.
+"""When alerts open, change and close, and which messages they send. Pure: takes concerns, open alerts and the time.
 
-An alert is opened once for each instance and code, changes while it lasts, and is closed when it is over. It is told when it is opened,
-when its meaning or its severity changes, and when it is over; what waits for a person is told again every two days.
+Each instance and code has at most one open alert. A message is sent when it opens, when its meaning or severity changes, and when it
+closes; for usage that waits for a person, reminders follow every two days.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from licsync_daemon.rules.handover import folder_of, steps, upload_page
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An alert as it is from now on, and what is to be told of it; None: nothing."""
+    """The new version of an alert, and the event to send a message about; None: no message."""
 
     alert: Alert
     event: Event | None
@@ -31,10 +31,10 @@ def plan(found: Mapping[str, Sequence[Concern]], alerts: Sequence[Alert], now: d
     """Return what changes.
 
     Args:
-        found: The concerns of each instance that was looked at.
-        alerts: The open alerts of those instances, and of those that are not configured any more.
+        found: The concerns of each evaluated instance.
+        alerts: The open alerts of those instances, and of instances no longer configured.
         now: The time.
-        views: The views of the instances that are configured, for the words with which an alert is closed.
+        views: The views of the configured instances, for the reason why an alert closes.
     """
     there = {(alert.instance, alert.code): alert for alert in alerts}
     wrong = {(name, one.code): one for name, every in found.items() for one in every}
@@ -60,8 +60,8 @@ def _open_or_change(name: str, concern: Concern, alert: Alert | None, now: datet
     alert = _at_most_now(alert, now)
     told_at = alert.told_at
     worse = (alert.severity, concern.severity) == (Severity.WARNING, Severity.ALERT)
-    anew = concern.since is not None and told_at is not None and told_at < concern.since <= now
-    news = worse or anew or not same_meaning(alert.text, concern.text)
+    restarted = concern.since is not None and told_at is not None and told_at < concern.since <= now
+    news = worse or restarted or not same_meaning(alert.text, concern.text)
     changed = replace(
         alert,
         severity=concern.severity,
@@ -78,7 +78,7 @@ def _open_or_change(name: str, concern: Concern, alert: Alert | None, now: datet
 
 
 def _at_most_now(alert: Alert, now: datetime) -> Alert:
-    """Let nothing wait for a moment that only a clock ahead of time knew."""
+    """Discard times recorded while the clock was ahead."""
     if alert.told_at is None or alert.told_at <= now + CLOCK_SLACK:
         return alert
     changed_at = min(alert.changed_at, now)
@@ -86,22 +86,22 @@ def _at_most_now(alert: Alert, now: datetime) -> Alert:
 
 
 def _close(alert: Alert, view: InstanceView | None, now: datetime) -> Change:
-    closed = replace(alert, closed_at=now, next_step=f"nothing to do: {why_over(alert, view)}")
+    closed = replace(alert, closed_at=now, next_step=f"no action needed: {why_over(alert, view)}")
     return Change(closed, Event.CLOSED if alert.told_at is not None else None)
 
 
 def why_over(alert: Alert, view: InstanceView | None) -> str:
-    """Say why an alert is over; not everything that ends has recovered."""
+    """Return why an alert closes: not every problem that ends has recovered."""
     if not alert.instance:
-        return "the daily check finds nothing wrong any more"
+        return "the daily check no longer finds this problem"
     if view is None:
-        return "the instance is not configured any more"
+        return "the instance is no longer configured"
     if not view.instance.is_active:
-        return "the instance is disabled" if not view.instance.enabled else "the instance is not synced on purpose"
+        return "the instance is disabled" if not view.instance.enabled else "the instance is excluded from sync"
     if view.pause is not None:
         return f"the instance is paused until {view.pause.until:%Y-%m-%d %H:%M} UTC" if view.pause.until else "the instance is paused"
     if alert.code in ONLY_CHECKED:
-        return "the daily check finds nothing wrong any more"
+        return "the daily check no longer finds this problem"
     seen = next((by for _, one in noticed(view) if one.code is alert.code and (by := acknowledgment(view, one)) is not None), None)
     if seen is not None:
         return f"acknowledged by {seen.actor}: {seen.reason}"
@@ -111,22 +111,22 @@ def why_over(alert: Alert, view: InstanceView | None) -> str:
     if last is not None and last.state is RunState.REJECTED and last.code is alert.code:
         return "the held run was rejected"
     if last is not None and last.state is RunState.FAILED and last.code is not alert.code:
-        return f"the newest run failed in another way: {words(last.code)}"
-    return "recovered" if last is not None and last.state.is_good else "it is over"
+        return f"the newest run failed for another reason: {words(last.code)}"
+    return "recovered" if last is not None and last.state.is_good else "this is no longer the case"
 
 
 # ---------------------------------------------------------------- messages
 
 
 def message_of(change: Change, view: InstanceView | None, config: Config, *, machine: str, now: datetime) -> Message:
-    """Write the message about a change, for people and for programs. `machine` is the name of this one."""
+    """Return the message about a change, for people and for programs. `machine` is the name of this machine."""
     assert change.event is not None
     typed = config.invocation
     alert = replace(change.alert, text=command(change.alert.text, typed), next_step=command(change.alert.next_step, typed))
-    head = {Event.REMINDER: "reminder", Event.CLOSED: "over"}.get(change.event, str(alert.severity))
+    head = {Event.REMINDER: "reminder", Event.CLOSED: "resolved"}.get(change.event, str(alert.severity))
     where = alert.instance or "the fleet"
     if change.event is Event.CLOSED:
-        lines = [f"This is over; {alert.next_step}", "", f"It was: {alert.text}"]
+        lines = [f"Resolved; {alert.next_step}", "", f"The alert was: {alert.text}"]
     else:
         lines = [alert.text, "", f"Next step: {alert.next_step}"]
     if view is not None and view.awaiting is not None and alert.code is Code.NOT_UPLOADED and change.event is not Event.CLOSED:
@@ -139,19 +139,19 @@ def message_of(change: Change, view: InstanceView | None, config: Config, *, mac
         f"Instance: {where}{host}",
         f"Code: {alert.code} (docs/runbook.md#{alert.code})",
         f"Since: {alert.opened_at:%Y-%m-%d %H:%M} UTC",
-        f"Told by licsync-daemon on {machine}",
+        f"Sent by licsync-daemon on {machine}",
     ]
     return Message(event=change.event, alert=alert, subject=f"[licsync] {head}: {where}: {words(alert.code)}", lines=tuple(lines), at=now)
 
 
 def trial(*, machine: str, now: datetime) -> Message:
-    """Write a message with which somebody tries the channels."""
-    lines = ("This is a test. Nothing is wrong, and nothing is to be done.", "", f"Told by licsync-daemon on {machine}")
+    """Return a message for testing the channels."""
+    lines = ("This is a test. Nothing is wrong; no action needed.", "", f"Sent by licsync-daemon on {machine}")
     return Message(event=Event.TEST, alert=None, subject="[licsync] test: this channel works", lines=lines, at=now)
 
 
 def as_json(message: Message) -> dict[str, object]:
-    """Return a message for a program; docs/notifications.md describes the form."""
+    """Return a message as JSON values; docs/notifications.md describes the format."""
     alert = message.alert
     return {
         "version": 1,

@@ -12,7 +12,7 @@ ALIVE_FOR = timedelta(seconds=90)  # three heartbeats
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonView:
-    """Whether a daemon is at work on this state directory."""
+    """Whether a daemon runs on this state directory."""
 
     alive: bool
     holder: Holder | None

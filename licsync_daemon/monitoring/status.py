@@ -1,7 +1,7 @@
-"""The state of the fleet as `status` shows it. Pure: records and the time go in, a view comes out.
+"""The state of the fleet as `status` shows it. Pure: takes records and the time, returns a view.
 
-Four times are kept apart everywhere: when usage was collected, delivered and confirmed (ours), and the cloud's own date of the last sync,
-from which age and overdue are computed.
+Four times are distinct everywhere: when usage was collected, delivered and confirmed (by this machine's clock), and the cloud's own date
+of the last sync, from which age and overdue are computed.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,15 +22,15 @@ RETIRED_SHOWN = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceView:
-    """One instance. `state` is the newest run's; a `running` one whose process is gone shows as interrupted."""
+    """One instance. `state` is that of the newest run; a `running` run whose process is gone counts as interrupted."""
 
     instance: Instance
     run: Run | None
     state: RunState | None
     confirmed: Run | None
-    counted: Run | None  # the last good one whose accounts were counted
+    counted: Run | None  # the newest successful one with counted accounts
     held: Run | None
-    awaiting: Run | None  # it waits for a person
+    awaiting: Run | None  # waits for a person
     approval: Decision | None
     pause: Decision | None
     last_sync: datetime | None
@@ -42,7 +42,7 @@ class InstanceView:
 
     @property
     def word_until(self) -> datetime | None:
-        """Return until when the newest run may wait for the cloud's word before it fails; None where it waits for nothing."""
+        """Return until when the newest run waits for the cloud to confirm before it fails; None if it does not wait."""
         if self.run is None or self.run.state not in AWAITING_CLOUD or self.run.delivered_at is None:
             return None
         return self.run.delivered_at + self.instance.confirm_within
@@ -55,14 +55,14 @@ class FleetView:
     instances: tuple[InstanceView, ...]
     retired: tuple[InstanceRecord, ...]
     seats: SeatRecord | None
-    listed: Findings | None  # None: the cloud was never asked
+    listed: Findings | None  # None: the cloud was never queried
     alerts: tuple[Alert, ...]
 
 
 def fleet_view(
     config: Config, store: StateStore | None, now: datetime, daemon: DaemonView, is_alive: Callable[[Holder], bool]
 ) -> FleetView:
-    """Put together what is known of every configured instance; without a store nothing is."""
+    """Return the view of all configured instances; without a store, nothing is known of them."""
     up_since = daemon.holder.since_at if daemon.alive and daemon.holder is not None else now
     can_confirm = config.cloud.organization is None
     views = tuple(instance_view(one, store, now, up_since, is_alive, can_confirm=can_confirm) for one in config.instances)
@@ -79,7 +79,7 @@ def fleet_view(
 
 
 def _retired(config: Config, store: StateStore | None, now: datetime) -> tuple[InstanceRecord, ...]:
-    """Return the instances that were configured not long ago, and are not now: a daemon may not have noticed yet that one came back."""
+    """Return the instances removed from the configuration lately. One that is configured again may not be recorded as such yet."""
     known = store.instances() if store else ()
     gone = (one for one in known if config.instance(one.name) is None)
     return tuple(one for one in gone if one.retired_at is not None and now - one.retired_at <= RETIRED_SHOWN)
@@ -94,16 +94,16 @@ def instance_view(
     *,
     can_confirm: bool,
 ) -> InstanceView:
-    """Put together what is known of one instance.
+    """Return the view of one instance.
 
-    `can_confirm` is False for an organization, which knows no sync that could be too old.
+    `can_confirm` is False for an organization, for which the cloud reports no syncs that could be overdue.
     """
     known_runs = recorded(store, instance.name) if store else Recorded()
     newest = next((run for run in known_runs.runs if run.state is not RunState.SKIPPED), None)
     state = newest.state if newest else None
     if newest is not None and state is RunState.RUNNING and (newest.holder is None or not is_alive(newest.holder)):
         state = RunState.INTERRUPTED
-        gone = replace(newest, state=state)  # as the next process will find it: what is planned follows from that
+        gone = replace(newest, state=state)  # as the next process will record it: the plan follows from that
         known_runs = replace(known_runs, runs=[gone if run is newest else run for run in known_runs.runs])
     known = store.instance(instance.name) if store else None
     last_sync = known.last_sync if known else None

@@ -1,7 +1,7 @@
-"""What the cloud's list says about an instance whose usage GitHub Connect carries. Pure.
+"""What the cloud's list says about an instance that GitHub Connect syncs. Pure.
 
-GitHub Connect syncs weekly, at roughly the weekday and time at which it was enabled; the instant is not published, so it is learned from
-the dates of the syncs. "Sync now" is a button in the browser, and its dates fall anywhere.
+GitHub Connect syncs weekly, at roughly the weekday and time at which it was enabled. The exact time is not published, so it is learned from
+the dates of the syncs. "Sync now" is a button in the browser; its dates can be anywhere.
 Source: docs.github.com, "Syncing license usage" (checked 2026-11-24).
 """
 
@@ -18,17 +18,17 @@ from licsync_daemon.rules.verdict import FAILURES, SUCCESS, bare_host, entry_of
 
 WEEK = timedelta(days=7)
 SAME_TIME = timedelta(hours=3)  # weekly syncs are "roughly" a week apart
-LATE_AFTER = timedelta(hours=24)  # past the learned instant: a warning
+LATE_AFTER = timedelta(hours=24)  # after the learned time: a warning
 
 SYNC_NOW = (
-    "on {host} open enterprise settings > License and press *Sync now*; if that fails, look at enterprise settings > GitHub Connect there"
+    "on {host}, open enterprise settings > License and click *Sync now*; if that fails, check enterprise settings > GitHub Connect there"
 )
-CONNECT = "on {host} open enterprise settings > GitHub Connect, connect it, and enable the sync of license usage; then press *Sync now*"
+CONNECT = "on {host}, open enterprise settings > GitHub Connect, connect it, and enable license sync; then click *Sync now*"
 
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """What was seen. `code` is None where the newest sync is successful and young enough."""
+    """The result of a Connect check. `code` is None if the latest sync succeeded and is recent enough."""
 
     last_sync: datetime | None
     code: Code | None = None
@@ -38,7 +38,7 @@ class Sighting:
 
 
 def anchor_of(dates: Sequence[datetime]) -> datetime | None:
-    """Return the newest of those dates that fall on the same time of the week most often: the weekly sync."""
+    """Return the newest of the dates at the most frequent time of the week: the weekly sync."""
     best: tuple[int, datetime] | None = None
     for date in dates:
         fits = sum(_off(date, other) <= SAME_TIME for other in dates)
@@ -48,7 +48,7 @@ def anchor_of(dates: Sequence[datetime]) -> datetime | None:
 
 
 def _off(one: datetime, other: datetime) -> timedelta:
-    """How far apart two instants are on the circle of the week."""
+    """Return how far apart two instants are within the week."""
     apart = abs(one - other) % WEEK
     return min(apart, WEEK - apart)
 
@@ -60,13 +60,13 @@ def expected_after(last: datetime, anchor: datetime) -> datetime:
 
 
 def installation_of(instance: Instance, installations: Sequence[Installation] | None) -> Installation | None:
-    """Return what GraphQL shows of an instance; None where that is not known."""
+    """Return what GraphQL reports about an instance; None if unknown."""
     host = bare_host(instance.hostname)
     return next((one for one in installations or () if bare_host(one.hostname) == host), None)
 
 
 def was_disconnected(earlier: Iterable[Run]) -> bool:
-    """Return whether the newest look before this one, of those that saw something, saw a server that is not connected."""
+    """Return whether the newest conclusive check before this one saw a disconnected server."""
     last = next((run for run in earlier if run.state is RunState.CURRENT or (run.state is RunState.FAILED and run.code in SEEN)), None)
     return last is not None and Code.NOT_CONNECTED in {last.code, *(one.code for one in last.notices)}
 
@@ -82,18 +82,18 @@ def sighting(
     disconnected_before: bool,
     now: datetime,
 ) -> Sighting:
-    """Say how an instance stands.
+    """Judge an instance.
 
     Args:
         instance: As configured.
-        identity: Who it is towards the cloud.
-        status: The cloud's word on all servers.
-        installations: What GraphQL shows, where the token may ask it.
-        dates: The dates of its syncs so far, for the weekly instant.
-        before: The newest successful sync that was known before.
-        disconnected_before: Whether the look before saw that it is not connected. Where GraphQL is not known now, that stands until a
-            newer sync comes.
-        now: Our clock, used where the reply had no `Date`.
+        identity: Its identity in the cloud's list.
+        status: The cloud's list of all servers.
+        installations: What GraphQL reports, if the token may query it.
+        dates: The dates of its earlier syncs, from which the weekly time is learned.
+        before: The latest successful sync known before this check.
+        disconnected_before: Whether the previous check saw it disconnected. If GraphQL is unavailable now, it counts as disconnected
+            until a newer sync arrives.
+        now: This machine's clock, used if the response has no `Date`.
     """
     host = bare_host(instance.hostname)
     there = installation_of(instance, installations)
@@ -103,28 +103,28 @@ def sighting(
     at = status.answered_at or now
     notices = []
     if disconnected:
-        notices.append(Notice(code=Code.NOT_CONNECTED, text=f"{host} is not connected any more; no further sync will come by itself"))
+        notices.append(Notice(code=Code.NOT_CONNECTED, text=f"{host} is no longer connected; it will not sync automatically"))
     if entry is None or entry.date is None:
         if disconnected:
             return Sighting(before, Code.NOT_CONNECTED, f"{host} is not connected to the cloud account", CONNECT.format(host=host))
-        what = "lists no server of this name" if entry is None else "has never had a sync of it"
+        what = "lists no server with this hostname" if entry is None else "has never received a sync of this server"
         return Sighting(before, Code.NEVER_SYNCED, f"the cloud {what}", CONNECT.format(host=host))
     if entry.status in FAILURES or (entry.status == SUCCESS and entry.error):
         why = f': "{entry.error}"' if entry.error else ""
-        cause = f"GitHub Connect's newest sync, of {entry.date:%Y-%m-%d %H:%M} UTC, failed{why}"
+        cause = f"the latest sync by GitHub Connect ({entry.date:%Y-%m-%d %H:%M} UTC) failed{why}"
         return Sighting(before, Code.SYNC_FAILED, cause, _step(host, disconnected=disconnected), tuple(notices))
     if entry.date > at + CLOCK_SLACK:
-        cause = f"the cloud dates the newest sync {entry.date:%Y-%m-%d %H:%M} UTC, which is later than its own clock"
+        cause = f"the cloud dates the latest sync {entry.date:%Y-%m-%d %H:%M} UTC, which is in the future by its own clock"
         return Sighting(before, Code.BAD_RESPONSE, cause, SYNC_NOW.format(host=host), tuple(notices))
     last: datetime | None = entry.date
     if entry.status != SUCCESS:
         last = before
-        notices.append(Notice(code=Code.BAD_RESPONSE, text=f'the newest sync has the unknown status "{entry.status or ""}"'))
+        notices.append(Notice(code=Code.BAD_RESPONSE, text=f'the latest sync has the unknown status "{entry.status or ""}"'))
     if last is None or at - last > instance.max_age:
         return Sighting(last, Code.LATE, _too_old(last, at), _step(host, disconnected=disconnected), tuple(notices))
     anchor = anchor_of([*dates, last])
     if anchor is not None and at > (expected := expected_after(last, anchor)) + LATE_AFTER:
-        notices.append(Notice(code=Code.LATE, text=f"the weekly sync expected at about {expected:%Y-%m-%d %H:%M} UTC has not come"))
+        notices.append(Notice(code=Code.LATE, text=f"the weekly sync expected at about {expected:%Y-%m-%d %H:%M} UTC has not arrived"))
     return Sighting(last, notices=tuple(notices))
 
 
@@ -134,5 +134,5 @@ def _step(host: str, *, disconnected: bool) -> str:
 
 def _too_old(last: datetime | None, at: datetime) -> str:
     if last is None:
-        return "no successful sync is known"
+        return "no successful sync on record"
     return f"the last successful sync is {(at - last) // timedelta(days=1)} days old ({last:%Y-%m-%d %H:%M} UTC)"

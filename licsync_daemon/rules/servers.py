@@ -1,4 +1,4 @@
-"""What the cloud lists beside what is configured: servers of nobody, servers that are missing, a second server behind a hostname. Pure."""
+"""Differences between the cloud's list and the configuration: unknown servers, missing ones, two servers with one hostname. Pure."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from licsync_daemon.rules.verdict import bare_host
 
 @dataclass(frozen=True, slots=True)
 class SecondServer:
-    """The cloud lists servers of an instance's hostname that are not the instance: rebuilt, or copied. `beside`: it is listed, too."""
+    """Other servers that the cloud lists under an instance's hostname: it was rebuilt or copied. `beside`: the instance is listed too."""
 
     instance: str
     hostname: str
@@ -23,13 +23,13 @@ class SecondServer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """How the cloud's list and the configuration differ, and what of the list is not ours on purpose.
+    """How the cloud's list and the configuration differ, and which listed servers are excluded on purpose.
 
     Attributes:
-        read_at: When the list was read, by our clock.
-        orphans: Listed, and nobody configures them.
-        missing: Names of instances that are synced and are not listed.
-        second_servers: Where one hostname stands for more than one server.
+        read_at: When the list was read, by this machine's clock.
+        orphans: Listed, but not configured.
+        missing: Names of synced instances that are not listed.
+        second_servers: Hostnames with more than one server.
         elsewhere, retired: Listed, and named in `[cloud] elsewhere` or `retired`.
     """
 
@@ -42,8 +42,8 @@ class Findings:
 
 
 def compare(listing: Listing, config: Config) -> Findings:
-    """Say how the cloud's newest list and the configuration differ."""
-    ids: dict[str, set[str]] = {one.name: set() for one in config.instances}  # by instance: those listed under its hostname
+    """Compare the cloud's newest list with the configuration."""
+    ids: dict[str, set[str]] = {one.name: set() for one in config.instances}  # by instance: the ids listed under its hostname
     listed: set[str] = set()
     orphans, elsewhere, retired = [], [], []
     for entry in listing.entries:
@@ -71,14 +71,14 @@ def compare(listing: Listing, config: Config) -> Findings:
 
 
 def problems(findings: Findings | None) -> tuple[Problem, ...]:
-    """Say in words what a person should look at; None where the cloud was never asked."""
+    """Return the differences as problems; None means that the cloud was never queried."""
     if findings is None:
         return ()
     unknown = [
         Problem(
             "cloud",
-            f"the cloud also lists {in_short(one)}, which nobody configures",
-            "add a table [instances.NAME] for it, or name it in [cloud] elsewhere (another daemon's) or retired (it is gone)",
+            f"the cloud also lists {in_short(one)}, which is not in the configuration",
+            "add a table [instances.NAME] for it, or name it in [cloud] elsewhere (another daemon syncs it) or retired (it is gone)",
         )
         for one in findings.orphans
     ]
@@ -86,7 +86,7 @@ def problems(findings: Findings | None) -> tuple[Problem, ...]:
         Problem(
             f"instances.{name}",
             f"the cloud does not list {name}",
-            "nothing to do before its first sync; else compare `hostname` and `server_id` with the enterprise's Licensing page",
+            "no action needed before its first sync; after that, compare `hostname` and `server_id` with the enterprise's Licensing page",
         )
         for name in findings.missing
         if name not in {one.instance for one in findings.second_servers}
@@ -95,8 +95,8 @@ def problems(findings: Findings | None) -> tuple[Problem, ...]:
         Problem(
             f"instances.{one.instance}",
             f"the cloud lists {one.hostname} under the server id {', '.join(one.server_ids)}"
-            f"{' as well' if one.beside else ', not under its own'}: was the instance rebuilt, or copied?",
-            "if that server is gone, name its server id in [cloud] retired; set `server_id` of the instance to the one that lives",
+            f"{' as well' if one.beside else ', not under its own'}: was the instance rebuilt or copied?",
+            "if that server is gone, name its server id in [cloud] retired; set `server_id` of the instance to the current one",
         )
         for one in findings.second_servers
     ]
@@ -115,13 +115,13 @@ def _has_hostname(entry: SyncEntry, instance: Instance) -> bool:
 
 
 def _owner(entry: SyncEntry, instances: Collection[Instance]) -> Instance | None:
-    """Return whose a server is: the instance's with its id, else the instance's with its hostname."""
+    """Return the instance with a server's id, else the one with its hostname."""
     by_id = (one for one in instances if entry.server_id is not None and one.server_id == entry.server_id)
     return next(by_id, None) or next((one for one in instances if _has_hostname(entry, one)), None)
 
 
 def _second(instance: Instance, ids: Collection[str], *, beside: bool) -> SecondServer | None:
-    """Of a configured server id the others are second ones; without one it takes two, and nobody can say which is which."""
+    """Return the servers other than the configured server id. Without one, two listed ids are needed, and either may be the instance."""
     others = sorted({*ids} - {instance.server_id})
     if not others or (instance.server_id is None and len(others) == 1):
         return None
@@ -129,11 +129,11 @@ def _second(instance: Instance, ids: Collection[str], *, beside: bool) -> Second
 
 
 def is_named(entry: SyncEntry, names: Collection[str]) -> bool:
-    """Return whether one of the names, hostnames or server ids, is this server's."""
+    """Return whether a server is among the names, which are hostnames or server ids."""
     return any(name == entry.server_id or (entry.hostname and bare_host(name) == bare_host(entry.hostname)) for name in names)
 
 
 def in_short(entry: SyncEntry) -> str:
-    """Name a listed server in a sentence."""
-    name = clean(entry.hostname or "") or "a server without a name"
+    """Return a listed server's name for a sentence."""
+    name = clean(entry.hostname or "") or "a server without a hostname"
     return f"{name} (server id {clean(entry.server_id)})" if entry.server_id else name

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from licsync_daemon.model.errors import Code, ConfigError, RunError
-from licsync_daemon.monitoring.preflight.apart import preflight_apart
+from licsync_daemon.monitoring.preflight.in_child import preflight_in_child
 from licsync_daemon.monitoring.preflight.rows import Outcome
 from tests.acceptance.support import COMMAND, Site, environment
 from tests.tools import unshare
@@ -111,7 +111,7 @@ def test_a_silent_name_server_delays_nobody(site: Site) -> None:
     running = site.start("check", before=silent)
     code = running.wait(40)
 
-    assert (code, running.out.count("cannot be resolved: no answer in time")) == (2, 4)  # in the table, and below it
+    assert (code, running.out.count("cannot be resolved: no response in time")) == (2, 4)  # in the table, and below it
     assert time.monotonic() - began < 20
 
 
@@ -145,13 +145,13 @@ def test_the_daemon_s_own_check_is_this_command(site: Site) -> None:
     """It runs apart, with the daemon's environment, and answers the same rows, or what is wrong with an edit of the configuration."""
     site.box.instances["emea"].token = "ghp_" + "y" * 36
     printed = json.loads(site.run("check", "--json").out)["rows"]
-    rows = asyncio.run(preflight_apart(site.config))
+    rows = asyncio.run(preflight_in_child(site.config))
     assert [row.code for row in rows if row.outcome is not Outcome.OK] == [Code.UNAUTHORIZED]
     assert [(row.place, row.test, row.outcome) for row in rows] == [(row["place"], row["test"], row["outcome"]) for row in printed]
 
     site.config.write_text(site.config.read_text().replace('hostname = "', 'hostnam = "'))
     with pytest.raises(ConfigError, match=r"did you mean hostname\?"):
-        asyncio.run(preflight_apart(site.config))
+        asyncio.run(preflight_in_child(site.config))
 
 
 def test_the_daemon_s_own_check_comes_to_no_answer(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,4 +161,4 @@ def test_the_daemon_s_own_check_comes_to_no_answer(site: Site, monkeypatch: pyte
     (site.folder / "licsync_daemon" / "__main__.py").write_text("raise SystemExit('half of it is gone')")
     monkeypatch.setenv("PYTHONPATH", str(site.folder))
     with pytest.raises(RunError, match=r"ended with 1 and no answer: half of it is gone"):
-        asyncio.run(preflight_apart(site.config))
+        asyncio.run(preflight_in_child(site.config))

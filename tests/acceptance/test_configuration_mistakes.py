@@ -180,7 +180,7 @@ def test_a_mistake_in_the_environment_is_named_by_its_variable(
     ("arguments", "words"),
     [
         (["--run-now", "status"], "emea"),
-        (["--dry-run"], "--dry-run goes with --run-now"),
+        (["--dry-run"], "--dry-run requires --run-now"),
         (["frobnicate"], "invalid choice"),
         (["--run-now", "--wait", "soon"], "--wait"),
         (["history", "--limit", "-1"], "--limit"),

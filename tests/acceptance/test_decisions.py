@@ -190,7 +190,7 @@ def test_what_cannot_be_approved(site: Site) -> None:
         assert f"run {run_id}: {words}" in done.err.replace(f"--config {site.config} ", "")
     silent = site.run("approve", newer.run_id, "--reason", " ")
     assert silent.code == 2
-    assert "--reason: a decision needs a reason" in silent.err
+    assert "--reason: a reason is required" in silent.err
     assert decisions(site) == []
 
 

@@ -276,4 +276,4 @@ def test_a_disk_without_room_for_the_output(site: Site, arguments: list[str]) ->
     """Half a result is no result: one line says so, and the exit code."""
     running = started_into(site, arguments, os.open("/dev/full", os.O_WRONLY))
     assert running.wait() == 1
-    assert running.err == "licsync-daemon: nothing more can be written: no space left on device\n"
+    assert running.err == "licsync-daemon: cannot write the output: no space left on device\n"

@@ -114,7 +114,7 @@ def test_a_command_tells_what_it_met_and_that_it_is_over(site: Site, hook: Hook)
     site.box.faults.clear()
     assert site.run("--run-now", "emea").code == 0
     assert hook.told[1:] == [("closed", "emea", "unauthorized")]
-    assert hook.got[1]["next_step"] == "nothing to do: recovered"
+    assert hook.got[1]["next_step"] == "no action needed: recovered"
     assert alerts(site) == []
 
 
@@ -154,7 +154,7 @@ def test_the_daemon_tells_of_a_held_run_until_somebody_decides(site: Site, hook:
     assert alerts(site) == []
     wait_for(lambda: len(hook.told) > 1)
     assert hook.told[1:] == [("closed", "emea", "shrunk_usage")]
-    assert hook.got[1]["next_step"] == "nothing to do: approved by mona"
+    assert hook.got[1]["next_step"] == "no action needed: approved by mona"
     assert running.end()[0] == 0
 
 
@@ -168,8 +168,10 @@ def test_a_person_is_told_what_to_do_and_that_it_has_arrived(site: Site, hook: H
     (opened,) = hook.got
     assert (opened["event"], opened["code"], opened["severity"]) == ("opened", "not_uploaded", "warning")
     host = site.box.instances["emea"].hostname
-    assert f"on https://{host}/ (enterprise settings > License) *Export license usage*, then on https://" in opened["next_step"]
-    assert opened["next_step"].endswith(f"/enterprises/{site.box.enterprise} (Licensing) *Add server usage*")
+    assert (
+        f"on https://{host}/ , open enterprise settings > License and click *Export license usage*; then on https://" in opened["next_step"]
+    )
+    assert opened["next_step"].endswith(f"/enterprises/{site.box.enterprise}, open Licensing and click *Add server usage*")
     site.box.clock.advance(2)
     site.box.upload("emea")
     assert site.run("--run-now", "emea").code == 0
@@ -192,7 +194,7 @@ def test_a_warning_is_acknowledged(site: Site, hook: Hook) -> None:
     assert alerts(site) == []
     assert site.run("--run-now", "amer").code == 0
     assert hook.told[1:] == [("closed", "emea", "shrunk_usage")]
-    assert hook.got[1]["next_step"] == "nothing to do: acknowledged by mona: site closed"
+    assert hook.got[1]["next_step"] == "no action needed: acknowledged by mona: site closed"
 
 
 def test_every_channel_can_be_tried(site: Site, hook: Hook) -> None:
@@ -202,8 +204,8 @@ def test_every_channel_can_be_tried(site: Site, hook: Hook) -> None:
         assert (done.code, done.out.splitlines()) == (
             0,
             [
-                f"mail: a test message was taken (127.0.0.1:{box.port}, for 1 recipient)",
-                f"webhook: a test message was taken (127.0.0.1:{hook.server.server_port})",
+                f"mail: test message accepted (127.0.0.1:{box.port}, for 1 recipient)",
+                f"webhook: test message accepted (127.0.0.1:{hook.server.server_port})",
             ],
         )
         (letter,) = box.letters

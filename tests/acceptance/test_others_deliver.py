@@ -52,7 +52,7 @@ def test_connect_from_one_token(site: Site) -> None:
     done = site.run("--run-now")
     assert done.code == 3
     assert "emea: nothing was sent: GitHub Connect carries the usage; the last sync is" in done.out
-    assert "amer: never_synced: the cloud lists no server of this name" in done.out
+    assert "amer: never_synced: the cloud lists no server with this hostname" in done.out
     assert done.out.count("*Sync now*") == 2
     assert site.asked("emea", "/") == site.asked("amer", "/") == []
     assert site.run("--run-now", "emea").code == 0
@@ -121,7 +121,7 @@ def test_a_person_uploads_what_lies_ready(site: Site, tmp_path: Path) -> None:
     done = site.run("--run-now", "emea")
     assert (done.code, "confirmed" in done.out) == (0, True)
     assert not (outbox / "emea").exists()
-    assert "nothing waits for a person" in site.run("outbox").out
+    assert "nothing to upload" in site.run("outbox").out
     again = site.run("--run-now", "emea")
     assert again.code == 4
     assert "no_new_export" in again.out

@@ -35,7 +35,7 @@ def test_text_is_kept_as_one_printable_line(site: Site) -> None:
 def test_a_decision_needs_a_reason(site: Site, reason: str) -> None:
     """Nothing that can be read is no reason."""
     done = site.run("pause", "emea", "--until", "3d", "--reason", reason)
-    assert (done.code, "a decision needs a reason" in done.err) == (2, True)
+    assert (done.code, "a reason is required" in done.err) == (2, True)
 
 
 @pytest.mark.parametrize("gone", [True, False], ids=["retired", "disabled"])

@@ -132,13 +132,13 @@ def test_a_message_that_was_taken_has_arrived(kind: str) -> None:
         async with AsyncExitStack() as stack:
             channel = await EVERY[kind](stack)
             seen = []
-            for message in (OPENED, replace(OPENED, event=Event.CLOSED, subject="[licsync] over: emea: unreachable")):
+            for message in (OPENED, replace(OPENED, event=Event.CLOSED, subject="[licsync] resolved: emea: unreachable")):
                 await channel.notifier.tell(message)
                 seen.append(channel.arrived())
             return channel.notifier.name, seen
 
     name, seen = asyncio.run(main())
-    assert seen == [[OPENED.subject], [OPENED.subject, "[licsync] over: emea: unreachable"]]
+    assert seen == [[OPENED.subject], [OPENED.subject, "[licsync] resolved: emea: unreachable"]]
     assert name == kind
 
 

@@ -143,7 +143,7 @@ async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 
 @pytest.mark.parametrize(
     ("serve", "words"),
-    [(greet, "wrong version number"), (say_nothing, "no answer in time"), (hang_up, "the connection was closed")],
+    [(greet, "wrong version number"), (say_nothing, "no response in time"), (hang_up, "the connection was closed")],
     ids=["no TLS", "silent", "gone"],
 )
 def test_a_server_that_does_not_speak_tls(serve: Serve, words: str, ca_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -315,7 +315,7 @@ def test_something_that_is_no_proxy(said: bytes) -> None:
         async with listening(serve) as port:
             return await going("https://ghes.invalid", proxy=f"http://127.0.0.1:{port}")
 
-    assert asyncio.run(main()).unproxied == "it answers something that is not HTTP"
+    assert asyncio.run(main()).unproxied == "its response is not HTTP"
 
 
 def test_a_proxy_with_a_certificate_that_is_not_trusted(authority: trustme.CA) -> None:

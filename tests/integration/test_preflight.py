@@ -41,7 +41,7 @@ def seen(rows: tuple[CheckRow, ...], place: str, test: str) -> str:
 def test_a_healthy_fleet(practice: Practice) -> None:
     """Every row is ok, by place; only questions were asked, none of a report, and nothing is recorded."""
     told: list[tuple[int, int]] = []
-    rows = rows_of(practice, tell=lambda done, of: told.append((done, of)))
+    rows = rows_of(practice, report=lambda done, of: told.append((done, of)))
 
     assert bad(rows) == set()
     places = list(dict.fromkeys(row.place for row in rows))
@@ -129,7 +129,7 @@ def test_faults_of_the_cloud(practice: Practice, fault: str) -> None:
     rows = rows_of(practice)
 
     assert bad(rows) == expected
-    assert seen(rows, "instance amer", "site administrator") == "the token's owner is one"
+    assert seen(rows, "instance amer", "site administrator") == "the token's owner is a site administrator"
 
 
 def _ordinary(practice: Practice) -> None:
@@ -242,12 +242,12 @@ def test_a_dead_instance_delays_nobody(practice: Practice, monkeypatch: pytest.M
     practice.box.faults.add(Fault("emea", "/api/v3/meta", "hang"))
     began, done_s = time.monotonic(), list[float]()
 
-    rows = rows_of(practice, tell=lambda _done, _of: done_s.append(time.monotonic() - began))
+    rows = rows_of(practice, report=lambda _done, _of: done_s.append(time.monotonic() - began))
 
     assert done_s[2] < 3.0 <= done_s[3]
     assert bad(rows) == {("instance emea", "time", FAIL, Code.TIMEOUT)}
     assert seen(rows, "instance emea", "token") == "it belongs to license-reader"
-    assert seen(rows, "instance amer", "site administrator") == "the token's owner is one"
+    assert seen(rows, "instance amer", "site administrator") == "the token's owner is a site administrator"
 
 
 def test_a_test_that_breaks_is_a_row_of_its_place(practice: Practice, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,7 +286,7 @@ def test_notifiers_are_reached_and_told_nothing(practice: Practice) -> None:
 
     assert bad(rows) == {("notify webhook", "connection", FAIL, Code.UNREACHABLE)}
     assert seen(rows, "notify mail", "connection") == f"port {box.port} of 127.0.0.1 takes connections"
-    assert seen(rows, "notify mail", "login") == "without TLS, no login is configured; nothing was sent"
+    assert seen(rows, "notify mail", "login") == "without TLS, no login configured; nothing was sent"
     assert (box.letters, [one for one in practice.box.requests if one.method != "GET"]) == ([], [])
 
 
@@ -322,4 +322,4 @@ def test_the_certificate_behind_starttls(practice: Practice, tmp_path: Path) -> 
     rows = asyncio.run(main())
     assert bad(rows) == {("notify mail", "certificate", WARN, Code.CERTIFICATE_EXPIRING)}
     assert "localhost, issued by Octo CA, ends within 14 days" in seen(rows, "notify mail", "certificate")
-    assert seen(rows, "notify mail", "login") == "TLS by STARTTLS, the login is accepted; nothing was sent"
+    assert seen(rows, "notify mail", "login") == "TLS by STARTTLS, login accepted; nothing was sent"

@@ -1,1 +1,1 @@
-"""What `check` tests before anything is synced, and the daemon tests every day: places, rows, and what they mean as alerts."""
+"""The tests that `check` runs, and the daemon every day: places, rows, and the alerts that follow from them."""

@@ -1,4 +1,4 @@
-"""The cloud account: the way there, whose token it is and what it may do, and what a sync will read. Asks each thing once."""
+"""Checks of the cloud account: its reachability, the token's owner and permissions, and what a sync reads. One request for each."""
 
 from dataclasses import replace
 from urllib.parse import quote
@@ -12,29 +12,29 @@ from licsync_daemon.monitoring.preflight.probing import Probing, ask, ask_object
 from licsync_daemon.monitoring.preflight.rows import CheckRow, Outcome, Place, Rows
 
 CLOUD = Place("cloud")
-NO_CLASSIC = "; the token tells no scopes: GitHub documents a classic token for this"
+NO_CLASSIC = "; the token reports no scopes: GitHub requires a classic token here"
 
 
 async def cloud_rows(probing: Probing) -> Rows:
     """Yield the rows of the cloud account."""
-    async for row in probing.way(CLOUD, probing.config.cloud.at):
+    async for row in probing.reachability(CLOUD, probing.config.cloud.at):
         yield row
         if row.outcome is Outcome.FAIL:
             return
     try:
         async with probing.ready(probing.adapters.cloud_client()) as client:
-            async for row in _answers(probing, client):
+            async for row in _account_rows(probing, client):
                 yield row
     except RunError as error:
         yield CLOUD.failed("token", error)
 
 
-async def _answers(probing: Probing, client: HttpClient) -> Rows:
+async def _account_rows(probing: Probing, client: HttpClient) -> Rows:
     account = probing.config.cloud
     try:
         yield owner_row(CLOUD, await ask_object(client, "user", f"/user of {account.at.url}"))
     except RunError as error:
-        if error.code not in {Code.FORBIDDEN, Code.NOT_FOUND}:  # those are an App's: the next answer counts
+        if error.code not in {Code.FORBIDDEN, Code.NOT_FOUND}:  # a GitHub App's token: the next response decides
             yield refusal(CLOUD, "token", error)
             return
     clock = clock_row(CLOUD, client.seen.date, probing.clock.now())
@@ -76,7 +76,7 @@ async def _enterprise(probing: Probing, client: HttpClient) -> Rows:
         yield CLOUD.ok("verified domains", f"{len(account.verified_domains)} configured")
     else:
         seen = {email.rpartition("@")[2].casefold() for person in people for email in person.verified_emails}
-        yield CLOUD.ok("verified domains", f"not configured; {len(seen)} seen in the addresses of the first {len(people)} people")
+        yield CLOUD.ok("verified domains", f"not configured; {len(seen)} found in the addresses of the first {len(people)} people")
 
 
 async def _organization(probing: Probing, client: HttpClient) -> Rows:

@@ -1,4 +1,4 @@
-"""Delivery endpoints and notifiers: whether they can be reached. No usage and no message is sent."""
+"""Checks of delivery endpoints and notification channels: whether they are reachable. No usage and no message is sent."""
 
 from dataclasses import replace
 
@@ -15,8 +15,8 @@ REFUSED = {401: Code.UNAUTHORIZED, 403: Code.FORBIDDEN}
 
 
 async def delivery_rows(place: Place, probing: Probing, at: Destination) -> Rows:
-    """Yield whether an endpoint answers. It is asked with GET, which the contract does not know there: any answer of HTTP counts."""
-    async for row in probing.way(place, at):
+    """Yield whether an endpoint responds. The request is a GET, which the contract does not define: any HTTP status counts."""
+    async for row in probing.reachability(place, at):
         yield row
         if row.outcome is Outcome.FAIL:
             return
@@ -31,22 +31,23 @@ async def delivery_rows(place: Place, probing: Probing, at: Destination) -> Rows
 
 
 def endpoint_row(place: Place, status: int) -> CheckRow:
-    """Judge the status of an endpoint's answer."""
+    """Judge the HTTP status of an endpoint."""
     if status in REFUSED:
-        fix = "ask who runs it for a token that may upload usage, and put it into the delivery's credential"
-        return place.warn("endpoint", f"it does not accept the token ({status})", fix, REFUSED[status])
+        fix = "ask the endpoint's operator for a token that may upload usage, and store it in the delivery's credential"
+        return place.warn("endpoint", f"token rejected ({status})", fix, REFUSED[status])
     if status >= 500:
-        return place.warn("endpoint", f"it answers {status}", "ask who runs it; it is tried again by itself", Code.SERVER_ERROR)
-    return place.ok("endpoint", f"it answers ({status}); nothing was sent")
+        fix = "ask the endpoint's operator; uploads are retried automatically"
+        return place.warn("endpoint", f"responds with {status}", fix, Code.SERVER_ERROR)
+    return place.ok("endpoint", f"responds ({status}); nothing was sent")
 
 
 async def webhook_rows(place: Place, probing: Probing, notifier: WebhookNotifier) -> Rows:
-    async for row in probing.way(place, notifier.at):
+    async for row in probing.reachability(place, notifier.at):
         yield row
 
 
 async def mail_rows(place: Place, probing: Probing, notifier: MailNotifier) -> Rows:
-    """Yield whether the mail server can be reached and lets us in."""
+    """Yield whether the mail server is reachable and accepts the login."""
     route = Route(to=Hop(notifier.host, notifier.port, notifier.security == "tls"), ca_file=notifier.ca_file)
     try:
         tls = probing.tls(Destination(url=f"https://{notifier.host}", ca_file=notifier.ca_file))
@@ -62,8 +63,8 @@ async def mail_rows(place: Place, probing: Probing, notifier: MailNotifier) -> R
     except RunError as error:
         yield place.failed("login", error)
     else:
-        if notifier.security == "starttls":  # with "tls" the way has told it
+        if notifier.security == "starttls":  # with "tls", `along` has checked it
             yield certificate_row(place, notifier.host, certificate_of(shown), probing.clock.now())
         encrypted = {"none": "without TLS", "starttls": "TLS by STARTTLS", "tls": "TLS"}[notifier.security]
-        who = "the login is accepted" if notifier.username is not None else "no login is configured"
+        who = "login accepted" if notifier.username is not None else "no login configured"
         yield place.ok("login", f"{encrypted}, {who}; nothing was sent")

@@ -1,4 +1,4 @@
-"""One instance: the way there, whose token it is, site administrator or not, its release and its license; and its other sources."""
+"""Checks of one instance: its reachability, the token's owner and permissions, its release and license; and its SSH source."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -18,20 +18,20 @@ NOT_FOUND, NOT_EXECUTABLE = 127, 126  # a shell's exit codes
 
 
 async def report_rows(place: Place, probing: Probing, instance: Instance, report: ReportSource) -> Rows:
-    """Yield what the instance's addresses answer that a report needs. The report itself is not asked for: it costs the instance much."""
-    async for row in probing.way(place, report.at):
+    """Yield whether the instance's API serves what a report needs. The report itself is not requested: it is expensive for the instance."""
+    async for row in probing.reachability(place, report.at):
         yield row
         if row.outcome is Outcome.FAIL:
             return
     try:
         async with probing.ready(probing.adapters.instance_client(report)) as client:
-            async for row in _answers(place, probing, instance, report, client):
+            async for row in _token_rows(place, probing, instance, report, client):
                 yield row
     except RunError as error:
         yield place.failed("token", error)
 
 
-async def _answers(place: Place, probing: Probing, instance: Instance, report: ReportSource, client: HttpClient) -> Rows:
+async def _token_rows(place: Place, probing: Probing, instance: Instance, report: ReportSource, client: HttpClient) -> Rows:
     try:
         user = await ask_object(client, "api/v3/user", f"/api/v3/user of {report.at.url}")
         yield owner_row(place, user, report.username)
@@ -45,7 +45,7 @@ async def _answers(place: Place, probing: Probing, instance: Instance, report: R
     seats = None
     try:
         license_ = await ask_object(client, "api/v3/enterprise/settings/license", f"the license of {report.at.url}")
-        yield place.ok("site administrator", "the token's owner is one")
+        yield place.ok("site administrator", "the token's owner is a site administrator")
         for row in license_rows(place, license_, probing.clock.now()):
             yield row
         seats = count_of(license_.get("seats"))
@@ -62,7 +62,7 @@ async def _answers(place: Place, probing: Probing, instance: Instance, report: R
 
 
 async def ssh_rows(place: Place, probing: Probing, source: SshSource) -> Rows:
-    """Yield whether host key, private key and command are right. The command is asked for its help: no usage is printed."""
+    """Yield whether host key, private key and command are right. The command runs with `-h`: no usage is printed."""
     command = " ".join(source.command)
     try:
         private_key = probing.adapters.private_key(source)
@@ -70,20 +70,20 @@ async def ssh_rows(place: Place, probing: Probing, source: SshSource) -> Rows:
         yield place.failed("ssh", error)
         return
     helped = replace(source, command=(*source.command, "-h"), connect_timeout=HELP_WITHIN, timeout=HELP_WITHIN, max_export_bytes=HELP_BYTES)
-    by_hand = f"look at what this prints: ssh -p {source.port} {source.user}@{source.host} -- {command} -h"
+    by_hand = f"check what this prints: ssh -p {source.port} {source.user}@{source.host} -- {command} -h"
     try:
         ended = await run_there(helped, private_key, again=by_hand)
     except RunError as error:
-        if error.code is Code.EXPORT_TOO_LARGE:  # a forced command, which prints the export whatever it is asked
-            yield place.ok("ssh", f"host key and private key are accepted; {source.host} runs a command of its own choice")
+        if error.code is Code.EXPORT_TOO_LARGE:  # a forced command prints the export whatever the request is
+            yield place.ok("ssh", f"host key and private key accepted; {source.host} runs a forced command")
         elif error.code is Code.COMMAND_TIMEOUT:
             yield place.warn("ssh", error.cause, error.next_step)
         else:
             yield place.failed("ssh", error)
         return
-    yield place.ok("ssh", f"host key and private key are accepted by {source.host}, port {source.port}")
+    yield place.ok("ssh", f"host key and private key accepted by {source.host}, port {source.port}")
     if ended.code in {NOT_FOUND, NOT_EXECUTABLE}:
-        fix = "up to GHES 3.12 the command is ghe-license-usage, then ghe-license usage; set the source's `command`"
-        yield place.fail("command", f"`{command}` cannot be run there: {ended.last_message or ended.code}", fix, Code.COMMAND_FAILED)
+        fix = "set the source's `command`: ghe-license-usage up to GHES 3.12, ghe-license usage from 3.13 on"
+        yield place.fail("command", f"`{command}` cannot run there: {ended.last_message or ended.code}", fix, Code.COMMAND_FAILED)
     else:
-        yield place.ok("command", f"`{command}` is there")
+        yield place.ok("command", f"`{command}` found")

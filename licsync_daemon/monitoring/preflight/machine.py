@@ -1,4 +1,4 @@
-"""What can be tested without asking any server: configuration, credentials, folders and files of this machine."""
+"""Checks that contact no server: configuration, credentials, directories and files of this machine."""
 
 import grp
 import os
@@ -33,13 +33,13 @@ def machine_rows(config: Config, warnings: Iterable[Problem], credentials: Crede
             yield outbox_row(to.outbox, to.group)
     if config.notify:
         count = len(config.notify)
-        yield MACHINE.ok("notifications", f"{count} notifier{'s' if count != 1 else ''} configured")
+        yield MACHINE.ok("notifications", f"{count} channel{'s' if count != 1 else ''} configured")
 
 
 def _configuration_rows(config: Config, warnings: Iterable[Problem]) -> Iterator[CheckRow]:
     count = len(config.instances)
     off = [one.name for one in config.instances if not one.enabled]
-    more = f", not enabled: {', '.join(off)}" if off else ""
+    more = f", disabled: {', '.join(off)}" if off else ""
     yield MACHINE.ok("configuration", f"{count} instance{'s' if count != 1 else ''}{more}")
     for one in warnings:
         yield MACHINE.warn("configuration", f"{one.where}: {one.what}", one.hint)
@@ -52,7 +52,7 @@ def _credential_rows(config: Config, credentials: Credentials) -> Iterator[Check
         code = Code.CREDENTIAL_MISSING if one.what.startswith("no credential") else Code.CREDENTIAL_MALFORMED
         yield MACHINE.fail("credentials", f"{one.where}: {one.what}", one.hint, code)
     if not problems:
-        yield MACHINE.ok("credentials", "every one is in place")
+        yield MACHINE.ok("credentials", "all found")
     for one in credential_audit.unused(credentials, expected):
         yield MACHINE.warn("credentials", f"{one.where}: {one.what}", one.hint)
     for one in credential_audit.rotated(credentials, expected):
@@ -60,14 +60,14 @@ def _credential_rows(config: Config, credentials: Credentials) -> Iterator[Check
 
 
 def state_rows(path: Path) -> Iterator[CheckRow]:
-    """Yield whose the state directory is, its mode, and how much room it has."""
+    """Yield the owner, the mode and the free space of the state directory."""
     yield _state_row(path)
     system = os.statvfs(_nearest(path))
     yield space_row(path, system.f_bavail * system.f_frsize)
 
 
 def _nearest(path: Path) -> Path:
-    """Return the path, or what of it is there."""
+    """Return the path, or its nearest parent that exists."""
     return next(one for one in (path, *path.parents) if os.access(one, os.F_OK))
 
 
@@ -79,25 +79,25 @@ def _state_row(path: Path) -> CheckRow:
     nearest = _nearest(path)
     if nearest != path:
         if os.access(nearest, os.W_OK | os.X_OK):
-            return MACHINE.ok(name, f"{path} is not there yet; the first start makes it")
-        return fail(f"is not there, or cannot be seen, and cannot be made in {nearest}", own_it)
+            return MACHINE.ok(name, f"{path} does not exist yet; the first start creates it")
+        return fail(f"does not exist or is not accessible, and cannot be created in {nearest}", own_it)
     found, me = path.stat(), os.geteuid()
     if not stat.S_ISDIR(found.st_mode):
-        return fail("is not a folder", "name a folder as state_dir")
+        return fail("is not a directory", "set state_dir to a directory")
     if found.st_mode & OTHERS_WRITE:
-        return fail("can be written by others", f"run: chmod 0700 {path}")
+        return fail("is writable by other users", f"run: chmod 0700 {path}")
     if found.st_uid != me:
-        fix = "to test what the daemon can do, run it as its user: $licsync check"
-        return MACHINE.warn(name, f"{path} belongs to {user_name(found.st_uid)}, and you are {user_name(me)}", fix)
+        fix = "to test with the daemon's permissions, run the check as its user: $licsync check"
+        return MACHINE.warn(name, f"{path} belongs to {user_name(found.st_uid)}, but you are {user_name(me)}", fix)
     if not os.access(path, os.W_OK | os.X_OK):
-        return fail("cannot be written", f"run: chmod 0700 {path}")
-    return MACHINE.ok(name, f"{path} is ours, mode {stat.S_IMODE(found.st_mode):04o}")
+        return fail("is not writable", f"run: chmod 0700 {path}")
+    return MACHINE.ok(name, f"{path} is owned by this user, mode {stat.S_IMODE(found.st_mode):04o}")
 
 
 def space_row(path: Path, free_bytes: int) -> CheckRow:
-    """Judge how much room is left for the state and the spools of runs."""
+    """Judge the free space for the state and the spool files of runs."""
     test, seen = "free space", f"{free_bytes // MIB:,} MiB free for {path}"
-    fix = "free space on that file system"
+    fix = "free disk space on that file system"
     if free_bytes < FREE_FAIL_BYTES:
         return MACHINE.fail(test, f"less than {FREE_FAIL_BYTES // MIB} MiB free for {path}", fix, Code.DISK_LOW)
     if free_bytes < FREE_WARN_BYTES:
@@ -106,50 +106,50 @@ def space_row(path: Path, free_bytes: int) -> CheckRow:
 
 
 def outbox_row(path: Path, group: str | None) -> CheckRow:
-    """Judge whether exports can be laid out for a person who is in `group`."""
+    """Judge whether exports can be written for a person in `group`."""
     of_group = f" -g {group}" if group is not None else ""
     fix = f"as root: install -d -m 0750 -o licsync{of_group} {path}; under systemd see docs/deliveries.md"
     if not path.is_dir():
-        return MACHINE.fail("outbox", f"{path} is not a folder", fix, Code.OUTBOX_UNWRITABLE)
+        return MACHINE.fail("outbox", f"{path} is not a directory", fix, Code.OUTBOX_UNWRITABLE)
     if not os.access(path, os.W_OK | os.X_OK):
-        return MACHINE.fail("outbox", f"{path} cannot be written by {user_name(os.geteuid())}", fix, Code.OUTBOX_UNWRITABLE)
-    if path.stat().st_mode & OTHERS_WRITE:  # a link in place of a folder would lead an export elsewhere
-        return MACHINE.warn("outbox", f"{path} can be written by others as well as by {user_name(os.geteuid())}", f"run: chmod 0750 {path}")
+        return MACHINE.fail("outbox", f"{path} is not writable by {user_name(os.geteuid())}", fix, Code.OUTBOX_UNWRITABLE)
+    if path.stat().st_mode & OTHERS_WRITE:  # others could replace a folder by a link and redirect an export
+        return MACHINE.warn("outbox", f"{path} is writable by other users than {user_name(os.geteuid())}", f"run: chmod 0750 {path}")
     if group is None:
-        return MACHINE.ok("outbox", f"{path} can be written")
+        return MACHINE.ok("outbox", f"{path} is writable")
     try:
         number = grp.getgrnam(group).gr_gid
     except KeyError:
-        return MACHINE.fail("outbox", f"there is no group {group}", f"run: groupadd {group}", Code.OUTBOX_UNWRITABLE)
+        return MACHINE.fail("outbox", f"group {group} does not exist", f"run: groupadd {group}", Code.OUTBOX_UNWRITABLE)
     if os.geteuid() != 0 and number not in {os.getegid(), *os.getgroups()}:
         seen = f"{user_name(os.geteuid())} is not a member of the group {group}"
         fix = f"run: usermod -aG {group} {user_name(os.geteuid())}, and restart; under systemd with PrivateUsers=no (docs/deliveries.md)"
         return MACHINE.fail("outbox", seen, fix, Code.OUTBOX_UNWRITABLE)
-    return MACHINE.ok("outbox", f"{path} can be written, for the group {group}")
+    return MACHINE.ok("outbox", f"{path} is writable, and readable by the group {group}")
 
 
 def command_row(place: Place, source: CommandSource) -> CheckRow:
-    """Judge a local program: there, executable, and not for others to replace."""
+    """Judge a local program: it must exist, be executable, and not be replaceable by other users."""
     path = Path(source.command[0])
     fix = f"as root: chown root {path} && chmod 0755 {path}"
     try:
         found = path.stat()
     except OSError as error:
-        fix = "put the program there, or change the source's `command`"
-        return place.fail("command", f"{path}: {(error.strerror or 'cannot be looked at').lower()}", fix, Code.COMMAND_FAILED)
+        fix = "install the program there, or change the source's `command`"
+        return place.fail("command", f"{path}: {(error.strerror or 'cannot be accessed').lower()}", fix, Code.COMMAND_FAILED)
     if not stat.S_ISREG(found.st_mode) or not os.access(path, os.X_OK):
-        return place.fail("command", f"{path} is not a program that {user_name(os.geteuid())} may run", fix, Code.COMMAND_FAILED)
+        return place.fail("command", f"{path} is not executable by {user_name(os.geteuid())}", fix, Code.COMMAND_FAILED)
     if found.st_uid not in {0, os.geteuid()} or found.st_mode & OTHERS_WRITE:
-        return place.warn("command", f"{path} can be replaced by others (owner {user_name(found.st_uid)})", fix)
-    return place.ok("command", f"{path} is there")
+        return place.warn("command", f"{path} can be replaced by other users (owner {user_name(found.st_uid)})", fix)
+    return place.ok("command", f"{path} found")
 
 
 def file_row(place: Place, instance: Instance, source: FileSource, clock: Clock) -> CheckRow:
-    """Judge the place where files are put: can it be read, and how old is the newest?"""
+    """Judge the directory or file of a source: whether it is readable, and the age of the newest file."""
     path = source.path
     if not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0)):
-        fix = f"let {user_name(os.geteuid())} read it, or change the source's `path`"
-        return place.fail("file", f"{path} is not there, or may not be read", fix, Code.NO_NEW_EXPORT)
+        fix = f"make it readable for {user_name(os.geteuid())}, or change the source's `path`"
+        return place.fail("file", f"{path} does not exist or is not readable", fix, Code.NO_NEW_EXPORT)
     try:
         newest = FileUsageSource(source, clock, None).newest_first()[0]
     except RunError as error:
@@ -160,5 +160,5 @@ def file_row(place: Place, instance: Instance, source: FileSource, clock: Clock)
 def age_row(place: Place, path: Path, at: datetime, instance: Instance, now: datetime) -> CheckRow:
     age = now - at
     if age > instance.guards.max_usage_age:
-        return place.warn("file", f"the newest, {path}, is {age.days} days old", "put a new export or all_users.csv there")
-    return place.ok("file", f"the newest, {path}, is of {at:%Y-%m-%d %H:%M} UTC")
+        return place.warn("file", f"the newest file, {path}, is {age.days} days old", "provide a new export or all_users.csv there")
+    return place.ok("file", f"the newest file, {path}, is from {at:%Y-%m-%d %H:%M} UTC")

@@ -1,6 +1,6 @@
-"""The way to a destination, step by step: name, connection, TLS. The standard library only; nothing but a handshake is ever sent.
+"""The connection to a destination, step by step: name, TCP, TLS. Standard library only; nothing but a handshake is sent.
 
-Through a proxy, name and connection are the proxy's, and TLS is spoken through it with the destination.
+With a proxy, name and TCP connection are the proxy's, and TLS with the destination goes through it.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ PORTS = {"https": 443, "http": 80}
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """What is connected to, and whether TLS is spoken with it."""
+    """A host and port, and whether it uses TLS."""
 
     host: str
     port: int
@@ -48,9 +48,9 @@ class Route:
 
     Attributes:
         to: The destination.
-        proxy: What stands before it; None for a direct connection.
+        proxy: The proxy to use; None for a direct connection.
         login: `USER:PASSWORD` for the proxy, or "".
-        ca_file: The authorities that are trusted; None: the system's.
+        ca_file: The trusted CAs; None: the system's.
         ignored: Whether the environment names a proxy for this destination that is not used.
     """
 
@@ -66,10 +66,10 @@ class Route:
 
 
 def route_of(to: Destination, login: Callable[[], str] = str) -> Route:
-    """Return the route to a destination; `login` answers the proxy's credential.
+    """Return the route to a destination; `login` returns the proxy's credential.
 
     Raises:
-        ValueError: The proxy's address cannot be used.
+        ValueError: The proxy's address is invalid.
     """
     there = _hop(to.url)
     address = proxy_address(to)
@@ -94,7 +94,7 @@ def _is_loopback(host: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What a server shows of itself. `names`: for whom it is."""
+    """A server's certificate. `names` are the hosts it is valid for."""
 
     issuer: str
     ends_at: datetime
@@ -103,12 +103,12 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Why TLS did not come about.
+    """Why the TLS handshake failed.
 
     Attributes:
-        reason: OpenSSL's or the system's words.
-        verify_code: OpenSSL's number for what is wrong with the certificate; None where it is not the certificate.
-        shown: The certificate, where it could be read.
+        reason: The message of OpenSSL or the system.
+        verify_code: OpenSSL's number of the certificate error; None if the certificate is not the cause.
+        shown: The certificate, if it could be read.
     """
 
     reason: str
@@ -118,15 +118,15 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reachability:
-    """How far one came on a route. What stands after the first failure is not known.
+    """The result of each step on a route. Steps after the first failure are unknown.
 
     Attributes:
         addresses: What the first hop's name resolves to.
-        unresolved: Why it does not.
-        unconnected: Why there is none.
-        unproxied: What the proxy said instead of letting us through.
-        certificate: The destination's, accepted.
-        refused: Why TLS did not come about.
+        unresolved: Why it does not resolve.
+        unconnected: Why there is no connection.
+        unproxied: The proxy's refusal.
+        certificate: The destination's certificate, if accepted.
+        refused: Why TLS failed.
     """
 
     addresses: tuple[str, ...] = ()
@@ -142,45 +142,45 @@ class Reachability:
 
 
 async def explore(route: Route, tls: ssl.SSLContext) -> Reachability:
-    """Go the route to its end and come back. `tls` says whom we trust."""
+    """Connect along a route, then disconnect. `tls` holds the trusted CAs."""
     try:
         addresses = await look_up(route.first.host, route.first.port)
     except OSError as error:
-        return Reachability(unresolved=_words(error))
-    way = Reachability(addresses=addresses)
+        return Reachability(unresolved=_reason(error))
+    reached = Reachability(addresses=addresses)
     try:
         address = await _reachable(addresses, route.first.port)
     except OSError as error:
-        return replace(way, unconnected=_words(error))
+        return replace(reached, unconnected=_reason(error))
     if route.proxy is None and not route.to.secure:
-        return way
+        return reached
     try:
         async with asyncio.timeout(TLS_S), _through(route, address) as writer:
             if not route.to.secure:
-                return way
+                return reached
             await writer.start_tls(tls, server_hostname=route.to.host)
-            return replace(way, certificate=certificate_of(writer.get_extra_info("ssl_object").getpeercert()))
+            return replace(reached, certificate=certificate_of(writer.get_extra_info("ssl_object").getpeercert()))
     except ProxyRefusedError as error:
-        return replace(way, unproxied=str(error))
+        return replace(reached, unproxied=str(error))
     except ssl.SSLCertVerificationError as error:
         shown = await _shown(route, address)
-        return replace(way, refused=Refused(error.verify_message, error.verify_code, shown))
+        return replace(reached, refused=Refused(error.verify_message, error.verify_code, shown))
     except (OSError, EOFError) as error:
-        return replace(way, refused=Refused(_words(error)))
+        return replace(reached, refused=Refused(_reason(error)))
 
 
 async def look_up(host: str, port: int) -> tuple[str, ...]:
-    """Return a name's addresses. Each look-up has a thread of its own: where a name server is silent, nobody else waits for its thread.
+    """Return the addresses of a name. Each lookup has its own thread, so that a silent DNS server delays no other lookup.
 
     Raises:
-        OSError: There is none, or no answer in time.
+        OSError: There is no address, or no response in time.
     """
 
     def work() -> tuple[str, ...]:
         try:
             entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except UnicodeError:
-            raise OSError(f"{host} is no name") from None
+            raise OSError(f"{host} is not a valid name") from None
         return tuple(dict.fromkeys(str(entry[4][0]) for entry in entries))
 
     async with asyncio.timeout(RESOLVE_S):
@@ -188,9 +188,9 @@ async def look_up(host: str, port: int) -> tuple[str, ...]:
 
 
 async def _reachable(addresses: tuple[str, ...], port: int) -> str:
-    """Return the first address that takes a connection."""
+    """Return the first address that accepts a connection."""
     tried = addresses[:TRIED_ADDRESSES]
-    failure: OSError = OSError("it has no address")
+    failure: OSError = OSError("no address")
     for address in tried:
         try:
             async with asyncio.timeout(CONNECT_S / len(tried)):
@@ -203,12 +203,12 @@ async def _reachable(addresses: tuple[str, ...], port: int) -> str:
 
 
 class ProxyRefusedError(Exception):
-    """A proxy answered, and did not let us through."""
+    """A proxy refused the connection."""
 
 
 @asynccontextmanager
 async def _through(route: Route, address: str) -> AsyncIterator[asyncio.StreamWriter]:
-    """Yield a connection on which TLS with the destination may begin."""
+    """Yield a connection on which TLS with the destination can start."""
     reader, writer = await asyncio.open_connection(address, route.first.port)
     try:
         if route.proxy is not None:
@@ -216,7 +216,7 @@ async def _through(route: Route, address: str) -> AsyncIterator[asyncio.StreamWr
                 try:
                     await writer.start_tls(trusting(None), server_hostname=route.proxy.host)
                 except OSError as error:
-                    raise ProxyRefusedError(f"TLS with the proxy itself failed: {_words(error)}") from error
+                    raise ProxyRefusedError(f"TLS with the proxy itself failed: {_reason(error)}") from error
             if route.to.secure:
                 await _ask_proxy(route, reader, writer)
         yield writer
@@ -231,16 +231,16 @@ async def _ask_proxy(route: Route, reader: asyncio.StreamReader, writer: asyncio
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.LimitOverrunError as error:
-        raise ProxyRefusedError("it answers something that is not HTTP") from error
+        raise ProxyRefusedError("its response is not HTTP") from error
     version, _, said = head.split(b"\r\n", 1)[0].decode("latin-1").partition(" ")
     if not version.startswith("HTTP/") or not said.startswith("200"):
-        raise ProxyRefusedError(clean(said) or "it answers something that is not HTTP")
+        raise ProxyRefusedError(clean(said) or "its response is not HTTP")
 
 
 async def _shown(route: Route, address: str) -> Certificate | None:
-    """Read the certificate that was not accepted, so that its issuer and names can be told. Nothing is sent over these connections.
+    """Read a rejected certificate, to report its issuer and names. Nothing is sent over these connections.
 
-    The standard library reads the fields of a certificate only where it is trusted; so it is fetched first, and then trusted itself.
+    The standard library parses a certificate only if it is trusted: so it is fetched first, then trusted itself.
     """
     with contextlib.suppress(OSError, EOFError, ProxyRefusedError, ValueError):
         async with asyncio.timeout(TLS_S):
@@ -254,22 +254,22 @@ async def _shown(route: Route, address: str) -> Certificate | None:
 
 
 def certificate_of(fields: Mapping[str, Any]) -> Certificate:
-    """Read the fields of an accepted certificate, as `ssl` answers them."""
+    """Parse the fields of an accepted certificate, as `ssl` returns them."""
     issuer = {key: value for part in fields.get("issuer", ()) for key, value in part}
     return Certificate(
-        clean(issuer.get("organizationName") or issuer.get("commonName") or "nobody named"),
+        clean(issuer.get("organizationName") or issuer.get("commonName") or "unknown issuer"),
         datetime.fromtimestamp(ssl.cert_time_to_seconds(fields["notAfter"]), UTC),
         tuple(clean(name) for _, name in fields.get("subjectAltName", ())),
     )
 
 
-def _words(error: BaseException) -> str:
-    """Return the system's words for a failure."""
+def _reason(error: BaseException) -> str:
+    """Return the system's message for a failure."""
     if isinstance(error, TimeoutError):
-        return "no answer in time"
+        return "no response in time"
     if isinstance(error, ssl.SSLError):
         return (error.reason or "handshake failed").replace("_", " ").lower()
     if isinstance(error, OSError) and not isinstance(error, socket.gaierror) and error.errno is not None:
-        return os.strerror(error.errno).lower()  # asyncio has words of its own that hold the address
+        return os.strerror(error.errno).lower()  # asyncio's own message contains the address
     text = "" if isinstance(error, EOFError) else str(getattr(error, "strerror", None) or error)
     return text.lower() or "the connection was closed"

@@ -1,4 +1,4 @@
-"""What a test of the preflight says: a row of the table, and the alerts that follow from rows. Pure."""
+"""The result of a test: a row of the table, and the alerts that follow from rows. Pure."""
 
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -15,10 +15,10 @@ LICENSE_DAYS = (90, 30, 14, 3)
 
 
 class Outcome(StrEnum):
-    """How a test came out."""
+    """The result of a test."""
 
     OK = "ok"
-    WARN = "warn"  # it works; somebody should look at it
+    WARN = "warn"  # it works, but needs attention
     FAIL = "fail"  # a sync will fail, or already does
 
 
@@ -30,10 +30,10 @@ class CheckRow:
         place: What was tested, for people: "cloud", "instance emea", "this machine".
         test: Which test, a word or two. A place may have several rows of one test.
         seen: What was found.
-        fix: The next step; "" where there is nothing to do.
-        code: The cause, where it is one of the runbook's. Every failure and every warning that is an alert has one, but for the
-            configuration's own mistakes.
-        instance: The configured name of the instance it is about; "" for the whole fleet.
+        fix: The next step; "" if no action is needed.
+        code: The cause, as in the runbook. Every failure and every warning that opens an alert has one, except mistakes in the
+            configuration.
+        instance: The configured name of the instance; "" for the whole fleet.
     """
 
     place: str
@@ -45,15 +45,15 @@ class CheckRow:
     instance: str = ""
 
     def as_json(self) -> dict[str, str | None]:
-        """Return it for programs, as `check --json` prints it."""
+        """Return the row as `check --json` prints it."""
         return asdict(self) | {"instance": self.instance or None, "fix": self.fix or None}
 
     @classmethod
     def from_json(cls, row: Mapping[str, str | None]) -> "CheckRow":
-        """Read what `as_json` answers.
+        """Read what `as_json` returns.
 
         Raises:
-            KeyError, ValueError: It is something else.
+            KeyError, ValueError: It is not such a row.
         """
         code = row["code"]
         return cls(
@@ -67,12 +67,12 @@ class CheckRow:
         )
 
 
-Rows = AsyncGenerator[CheckRow, None]  # as they are found
+Rows = AsyncGenerator[CheckRow, None]  # in the order of the tests
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What rows are about; it makes them."""
+    """What rows are about; creates them."""
 
     name: str
     instance: str = ""
@@ -97,31 +97,31 @@ MACHINE = Place("this machine")
 
 
 def step_within(left: timedelta, steps: Iterable[int]) -> int | None:
-    """Return the smallest of `steps` (days) that `left` is within; None where it is further away than all of them."""
+    """Return the smallest of `steps` (days) that is at least `left`; None if `left` is longer than all."""
     return min((days for days in steps if left <= timedelta(days=days)), default=None)
 
 
-def ends(place: Place, test: str, what: str, at: datetime, now: datetime, *, steps: Iterable[int], fix: str, code: Code) -> CheckRow:
-    """Judge something that ends one day. The words change with the step, not with every day, so that an alert is told once a step."""
+def expires(place: Place, test: str, what: str, at: datetime, now: datetime, *, steps: Iterable[int], fix: str, code: Code) -> CheckRow:
+    """Judge an expiration date. The text changes with the step, not every day, so that an alert is sent once for each step."""
     when = f"{at:%Y-%m-%d}"
     left = at - now
     if left <= timedelta(0):
-        return place.fail(test, f"{what} ended on {when}", fix, code)
+        return place.fail(test, f"{what} expired on {when}", fix, code)
     step = step_within(left, steps)
     if step is None:
-        return place.ok(test, f"{what} ends on {when}, in {left.days} days")
-    return place.warn(test, f"{what} ends within {step} day{'s' if step != 1 else ''}, on {when}", fix, code)
+        return place.ok(test, f"{what} expires on {when}, in {left.days} days")
+    return place.warn(test, f"{what} expires within {step} day{'s' if step != 1 else ''}, on {when}", fix, code)
 
 
 def worst(rows: Iterable[CheckRow]) -> Outcome:
-    """Return the worst outcome; ok where there is no row."""
+    """Return the worst outcome; ok without rows."""
     return max((row.outcome for row in rows), key=list(Outcome).index, default=Outcome.OK)
 
 
 def alerts(rows: Iterable[CheckRow]) -> dict[str, list[Concern]]:
-    """Return what of the rows alarms somebody: by instance ("" for the whole fleet) one concern a code, in the order of the rows.
+    """Return the concerns that follow from rows, by instance ("" for the whole fleet): one for each code, in the order of the rows.
 
-    What has no code is shown by `check` and alarms nobody.
+    A row without a code opens no alert.
     """
     found: dict[tuple[str, Code], list[CheckRow]] = {}
     for row in rows:

@@ -1,4 +1,4 @@
-"""One preflight: every place at once, each within its own time, so that a dead one delays nobody."""
+"""The whole check: all places at once, each with its own time limit, so that a dead server delays no other."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -42,16 +42,16 @@ MAIL, WEBHOOK = Place("notify mail"), Place("notify webhook")
 log = structlog.get_logger()
 
 
-Told = Callable[[int, int], None]
+Report = Callable[[int, int], None]
 
 
-def nobody(done: int, of: int) -> None:
-    """Hear how far it is, and say nothing."""
+def ignore(done: int, of: int) -> None:
+    """Ignore the progress."""
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A place far away, and what tells its rows as they are found."""
+    """A remote place and the generator of its rows."""
 
     place: Place
     rows: Rows
@@ -64,30 +64,30 @@ async def preflight(
     *,
     warnings: Iterable[Problem] = (),
     offline: bool = False,
-    tell: Told = nobody,
+    report: Report = ignore,
 ) -> tuple[CheckRow, ...]:
-    """Test everything that a sync needs; answer rows by place: this machine, the cloud, the instances, what is delivered to, who is told.
+    """Test everything a sync needs; return rows ordered by place: this machine, cloud, instances, deliveries, notifications.
 
     Args:
-        config: What is configured.
+        config: The configuration.
         environ: The environment, for credentials.
         clock: This machine's.
-        warnings: What was odd about the configuration.
-        offline: Ask no server.
-        tell: Hears how many far places are done, of how many.
+        warnings: Warnings about the configuration.
+        offline: Do not contact any server.
+        report: Receives how many remote places are done, of how many.
     """
     credentials = Credentials(config.credentials_dir, environ)
     probing = Probing(config, NetworkAdapters(config.cloud, credentials, clock), clock)
     rows = [*machine_rows(config, warnings, credentials), *_instances_here(probing)]
     if not offline:
-        rows += await _all_of(list(_probes(probing)), tell)
+        rows += await _all_of(list(_probes(probing)), report)
         rows += _compared(probing)
     order = [MACHINE.name, CLOUD.name, *(_place(one).name for one in config.instances)]
     order += [row.place for row in rows if row.place not in order]
     return tuple(sorted(rows, key=lambda row: order.index(row.place)))
 
 
-async def _all_of(probes: Sequence[Probe], tell: Told) -> list[CheckRow]:
+async def _all_of(probes: Sequence[Probe], report: Report) -> list[CheckRow]:
     limit = asyncio.Semaphore(AT_ONCE)
     done = 0
 
@@ -96,22 +96,22 @@ async def _all_of(probes: Sequence[Probe], tell: Told) -> list[CheckRow]:
         async with limit:
             rows = await _rows_of(probe)
         done += 1
-        tell(done, len(probes))
+        report(done, len(probes))
         return rows
 
     return [row for rows in await asyncio.gather(*map(go, probes)) for row in rows]
 
 
 async def _rows_of(probe: Probe) -> list[CheckRow]:
-    """Return what a probe finds within its time; what it found before that was over stands."""
+    """Return the rows of a probe, up to its time limit."""
     rows: list[CheckRow] = []
     try:
         async with asyncio.timeout(WITHIN_S), aclosing(probe.rows) as found:
             async for row in found:
-                rows.append(row)  # noqa: PERF401 - one by one: what was found in time stays
+                rows.append(row)  # noqa: PERF401 - one by one, to keep what was found before a timeout
     except TimeoutError:
-        fix = "look at the load of the far side, and at the network"
-        rows.append(probe.place.fail("time", f"not done within {WITHIN_S:.0f} s", fix, Code.TIMEOUT))
+        fix = "check the load of the server and the network"
+        rows.append(probe.place.fail("time", f"not finished within {WITHIN_S:.0f} s", fix, Code.TIMEOUT))
     except Exception as error:
         log.critical("preflight.crashed", place=probe.place.name, exc_info=True)
         seen = f"the test itself failed ({type(error).__name__})"
@@ -124,13 +124,13 @@ def _place(instance: Instance) -> Place:
 
 
 def _instances_here(probing: Probing) -> Iterator[CheckRow]:
-    """Yield what can be told of the instances without asking any server."""
+    """Yield the rows of instances that need no request."""
     for one in probing.config.instances:
         place = _place(one)
         if not one.enabled:
-            yield place.ok("not tested", "it is not enabled")
+            yield place.ok("not tested", "disabled")
         elif one.unsynced_because is not None:
-            yield place.ok("not tested", f"it is never synced: {clean(one.unsynced_because)}")
+            yield place.ok("not tested", f"excluded from sync: {clean(one.unsynced_because)}")
         elif not one.reachable:
             yield place.ok("network", "not tested: reachable = false")
         if one.is_active:
@@ -162,7 +162,7 @@ def _probes(probing: Probing) -> Iterator[Probe]:
 
 
 def _endpoints(instances: Iterable[Instance], credentials: Credentials) -> Iterable[tuple[Destination, list[str]]]:
-    """Return each endpoint once, with the names of the instances that are delivered there; another token is another endpoint."""
+    """Return each endpoint once, with the instances that deliver there; a different token is a different endpoint."""
     found: dict[Destination, tuple[Destination, list[str]]] = {}
     for one in instances:
         if isinstance(one.delivery, HttpDelivery):
@@ -174,7 +174,7 @@ def _endpoints(instances: Iterable[Instance], credentials: Credentials) -> Itera
 
 
 def _compared(probing: Probing) -> Iterator[CheckRow]:
-    """Yield what only the answers of several places together tell."""
+    """Yield rows that combine the results of several places."""
     purchased = probing.found.totals.purchased if probing.found.totals is not None else None
     for one in probing.config.instances:
         about = probing.found.about.get(one.name)
@@ -187,14 +187,14 @@ def _compared(probing: Probing) -> Iterator[CheckRow]:
 
 
 def _listed(findings: Findings, config: Config) -> Iterator[CheckRow]:
-    """Yield how the cloud's list and the configuration differ. Before its first sync an instance is listed only if Connect carries it."""
+    """Yield how the cloud's list and the configuration differ. Before its first sync, an instance without Connect is not listed."""
     for one in listing_problems(replace(findings, missing=())):
         yield CLOUD.warn("servers", one.what, one.hint)
     for instance in config.instances:
         if instance.name not in findings.missing:
             continue
         if isinstance(instance.delivery, ConnectDelivery):
-            fix = "enable license sync in its GitHub Connect; else compare `hostname` and `server_id` with the enterprise's Licensing page"
-            yield _place(instance).warn("listed", "the cloud does not list it, and GitHub Connect should carry its usage", fix)
+            fix = "enable license sync in its GitHub Connect settings; if it is, compare `hostname` and `server_id` with the Licensing page"
+            yield _place(instance).warn("listed", "not listed by the cloud, although GitHub Connect should sync it", fix)
         else:
-            yield _place(instance).ok("listed", "the cloud does not list it yet: it does after the first sync")
+            yield _place(instance).ok("listed", "not listed until its first sync")

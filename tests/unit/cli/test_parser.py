@@ -44,8 +44,8 @@ def test_what_is_not_said() -> None:
     ("words", "complaint"),
     [
         ("status --run-now", "unrecognized arguments: --run-now"),
-        ("--dry-run", "--dry-run goes with --run-now"),
-        ("--dry-run status", "--dry-run goes with --run-now"),
+        ("--dry-run", "--dry-run requires --run-now"),
+        ("--dry-run status", "--dry-run requires --run-now"),
         ("--run-now --bogus", "unrecognized arguments: --bogus"),
         ("--run-now emea --wait", "argument --wait: expected one argument"),
         ("emea", "invalid choice: 'emea'"),

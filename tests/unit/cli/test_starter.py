@@ -43,7 +43,7 @@ def test_a_server_is_a_table_with_its_last_sync_beside_it(tmp_path: Path) -> Non
     ]
     assert {(type(one.delivery), type(one.source)) for one in loaded.config.instances} == {(ConnectDelivery, NoSource)}
     assert (loaded.config.cloud.enterprise, loaded.config.cloud.at.url) == ("octo", "https://api.github.com")
-    assert text.startswith("# What the cloud enterprise octo listed on 2026-11-24 at 02:00 UTC.\n")
+    assert text.startswith("# Servers that the cloud listed for the enterprise octo on 2026-11-24 at 02:00 UTC.\n")
     assert "\n# never synced\n[instances.ghes_apac]\n" in text
     assert "\n# last sync 2026-11-23 02:00 UTC, success\n[instances.ghes_emea]\n" in text
 
@@ -62,8 +62,8 @@ def test_what_is_named_as_not_ours_stays_so(tmp_path: Path) -> None:
 
     assert [(one.hostname, one.server_id) for one in loaded.instances] == [("ghes-emea.example.com", "id-new")]
     assert (loaded.cloud.elsewhere, loaded.cloud.retired) == (account.elsewhere, account.retired)
-    assert "# left out: it is named in [cloud] elsewhere\n# [instances.ghes_us]\n" in text
-    assert "# left out: it is named in [cloud] retired\n" in text
+    assert "# skipped: it is listed in [cloud] elsewhere\n# [instances.ghes_us]\n" in text
+    assert "# skipped: it is listed in [cloud] retired\n" in text
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_row_26_two_servers_of_one_hostname(newer_first: bool) -> None:
     (only,) = tomllib.loads(text)["instances"].values()
     assert only == {"hostname": "ghes.example.com", "server_id": "new"}
     assert '# server_id = "old"' in text
-    assert text.count("# left out: another server of this hostname was synced more recently") == 1
+    assert text.count("# skipped: another server with this hostname synced more recently") == 1
 
 
 def test_row_25_one_server_under_two_hostnames() -> None:
@@ -110,7 +110,7 @@ def test_a_hostname_that_cannot_be_used_is_commented_out(hostname: str | None) -
     """The server is not lost: it stands there with the reason."""
     text = written(entry(hostname, "id-1"), entry("ghes.example.com", "id-2"))
     assert list(tomllib.loads(text)["instances"]) == ["ghes"]
-    assert "# left out: " in text
+    assert "# skipped: " in text
     assert '# server_id = "id-1"' in text
 
 

@@ -31,12 +31,12 @@ def shown(capsys: pytest.CaptureFixture[str], store: MemoryStore, config: Config
 @pytest.mark.parametrize(
     ("delivery", "state", "line"),
     [
-        (HttpDelivery(at=RELAY, confirm_timeout=2 * HOUR), RunState.DELIVERED, "waiting for the cloud's word until 03:00:00"),
-        (ManualDelivery(), RunState.AWAITING_EXPORT, "waiting for a person (nothing was laid ready) until 2026-12-02 01:00"),
+        (HttpDelivery(at=RELAY, confirm_timeout=2 * HOUR), RunState.DELIVERED, "waiting for the cloud to confirm, until 03:00:00"),
+        (ManualDelivery(), RunState.AWAITING_EXPORT, "waiting for someone to export and upload, until 2026-12-02 01:00"),
         (
             ManualDelivery(outbox=Path("/srv/outbox")),
             RunState.AWAITING_UPLOAD,
-            "waiting for a person (/srv/outbox/emea) until 2026-12-02 01:00",
+            "waiting for someone to upload the export in /srv/outbox/emea, until 2026-12-02 01:00",
         ),
     ],
     ids=["delivered", "to be exported", "to be uploaded"],
@@ -85,7 +85,7 @@ def test_servers_beside_the_configured_ones_are_shown(capsys: pytest.CaptureFixt
     store.save_listing(Listing(entries=listed, read_at=T0))
     cloud = CloudAccount(at=Destination(url="https://api.github.com"), enterprise="octo", elsewhere=("o.example.com",))
     out = shown(capsys, store, a_config(cloud=cloud))
-    assert "warning: the cloud also lists x.example.com (server id server-x), which nobody configures\n  next step: add a" in out
+    assert "warning: the cloud also lists x.example.com (server id server-x), which is not in the configuration\n  next step: add a" in out
     assert "elsewhere, as configured: o.example.com (server id server-o)\n" in out
     assert "retired, as configured" not in out
 
@@ -96,5 +96,7 @@ def test_open_alerts_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     store.save_alert(an_alert(Code.LATE, instance="", severity=Severity.WARNING))
     store.save_alert(an_alert(opened_at=T0 - 2 * HOUR, told_at=T0 - HOUR))
     out = shown(capsys, store, a_config())
-    assert "warning: the fleet: late: it cannot be reached (since 02:00:00, nobody was told)\n  next step: look at the network\n" in out
-    assert "alert: emea: unreachable: it cannot be reached (since 00:00:00, told 1h ago)\n" in out
+    assert (
+        "warning: the fleet: late: it cannot be reached (since 02:00:00, no notification sent)\n  next step: look at the network\n" in out
+    )
+    assert "alert: emea: unreachable: it cannot be reached (since 00:00:00, notified 1h ago)\n" in out

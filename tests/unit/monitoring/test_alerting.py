@@ -86,7 +86,7 @@ def test_an_alert_is_told_once_from_its_opening_to_its_end(world: World) -> None
         world.clock.advance(EVERY_S)
     assert (world.open, world.told()) == ([], [(Event.OPENED, "emea"), (Event.CLOSED, "emea")])
     (_, over) = world.channels[0].told
-    assert (over.lines[0], over.lines[2]) == ("This is over; nothing to do: recovered", f"It was: {over.alert.text}")
+    assert (over.lines[0], over.lines[2]) == ("Resolved; no action needed: recovered", f"The alert was: {over.alert.text}")
 
 
 def test_only_the_named_instances_are_looked_at(world: World) -> None:
@@ -110,7 +110,7 @@ def test_an_instance_that_is_gone_has_no_alerts(world: World) -> None:
     world.clock.advance(1)
     world.evaluate()
     assert [name for name, _, _ in world.open] == [""]
-    assert world.channels[0].told[0].lines[0] == "This is over; nothing to do: the instance is not configured any more"
+    assert world.channels[0].told[0].lines[0] == "Resolved; no action needed: the instance is no longer configured"
 
 
 def test_nothing_is_written_where_nothing_changed(world: World) -> None:
@@ -325,7 +325,7 @@ class Stuck(FakeChannel):
 
 def test_a_channel_that_hangs_is_left_after_a_while(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it took counts; what it did not is told later."""
-    monkeypatch.setattr("licsync_daemon.monitoring.alerting.TELL_S", 0.05)
+    monkeypatch.setattr("licsync_daemon.monitoring.alerting.SEND_S", 0.05)
     world.channels = [Stuck()]
     world.fails("emea")
     world.fails("apac")

@@ -169,7 +169,7 @@ def test_an_alert_is_closed_when_it_is_over(told_at: object, event: Event | None
     """Who heard of it hears that, once; who did not, does not."""
     good = a_view(an_ended_run())
     change = planned(None, an_alert(told_at=told_at), view=good)
-    assert change == Change(an_alert(told_at=told_at, closed_at=T0 + HOUR, next_step="nothing to do: recovered"), event)
+    assert change == Change(an_alert(told_at=told_at, closed_at=T0 + HOUR, next_step="no action needed: recovered"), event)
 
 
 def a_store(*decisions: object) -> MemoryStore:
@@ -185,11 +185,11 @@ SHRUNK = {"code": Code.SHRUNK_USAGE, "cause": "300 fewer"}
 @pytest.mark.parametrize(
     ("alert", "view", "why"),
     [
-        (an_alert(), None, "the instance is not configured any more"),
-        (an_alert(instance=""), None, "the daily check finds nothing wrong any more"),
-        (an_alert(Code.LICENSE_EXPIRING), a_view(), "the daily check finds nothing wrong any more"),
+        (an_alert(), None, "the instance is no longer configured"),
+        (an_alert(instance=""), None, "the daily check no longer finds this problem"),
+        (an_alert(Code.LICENSE_EXPIRING), a_view(), "the daily check no longer finds this problem"),
         (an_alert(), a_view(instance=an_instance(enabled=False)), "the instance is disabled"),
-        (an_alert(), a_view(instance=an_instance(unsynced_because="x")), "the instance is not synced on purpose"),
+        (an_alert(), a_view(instance=an_instance(unsynced_because="x")), "the instance is excluded from sync"),
         (
             an_alert(),
             a_view(store=a_store(a_decision(what=Decided.PAUSED, run_id=None))),
@@ -212,10 +212,10 @@ SHRUNK = {"code": Code.SHRUNK_USAGE, "cause": "300 fewer"}
         (
             an_alert(),
             a_view(an_ended_run(state=RunState.FAILED, code=Code.RATE_LIMITED)),
-            "the newest run failed in another way: rate limited",
+            "the newest run failed for another reason: rate limited",
         ),
-        (an_alert(), a_view(a_run(state=RunState.AWAITING_UPLOAD)), "it is over"),
-        (an_alert(), a_view(an_ended_run("held", RunState.REJECTED, **SHRUNK)), "it is over"),
+        (an_alert(), a_view(a_run(state=RunState.AWAITING_UPLOAD)), "this is no longer the case"),
+        (an_alert(), a_view(an_ended_run("held", RunState.REJECTED, **SHRUNK)), "this is no longer the case"),
     ],
     ids=[
         "unknown",
@@ -236,7 +236,7 @@ def test_it_says_why_it_is_over(alert: Alert, view: InstanceView | None, why: st
     """Not everything that ends has recovered."""
     change = planned(None, replace(alert, told_at=T0), view=view)
     assert change is not None
-    assert (change.alert.next_step, change.alert.closed_at, change.event) == (f"nothing to do: {why}", T0 + HOUR, Event.CLOSED)
+    assert (change.alert.next_step, change.alert.closed_at, change.event) == (f"no action needed: {why}", T0 + HOUR, Event.CLOSED)
 
 
 # ---------------------------------------------------------------- messages
@@ -255,7 +255,7 @@ def test_a_message_says_what_is_wrong_and_what_to_do() -> None:
         "Instance: emea (ghes-emea.example.com)",
         "Code: shrunk_usage (docs/runbook.md#shrunk_usage)",
         "Since: 2026-11-24 01:00 UTC",
-        "Told by licsync-daemon on ghes-tools",
+        "Sent by licsync-daemon on ghes-tools",
     )
     assert as_json(message) == {
         "version": 1,
@@ -277,7 +277,7 @@ def test_a_message_says_what_is_wrong_and_what_to_do() -> None:
         (Event.OPENED, Severity.WARNING, "[licsync] warning: emea: unreachable"),
         (Event.CHANGED, Severity.ALERT, "[licsync] alert: emea: unreachable"),
         (Event.REMINDER, Severity.ALERT, "[licsync] reminder: emea: unreachable"),
-        (Event.CLOSED, Severity.ALERT, "[licsync] over: emea: unreachable"),
+        (Event.CLOSED, Severity.ALERT, "[licsync] resolved: emea: unreachable"),
     ],
 )
 def test_the_subject_says_what_it_is(event: Event, severity: Severity, subject: str) -> None:
@@ -298,7 +298,7 @@ def test_an_alert_of_the_fleet_names_no_instance() -> None:
     ("state", "first"),
     [
         (RunState.AWAITING_UPLOAD, "1. Take the file usage-emea-20261124T020000Z.json from the folder /srv/outbox/emea on ghes-tools. "),
-        (RunState.AWAITING_EXPORT, "1. On https://ghes-emea.example.com/ click your picture, then "),
+        (RunState.AWAITING_EXPORT, "1. On https://ghes-emea.example.com/ click your profile picture, then "),
     ],
 )
 @pytest.mark.parametrize(("event", "told"), [(Event.OPENED, True), (Event.REMINDER, True), (Event.CLOSED, False)])
@@ -332,5 +332,5 @@ def test_a_test_is_about_nothing() -> None:
     message = trial(machine="ghes-tools", now=T0)
     found = as_json(message)
     assert (found["event"], found["version"], found["at"]) == ("test", 1, "2026-11-24T02:00:00Z")
-    assert found["text"] == message.lines[0] == "This is a test. Nothing is wrong, and nothing is to be done."
+    assert found["text"] == message.lines[0] == "This is a test. Nothing is wrong; no action needed."
     assert [found[key] for key in ("instance", "code", "severity", "next_step", "opened_at")] == [None] * 5

@@ -59,8 +59,8 @@ def test_an_instance_is_overdue_past_its_max_age(age: timedelta, codes: list[Cod
         assert found[Code.OVERDUE] == Concern(
             code=Code.OVERDUE,
             severity=Severity.ALERT,
-            text="the cloud's last sync of it is from 2026-11-16 01:59 UTC, longer ago than `max_age`",
-            next_step="sync it now, and see what fails: $licsync --run-now emea",
+            text="the last sync that the cloud reports is from 2026-11-16 01:59 UTC, older than `max_age`",
+            next_step="sync it now and check the result: $licsync --run-now emea",
         )
 
 
@@ -121,7 +121,7 @@ def test_with_github_connect_the_look_says_it(looked: timedelta, opens: bool) ->
     run = an_ended_run(state=RunState.CURRENT, started_at=T0 - looked)
     (one,) = wrong(a_store(run, age=9 * DAY), an_instance(**CONNECT)).values()
     assert (one.code, one.opens) == (Code.OVERDUE, opens)
-    assert one.next_step.startswith(f"on {HOST} open enterprise settings > License and press *Sync now*")
+    assert one.next_step.startswith(f"on {HOST}, open enterprise settings > License and click *Sync now*")
 
 
 @pytest.mark.parametrize("code", [Code.LATE, Code.NEVER_SYNCED])
@@ -211,7 +211,7 @@ def test_a_held_run_asks_for_a_decision() -> None:
     assert one == Concern(
         code=Code.SHRUNK_USAGE,
         severity=Severity.ALERT,
-        text="held, nothing was sent: 700 accounts after 1,000: 300 fewer",
+        text="held, and nothing was sent: 700 accounts after 1,000: 300 fewer",
         next_step='if that is right: $licsync approve held --reason "…"',
         since=T0,
     )
@@ -231,8 +231,8 @@ def test_an_approval_answers_it_while_it_is_in_force() -> None:
 def test_a_held_run_that_nobody_decided_on_is_still_told() -> None:
     """Its time is over, and nothing was sent; a rejected one is decided."""
     (one,) = wrong(a_store(an_ended_run("held", RunState.EXPIRED, code=Code.SHRUNK_USAGE, cause="300 fewer"))).values()
-    assert (one.code, one.text) == (Code.SHRUNK_USAGE, "nobody decided within 7 days, so nothing was sent: 300 fewer")
-    assert one.next_step == "collect anew: $licsync --run-now emea"
+    assert (one.code, one.text) == (Code.SHRUNK_USAGE, "nothing was sent, because nobody decided within 7 days: 300 fewer")
+    assert one.next_step == "collect usage again: $licsync --run-now emea"
     assert wrong(a_store(an_ended_run("held", RunState.REJECTED, code=Code.SHRUNK_USAGE, cause="300 fewer"))) == {}
 
 
@@ -249,8 +249,8 @@ def test_an_export_waits_for_a_person() -> None:
     assert one == Concern(
         code=Code.NOT_UPLOADED,
         severity=Severity.WARNING,
-        text="the export usage-emea-20261124T010000Z.json in /srv/outbox/emea waits to be uploaded by a person since 2026-11-24 01:00 UTC",
-        next_step="on https://github.com/enterprises/octo (Licensing) *Add server usage*",
+        text="the export usage-emea-20261124T010000Z.json in /srv/outbox/emea has been waiting for someone to upload it since 2026-11-24 01:00 UTC",
+        next_step="on https://github.com/enterprises/octo, open Licensing and click *Add server usage*",
         since=T0 - HOUR,
         remind=2 * DAY,
     )
@@ -264,10 +264,10 @@ def test_an_export_waits_for_a_person() -> None:
 def test_without_a_file_the_person_gets_two_links(state: RunState, to: dict[str, object]) -> None:
     """Where the usage is exported, and where it is uploaded."""
     (one,) = wrong(a_store(awaiting(state)), an_instance(**to)).values()
-    assert one.text == f"the usage of {HOST} waits to be exported and uploaded by a person since 2026-11-24 01:00 UTC"
+    assert one.text == f"the usage of {HOST} has been waiting for someone to export and upload it since 2026-11-24 01:00 UTC"
     assert one.next_step == (
-        f"on https://{HOST}/ (enterprise settings > License) *Export license usage*, then "
-        "on https://github.com/enterprises/octo (Licensing) *Add server usage*"
+        f"on https://{HOST}/, open enterprise settings > License and click *Export license usage*; then "
+        "on https://github.com/enterprises/octo, open Licensing and click *Add server usage*"
     )
 
 
@@ -275,7 +275,7 @@ def test_what_waits_too_long_becomes_an_alert() -> None:
     """Once the instance is overdue; that is one alert, and not two. A new instance that was never synced is not late yet."""
     found = wrong(a_store(awaiting(), age=9 * DAY), an_instance(**MANUAL))
     assert [(one.code, one.severity) for one in found.values() if one.opens] == [(Code.NOT_UPLOADED, Severity.ALERT)]
-    assert found[Code.NOT_UPLOADED].text.endswith("since 2026-11-24 01:00 UTC; the instance is overdue by now")
+    assert found[Code.NOT_UPLOADED].text.endswith("since 2026-11-24 01:00 UTC; the instance is overdue")
     found = wrong(a_store(awaiting(), age=None), an_instance(**MANUAL))
     assert [(one.code, one.severity) for one in found.values()] == [(Code.NOT_UPLOADED, Severity.WARNING)]
 
@@ -307,7 +307,7 @@ def test_a_newer_failure_stands_beside_what_waits() -> None:
 # ---------------------------------------------------------------- warnings
 
 
-LATE = Notice(code=Code.LATE, text="the weekly sync expected at about 2026-11-23 02:00 UTC has not come")
+LATE = Notice(code=Code.LATE, text="the weekly sync expected at about 2026-11-23 02:00 UTC has not arrived")
 DRIFT = Notice(code=Code.COUNT_DRIFT, text="the cloud has 9 of 10 accounts that were sent")
 
 
@@ -324,7 +324,7 @@ def test_a_warning_of_the_newest_run_is_told() -> None:
     ]
     assert "*Sync now*" in found[Code.LATE].next_step
     assert found[Code.COUNT_DRIFT].next_step == (
-        'see docs/runbook.md#count_drift; if it may stay so: $licsync acknowledge look --reason "…"'
+        'see docs/runbook.md#count_drift; if this is expected: $licsync acknowledge look --reason "…"'
     )
 
 

@@ -47,18 +47,18 @@ def test_a_young_successful_sync_is_current() -> None:
 def test_what_is_not_current_says_why_and_what_to_do(subtests: pytest.Subtests) -> None:
     """Each has its code, and one next step in GitHub's own labels."""
     for found, code, words in [
-        (seen(None, None), Code.NEVER_SYNCED, "never had a sync"),
-        (seen(None, listed=False), Code.NEVER_SYNCED, "lists no server of this name"),
-        (seen(None, None, connected=True), Code.NEVER_SYNCED, "never had a sync"),
+        (seen(None, None), Code.NEVER_SYNCED, "never received a sync"),
+        (seen(None, listed=False), Code.NEVER_SYNCED, "lists no server with this hostname"),
+        (seen(None, None, connected=True), Code.NEVER_SYNCED, "never received a sync"),
         (seen(None, None, connected=False), Code.NOT_CONNECTED, "not connected"),
         (seen(None, None, disconnected_before=True), Code.NOT_CONNECTED, "not connected"),
-        (seen(None, None, disconnected_before=True, connected=True), Code.NEVER_SYNCED, "never had a sync"),
+        (seen(None, None, disconnected_before=True, connected=True), Code.NEVER_SYNCED, "never received a sync"),
         (seen(T0 - HOUR, "failure", error="quota"), Code.SYNC_FAILED, '"quota"'),
         (seen(T0 - HOUR, "success", error="quota"), Code.SYNC_FAILED, '"quota"'),
         (seen(T0 - 9 * DAY), Code.LATE, "9 days old"),
-        (seen(T0 - HOUR, "queued"), Code.LATE, "no successful sync is known"),
+        (seen(T0 - HOUR, "queued"), Code.LATE, "no successful sync on record"),
         (seen(T0 - HOUR, "queued", before=T0 - 9 * DAY), Code.LATE, "9 days old"),
-        (seen(T0 + DAY), Code.BAD_RESPONSE, "later than its own clock"),
+        (seen(T0 + DAY), Code.BAD_RESPONSE, "in the future by its own clock"),
     ]:
         with subtests.test(found=found, code=code, words=words):
             assert found.code is code

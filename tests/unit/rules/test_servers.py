@@ -110,16 +110,16 @@ def test_every_finding_says_what_to_do() -> None:
     )
     said = problems(findings)
     assert [(one.where, one.what) for one in said] == [
-        ("cloud", "the cloud also lists evil[31m.example.com, which nobody configures"),
-        ("cloud", "the cloud also lists a server without a name, which nobody configures"),
+        ("cloud", "the cloud also lists evil[31m.example.com, which is not in the configuration"),
+        ("cloud", "the cloud also lists a server without a hostname, which is not in the configuration"),
         ("instances.labs", "the cloud does not list labs"),
         (
             "instances.emea",
-            "the cloud lists ghes-emea.example.com under the server id server-new, not under its own: was the instance rebuilt, or copied?",
+            "the cloud lists ghes-emea.example.com under the server id server-new, not under its own: was the instance rebuilt or copied?",
         ),
         (
             "instances.apac",
-            "the cloud lists ghes-apac.example.com under the server id server-x as well: was the instance rebuilt, or copied?",
+            "the cloud lists ghes-apac.example.com under the server id server-x as well: was the instance rebuilt or copied?",
         ),
     ]
     assert ["[cloud] elsewhere" in one.hint for one in said] == [True, True, False, False, False]

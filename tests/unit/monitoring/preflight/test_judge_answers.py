@@ -1,4 +1,4 @@
-"""What a far side's answers mean: tokens, clocks, interfaces, licenses, releases."""
+"""What the responses of a server mean: tokens, clocks, API versions, licenses, releases."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -31,7 +31,7 @@ EMEA = Place("instance emea", "emea")
 OK, WARN, FAIL = Outcome.OK, Outcome.WARN, Outcome.FAIL
 
 
-def told(*, needed: str | None = "read:enterprise", **headers: Any) -> dict[str, CheckRow]:
+def token(*, needed: str | None = "read:enterprise", **headers: Any) -> dict[str, CheckRow]:
     rows = token_rows(EMEA, AnswerFacts(**headers), T0, needed=needed, credential="cloud__token")
     return {row.test: row for row in rows}
 
@@ -42,12 +42,12 @@ def told(*, needed: str | None = "read:enterprise", **headers: Any) -> dict[str,
 @pytest.mark.parametrize(
     ("user", "username", "outcome", "words"),
     [
-        ({"login": "Reader"}, "reader", OK, "it belongs to Reader"),
-        ({"login": "octo-owner"}, None, OK, "it belongs to octo-owner"),
-        ({"login": "mona"}, "reader", WARN, "it belongs to mona, and the configured username is reader"),
-        ({}, "reader", OK, "whose it is, is not told"),
-        ({"login": 7}, "reader", OK, "whose it is, is not told"),
-        ({"login": "mo\x1b[2Jna"}, None, OK, "it belongs to mo[2Jna"),
+        ({"login": "Reader"}, "reader", OK, "belongs to Reader"),
+        ({"login": "octo-owner"}, None, OK, "belongs to octo-owner"),
+        ({"login": "mona"}, "reader", WARN, "belongs to mona, but the configured username is reader"),
+        ({}, "reader", OK, "owner not reported"),
+        ({"login": 7}, "reader", OK, "owner not reported"),
+        ({"login": "mo\x1b[2Jna"}, None, OK, "belongs to mo[2Jna"),
     ],
 )
 def test_whose_token_it_is(user: dict[str, Any], username: str | None, outcome: Outcome, words: str) -> None:
@@ -59,40 +59,40 @@ def test_whose_token_it_is(user: dict[str, Any], username: str | None, outcome: 
 @pytest.mark.parametrize(
     ("scopes", "needed", "outcome", "words"),
     [
-        (("read:enterprise",), "read:enterprise", OK, "read:enterprise and nothing more"),
-        (("site_admin",), "site_admin", OK, "site_admin and nothing more"),
-        (("read:enterprise", "repo"), "read:enterprise", WARN, "more than it has to: repo"),
-        (("admin:enterprise",), "read:enterprise", WARN, "more than it has to: admin:enterprise"),
-        (("repo", "user"), "read:enterprise", FAIL, "lacks read:enterprise; it has repo, user"),
-        ((), "site_admin", FAIL, "lacks site_admin; it has no scope"),
+        (("read:enterprise",), "read:enterprise", OK, "only read:enterprise"),
+        (("site_admin",), "site_admin", OK, "only site_admin"),
+        (("read:enterprise", "repo"), "read:enterprise", WARN, "more scopes than needed: repo"),
+        (("admin:enterprise",), "read:enterprise", WARN, "more scopes than needed: admin:enterprise"),
+        (("repo", "user"), "read:enterprise", FAIL, "lacks read:enterprise; its scopes: repo, user"),
+        ((), "site_admin", FAIL, "lacks site_admin; its scopes: none"),
         (("admin:enterprise",), "site_admin", FAIL, "lacks site_admin"),
-        (None, "read:enterprise", OK, "none are told"),
+        (None, "read:enterprise", OK, "not reported"),
     ],
 )
 def test_scopes(scopes: tuple[str, ...] | None, needed: str, outcome: Outcome, words: str) -> None:
     """One scope is needed, what covers it is enough, more is too much; a token that tells none is tried, not refused."""
-    row = told(needed=needed, scopes=scopes)["scopes"]
+    row = token(needed=needed, scopes=scopes)["scopes"]
     assert (row.outcome, words in row.seen) == (outcome, True)
     assert row.code == (Code.SCOPE_MISSING if outcome is FAIL else None)
 
 
 def test_no_next_step_asks_for_more_than_is_needed() -> None:
     """Whatever a token lacks or has, `admin:enterprise` is never recommended."""
-    every = [told(scopes=scopes)["scopes"] for scopes in ((), ("repo",), ("admin:enterprise",))]
+    every = [token(scopes=scopes)["scopes"] for scopes in ((), ("repo",), ("admin:enterprise",))]
     assert [row.fix for row in every if "admin:enterprise" in row.fix] == []
-    assert "scope read:enterprise and nothing more" in every[0].fix
+    assert "only the scope read:enterprise" in every[0].fix
 
 
 def test_an_organization_needs_no_scope_we_know() -> None:
     """Nothing is said of scopes where none is known to be needed."""
-    assert "scopes" not in told(needed=None, scopes=("repo",))
+    assert "scopes" not in token(needed=None, scopes=("repo",))
 
 
 def test_the_end_of_a_token() -> None:
     """Where the far side tells it, it is judged in steps; the credential to replace is named."""
-    assert told()["expiry"].outcome is OK
-    assert told(token_expires_at=T0 + timedelta(days=31))["expiry"].outcome is OK
-    row = told(token_expires_at=T0 + timedelta(days=13))["expiry"]
+    assert token()["expiry"].outcome is OK
+    assert token(token_expires_at=T0 + timedelta(days=31))["expiry"].outcome is OK
+    row = token(token_expires_at=T0 + timedelta(days=13))["expiry"]
     assert (row.outcome, row.code, "14 days" in row.seen, "cloud__token" in row.fix) == (WARN, Code.CREDENTIAL_EXPIRING, True, True)
 
 
@@ -112,13 +112,13 @@ def test_single_sign_on(sso: str | None, outcome: Outcome, code: Code | None) ->
 @pytest.mark.parametrize(
     ("ahead_s", "outcome", "words"),
     [
-        (0, OK, "differ by 0 s"),
-        (60, OK, "differ by 60 s"),
-        (-60, OK, "differ by 60 s"),
-        (61, WARN, "1 min ahead of it"),
-        (300, WARN, "5 min ahead of it"),
-        (301, FAIL, "5 min ahead of it"),
-        (-301, FAIL, "5 min behind it"),
+        (0, OK, "0 s difference"),
+        (60, OK, "60 s difference"),
+        (-60, OK, "60 s difference"),
+        (61, WARN, "1 min ahead of the server's"),
+        (300, WARN, "5 min ahead of the server's"),
+        (301, FAIL, "5 min ahead of the server's"),
+        (-301, FAIL, "5 min behind the server's"),
     ],
 )
 def test_clocks_that_differ(ahead_s: int, outcome: Outcome, words: str) -> None:
@@ -129,7 +129,7 @@ def test_clocks_that_differ(ahead_s: int, outcome: Outcome, words: str) -> None:
 
 def test_an_answer_without_a_date() -> None:
     """Nothing can be said then."""
-    assert clock_row(EMEA, None, T0) == EMEA.ok("clock", "no date is told")
+    assert clock_row(EMEA, None, T0) == EMEA.ok("clock", "no date reported")
 
 
 def test_what_is_left_of_the_rate_limit() -> None:
@@ -141,16 +141,16 @@ def test_what_is_left_of_the_rate_limit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "outcome", "words"),
+    ("facts", "outcome", "words"),
     [
         (AnswerFacts(api_version="2022-11-28"), OK, "version 2022-11-28"),
-        (AnswerFacts(deprecation="@1688169599", api_version="2022-11-28"), WARN, "is announced to end"),
-        (AnswerFacts(sunset_at=T0), WARN, "is announced to end, and goes away on 2026-11-24"),
+        (AnswerFacts(deprecation="@1688169599", api_version="2022-11-28"), WARN, "is deprecated"),
+        (AnswerFacts(sunset_at=T0), WARN, "is deprecated, and will be removed on 2026-11-24"),
     ],
 )
-def test_an_interface_that_will_end(told: AnswerFacts, outcome: Outcome, words: str) -> None:
+def test_an_interface_that_will_end(facts: AnswerFacts, outcome: Outcome, words: str) -> None:
     """`Deprecation` and `Sunset` are told with the date."""
-    (row,) = interface_rows(EMEA, told)
+    (row,) = interface_rows(EMEA, facts)
     assert (row.outcome, words in row.seen) == (outcome, True)
     assert row.code == (Code.API_DEPRECATED if outcome is WARN else None)
 
@@ -165,14 +165,14 @@ def licensed(**data: Any) -> dict[str, CheckRow]:
 @pytest.mark.parametrize(
     ("data", "outcome", "words"),
     [
-        ({"expire_at": "2027/02/23 12:41:52 -0600"}, OK, "ends on 2027-02-23, in 91 days"),
+        ({"expire_at": "2027/02/23 12:41:52 -0600"}, OK, "expires on 2027-02-23, in 91 days"),
         ({"expire_at": "2027-02-21T00:00:00Z"}, WARN, "within 90 days"),
         ({"days_until_expiration": 29}, WARN, "within 30 days"),
         ({"days_until_expiration": 14}, WARN, "within 14 days"),
         ({"days_until_expiration": "3"}, WARN, "within 3 days"),
-        ({"expire_at": "2026-11-24T01:59:59Z", "days_until_expiration": 300}, FAIL, "ended on 2026-11-24"),
-        ({"expire_at": "never"}, OK, "does not tell when it ends"),
-        ({}, OK, "does not tell when it ends"),
+        ({"expire_at": "2026-11-24T01:59:59Z", "days_until_expiration": 300}, FAIL, "expired on 2026-11-24"),
+        ({"expire_at": "never"}, OK, "no expiration date reported"),
+        ({}, OK, "no expiration date reported"),
     ],
 )
 def test_the_end_of_a_license(data: dict[str, Any], outcome: Outcome, words: str) -> None:
@@ -185,12 +185,12 @@ def test_the_end_of_a_license(data: dict[str, Any], outcome: Outcome, words: str
 @pytest.mark.parametrize(
     ("data", "outcome", "words"),
     [
-        ({"seats": 1000, "seats_used": 950}, OK, "50 of 1,000 are left"),
-        ({"seats": "1000", "seats_used": 951}, WARN, "fewer than 5% of 1,000 are left"),
-        ({"seats": 1000, "seats_used": 1000}, WARN, "none of 1,000 is left"),
-        ({"seats": 1000, "seats_used": 1200}, WARN, "none of 1,000 is left"),
-        ({"seats": "unlimited", "seats_used": 1200}, OK, "1,200 are used; no limit is told"),
-        ({}, OK, "not told"),
+        ({"seats": 1000, "seats_used": 950}, OK, "50 of 1,000 left"),
+        ({"seats": "1000", "seats_used": 951}, WARN, "fewer than 5% of 1,000 left"),
+        ({"seats": 1000, "seats_used": 1000}, WARN, "none of 1,000 left"),
+        ({"seats": 1000, "seats_used": 1200}, WARN, "none of 1,000 left"),
+        ({"seats": "unlimited", "seats_used": 1200}, OK, "1,200 seats used; no limit reported"),
+        ({}, OK, "seat count not reported"),
     ],
 )
 def test_seats_left(data: dict[str, Any], outcome: Outcome, words: str) -> None:
@@ -244,18 +244,18 @@ def test_versions(text: str | None, version: tuple[int, int] | None) -> None:
 @pytest.mark.parametrize(
     ("version", "instance", "cloud", "outcome", "words"),
     [
-        ("3.12.9", {"source": SSH, "delivery": MANUAL}, GITHUB, FAIL, "no `ghe-license usage` yet"),
+        ("3.12.9", {"source": SSH, "delivery": MANUAL}, GITHUB, FAIL, "does not have `ghe-license usage` yet"),
         ("3.13.0", {"source": SSH, "delivery": MANUAL}, GITHUB, OK, "GitHub Enterprise Server 3.13.0"),
         ("3.12.9", {"source": OLD_SSH, "delivery": MANUAL}, GITHUB, OK, "3.12.9"),
-        ("3.13.0", {"source": OLD_SSH, "delivery": MANUAL}, GITHUB, FAIL, "no `ghe-license-usage` any more"),
-        ("3.11.9", {"source": OLD_SSH, "delivery": MANUAL}, GITHUB, WARN, "Advanced Security from 3.12 on"),
-        ("3.11.9", {"source": NoSource(), "delivery": CONNECT}, GITHUB, WARN, "Advanced Security from 3.12 on"),
+        ("3.13.0", {"source": OLD_SSH, "delivery": MANUAL}, GITHUB, FAIL, "no longer has `ghe-license-usage`"),
+        ("3.11.9", {"source": OLD_SSH, "delivery": MANUAL}, GITHUB, WARN, "Advanced Security licenses only from 3.12 on"),
+        ("3.11.9", {"source": NoSource(), "delivery": CONNECT}, GITHUB, WARN, "Advanced Security licenses only from 3.12 on"),
         ("3.11.9", {}, GITHUB, OK, "3.11.9"),
-        ("3.14.9", {"source": NoSource(), "delivery": CONNECT}, GHE_COM, FAIL, "that takes 3.15"),
+        ("3.14.9", {"source": NoSource(), "delivery": CONNECT}, GHE_COM, FAIL, "that requires 3.15"),
         ("3.15.0", {"source": NoSource(), "delivery": CONNECT}, GHE_COM, OK, "3.15.0"),
         ("3.14.9", {"source": NoSource(), "delivery": CONNECT}, GITHUB, OK, "3.14.9"),
         ("3.14.9", {}, GHE_COM, OK, "3.14.9"),
-        (None, {}, GITHUB, OK, "it is not told"),
+        (None, {}, GITHUB, OK, "not reported"),
     ],
 )
 def test_only_the_gates_of_what_is_configured(

@@ -1,4 +1,4 @@
-"""What the way to a destination means: routes, and a row for each step up to the first that failed."""
+"""What the reachability of a destination means: routes, and a row for each step up to the first that failed."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -8,7 +8,7 @@ import pytest
 
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import Destination
-from licsync_daemon.monitoring.preflight.judge_network import way_rows
+from licsync_daemon.monitoring.preflight.judge_network import reachability_rows
 from licsync_daemon.monitoring.preflight.network import Certificate, Hop, Reachability, Refused, Route, route_of
 from licsync_daemon.monitoring.preflight.rows import CheckRow, Outcome, Place
 from tests.fakes import T0
@@ -21,8 +21,8 @@ GOOD = Certificate("Example CA", T0 + timedelta(days=200), (HOST,))
 
 
 def rows(route: Route, **facts: object) -> list[CheckRow]:
-    way = Reachability(**{"addresses": ("10.0.0.1",), **facts})  # type: ignore[arg-type]
-    return list(way_rows(PLACE, route, way, T0))
+    reached = Reachability(**{"addresses": ("10.0.0.1",), **facts})  # type: ignore[arg-type]
+    return list(reachability_rows(PLACE, route, reached, T0))
 
 
 def last(route: Route, **facts: object) -> CheckRow:
@@ -79,10 +79,10 @@ def test_a_proxy_that_cannot_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("route", "words"),
     [
-        (DIRECT, "direct; trusts the authorities of the system"),
-        (Route(to=DIRECT.to, ignored=True), "direct; HTTPS_PROXY is set but not used; trusts the authorities of the system"),
+        (DIRECT, "direct; trusts the CAs of the system"),
+        (Route(to=DIRECT.to, ignored=True), "direct; HTTPS_PROXY is set but not used; trusts the CAs of the system"),
         (Route(to=DIRECT.to, ca_file=Path("/etc/ca.pem")), "direct; trusts /etc/ca.pem"),
-        (PROXIED, "through the proxy proxy.example.com:3128; trusts the authorities of the system"),
+        (PROXIED, "through the proxy proxy.example.com:3128; trusts the CAs of the system"),
         (Route(to=Hop("127.0.0.1", 80, secure=False)), "direct"),
     ],
 )
@@ -97,16 +97,16 @@ def test_the_route_is_told(route: Route, words: str) -> None:
 def test_a_clear_way() -> None:
     """Each step that went well has its row."""
     assert [(row.test, row.outcome, row.seen) for row in rows(DIRECT, addresses=("10.0.0.1", "::1", "a", "b"), certificate=GOOD)][1:] == [
-        ("name", Outcome.OK, "ghes.example.com is 10.0.0.1, ::1, a and 1 more"),
-        ("connection", Outcome.OK, "port 443 of ghes.example.com takes connections"),
-        ("certificate", Outcome.OK, "the certificate of ghes.example.com, issued by Example CA, ends on 2027-06-12, in 200 days"),
+        ("name", Outcome.OK, "ghes.example.com resolves to 10.0.0.1, ::1, a and 1 more"),
+        ("connection", Outcome.OK, "ghes.example.com:443 is reachable"),
+        ("certificate", Outcome.OK, "the certificate of ghes.example.com, issued by Example CA, expires on 2027-06-12, in 200 days"),
     ]
     assert [row.test for row in rows(Route(to=Hop("10.0.0.1", 80, secure=False)))] == ["route", "connection"]
 
 
 def test_nothing_is_told_after_a_step_that_failed() -> None:
     """What was not tried has no row."""
-    assert [row.test for row in rows(DIRECT, addresses=(), unresolved="no answer in time")] == ["route", "name"]
+    assert [row.test for row in rows(DIRECT, addresses=(), unresolved="no response in time")] == ["route", "name"]
     assert [row.test for row in rows(DIRECT, unconnected="connection refused")] == ["route", "name", "connection"]
     assert [row.test for row in rows(PROXIED, unproxied="407 Proxy Authentication Required")] == ["route", "name", "connection"]
 
@@ -114,11 +114,21 @@ def test_nothing_is_told_after_a_step_that_failed() -> None:
 @pytest.mark.parametrize(
     ("route", "facts", "seen", "fix"),
     [
-        (DIRECT, {"unresolved": "no answer in time"}, "ghes.example.com cannot be resolved: no answer in time", "name servers"),
-        (PROXIED, {"unresolved": "name or service not known"}, "proxy.example.com cannot be resolved", "name servers"),
-        (DIRECT, {"unconnected": "connection refused"}, "port 443 of ghes.example.com: connection refused", "ghes.example.com is up"),
-        (PROXIED, {"unconnected": "connection refused"}, "port 3128 of the proxy: connection refused", "the proxy is up"),
-        (PROXIED, {"unproxied": "407 Login"}, "does not let us through to ghes.example.com:443: 407 Login", "`proxy_auth`"),
+        (DIRECT, {"unresolved": "no response in time"}, "cannot resolve ghes.example.com: no response in time", "DNS servers"),
+        (PROXIED, {"unresolved": "name or service not known"}, "cannot resolve proxy.example.com", "DNS servers"),
+        (
+            DIRECT,
+            {"unconnected": "connection refused"},
+            "cannot connect to ghes.example.com:443: connection refused",
+            "ghes.example.com:443 is running",
+        ),
+        (
+            PROXIED,
+            {"unconnected": "connection refused"},
+            "cannot connect to the proxy proxy.example.com:3128: connection refused",
+            "the proxy proxy.example.com:3128 is running",
+        ),
+        (PROXIED, {"unproxied": "407 Login"}, "the proxy refused the connection to ghes.example.com:443: 407 Login", "`proxy_auth`"),
     ],
     ids=["name", "the proxy's name", "connection", "the proxy's connection", "the proxy's answer"],
 )
@@ -159,13 +169,13 @@ def test_days_left_of_a_certificate(days: int, outcome: Outcome, words: str) -> 
     [
         (10, None, "has expired", "renew"),
         (9, None, "is not valid yet", "clock"),
-        (62, ("a.example", "b.example", "c.example", "d.example"), "but for a.example, b.example, c.example and 1 more", "configure the name"),
-        (62, None, "the certificate is not for ghes.example.com", "configure the name"),
-        (64, ("a.example",), "but for a.example", "configure the name"),
-        (20, ("x",), "who issued the certificate of ghes.example.com, Corp CA, is not trusted by this system", "`ca_file`"),
-        (19, None, "is not trusted by this system", "`ca_file`"),
-        (18, None, "is not trusted by this system", "`ca_file`"),
-        (26, None, "is not accepted: unsuitable purpose", "renew"),
+        (62, ("a.example", "b.example", "c.example", "d.example"), "but for a.example, b.example, c.example and 1 more", "configure a name"),
+        (62, None, "the certificate is not for ghes.example.com", "configure a name"),
+        (64, ("a.example",), "but for a.example", "configure a name"),
+        (20, ("x",), "the certificate of ghes.example.com was issued by a CA (Corp CA) that this system does not trust", "`ca_file`"),
+        (19, None, "this system does not trust", "`ca_file`"),
+        (18, None, "this system does not trust", "`ca_file`"),
+        (26, None, "was rejected: unsuitable purpose", "renew"),
         (None, None, "TLS with ghes.example.com failed: unsuitable purpose", "TLS 1.2"),
     ],
 )  # fmt: skip

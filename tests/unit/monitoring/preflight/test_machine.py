@@ -74,7 +74,7 @@ def test_what_is_odd_about_the_configuration_is_a_warning(tmp_path: Path) -> Non
     config = a_small_config(tmp_path, instance=an_instance(enabled=False, source=NoSource(), delivery=ConnectDelivery()))
     rows = found(config, warnings=[Problem("schedule.max_age", "too short", "8d")])["configuration"]
     assert [(row.outcome, row.seen, row.fix) for row in rows] == [
-        (OK, "1 instance, not enabled: emea", ""),
+        (OK, "1 instance, disabled: emea", ""),
         (WARN, "schedule.max_age: too short", "8d"),
     ]
 
@@ -153,7 +153,7 @@ def test_the_state_directory(tmp_path: Path) -> None:
 
 @as_root
 def test_a_state_directory_of_somebody_else(tmp_path: Path) -> None:
-    """Who tests as another user is told as whom to test."""
+    """The next step names the user to test as."""
     os.chown(tmp_path, 1, 1)
     assert (state(tmp_path).outcome, "$licsync check" in state(tmp_path).fix) == (WARN, True)
 
@@ -188,7 +188,7 @@ def test_the_outbox(tmp_path: Path) -> None:
     assert [row.outcome for row in (outbox_row(tmp_path, None), outbox_row(tmp_path, group), missing)] == [OK, OK, FAIL]
     assert (missing.code, f"-g {group} {tmp_path / 'missing'}" in missing.fix) == (Code.OUTBOX_UNWRITABLE, True)
     nobody = outbox_row(tmp_path, "no-such-group")
-    assert (nobody.outcome, nobody.seen) == (FAIL, "there is no group no-such-group")
+    assert (nobody.outcome, nobody.seen) == (FAIL, "group no-such-group does not exist")
 
 
 @pytest.mark.parametrize(("mode", "outcome"), [(0o750, OK), (0o755, OK), (0o770, WARN), (0o757, WARN), (0o1777, WARN)])

@@ -1,4 +1,4 @@
-"""Rows: what ends one day, the worst of several, and the alerts that follow."""
+"""Rows: expiration dates, the worst of several, and the alerts that follow."""
 
 import json
 from datetime import timedelta
@@ -8,7 +8,7 @@ import pytest
 from licsync_daemon.model.alert import Severity
 from licsync_daemon.model.errors import Code
 from licsync_daemon.monitoring.concerns import Concern
-from licsync_daemon.monitoring.preflight.rows import CREDENTIAL_DAYS, LICENSE_DAYS, CheckRow, Outcome, Place, alerts, ends, worst
+from licsync_daemon.monitoring.preflight.rows import CREDENTIAL_DAYS, LICENSE_DAYS, CheckRow, Outcome, Place, alerts, expires, worst
 from tests.fakes import T0
 
 EMEA = Place("instance emea", "emea")
@@ -17,7 +17,7 @@ SECOND = timedelta(seconds=1)
 
 
 def ending(left: timedelta, steps: tuple[int, ...] = CREDENTIAL_DAYS) -> CheckRow:
-    return ends(EMEA, "expiry", "the token", T0 + left, T0, steps=steps, fix="make a new one", code=Code.CREDENTIAL_EXPIRING)
+    return expires(EMEA, "expiry", "the token", T0 + left, T0, steps=steps, fix="make a new one", code=Code.CREDENTIAL_EXPIRING)
 
 
 @pytest.mark.parametrize(
@@ -31,8 +31,8 @@ def ending(left: timedelta, steps: tuple[int, ...] = CREDENTIAL_DAYS) -> CheckRo
         (timedelta(days=1) + SECOND, Outcome.WARN, "within 7 days"),
         (timedelta(days=1), Outcome.WARN, "within 1 day, on 2026-11-25"),
         (SECOND, Outcome.WARN, "within 1 day"),
-        (timedelta(0), Outcome.FAIL, "ended on 2026-11-24"),
-        (-timedelta(days=400), Outcome.FAIL, "ended on 2025-10-20"),
+        (timedelta(0), Outcome.FAIL, "expired on 2026-11-24"),
+        (-timedelta(days=400), Outcome.FAIL, "expired on 2025-10-20"),
     ],
 )
 def test_what_ends_is_told_in_steps(left: timedelta, outcome: Outcome, words: str) -> None:
@@ -45,7 +45,7 @@ def test_what_ends_is_told_in_steps(left: timedelta, outcome: Outcome, words: st
 def test_the_words_are_the_same_all_through_a_step() -> None:
     """An alert is told once a step, so its words do not change from day to day."""
     seen = {ending(timedelta(days=left)).seen.partition(",")[0] for left in range(8, 15)}
-    assert seen == {"the token ends within 14 days"}
+    assert seen == {"the token expires within 14 days"}
 
 
 def test_licenses_are_told_earlier() -> None:
