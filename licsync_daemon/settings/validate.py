@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from licsync_daemon.settings.layers import Raw, at, in_force, is_off, kind_of, table
-from licsync_daemon.settings.mistakes import Finding, closest, listed
+from licsync_daemon.settings.mistakes import Finding, listed
 from licsync_daemon.settings.options import Settings
 from licsync_daemon.settings.parts import PARTS, kinds
 from licsync_daemon.settings.problems import Keys, example, finding_of, kind_finding
@@ -16,12 +16,12 @@ from licsync_daemon.settings.tables import keys_of
 def validate(raw: Raw) -> tuple[Settings | None, list[Finding]]:
     """Return the settings, or None and what is wrong with them; tables that no instance inherits are checked as well."""
     tables = in_force(raw)
-    findings = [one for path in _unused(raw) for one in _alone(path, table(raw, *path))]
+    findings = list(_unused(raw))
     try:
         settings = Settings.model_validate(tables)
     except ValidationError as error:
         found = [one for detail in _details(error) for one in _found(detail, tables)]
-        return None, findings + [one._replace(path=_place(one.path, raw)) for one in found]
+        return None, findings + [one if one.what == "missing" else one._replace(path=_place(one.path, raw)) for one in found]
     return settings, findings
 
 
@@ -31,39 +31,42 @@ def _found(detail: ErrorDetails, tables: Raw) -> Iterator[Finding]:
     if path[0] == "instances" and len(path) > 2 and path[2] in PARTS:
         if detail["type"].startswith("union_tag"):
             yield kind_finding(path, table(tables, *path))
-            yield from _values(path, table(tables, *path))
+            yield from _values(path, table(tables, *path), None)
             return
         kind, path = (path[3], path[:3] + path[4:]) if len(path) > 3 else (None, path)
     yield finding_of(detail, path, kind)
 
 
-def _unused(raw: Raw) -> Iterator[Keys]:
-    """Return the places of sources, counts and deliveries that perhaps no instance has in force."""
+def _unused(raw: Raw) -> Iterator[Finding]:
+    """Return what is wrong with sources, counts and deliveries that no instance needs to have in force."""
     for part in PARTS:
-        yield ("defaults", part)
-        yield from (("instances", name, part) for name, own in table(raw, "instances").items() if is_off(at(own, "sync")))
+        yield from _alone(("defaults", part), table(raw, "defaults", part), kind_of(table(raw, "defaults", part)))
+        for name, own in table(raw, "instances").items():
+            if is_off(at(own, "sync")):
+                yield from _alone(("instances", name, part), table(own, part), None)
 
 
-def _alone(path: Keys, given: Raw) -> Iterator[Finding]:
+def _alone(path: Keys, given: Raw, kind: str | None) -> Iterator[Finding]:
     """Return what is wrong with a source, counts or delivery whatever inherits it."""
     if "kind" in given and kind_of(given) not in kinds(path[-1]):
         yield kind_finding(path, given)
-    if given:
-        yield from _values(path, given)
+    yield from _values(path, given, kind)
 
 
-def _values(path: Keys, given: Raw) -> Iterator[Finding]:
-    """Return the keys and values that are wrong, not those that are missing. Without a valid kind the most similar one is assumed."""
-    known, kind = kinds(path[-1]), kind_of(given)
-    assumed = kind if kind in known else closest(kind or "", known) or max(known, key=lambda one: len(keys_of(known[one]).keys() & given))
-    try:
-        known[assumed].model_validate({**given, "kind": assumed})
-    except ValidationError as error:
-        options = keys_of(*known.values())
-        for detail in _details(error):
-            is_unsure = assumed != kind and detail["type"] == "extra_forbidden" and detail["loc"][0] in options
-            if detail["type"] != "missing" and not is_unsure:
-                yield finding_of(detail, (*path, *map(str, detail["loc"])), assumed if assumed == kind else None)
+def _values(path: Keys, given: Raw, kind: str | None) -> Iterator[Finding]:
+    """Return the keys and values that are wrong, not those that are missing. Without a valid kind each key that some kind has is allowed."""
+    known = kinds(path[-1])
+    options = keys_of(*known.values())
+    for one, model in known.items():
+        if kind in known and one != kind:
+            continue
+        try:
+            model.model_validate({**given, "kind": one})
+        except ValidationError as error:
+            for detail in _details(error):
+                is_allowed = kind not in known and detail["type"] == "extra_forbidden" and detail["loc"][0] in options
+                if detail["type"] != "missing" and not (is_allowed and len(detail["loc"]) == 1):
+                    yield finding_of(detail, (*path, *map(str, detail["loc"])), kind if one == kind else None)
 
 
 def _place(path: Keys, raw: Raw) -> Keys:
