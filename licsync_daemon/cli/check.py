@@ -38,7 +38,7 @@ def check(arguments: argparse.Namespace) -> int:
 
 def show(rows: Sequence[CheckRow]) -> None:
     """Print the table, then the next steps, then the number of each result."""
-    terminal.print_table(("place", "test", "result", "seen"), [(row.place, row.test, row.outcome, row.seen) for row in rows])
+    terminal.print_table(("place", "test", "result", "details"), [(row.place, row.test, row.outcome, row.seen) for row in rows])
     counts = {outcome: sum(row.outcome is outcome for row in rows) for outcome in Outcome}
     for row in rows:
         if row.outcome is not Outcome.OK:

@@ -106,7 +106,7 @@ def _dry_run(arguments: argparse.Namespace, parts: Parts, instances: Sequence[In
             {"dry_run": True, "instances": [{**run_json(run), "would_send_bytes": size, "state": _state(run)} for run, size in found]}
         )
     else:
-        headers = ("instance", "accounts", "would send", "suspended", "unusable", "no address", "compressed bytes", "content hash")
+        headers = ("instance", "accounts", "would send", "suspended", "unusable", "no email", "compressed bytes", "content hash")
         rows = [_dry_row(run, size) for run, size in found]
         terminal.print_table(headers, rows)
         for run in runs:

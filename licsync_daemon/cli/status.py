@@ -117,7 +117,7 @@ def _show_remarks(view: InstanceView, now: datetime) -> None:
         until = f", waiting until {run.waiting_until:%H:%M:%S} for: {run.waiting_for}" if run.waiting_until else ""
         terminal.about(name, f"{run.phase} since {run.started_at:%H:%M:%S} ({in_words(run.holder)}){until}")
     elif view.state is RunState.INTERRUPTED and run.state is RunState.RUNNING:
-        terminal.about(name, f"its process is gone ({in_words(run.holder)}); the next run continues")
+        terminal.about(name, f"its process is gone ({in_words(run.holder)}); the next run continues it")
     else:
         if view.word_until is not None:
             what = "waiting for the cloud to confirm"

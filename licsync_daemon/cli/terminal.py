@@ -28,7 +28,7 @@ STATE_STYLE = {
 
 
 GAP = 2  # between columns
-WORDY = frozenset({"why", "reason", "value", "seen"})  # columns that wrap first if a table is wider than the terminal
+WORDY = frozenset({"why", "reason", "value", "details"})  # columns that wrap first if a table is wider than the terminal
 WORDY_WIDTH = 15  # their minimum
 
 

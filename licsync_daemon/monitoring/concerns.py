@@ -169,10 +169,11 @@ def _overdue(view: InstanceView, now: datetime, *, is_implied: bool) -> list[Con
     last = verdict(view.runs)
     if not view.overdue or (view.age is None and (last is None or last.state.is_good or last.state in KNOWN_TO_A_PERSON)):
         return []
-    since = f"is from {view.last_sync:%Y-%m-%d %H:%M} UTC, older than `max_age`" if view.last_sync is not None else "is unknown"
+    text = "the cloud reports no sync"
+    if view.last_sync is not None:
+        text = f"the last sync that the cloud reports is from {view.last_sync:%Y-%m-%d %H:%M} UTC, older than `max_age`"
     step = last.next_step if last is not None and last.state is RunState.FAILED else None
     opens = not is_implied and not is_at_work(view) and not _is_checked_soon(view, last, now)
-    text = f"the last sync that the cloud reports {since}"
     return [Concern(code=Code.OVERDUE, severity=Severity.ALERT, text=text, next_step=step or _sync_it(view), opens=opens)]
 
 

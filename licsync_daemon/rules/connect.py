@@ -107,7 +107,7 @@ def sighting(
     if entry is None or entry.date is None:
         if disconnected:
             return Sighting(before, Code.NOT_CONNECTED, f"{host} is not connected to the cloud account", CONNECT.format(host=host))
-        what = "lists no server with this hostname" if entry is None else "has never received a sync of this server"
+        what = "lists no server with this hostname" if entry is None else "has never received a sync from this server"
         return Sighting(before, Code.NEVER_SYNCED, f"the cloud {what}", CONNECT.format(host=host))
     if entry.status in FAILURES or (entry.status == SUCCESS and entry.error):
         why = f': "{entry.error}"' if entry.error else ""

@@ -51,4 +51,4 @@ License usage of {instance.hostname} ({instance.name}), to be uploaded by an own
    "Enterprise Server Instances".
 3. Click *Add server usage* and select the file.
 
-licsync-daemon detects the upload automatically. To see it: $licsync status"""
+licsync-daemon detects the upload automatically. To check, run: $licsync status"""

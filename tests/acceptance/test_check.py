@@ -26,11 +26,11 @@ def test_everything_is_fine(site: Site) -> None:
     assert (done.code, done.err) == (0, "")
     table, _, summary = done.out.rstrip().rpartition("\n\n")
     lines = table.splitlines()
-    assert lines[0].split() == ["place", "test", "result", "seen"]
+    assert lines[0].split() == ["place", "test", "result", "details"]
     assert {line.split("  ok  ")[0].split("  ")[0] for line in lines[1:]} == {
         "this machine", "cloud", "instance emea", "instance amer", "delivery of emea and 1 more",
     }  # fmt: skip
-    assert summary == f"{len(lines) - 1} ok, 0 to look at, 0 failed"
+    assert summary == f"{len(lines) - 1} ok, 0 warnings, 0 failed"
     assert {seen.method for seen in site.box.requests} == {"GET"}
     assert not site.state_dir.exists()
 
@@ -45,7 +45,7 @@ def test_a_revoked_token(site: Site) -> None:
     lines = done.out.splitlines()
     here = next(number for number, line in enumerate(lines) if line.startswith("fail: cloud, token: unauthorized: "))
     assert lines[here + 1].startswith("      next step: create a classic token with the scope `read:enterprise`")
-    assert lines[-1].endswith(" ok, 0 to look at, 1 failed")
+    assert lines[-1].endswith(" ok, 0 warnings, 1 failed")
 
 
 def test_json_and_nothing_but_json(site: Site) -> None:

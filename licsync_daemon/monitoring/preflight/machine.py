@@ -114,7 +114,7 @@ def outbox_row(path: Path, group: str | None) -> CheckRow:
     if not os.access(path, os.W_OK | os.X_OK):
         return MACHINE.fail("outbox", f"{path} is not writable by {user_name(os.geteuid())}", fix, Code.OUTBOX_UNWRITABLE)
     if path.stat().st_mode & OTHERS_WRITE:  # others could replace a folder by a link and redirect an export
-        return MACHINE.warn("outbox", f"{path} is writable by other users than {user_name(os.geteuid())}", f"run: chmod 0750 {path}")
+        return MACHINE.warn("outbox", f"{path} is writable by users other than {user_name(os.geteuid())}", f"run: chmod 0750 {path}")
     if group is None:
         return MACHINE.ok("outbox", f"{path} is writable")
     try:
