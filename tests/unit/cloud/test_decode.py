@@ -83,12 +83,13 @@ def test_row_01_empty_text_for_login_and_saml_id() -> None:
     assert found == EMPTY
 
 
-@pytest.mark.parametrize("value", ["", None, True, "true", 0], ids=repr)
-def test_row_02_empty_text_or_null_where_a_boolean_belongs(value: object) -> None:
+def test_row_02_empty_text_or_null_where_a_boolean_belongs(subtests: pytest.Subtests) -> None:
     """Whatever stands in a boolean's place, the row is read."""
-    fields = ("github_com_two_factor_auth", "enterprise_server_user", "github_com_user", "visual_studio_subscription_user")
-    assert person(**dict.fromkeys(fields, value), github_com_login="mona").login == "mona"
-    assert person(github_com_login=None, github_com_saml_name_id=None) == EMPTY
+    for value in ("", None, True, "true", 0):
+        with subtests.test(value=value):
+            fields = ("github_com_two_factor_auth", "enterprise_server_user", "github_com_user", "visual_studio_subscription_user")
+            assert person(**dict.fromkeys(fields, value), github_com_login="mona").login == "mona"
+            assert person(github_com_login=None, github_com_saml_name_id=None) == EMPTY
 
 
 @pytest.mark.parametrize("missing", sorted(LICENSES_EXAMPLE["users"][0]))
@@ -107,27 +108,31 @@ def test_row_03_unknown_fields_and_empty_objects() -> None:
     assert entry(server_id="s", color="red").server_id == "s"
 
 
-@pytest.mark.parametrize(
-    ("fields", "emails"),
-    [
-        ({"enterprise_server_emails": ["a@example.com"]}, ("a@example.com",)),
-        ({"enterprise_server_primary_emails": ["b@example.com"]}, ("b@example.com",)),
-        ({"enterprise_server_emails": [], "enterprise_server_primary_emails": ["b@example.com"]}, ("b@example.com",)),
-        ({"enterprise_server_emails": ["a@example.com"], "enterprise_server_primary_emails": ["b@example.com"]}, ("a@example.com",)),
-        ({"enterprise_server_emails": None, "enterprise_server_primary_emails": None}, ()),
-    ],
-    ids=["the schema's", "the older", "the schema's is empty", "both", "neither"],
-)
-def test_row_04_one_of_two_names_for_the_server_emails(fields: dict[str, Any], emails: tuple[str, ...]) -> None:
+def test_row_04_one_of_two_names_for_the_server_emails(subtests: pytest.Subtests) -> None:
     """The addresses are found under either name."""
-    assert person(**fields).server_emails == emails
+    for name, (fields, emails) in {
+        "the schema's": ({"enterprise_server_emails": ["a@example.com"]}, ("a@example.com",)),
+        "the older": ({"enterprise_server_primary_emails": ["b@example.com"]}, ("b@example.com",)),
+        "the schema's is empty": (
+            {"enterprise_server_emails": [], "enterprise_server_primary_emails": ["b@example.com"]},
+            ("b@example.com",),
+        ),
+        "both": (
+            {"enterprise_server_emails": ["a@example.com"], "enterprise_server_primary_emails": ["b@example.com"]},
+            ("a@example.com",),
+        ),
+        "neither": ({"enterprise_server_emails": None, "enterprise_server_primary_emails": None}, ()),
+    }.items():
+        with subtests.test(name):
+            assert person(**fields).server_emails == emails
 
 
-@pytest.mark.parametrize("value", [[], None, "", {}, [""], [None]], ids=repr)
-def test_row_05_empty_email_lists(value: object) -> None:
+def test_row_05_empty_email_lists(subtests: pytest.Subtests) -> None:
     """No address is no fault, however it is written."""
-    found = person(enterprise_server_emails=value, github_com_verified_domain_emails=value)
-    assert (found.server_emails, found.verified_emails) == ((), ())
+    for value in ([], None, "", {}, [""], [None]):
+        with subtests.test(value=value):
+            found = person(enterprise_server_emails=value, github_com_verified_domain_emails=value)
+            assert (found.server_emails, found.verified_emails) == ((), ())
 
 
 def test_row_06_no_primary_address_at_all() -> None:
@@ -162,10 +167,11 @@ def test_row_11_names_and_domains_beyond_ascii() -> None:
     assert found.server_emails == ("mona@münchen.example",)
 
 
-@pytest.mark.parametrize("login", ["Mona-Lisa", "m" * 39, "mona_octo", "1"])
-def test_row_12_logins_keep_their_case_and_shortcode(login: str) -> None:
+def test_row_12_logins_keep_their_case_and_shortcode(subtests: pytest.Subtests) -> None:
     """Logins are kept as they are written."""
-    assert person(github_com_login=login).login == login
+    for login in ("Mona-Lisa", "m" * 39, "mona_octo", "1"):
+        with subtests.test(login=login):
+            assert person(github_com_login=login).login == login
 
 
 def test_row_14_addresses_over_100_characters() -> None:
@@ -186,9 +192,9 @@ def test_row_17_user_ids_beyond_32_bits() -> None:
     assert person(enterprise_server_user_ids=[f"ghes.example.com:{2**80}"]).server_accounts == (("ghes.example.com", str(2**80)),)
 
 
-@pytest.mark.parametrize(
-    ("value", "moment"),
-    [
+def test_row_20_dates_in_several_forms(subtests: pytest.Subtests) -> None:
+    """ISO dates with any offset and epoch milliseconds are read as UTC; anything else is no date."""
+    for value, moment in (
         ("2026-11-24T02:00:00Z", T0),
         ("2026-11-24T02:00:00.000Z", T0),
         ("2026-11-24T03:00:00+01:00", T0),
@@ -208,32 +214,29 @@ def test_row_17_user_ids_beyond_32_bits() -> None:
         ("0001-01-01T00:00:00+14:00", None),
         ("9999-12-31T23:59:59-14:00", None),
         ({}, None),
-    ],
-    ids=repr,
-)
-def test_row_20_dates_in_several_forms(value: object, moment: datetime | None) -> None:
-    """ISO dates with any offset and epoch milliseconds are read as UTC; anything else is no date."""
-    assert read_date(value) == moment
+    ):
+        with subtests.test(value=value, moment=moment):
+            assert read_date(value) == moment
 
 
-@pytest.mark.parametrize(
-    ("consumed", "purchased"), [(5000, 4500), (0, 0), (-1, 10), (2**70, 1)], ids=["above", "none", "negative", "beyond 64 bits"]
-)
-def test_row_22_consumed_above_purchased(consumed: int, purchased: int) -> None:
+def test_row_22_consumed_above_purchased(subtests: pytest.Subtests) -> None:
     """Totals are taken as they are."""
-    found, _ = decode_consumed_page({"total_seats_consumed": consumed, "total_seats_purchased": purchased})
-    assert found == SeatTotals(consumed=consumed, purchased=purchased)
+    for name, (consumed, purchased) in {"above": (5000, 4500), "none": (0, 0), "negative": (-1, 10), "beyond 64 bits": (2**70, 1)}.items():
+        with subtests.test(name):
+            found, _ = decode_consumed_page({"total_seats_consumed": consumed, "total_seats_purchased": purchased})
+            assert found == SeatTotals(consumed=consumed, purchased=purchased)
 
 
-@pytest.mark.parametrize("value", [None, "", "many", True, 1.5, [], {}], ids=repr)
-def test_row_22_totals_that_are_no_numbers(value: object) -> None:
+def test_row_22_totals_that_are_no_numbers(subtests: pytest.Subtests) -> None:
     """A total that is no number is unknown, not zero."""
-    assert decode_consumed_page({"total_seats_consumed": value})[0].consumed is None
+    for value in (None, "", "many", True, 1.5, [], {}):
+        with subtests.test(value=value):
+            assert decode_consumed_page({"total_seats_consumed": value})[0].consumed is None
 
 
-@pytest.mark.parametrize(
-    ("text", "account"),
-    [
+def test_row_24_host_and_id(subtests: pytest.Subtests) -> None:
+    """The id is what follows the last colon; the host may have a port, other case, or underscores."""
+    for text, account in (
         ("ghes.example.com:7", ("ghes.example.com", "7")),
         ("GHES.Example.com:7", ("ghes.example.com", "7")),
         ("ghes.example.com:8443:7", ("ghes.example.com:8443", "7")),
@@ -241,11 +244,9 @@ def test_row_22_totals_that_are_no_numbers(value: object) -> None:
         ("[::1]:443:7", ("[::1]:443", "7")),
         ("7", ("", "7")),
         ("ghes.example.com:", ("ghes.example.com", "")),
-    ],
-)
-def test_row_24_host_and_id(text: str, account: tuple[str, str]) -> None:
-    """The id is what follows the last colon; the host may have a port, other case, or underscores."""
-    assert person(enterprise_server_user_ids=[text]).server_accounts == (account,)
+    ):
+        with subtests.test(text=text, account=account):
+            assert person(enterprise_server_user_ids=[text]).server_accounts == (account,)
 
 
 def test_row_25_a_renamed_host_with_the_same_server_id() -> None:
@@ -263,17 +264,18 @@ def test_row_26_the_same_host_with_a_new_server_id() -> None:
     assert refused.value.code is Code.SERVER_ID_AMBIGUOUS
 
 
-@pytest.mark.parametrize("sync", [None, {}, "", [], "never", {"date": None, "status": None, "error": None}, {"date": ""}], ids=repr)
-def test_row_28_never_synced_in_many_spellings(sync: object) -> None:
+def test_row_28_never_synced_in_many_spellings(subtests: pytest.Subtests) -> None:
     """Absent, null, an empty object and nonsense all mean that the server was never synced."""
-    found = entry(server_id="s", hostname="h", last_sync=sync)
-    assert found == SyncEntry(server_id="s", hostname="h", date=None, status=None, error=None)
-    assert entry(server_id="s", hostname="h") == found
+    for sync in (None, {}, "", [], "never", {"date": None, "status": None, "error": None}, {"date": ""}):
+        with subtests.test(sync=sync):
+            found = entry(server_id="s", hostname="h", last_sync=sync)
+            assert found == SyncEntry(server_id="s", hostname="h", date=None, status=None, error=None)
+            assert entry(server_id="s", hostname="h") == found
 
 
-@pytest.mark.parametrize(
-    ("status", "read"),
-    [
+def test_row_28_unknown_status_words(subtests: pytest.Subtests) -> None:
+    """A status is compared in lower case, and one nobody knows stays what it is."""
+    for status, read in (
         ("success", "success"),
         ("SUCCESS", "success"),
         (" Success ", "success"),
@@ -281,15 +283,12 @@ def test_row_28_never_synced_in_many_spellings(sync: object) -> None:
         ("", None),
         (None, None),
         (1, None),
-    ],
-    ids=repr,
-)
-def test_row_28_unknown_status_words(status: object, read: str | None) -> None:
-    """A status is compared in lower case, and one nobody knows stays what it is."""
-    found = entry(server_id="server-emea", last_sync={"date": "2026-11-24T02:00:00Z", "status": status})
-    assert found.status == read
-    verdict = judge(a_delivery(), Upload(state=UploadState.SUCCESS), a_status(found))
-    assert isinstance(verdict, Confirmed if read == "success" else Waiting)
+    ):
+        with subtests.test(status=status, read=read):
+            found = entry(server_id="server-emea", last_sync={"date": "2026-11-24T02:00:00Z", "status": status})
+            assert found.status == read
+            verdict = judge(a_delivery(), Upload(state=UploadState.SUCCESS), a_status(found))
+            assert isinstance(verdict, Confirmed if read == "success" else Waiting)
 
 
 def test_row_28_a_date_in_the_future() -> None:
@@ -325,38 +324,34 @@ def test_row_34_people_are_told_apart_by_no_single_field() -> None:
     assert len({one.key, *(other.key for other in others)}) == 4
 
 
-@pytest.mark.parametrize("name_id", ["monalisa", "mona@example.com", "S-1-5-21", "", " x "])
-def test_row_39_a_name_id_need_not_be_an_address(name_id: str) -> None:
+def test_row_39_a_name_id_need_not_be_an_address(subtests: pytest.Subtests) -> None:
     """The SAML name id is kept as it is written."""
-    assert person(github_com_saml_name_id=name_id).saml_name_id == name_id
+    for name_id in ("monalisa", "mona@example.com", "S-1-5-21", "", " x "):
+        with subtests.test(name_id=name_id):
+            assert person(github_com_saml_name_id=name_id).saml_name_id == name_id
 
 
-@pytest.mark.parametrize(
-    ("written", "read"),
-    [
+def test_row_40_license_types_in_two_spellings(subtests: pytest.Subtests) -> None:
+    """Types are compared without case; a blank one is blank, whatever the Visual Studio status says."""
+    for written, read in (
         ("enterprise", "enterprise"),
         ("Enterprise", "enterprise"),
         ("Visual Studio subscription", "visual studio subscription"),
         ("", ""),
         (None, ""),
-    ],
-)
-def test_row_40_license_types_in_two_spellings(written: object, read: str) -> None:
-    """Types are compared without case; a blank one is blank, whatever the Visual Studio status says."""
-    for status in ("Matched", "MATCHED", "Pending Invitation", "", None):
-        assert person(license_type=written, visual_studio_license_status=status).license_type == read
+    ):
+        with subtests.test(written=written, read=read):
+            for status in ("Matched", "MATCHED", "Pending Invitation", "", None):
+                assert person(license_type=written, visual_studio_license_status=status).license_type == read
 
 
-@pytest.mark.parametrize(
-    "data",
-    [None, [], "", 1, {}, {"server_instances": None}, {"server_instances": {}}, {"message": "Not Found"}],
-    ids=repr,
-)
-def test_no_list_of_servers_is_an_error(data: object) -> None:
+def test_no_list_of_servers_is_an_error(subtests: pytest.Subtests) -> None:
     """A body that is no such reply is never taken for "no server was ever synced"."""
-    with pytest.raises(RemoteError) as refused:
-        decode_sync_status(data, T0)
-    assert refused.value.code is Code.BAD_RESPONSE
+    for data in (None, [], "", 1, {}, {"server_instances": None}, {"server_instances": {}}, {"message": "Not Found"}):
+        with subtests.test(data=data):
+            with pytest.raises(RemoteError) as refused:
+                decode_sync_status(data, T0)
+            assert refused.value.code is Code.BAD_RESPONSE
 
 
 def test_a_json_schema_instead_of_data_is_named() -> None:
@@ -366,12 +361,13 @@ def test_a_json_schema_instead_of_data_is_named() -> None:
         decode_sync_status(schema, T0)
 
 
-@pytest.mark.parametrize("data", [None, [], "", {"users": None}, {"users": {}}, {"users": "x"}], ids=repr)
-def test_no_list_of_users_is_an_error(data: object) -> None:
+def test_no_list_of_users_is_an_error(subtests: pytest.Subtests) -> None:
     """A body that is no such page is an error, not an empty page."""
-    with pytest.raises(RemoteError) as refused:
-        decode_consumed_page(data)
-    assert refused.value.code is Code.BAD_RESPONSE
+    for data in (None, [], "", {"users": None}, {"users": {}}, {"users": "x"}):
+        with subtests.test(data=data):
+            with pytest.raises(RemoteError) as refused:
+                decode_consumed_page(data)
+            assert refused.value.code is Code.BAD_RESPONSE
 
 
 def test_rows_that_are_no_objects_are_passed_over() -> None:

@@ -24,26 +24,23 @@ EPOCH = int(datetime(2026, 11, 24, 2, 0, tzinfo=UTC).timestamp())
 PAGE = "https://api.example.com/enterprises/octo/consumed-licenses?per_page=100"
 
 
-@pytest.mark.parametrize(
-    ("status", "headers", "said", "limited"),
-    [
-        (429, {}, "", True),
-        (403, {}, "", False),
-        (403, {"x-ratelimit-remaining": "1"}, "", False),
-        (403, {}, "Must have admin rights", False),
-        (401, {"retry-after": "1"}, "rate limit", False),
-        (503, {"retry-after": "1"}, "rate limit", False),
-    ],
-    ids=["429", "plain 403", "one remains", "other words", "401 never", "503 never"],
-)
-def test_what_counts_as_a_rate_limit(status: int, headers: dict[str, str], said: str, limited: bool) -> None:
+def test_what_counts_as_a_rate_limit(subtests: pytest.Subtests) -> None:
     """A 403 needs a sign; no other status but 429 is ever a rate limit."""
-    assert is_rate_limit(status, headers, said) is limited
+    for name, (status, headers, said, limited) in {
+        "429": (429, {}, "", True),
+        "plain 403": (403, {}, "", False),
+        "one remains": (403, {"x-ratelimit-remaining": "1"}, "", False),
+        "other words": (403, {}, "Must have admin rights", False),
+        "401 never": (401, {"retry-after": "1"}, "rate limit", False),
+        "503 never": (503, {"retry-after": "1"}, "rate limit", False),
+    }.items():
+        with subtests.test(name):
+            assert is_rate_limit(status, headers, said) is limited
 
 
-@pytest.mark.parametrize(
-    ("headers", "wait"),
-    [
+def test_stated_waits(subtests: pytest.Subtests) -> None:
+    """Seconds or a date after the response's own, then the reset of the limit; never negative, and nonsense counts as not stated."""
+    for headers, wait in (
         ({}, None),
         ({"retry-after": "0"}, 0),
         ({"retry-after": " 120 "}, 120),
@@ -70,53 +67,44 @@ def test_what_counts_as_a_rate_limit(status: int, headers: dict[str, str], said:
         ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "-1", "date": DATE}, None),
         ({"retry-after": "5", "x-ratelimit-remaining": "0", "x-ratelimit-reset": str(EPOCH + 60), "date": DATE}, 5),
         ({"retry-after": "soon", "x-ratelimit-remaining": "0", "x-ratelimit-reset": str(EPOCH + 60), "date": DATE}, 60),
-    ],
-    ids=lambda value: json.dumps(value) if isinstance(value, dict) else "",
-)
-def test_stated_waits(headers: dict[str, str], wait: int | None) -> None:
-    """Seconds or a date after the response's own, then the reset of the limit; never negative, and nonsense counts as not stated."""
-    assert stated_wait(headers) == (None if wait is None else timedelta(seconds=wait))
+    ):
+        with subtests.test(headers=headers, wait=wait):
+            assert stated_wait(headers) == (None if wait is None else timedelta(seconds=wait))
 
 
-@pytest.mark.parametrize(
-    ("text", "moment"),
-    [
-        (DATE, datetime(2026, 11, 24, 2, 0, tzinfo=UTC)),
-        ("Tue, 24 Nov 2026 03:00:00 +0100", datetime(2026, 11, 24, 2, 0, tzinfo=UTC)),
-        ("Tue, 24 Nov 2026 02:00:00 -0000", datetime(2026, 11, 24, 2, 0, tzinfo=UTC)),
-        ("", None),
-        ("today", None),
-        ("Tue, 24 Nov 99999 02:00:00 GMT", None),
-    ],
-    ids=["GMT", "an offset", "no zone", "empty", "words", "a year too far"],
-)
-def test_http_dates(text: str, moment: datetime | None) -> None:
+def test_http_dates(subtests: pytest.Subtests) -> None:
     """An HTTP date is read as aware UTC; anything else is none."""
-    assert http_date(text) == moment
+    for name, (text, moment) in {
+        "GMT": (DATE, datetime(2026, 11, 24, 2, 0, tzinfo=UTC)),
+        "an offset": ("Tue, 24 Nov 2026 03:00:00 +0100", datetime(2026, 11, 24, 2, 0, tzinfo=UTC)),
+        "no zone": ("Tue, 24 Nov 2026 02:00:00 -0000", datetime(2026, 11, 24, 2, 0, tzinfo=UTC)),
+        "empty": ("", None),
+        "words": ("today", None),
+        "a year too far": ("Tue, 24 Nov 99999 02:00:00 GMT", None),
+    }.items():
+        with subtests.test(name):
+            assert http_date(text) == moment
 
 
-@pytest.mark.parametrize(
-    ("body", "said"),
-    [
-        (b'{"message": "Bad credentials"}', "Bad credentials"),
-        (b'{"title": "t", "detail": "users[3] has no id"}', "users[3] has no id"),
-        (b'{"title": "Unprocessable"}', "Unprocessable"),
-        (b'{"message": ["a"]}', ""),
-        (b'["message"]', ""),
-        (b"<html>", ""),
-        (b"\xff\xfe", ""),
-        (b"", ""),
-        (b"[" * 100_000, ""),
-        (
+def test_the_far_sides_own_words(subtests: pytest.Subtests) -> None:
+    """The far side's message is quoted on one line, without control characters, tokens and addresses."""
+    for name, (body, said) in {
+        "message": (b'{"message": "Bad credentials"}', "Bad credentials"),
+        "detail": (b'{"title": "t", "detail": "users[3] has no id"}', "users[3] has no id"),
+        "title": (b'{"title": "Unprocessable"}', "Unprocessable"),
+        "no text": (b'{"message": ["a"]}', ""),
+        "a list": (b'["message"]', ""),
+        "a page": (b"<html>", ""),
+        "bytes": (b"\xff\xfe", ""),
+        "empty": (b"", ""),
+        "deep": (b"[" * 100_000, ""),
+        "cleaned": (
             b'{"message": "two\\nlines \\u001b[31m of mona@example.com with ghp_0123456789abcdef"}',
             "two lines [31m of [address] with [token]",
         ),
-    ],
-    ids=["message", "detail", "title", "no text", "a list", "a page", "bytes", "empty", "deep", "cleaned"],
-)
-def test_the_far_sides_own_words(body: bytes, said: str) -> None:
-    """The far side's message is quoted on one line, without control characters, tokens and addresses."""
-    assert message_of(body) == said
+    }.items():
+        with subtests.test(name):
+            assert message_of(body) == said
 
 
 def test_long_words_are_cut() -> None:
@@ -125,147 +113,106 @@ def test_long_words_are_cut() -> None:
     assert (len(said), said[-1]) == (200, "…")
 
 
-@pytest.mark.parametrize(
-    ("link", "address"),
-    [
-        ("", None),
-        (f'<{PAGE}&page=2>; rel="next"', f"{PAGE}&page=2"),
-        (f"<{PAGE}&page=2>; rel=next", f"{PAGE}&page=2"),
-        (f'<{PAGE}&page=2>; REL="NEXT"', f"{PAGE}&page=2"),
-        (f'<{PAGE}&page=2> ; title=x ; rel="next"', f"{PAGE}&page=2"),
-        (f'<{PAGE}&page=9>; rel="last", <{PAGE}&page=2>; rel="next"', f"{PAGE}&page=2"),
-        (f'<{PAGE}&page=1>; rel="prev", <{PAGE}&page=1>; rel="first"', None),
-        (f'<{PAGE}&page=2>; rel="nextish"', None),
-        (f"<{PAGE}&page=2>", None),
-        ("<?per_page=100&page=2>; rel=next", f"{PAGE}&page=2"),
-        ("</enterprises/octo/consumed-licenses?page=2>; rel=next", "https://api.example.com/enterprises/octo/consumed-licenses?page=2"),
-        (f'<{PAGE}&cursor=a,b>; rel="next"', f"{PAGE}&cursor=a,b"),
-        ("nonsense", None),
-        ("<" * 20_000, None),
-    ],
-    ids=[
-        "none",
-        "quoted",
-        "bare",
-        "upper case",
-        "other parameters",
-        "after last",
-        "last page",
-        "not next",
-        "no rel",
-        "relative query",
-        "relative path",
-        "comma",
-        "nonsense",
-        "long nonsense",
-    ],
-)
-def test_next_links(link: str, address: str | None) -> None:
+def test_next_links(subtests: pytest.Subtests) -> None:
     """The next page is the link whose relation is `next`, in every spelling that is used."""
-    assert next_link({"link": link}, PAGE, "x") == address
+    for name, (link, address) in {
+        "none": ("", None),
+        "quoted": (f'<{PAGE}&page=2>; rel="next"', f"{PAGE}&page=2"),
+        "bare": (f"<{PAGE}&page=2>; rel=next", f"{PAGE}&page=2"),
+        "upper case": (f'<{PAGE}&page=2>; REL="NEXT"', f"{PAGE}&page=2"),
+        "other parameters": (f'<{PAGE}&page=2> ; title=x ; rel="next"', f"{PAGE}&page=2"),
+        "after last": (f'<{PAGE}&page=9>; rel="last", <{PAGE}&page=2>; rel="next"', f"{PAGE}&page=2"),
+        "last page": (f'<{PAGE}&page=1>; rel="prev", <{PAGE}&page=1>; rel="first"', None),
+        "not next": (f'<{PAGE}&page=2>; rel="nextish"', None),
+        "no rel": (f"<{PAGE}&page=2>", None),
+        "relative query": ("<?per_page=100&page=2>; rel=next", f"{PAGE}&page=2"),
+        "relative path": (
+            "</enterprises/octo/consumed-licenses?page=2>; rel=next",
+            "https://api.example.com/enterprises/octo/consumed-licenses?page=2",
+        ),
+        "comma": (f'<{PAGE}&cursor=a,b>; rel="next"', f"{PAGE}&cursor=a,b"),
+        "nonsense": ("nonsense", None),
+        "long nonsense": ("<" * 20_000, None),
+    }.items():
+        with subtests.test(name):
+            assert next_link({"link": link}, PAGE, "x") == address
 
 
-@pytest.mark.parametrize(
-    "target",
-    [
-        "https://elsewhere.example.com/page=2",
-        "https://api.example.com:8443/page=2",
-        "http://api.example.com/page=2",
-        "https://api.example.com.evil.example/page=2",
-        "//elsewhere.example.com/page=2",
-        "ftp://api.example.com/",
-        "javascript:alert(1)",
-        "data:text/plain,x",
-        "http://[::1",
-        PAGE,
-        "",
-    ],
-    ids=["host", "port", "plain", "suffix", "no scheme", "ftp", "javascript", "data", "broken", "itself", "empty"],
-)
-def test_a_link_that_leaves_the_origin_or_stands_still_is_refused(target: str) -> None:
+def test_a_link_that_leaves_the_origin_or_stands_still_is_refused(subtests: pytest.Subtests) -> None:
     """A token never follows a link elsewhere, and a page that names itself would never end."""
-    with pytest.raises(RemoteError) as refused:
-        next_link({"link": f'<{target}>; rel="next"'}, PAGE, "consumed-licenses of octo")
-    assert refused.value.code is Code.BAD_RESPONSE
-    assert not refused.value.transient
+    for name, target in {
+        "host": "https://elsewhere.example.com/page=2",
+        "port": "https://api.example.com:8443/page=2",
+        "plain": "http://api.example.com/page=2",
+        "suffix": "https://api.example.com.evil.example/page=2",
+        "no scheme": "//elsewhere.example.com/page=2",
+        "ftp": "ftp://api.example.com/",
+        "javascript": "javascript:alert(1)",
+        "data": "data:text/plain,x",
+        "broken": "http://[::1",
+        "itself": PAGE,
+        "empty": "",
+    }.items():
+        with subtests.test(name):
+            with pytest.raises(RemoteError) as refused:
+                next_link({"link": f'<{target}>; rel="next"'}, PAGE, "consumed-licenses of octo")
+            assert refused.value.code is Code.BAD_RESPONSE
+            assert not refused.value.transient
 
 
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        ("https://a.example/x", "https://a.example/y?z#w", True),
-        ("https://a.example", "https://A.EXAMPLE:443/", True),
-        ("http://a.example:80", "http://a.example", True),
-        ("https://a.example", "http://a.example", False),
-        ("https://a.example", "https://a.example:8443", False),
-        ("https://a.example", "https://b.example", False),
-        ("https://user@a.example", "https://a.example", True),
-        ("https://a.example:99999", "https://a.example:99999", False),
-        ("https://[::1]:1", "https://[::1]:1/x", True),
-        ("https://[::1", "https://[::1", False),
-    ],
-    ids=["path", "default port", "plain default port", "scheme", "port", "host", "user", "bad port", "ipv6", "broken"],
-)
-def test_origins(one: str, other: str, same: bool) -> None:
+def test_origins(subtests: pytest.Subtests) -> None:
     """Scheme, host and port decide; what cannot be read shares its origin with nothing."""
-    assert same_origin(one, other) is same
-    assert same_origin(other, one) is same
+    for name, (one, other, same) in {
+        "path": ("https://a.example/x", "https://a.example/y?z#w", True),
+        "default port": ("https://a.example", "https://A.EXAMPLE:443/", True),
+        "plain default port": ("http://a.example:80", "http://a.example", True),
+        "scheme": ("https://a.example", "http://a.example", False),
+        "port": ("https://a.example", "https://a.example:8443", False),
+        "host": ("https://a.example", "https://b.example", False),
+        "user": ("https://user@a.example", "https://a.example", True),
+        "bad port": ("https://a.example:99999", "https://a.example:99999", False),
+        "ipv6": ("https://[::1]:1", "https://[::1]:1/x", True),
+        "broken": ("https://[::1", "https://[::1", False),
+    }.items():
+        with subtests.test(name):
+            assert same_origin(one, other) is same
+            assert same_origin(other, one) is same
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b'{"a": NaN}',
-        b"[Infinity]",
-        b"[-Infinity]",
-        b'{"a": 1, "a": 2}',
-        b'[{"b": {"a": 1, "a": 1}}]',
-        b"[" * 100_000,
-        b"",
-        b'{"a": 1',
-        b"\xff\xfe\xfd",
-        b'["\\ud800"]',
-        b'["\xed\xa0\x80"]',
-        b'["\\uDFFFx"]',
-        b"[" + b"9" * 5000 + b"]",
-    ],
-    ids=[
-        "NaN",
-        "Infinity",
-        "-Infinity",
-        "twice",
-        "twice inside",
-        "deep",
-        "empty",
-        "cut",
-        "bytes",
-        "half",
-        "raw half",
-        "other half",
-        "long number",
-    ],
-)
-def test_unacceptable_json(body: bytes) -> None:
+def test_unacceptable_json(subtests: pytest.Subtests) -> None:
     """What two readers could read differently, or nobody can write down again, is refused with our own error."""
-    with pytest.raises(RemoteError) as refused:
-        decode_json(body, "license-sync-status of octo")
-    assert refused.value.code is Code.BAD_RESPONSE
-    assert refused.value.cause == "license-sync-status of octo returned content that is not JSON"
+    for name, body in {
+        "NaN": b'{"a": NaN}',
+        "Infinity": b"[Infinity]",
+        "-Infinity": b"[-Infinity]",
+        "twice": b'{"a": 1, "a": 2}',
+        "twice inside": b'[{"b": {"a": 1, "a": 1}}]',
+        "deep": b"[" * 100_000,
+        "empty": b"",
+        "cut": b'{"a": 1',
+        "bytes": b"\xff\xfe\xfd",
+        "half": b'["\\ud800"]',
+        "raw half": b'["\xed\xa0\x80"]',
+        "other half": b'["\\uDFFFx"]',
+        "long number": b"[" + b"9" * 5000 + b"]",
+    }.items():
+        with subtests.test(name):
+            with pytest.raises(RemoteError) as refused:
+                decode_json(body, "license-sync-status of octo")
+            assert refused.value.code is Code.BAD_RESPONSE
+            assert refused.value.cause == "license-sync-status of octo returned content that is not JSON"
 
 
-@pytest.mark.parametrize(
-    ("body", "value"),
-    [
-        (b'{"a": [1, null, "\\u00e4", "\\ud83d\\ude00"]}', {"a": [1, None, "ä", "😀"]}),
-        (b"\xef\xbb\xbf[1]", [1]),
-        ('["Ж"]'.encode(), ["Ж"]),
-        (b"123456789012345678901234567890", 123456789012345678901234567890),
-    ],
-    ids=["escapes", "BOM", "non-ASCII", "big number"],
-)
-def test_acceptable_json(body: bytes, value: object) -> None:
+def test_acceptable_json(subtests: pytest.Subtests) -> None:
     """Whole characters in every spelling and numbers of any size are read."""
-    assert decode_json(body, "x") == value
+    for name, (body, value) in {
+        "escapes": (b'{"a": [1, null, "\\u00e4", "\\ud83d\\ude00"]}', {"a": [1, None, "ä", "😀"]}),
+        "BOM": (b"\xef\xbb\xbf[1]", [1]),
+        "non-ASCII": ('["Ж"]'.encode(), ["Ж"]),
+        "big number": (b"123456789012345678901234567890", 123456789012345678901234567890),
+    }.items():
+        with subtests.test(name):
+            assert decode_json(body, "x") == value
 
 
 def test_a_web_page_is_told_from_other_nonsense() -> None:
@@ -280,9 +227,9 @@ def test_basic_authentication_is_utf_8() -> None:
     assert basic("mona", "pässword") == "Basic bW9uYTpww6Rzc3dvcmQ="
 
 
-@pytest.mark.parametrize(
-    ("headers", "name", "value"),
-    [
+def test_what_headers_tell_beside_the_answer(subtests: pytest.Subtests) -> None:
+    """Each header is one field; what is no such thing says nothing, and no key comes along."""
+    for headers, name, value in (
         ({"date": DATE}, "date", datetime(2026, 11, 24, 2, tzinfo=UTC)),
         ({"deprecation": " true "}, "deprecation", "true"),
         ({"deprecation": "x" * 500}, "deprecation", "x" * 199 + "…"),
@@ -297,16 +244,14 @@ def test_basic_authentication_is_utf_8() -> None:
         ({"x-ratelimit-remaining": "many"}, "remaining", None),
         ({"x-github-sso": "required; url=https://github.com/orgs/o/sso?authorization_request=SECRET"}, "sso", "required"),
         ({"x-github-sso": "partial-results; organizations=1,2"}, "sso", "partial-results"),
-    ],
-)
-def test_what_headers_tell_beside_the_answer(headers: dict[str, str], name: str, value: object) -> None:
-    """Each header is one field; what is no such thing says nothing, and no key comes along."""
-    assert getattr(facts_of(headers), name) == value
+    ):
+        with subtests.test(headers=headers, name=name):
+            assert getattr(facts_of(headers), name) == value
 
 
-@pytest.mark.parametrize(
-    ("text", "expires"),
-    [
+def test_when_a_token_ends(subtests: pytest.Subtests) -> None:
+    """An end that is as good as now is a known fault of GitHub's for fine-grained tokens and says nothing."""
+    for text, expires in (
         ("2026-12-01 09:00:00 UTC", datetime(2026, 12, 1, 9, tzinfo=UTC)),
         ("2026-12-01 09:00:00 +0500", datetime(2026, 12, 1, 4, tzinfo=UTC)),
         ("2026-11-24 02:04:59 UTC", None),
@@ -314,11 +259,9 @@ def test_what_headers_tell_beside_the_answer(headers: dict[str, str], name: str,
         ("2026-11-24 06:58:00 +0500", None),
         ("never", None),
         ("", None),
-    ],
-)
-def test_when_a_token_ends(text: str, expires: datetime | None) -> None:
-    """An end that is as good as now is a known fault of GitHub's for fine-grained tokens and says nothing."""
-    assert facts_of({"github-authentication-token-expiration": text, "date": DATE}).token_expires_at == expires
+    ):
+        with subtests.test(text=text, expires=expires):
+            assert facts_of({"github-authentication-token-expiration": text, "date": DATE}).token_expires_at == expires
 
 
 def test_later_headers_lie_over_earlier_ones() -> None:

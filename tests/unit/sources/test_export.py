@@ -30,37 +30,33 @@ def refusal(data: bytes) -> str:
     return refused.value.cause
 
 
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        (b"", b""),
-        (b"", b"\n"),
-        (b"", b" \t\r\n\n  "),
-        (b"Welcome to GitHub Enterprise\n\n", b"\n"),
-        (b"Are you sure? [y/N] ", b"\n"),
-        (b"\xef\xbb\xbf", b"\n"),
-        (b"Willkommen, M\xfcller {\n", b"\n"),
-        (b"warning: {unbalanced {{ \n", b"\n"),
-        (b'{"level":"warn","msg":"slow"}\n{"users": 3}\n', b"\n"),
-        (b'{"a": [{"b": ', b"\n"),
-        (b"", b"\nwarning: 2 records skipped\nbye"),
-        (b"{" * 2000, b"\n"),
-    ],
-    ids=["alone", "line end", "white space", "banner", "question", "byte order mark", "not UTF-8 before it", "braces before it",
-         "JSON log lines before it", "half an object before it", "warning after it", "many braces"],
-)  # fmt: skip
-def test_row_37_the_export_is_found_and_unchanged(before: bytes, after: bytes) -> None:
+def test_row_37_the_export_is_found_and_unchanged(subtests: pytest.Subtests) -> None:
     """Text before it and lines after it are left away; the export itself is the same, byte for byte."""
-    export, users = read(before + OPAQUE + after)
+    for name, (before, after) in {
+        "alone": (b"", b""),
+        "line end": (b"", b"\n"),
+        "white space": (b"", b" \t\r\n\n  "),
+        "banner": (b"Welcome to GitHub Enterprise\n\n", b"\n"),
+        "question": (b"Are you sure? [y/N] ", b"\n"),
+        "byte order mark": (b"\xef\xbb\xbf", b"\n"),
+        "not UTF-8 before it": (b"Willkommen, M\xfcller {\n", b"\n"),
+        "braces before it": (b"warning: {unbalanced {{ \n", b"\n"),
+        "JSON log lines before it": (b'{"level":"warn","msg":"slow"}\n{"users": 3}\n', b"\n"),
+        "half an object before it": (b'{"a": [{"b": ', b"\n"),
+        "warning after it": (b"", b"\nwarning: 2 records skipped\nbye"),
+        "many braces": (b"{" * 2000, b"\n"),
+    }.items():
+        with subtests.test(name):
+            export, users = read(before + OPAQUE + after)
 
-    assert export.content == OPAQUE
-    assert (export.server_id, export.hostname, export.version) == ("1f6a-22", "ghes-emea.example.com", "3.19.2")
-    assert (export.is_clear, export.is_empty, users) == (False, False, [])
+            assert export.content == OPAQUE
+            assert (export.server_id, export.hostname, export.version) == ("1f6a-22", "ghes-emea.example.com", "3.19.2")
+            assert (export.is_clear, export.is_empty, users) == (False, False, [])
 
 
-@pytest.mark.parametrize(
-    ("data", "cause"),
-    [
+def test_what_is_no_export_is_refused(subtests: pytest.Subtests) -> None:
+    """Nothing that is cut off, doubled, or something else is ever taken for an export; the cause says what is wrong."""
+    for data, cause in (
         (b"", "the file x is empty"),
         (b" \n", "the file x is empty"),
         (b"ghe-license: command not found\n", "the file x contains no complete JSON object"),
@@ -84,51 +80,51 @@ def test_row_37_the_export_is_found_and_unchanged(before: bytes, after: bytes) -
         ('{"users": "x"}'.encode("utf-16"), "the file x contains no complete JSON object"),
         (b'{"a":' + b"[" * 100_000, "the file x is nested too deeply, or contains a number with thousands of digits"),
         (b'{"users": ' + b"9" * 5000 + b"}", "the file x is nested too deeply, or contains a number with thousands of digits"),
-    ],
-    ids=lambda value: value[:20].decode("utf-8", "replace") if isinstance(value, bytes) else None,
-)  # fmt: skip
-def test_what_is_no_export_is_refused(data: bytes, cause: str) -> None:
-    """Nothing that is cut off, doubled, or something else is ever taken for an export; the cause says what is wrong."""
-    assert refusal(data) == cause
+    ):
+        with subtests.test(data=data, cause=cause):
+            assert refusal(data) == cause
 
 
-@pytest.mark.parametrize("text", [b"{", b"{\n", b'{"', b'{"a":{"b":"'], ids=["braces", "lines", "strings", "halves"])
-def test_a_flood_of_braces_is_given_up(text: bytes) -> None:
+def test_a_flood_of_braces_is_given_up(subtests: pytest.Subtests) -> None:
     """Megabytes of beginnings cost about a second, not hours."""
-    assert "the file x" in refusal(text * (4 * 1024 * 1024 // len(text)))
+    for name, text in {"braces": b"{", "lines": b"{\n", "strings": b'{"', "halves": b'{"a":{"b":"'}.items():
+        with subtests.test(name):
+            assert "the file x" in refusal(text * (4 * 1024 * 1024 // len(text)))
 
 
-@pytest.mark.parametrize(
-    ("stated", "expected"),
-    [
-        ({"instance": INSTANCE}, ("1f6a-22", "ghes-emea.example.com", "3.19.2")),
-        (INSTANCE, ("1f6a-22", "ghes-emea.example.com", "3.19.2")),
-        ({"Server ID": "1f6a-22", "Host name": "h", "VERSION": "3.14"}, ("1f6a-22", "h", "3.14")),
-        ({"instance": {"serverId": " 1f6a-22 ", "hostname": "h"}}, ("1f6a-22", "h", None)),
-        ({"server_id": "outer", "version": "3", "instance": {"server_id": "inner"}}, ("inner", None, "3")),
-        ({"instance": "text"}, (None, None, None)),
-        ({"instance": None, "server_id": None, "host_name": 7, "version": ""}, (None, None, None)),
-        ({"server_id": "a\nb", "host_name": "x" * 256, "version": "\x1b[31m"}, (None, None, None)),
-        ({}, (None, None, None)),
-    ],
-    ids=["documented", "top level", "in words", "other spelling", "inside first", "no object", "other types", "not to be shown", "nothing"],
-)
-def test_what_it_says_of_its_instance(stated: dict[str, Any], expected: tuple[str | None, ...]) -> None:
+def test_what_it_says_of_its_instance(subtests: pytest.Subtests) -> None:
     """The names are found in any spelling; what is no plain text is taken for not said."""
-    export, _ = read(json.dumps(stated | {"users": "QUJD", "unknown": {"users": 1}}).encode())
+    for name, (stated, expected) in {
+        "documented": ({"instance": INSTANCE}, ("1f6a-22", "ghes-emea.example.com", "3.19.2")),
+        "top level": (INSTANCE, ("1f6a-22", "ghes-emea.example.com", "3.19.2")),
+        "in words": ({"Server ID": "1f6a-22", "Host name": "h", "VERSION": "3.14"}, ("1f6a-22", "h", "3.14")),
+        "other spelling": ({"instance": {"serverId": " 1f6a-22 ", "hostname": "h"}}, ("1f6a-22", "h", None)),
+        "inside first": ({"server_id": "outer", "version": "3", "instance": {"server_id": "inner"}}, ("inner", None, "3")),
+        "no object": ({"instance": "text"}, (None, None, None)),
+        "other types": ({"instance": None, "server_id": None, "host_name": 7, "version": ""}, (None, None, None)),
+        "not to be shown": ({"server_id": "a\nb", "host_name": "x" * 256, "version": "\x1b[31m"}, (None, None, None)),
+        "nothing": ({}, (None, None, None)),
+    }.items():
+        with subtests.test(name):
+            export, _ = read(json.dumps(stated | {"users": "QUJD", "unknown": {"users": 1}}).encode())
 
-    assert (export.server_id, export.hostname, export.version) == expected
+            assert (export.server_id, export.hostname, export.version) == expected
 
 
-@pytest.mark.parametrize(
-    ("users", "is_clear", "is_empty"),
-    [("QUJD", False, False), ("", False, True), (" \n", False, True), ([], True, True), ([{"id": 1}], True, False), ([None], True, False)],
-)
-def test_users_are_a_text_or_a_list(users: object, is_clear: bool, is_empty: bool) -> None:
+def test_users_are_a_text_or_a_list(subtests: pytest.Subtests) -> None:
     """A text is encrypted, a list is readable; either may be empty."""
-    export, _ = read(json.dumps({"users": users}).encode())
+    for users, is_clear, is_empty in (
+        ("QUJD", False, False),
+        ("", False, True),
+        (" \n", False, True),
+        ([], True, True),
+        ([{"id": 1}], True, False),
+        ([None], True, False),
+    ):
+        with subtests.test(users=users, is_clear=is_clear):
+            export, _ = read(json.dumps({"users": users}).encode())
 
-    assert (export.is_clear, export.is_empty) == (is_clear, is_empty)
+            assert (export.is_clear, export.is_empty) == (is_clear, is_empty)
 
 
 def collect(where: Path, users: object) -> tuple[Collected, list[Account]]:

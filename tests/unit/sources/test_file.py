@@ -98,9 +98,9 @@ def test_what_is_neither_export_nor_report_is_passed_over(tmp_path: Path) -> Non
     assert collect(tmp_path)[0].export.server_id == "it"
 
 
-@pytest.mark.parametrize(
-    ("beginning", "kind"),
-    [
+def test_the_content_tells_what_it_is(subtests: pytest.Subtests) -> None:
+    """A header row with the needed columns is a report's; anything else with a brace may be an export."""
+    for beginning, kind in (
         (CSV.encode(), "report"),
         (b'"ID","Login","email","suspended?"\r\n', "report"),
         (b"\xef\xbb\xbf\n\n" + CSV.encode(), "report"),
@@ -109,11 +109,9 @@ def test_what_is_neither_export_nor_report_is_passed_over(tmp_path: Path) -> Non
         (b"id,login\n", None),
         (b"", None),
         (b"\xff\xfe\0", None),
-    ],
-)
-def test_the_content_tells_what_it_is(beginning: bytes, kind: str | None) -> None:
-    """A header row with the needed columns is a report's; anything else with a brace may be an export."""
-    assert kind_of(beginning) == kind
+    ):
+        with subtests.test(beginning=beginning, kind=kind):
+            assert kind_of(beginning) == kind
 
 
 @pytest.mark.parametrize(

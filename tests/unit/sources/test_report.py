@@ -5,9 +5,9 @@ import pytest
 from licsync_daemon.sources.report import count_of
 
 
-@pytest.mark.parametrize(
-    ("value", "number"),
-    [
+def test_row_21_seats_may_be_text(subtests: pytest.Subtests) -> None:
+    """A number in text is a number; "unlimited" and anything else means that none is known."""
+    for value, number in (
         (0, 0),
         (1316, 1316),
         (2**70, 2**70),
@@ -24,8 +24,6 @@ from licsync_daemon.sources.report import count_of
         (True, None),
         (None, None),
         ([3], None),
-    ],
-)
-def test_row_21_seats_may_be_text(value: object, number: int | None) -> None:
-    """A number in text is a number; "unlimited" and anything else means that none is known."""
-    assert count_of(value) == number
+    ):
+        with subtests.test(value=value, number=number):
+            assert count_of(value) == number

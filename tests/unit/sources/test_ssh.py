@@ -55,9 +55,9 @@ DENIED = "admin@127.0.0.1: Permission denied (publickey).\r\n"
 BAD_KEY = f'Load key "/proc/28140/fd/3": error in libcrypto\r\n{DENIED}'
 
 
-@pytest.mark.parametrize(
-    ("messages", "code", "again"),
-    [
+def test_what_a_failure_of_ssh_means(subtests: pytest.Subtests) -> None:
+    """Each cause has its own code; a connection that failed is tried again at once, the others wait."""
+    for messages, code, again in (
         (CHANGED, Code.HOST_KEY_CHANGED, False),
         (REVOKED, Code.HOST_KEY_CHANGED, False),
         (UNKNOWN, Code.HOST_KEY_UNKNOWN, False),
@@ -74,16 +74,14 @@ BAD_KEY = f'Load key "/proc/28140/fd/3": error in libcrypto\r\n{DENIED}'
         ("Unable to negotiate with 127.0.0.1 port 2222: no matching cipher found.\r\n", Code.SSH_FAILED, False),
         ("No user exists for uid 4711\r\n", Code.SSH_FAILED, False),
         ("", Code.SSH_FAILED, False),
-    ],
-)
-def test_what_a_failure_of_ssh_means(messages: str, code: Code, again: bool) -> None:
-    """Each cause has its own code; a connection that failed is tried again at once, the others wait."""
-    error = ssh_failure(a_source(), Path("/the/key"), Ended(255, bytearray(), messages))
+    ):
+        with subtests.test(messages=messages, code=code):
+            error = ssh_failure(a_source(), Path("/the/key"), Ended(255, bytearray(), messages))
 
-    assert error.code is code
-    assert (isinstance(error, RemoteError) and error.transient) == again
-    assert ("/the/key" if "Load key" in messages else "ghes.example.com") in error.cause
-    assert not set(error.cause + error.next_step) & set("\r\n")
+            assert error.code is code
+            assert (isinstance(error, RemoteError) and error.transient) == again
+            assert ("/the/key" if "Load key" in messages else "ghes.example.com") in error.cause
+            assert not set(error.cause + error.next_step) & set("\r\n")
 
 
 def test_what_only_a_person_can_mend_waits_for_one() -> None:

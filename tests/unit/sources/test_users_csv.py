@@ -113,47 +113,28 @@ BAD_ID, BAD_FLAG, BAD_TEXT = (
 )
 
 
-@pytest.mark.parametrize(
-    ("line", "unusable"),
-    [
-        (row(""), Unusable(2, "", BAD_ID)),
-        (row("abc"), Unusable(2, "abc", BAD_ID)),
-        (row("0"), Unusable(2, "0", BAD_ID)),
-        (row("-1"), Unusable(2, "-1", BAD_ID)),
-        (row("1.0"), Unusable(2, "1.0", BAD_ID)),
-        (row("9223372036854775808"), Unusable(2, "9223372036854775808", BAD_ID)),
-        (row("9" * 5000), Unusable(2, "9" * 20, BAD_ID)),
-        (row("١٢"), Unusable(2, "??", BAD_ID)),
-        (row("mona@example.com"), Unusable(2, "mona?example.com", BAD_ID)),
-        (row(suspended=""), Unusable(2, "1", BAD_FLAG)),
-        (row(suspended="maybe"), Unusable(2, "1", BAD_FLAG)),
-        (row(email="m\0na@example.com"), Unusable(2, "1", BAD_TEXT)),
-        (row(email="EMAIL").encode().replace(b"EMAIL", b"m\xffna@example.com"), Unusable(2, "1", BAD_TEXT)),
-        (row(login="LOGIN").encode().replace(b"LOGIN", b"m\xc3"), Unusable(2, "1", BAD_TEXT)),
-        (row(email="EMAIL").encode().replace(b"EMAIL", b"\xed\xa0\x80@example.com"), Unusable(2, "1", BAD_TEXT)),
-    ],
-    ids=[
-        "empty id",
-        "words",
-        "zero",
-        "negative",
-        "fraction",
-        "beyond 63 bits",
-        "very long",
-        "other digits",
-        "an address",
-        "no flag",
-        "unknown flag",
-        "a NUL",
-        "undecodable address",
-        "undecodable login",
-        "half a character",
-    ],
-)
-def test_unusable_rows(line: str | bytes, unusable: Unusable) -> None:
+def test_unusable_rows(subtests: pytest.Subtests) -> None:
     """A row that cannot be used is named by its line and id only, and the rows around it are read."""
-    raw = line if isinstance(line, bytes) else line.encode()
-    assert read(HEADER.encode() + raw + row("2").encode()) == [(2, unusable), (3, mona(id=2))]
+    for name, (line, unusable) in {
+        "empty id": (row(""), Unusable(2, "", BAD_ID)),
+        "words": (row("abc"), Unusable(2, "abc", BAD_ID)),
+        "zero": (row("0"), Unusable(2, "0", BAD_ID)),
+        "negative": (row("-1"), Unusable(2, "-1", BAD_ID)),
+        "fraction": (row("1.0"), Unusable(2, "1.0", BAD_ID)),
+        "beyond 63 bits": (row("9223372036854775808"), Unusable(2, "9223372036854775808", BAD_ID)),
+        "very long": (row("9" * 5000), Unusable(2, "9" * 20, BAD_ID)),
+        "other digits": (row("١٢"), Unusable(2, "??", BAD_ID)),
+        "an address": (row("mona@example.com"), Unusable(2, "mona?example.com", BAD_ID)),
+        "no flag": (row(suspended=""), Unusable(2, "1", BAD_FLAG)),
+        "unknown flag": (row(suspended="maybe"), Unusable(2, "1", BAD_FLAG)),
+        "a NUL": (row(email="m\0na@example.com"), Unusable(2, "1", BAD_TEXT)),
+        "undecodable address": (row(email="EMAIL").encode().replace(b"EMAIL", b"m\xffna@example.com"), Unusable(2, "1", BAD_TEXT)),
+        "undecodable login": (row(login="LOGIN").encode().replace(b"LOGIN", b"m\xc3"), Unusable(2, "1", BAD_TEXT)),
+        "half a character": (row(email="EMAIL").encode().replace(b"EMAIL", b"\xed\xa0\x80@example.com"), Unusable(2, "1", BAD_TEXT)),
+    }.items():
+        with subtests.test(name):
+            raw = line if isinstance(line, bytes) else line.encode()
+            assert read(HEADER.encode() + raw + row("2").encode()) == [(2, unusable), (3, mona(id=2))]
 
 
 def test_an_unusable_row_says_no_more_than_line_and_id() -> None:

@@ -32,28 +32,26 @@ def test_messages_arrive_whole(manager: tuple[socket.socket, str]) -> None:
     assert receiver.recv(4096) == b"WATCHDOG=1\nSTATUS=next: emea"
 
 
-@pytest.mark.parametrize("address", [None, "", "relative", "vsock:2:1234", "/nowhere/at/all", "@nobody-listens"])
-def test_a_deaf_manager_stops_nothing(address: str | None) -> None:
+def test_a_deaf_manager_stops_nothing(subtests: pytest.Subtests) -> None:
     """Without a manager, or with one that does not listen, nothing happens."""
-    ServiceManager({} if address is None else {"NOTIFY_SOCKET": address}).send("READY=1")
+    for address in (None, "", "relative", "vsock:2:1234", "/nowhere/at/all", "@nobody-listens"):
+        with subtests.test(address=address):
+            ServiceManager({} if address is None else {"NOTIFY_SOCKET": address}).send("READY=1")
 
 
-@pytest.mark.parametrize(
-    ("environ", "watchdog_s"),
-    [
-        ({}, None),
-        ({"WATCHDOG_USEC": "60000000"}, 60.0),
-        ({"WATCHDOG_USEC": "1"}, 0.000001),
-        ({"WATCHDOG_USEC": "0"}, None),
-        ({"WATCHDOG_USEC": "-1"}, None),
-        ({"WATCHDOG_USEC": "soon"}, None),
-        ({"WATCHDOG_USEC": "٣"}, None),
-        ({"WATCHDOG_USEC": ""}, None),
-        ({"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": str(os.getpid())}, 60.0),
-        ({"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": "1"}, None),
-    ],
-    ids=["none", "a minute", "a microsecond", "zero", "negative", "words", "other digits", "empty", "for us", "for another process"],
-)
-def test_the_watchdog(environ: dict[str, str], watchdog_s: float | None) -> None:
+def test_the_watchdog(subtests: pytest.Subtests) -> None:
     """The watchdog's interval is in microseconds, and only ours if it names us or nobody."""
-    assert ServiceManager(environ).watchdog_s == watchdog_s
+    for name, (environ, watchdog_s) in {
+        "none": ({}, None),
+        "a minute": ({"WATCHDOG_USEC": "60000000"}, 60.0),
+        "a microsecond": ({"WATCHDOG_USEC": "1"}, 0.000001),
+        "zero": ({"WATCHDOG_USEC": "0"}, None),
+        "negative": ({"WATCHDOG_USEC": "-1"}, None),
+        "words": ({"WATCHDOG_USEC": "soon"}, None),
+        "other digits": ({"WATCHDOG_USEC": "٣"}, None),
+        "empty": ({"WATCHDOG_USEC": ""}, None),
+        "for us": ({"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": str(os.getpid())}, 60.0),
+        "for another process": ({"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": "1"}, None),
+    }.items():
+        with subtests.test(name):
+            assert ServiceManager(environ).watchdog_s == watchdog_s
