@@ -116,7 +116,8 @@ def test_runs_that_start_together_share_the_wait_for_a_rate_limit() -> None:
         waits, confirmed = events[:3], events[3:]
         assert [(at, name) for at, name, _ in waits] == [(utc(f"{day} 02:00"), name) for name in FLEET]
         assert all(text.startswith(f"weekly slot: waiting until {end}:0") for _, _, text in waits)
-        assert waits[0][2].endswith(f"license-sync-status of octo-enterprise returned {status}")
+        assert "license-sync-status of octo-enterprise" in waits[0][2]
+        assert waits[0][2].endswith(f" {status}")
         assert sum("another run" in text for _, _, text in waits) == 2
         assert sorted(name for _, name, _ in confirmed) == list(FLEET)
         assert {at for at, _, _ in confirmed} == {utc(f"{day} {end}")}
