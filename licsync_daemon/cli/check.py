@@ -48,4 +48,5 @@ def show(rows: Sequence[CheckRow]) -> None:
             terminal.about(row.outcome, f"{row.place}, {row.test}: {code}{row.seen}", style=style)
             terminal.more(row.outcome, f"next step: {row.fix}")
     terminal.say()
-    terminal.say(f"{counts[Outcome.OK]} ok, {counts[Outcome.WARN]} warnings, {counts[Outcome.FAIL]} failed")
+    warnings = counts[Outcome.WARN]
+    terminal.say(f"{counts[Outcome.OK]} ok, {warnings} warning{'s' if warnings != 1 else ''}, {counts[Outcome.FAIL]} failed")

@@ -6,7 +6,7 @@ import json
 
 from tests.acceptance.support import Site
 
-SAID = "emea: since the last confirmed usage: 1 added, 2 removed, 1 with another address, 1 suspended"
+SAID = "emea: since the last confirmed usage: 1 added, 2 removed, 1 with a changed address, 1 suspended"
 
 
 def changed(content: bytes) -> bytes:
@@ -43,4 +43,4 @@ def test_changes_are_counted_before_and_after_sending(site: Site) -> None:
     assert SAID in site.run("history", "emea").out
     second, first = json.loads(site.run("history", "emea", "--json").out)["runs"]
     assert (second["changes"], first["changes"]) == (counts, None)
-    assert "emea: since the last confirmed usage: nothing changed" in site.run("payload", "emea", "--diff").out
+    assert "emea: since the last confirmed usage: no changes" in site.run("payload", "emea", "--diff").out

@@ -253,7 +253,7 @@ def test_a_pause_ends_on_the_wall_clock_of_the_schedule(site: Site) -> None:
     ("name", "until", "words"),
     [
         ("emea", "2020-01-01 00:00", "--until: 2020-01-01 00:00 UTC is not in the future"),
-        ("emea", "soon", '--until: "soon" is no moment (examples: "3d", "2026-12-24 18:00")'),
+        ("emea", "soon", '--until: "soon" is not a valid time (examples: "3d", "2026-12-24 18:00")'),
         ("nowhere", "3d", "nowhere: no such instance is configured (configured: emea, amer)"),
     ],
 )

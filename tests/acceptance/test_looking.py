@@ -55,7 +55,7 @@ def test_status_before_anything_happened(site: Site) -> None:
     assert emea.split()[0] == "emea"
     assert amer.split()[0] == "amer"
     assert "first sync" in emea
-    assert rest[-1].startswith("daemon: none is alive on this state directory")
+    assert rest[-1].startswith("daemon: not running; scheduled runs will not start")
     assert not site.state_dir.exists()
 
 

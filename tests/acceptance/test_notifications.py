@@ -130,7 +130,7 @@ def test_a_dead_channel_changes_no_result(site: Site, hook: Hook) -> None:
     assert (failed["channel"], failed["code"]) == ("webhook", "server_error")
     assert "T0" not in failed["cause"]
     assert "(since " in site.run("status").out
-    assert ", nobody was told)" in site.run("status").out
+    assert ", no notification sent)" in site.run("status").out
 
     hook.status = 204
     assert site.run("--run-now", "emea").code == 4

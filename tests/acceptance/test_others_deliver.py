@@ -51,7 +51,7 @@ def test_connect_from_one_token(site: Site) -> None:
     site.box.push("emea")
     done = site.run("--run-now")
     assert done.code == 3
-    assert "emea: nothing was sent: GitHub Connect carries the usage; the last sync is" in done.out
+    assert "emea: nothing sent: GitHub Connect syncs this instance; last sync" in done.out
     assert "amer: never_synced: the cloud lists no server with this hostname" in done.out
     assert done.out.count("*Sync now*") == 2
     assert site.asked("emea", "/") == site.asked("amer", "/") == []
@@ -68,7 +68,7 @@ def test_nothing_leaves_the_machine(site: Site) -> None:
     for words in (("payload", "emea"), ("--run-now", "--dry-run")):
         done = site.run(*words)
         assert done.code == 2
-        assert "nothing is read from this instance" in done.err
+        assert "this instance has no source, so nothing is read or sent" in done.err
 
 
 def test_run_now_waits_for_the_button(site: Site) -> None:
@@ -163,7 +163,7 @@ def test_an_instance_that_is_never_synced(site: Site) -> None:
     site.extend("emea", "sync = false", 'reason = "usage may not leave the country"')
     assert site.run("--run-now").code == 0
     out = site.run("status").out
-    assert "emea: not synced on purpose: usage may not leave the country" in out
+    assert "emea: excluded from sync: usage may not leave the country" in out
     assert site.asked("emea", "/") == []
     refused = site.run("--run-now", "emea")
     assert refused.code == 2

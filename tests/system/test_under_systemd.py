@@ -129,7 +129,7 @@ def test_the_readme_s_commands_make_a_service(machine: Machine) -> None:
                 "install -m 0640 -g licsync /root/practice/credentials/* /etc/licsync/credentials/"
             )
     checked = next(text for command, text in printed.items() if command.endswith("licsync-daemon check"))
-    assert checked.splitlines()[-1].endswith(" ok, 0 to look at, 0 failed")
+    assert checked.splitlines()[-1].endswith(" ok, 0 warnings, 0 failed")
     synced = next(text for command, text in printed.items() if command.endswith("--run-now"))
     assert len(re.findall(r"^(emea|amer|apac|labs) .* confirmed ", synced, re.MULTILINE)) == 4
     assert (machine.show("ActiveState"), machine.show("StatusText").startswith("next: ")) == ("active", True)
@@ -167,7 +167,7 @@ def test_the_outbox_s_drop_in(machine: Machine) -> None:
     assert re.search(r"^gov: outbox_unwritable: .*: Read-only file system", without, re.MULTILINE)
     assert "fail: this machine, outbox: outbox_unwritable" in without
     assert re.search(r"^gov .* awaiting_upload", within, re.MULTILINE)
-    assert " ok, 1 to look at, 0 failed" in within  # nobody is told: there is no notifier
+    assert " ok, 1 warning, 0 failed" in within  # nobody is told: there is no notifier
     assert machine.run("stat --format='%U %G %a' /srv/licsync-outbox/gov/usage-*.json").split() == ["licsync", "license-couriers", "640"]
     assert EXPORT in machine.run("cat /srv/licsync-outbox/gov/usage-*.json")
 
