@@ -18,9 +18,9 @@ def results(*words: str) -> list[Result]:
     ]
 
 
-@pytest.mark.parametrize(
-    ("words", "named", "unnamed"),
-    [
+def test_exit_codes(subtests: pytest.Subtests) -> None:
+    """With several at once: 11 (only if named), 4, 3, 5, 6, 0."""
+    for words, named, unnamed in (
         ((), 0, 0),
         ((CONFIRMED,), 0, 0),
         ((CONFIRMED, CONFIRMED), 0, 0),
@@ -43,13 +43,10 @@ def results(*words: str) -> list[Result]:
         ((LOCKED, DELIVERED), 11, 6),
         ((LOCKED, FAILED), 11, 3),
         ((LOCKED, FAILED, CONFIRMED, DELIVERED), 11, 3),
-    ],
-    ids=lambda value: "+".join(value) or "none" if isinstance(value, tuple) else "",
-)
-def test_exit_codes(words: tuple[str, ...], named: int, unnamed: int) -> None:
-    """With several at once: 11 (only if named), 4, 3, 5, 6, 0."""
-    assert exit_code(results(*words), named=True) == named
-    assert exit_code(results(*words), named=False) == unnamed
+    ):
+        with subtests.test(words=words, named=named):
+            assert exit_code(results(*words), named=True) == named
+            assert exit_code(results(*words), named=False) == unnamed
 
 
 def test_the_numbers_are_the_published_ones() -> None:

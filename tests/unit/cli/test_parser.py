@@ -8,9 +8,9 @@ import pytest
 from licsync_daemon.cli.parser import parse
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
+def test_instances_stand_anywhere_behind_run_now(subtests: pytest.Subtests) -> None:
+    """Before, between and after its options; the other options stay what they are."""
+    for words in (
         "--run-now emea amer --dry-run --json --wait 5m",
         "--run-now --dry-run emea amer --json --wait 5m",
         "--run-now --dry-run --json --wait 5m emea amer",
@@ -18,13 +18,11 @@ from licsync_daemon.cli.parser import parse
         "--dry-run --run-now emea amer --wait 5m --json",
         "--wait 5m --json --dry-run --run-now emea amer",
         "--run-now --wait 5m emea --json amer --dry-run",
-    ],
-)
-def test_instances_stand_anywhere_behind_run_now(words: str) -> None:
-    """Before, between and after its options; the other options stay what they are."""
-    found = parse(["--config", "here.toml", *words.split()])
-    assert (found.run_now, found.command, found.config) == (["emea", "amer"], None, Path("here.toml"))
-    assert (found.dry_run, found.json, found.wait, found.wait_lock) == (True, True, timedelta(minutes=5), False)
+    ):
+        with subtests.test(words=words):
+            found = parse(["--config", "here.toml", *words.split()])
+            assert (found.run_now, found.command, found.config) == (["emea", "amer"], None, Path("here.toml"))
+            assert (found.dry_run, found.json, found.wait, found.wait_lock) == (True, True, timedelta(minutes=5), False)
 
 
 def test_a_configuration_may_stand_behind_run_now() -> None:

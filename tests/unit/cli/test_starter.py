@@ -66,9 +66,9 @@ def test_what_is_named_as_not_ours_stays_so(tmp_path: Path) -> None:
     assert "# skipped: it is listed in [cloud] retired\n" in text
 
 
-@pytest.mark.parametrize(
-    ("hosts", "names"),
-    [
+def test_names_are_made_from_hostnames(subtests: pytest.Subtests) -> None:
+    """Short where it can be, unique, and addressable by environment variables."""
+    for hosts, names in (
         (["a.example.com", "a.example.org"], ["a", "a_example_org"]),
         (["GHES--EMEA.example.com"], ["ghes_emea"]),
         (["10.0.0.7"], ["ghes_10_0_0_7"]),
@@ -76,15 +76,12 @@ def test_what_is_named_as_not_ours_stays_so(tmp_path: Path) -> None:
         (["a.b", "a-b", "a.b-"], ["a", "a_b", "a_b_2"]),
         (["ghes.example.com:8443"], ["ghes"]),
         (["bücher.example.com"], ["b_cher"]),
-    ],
-    ids=",".join,
-)
-def test_names_are_made_from_hostnames(hosts: list[str], names: list[str]) -> None:
-    """Short where it can be, unique, and addressable by environment variables."""
-    text = written(*(entry(host, f"id-{n}", days=n + 1) for n, host in enumerate(hosts)))
-    assert {line.removeprefix("# ").removeprefix("[instances.").rstrip("]") for line in text.splitlines() if "[instances." in line} == set(
-        names
-    )
+    ):
+        with subtests.test(hosts=hosts, names=names):
+            text = written(*(entry(host, f"id-{n}", days=n + 1) for n, host in enumerate(hosts)))
+            assert {
+                line.removeprefix("# ").removeprefix("[instances.").rstrip("]") for line in text.splitlines() if "[instances." in line
+            } == set(names)
 
 
 @pytest.mark.parametrize("newer_first", [True, False])
@@ -105,13 +102,14 @@ def test_row_25_one_server_under_two_hostnames() -> None:
     }
 
 
-@pytest.mark.parametrize("hostname", [None, "no host", "under_score", "x" * 300, "127.0.0.1/x", "a\nb", 'a"b'])
-def test_a_hostname_that_cannot_be_used_is_commented_out(hostname: str | None) -> None:
+def test_a_hostname_that_cannot_be_used_is_commented_out(subtests: pytest.Subtests) -> None:
     """The server is not lost: it stands there with the reason."""
-    text = written(entry(hostname, "id-1"), entry("ghes.example.com", "id-2"))
-    assert list(tomllib.loads(text)["instances"]) == ["ghes"]
-    assert "# skipped: " in text
-    assert '# server_id = "id-1"' in text
+    for hostname in (None, "no host", "under_score", "x" * 300, "127.0.0.1/x", "a\nb", 'a"b'):
+        with subtests.test(hostname=hostname):
+            text = written(entry(hostname, "id-1"), entry("ghes.example.com", "id-2"))
+            assert list(tomllib.loads(text)["instances"]) == ["ghes"]
+            assert "# skipped: " in text
+            assert '# server_id = "id-1"' in text
 
 
 def test_how_the_cloud_was_reached_is_kept() -> None:

@@ -43,25 +43,22 @@ def screen(columns: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Screen]:
 TOTALS = ("total", "20,412", "20,398", "14", "0", "", "", "", "", "")
 
 
-@pytest.mark.parametrize("columns", [60, 70, 71, 72, 80, 81, 97, 100, 102, 103, 104, 110, 200])
-@pytest.mark.parametrize(
-    ("headers", "row", "totals", "least"), [(HEADERS, ROW, None, 71), (RESULTS, RESULT, TOTALS, 103)], ids=["status", "run-now"]
-)
-def test_on_every_width_each_word_is_whole(
-    columns: int,
-    headers: tuple[str, ...],
-    row: tuple[str, ...],
-    totals: tuple[str, ...] | None,
-    least: int,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Cells take several lines where that is needed; a terminal that is too narrow for it gets plain lines."""
-    with screen(columns, monkeypatch) as shown:
-        terminal.print_table(headers, [row], totals=totals)
-    assert {word for cell in (*headers, *row, *(totals or ())) for word in cell.split()} <= set(" ".join(shown.lines).split())
-    is_table = any(set(line) == {"─", " "} for line in shown.lines)
-    assert is_table is (columns >= least)
-    assert not is_table or max(map(len, shown.lines)) <= columns
+def test_on_every_width_each_word_is_whole(subtests: pytest.Subtests, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cells wrap as needed; a terminal that is too narrow for that gets plain lines."""
+    tables: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...] | None, int]] = {
+        "status": (HEADERS, ROW, None, 71),
+        "run-now": (RESULTS, RESULT, TOTALS, 103),
+    }
+    for name, (headers, row, totals, least) in tables.items():
+        for columns in (60, 70, 71, 72, 80, 81, 97, 100, 102, 103, 104, 110, 200):
+            with subtests.test(name, columns=columns):
+                with screen(columns, monkeypatch) as shown:
+                    terminal.print_table(headers, [row], totals=totals)
+                words = {word for cell in (*headers, *row, *(totals or ())) for word in cell.split()}
+                assert words <= set(" ".join(shown.lines).split())
+                is_table = any(set(line) == {"─", " "} for line in shown.lines)
+                assert is_table is (columns >= least)
+                assert not is_table or max(map(len, shown.lines)) <= columns
 
 
 def test_a_reason_gives_way_first(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,25 +86,22 @@ def test_alerts_are_apart_by_instance_and_code() -> None:
 # ---------------------------------------------------------------- changed
 
 
-@pytest.mark.parametrize(
-    ("concern", "event"),
-    [
-        (a_concern(), None),
-        (a_concern(text="it cannot be reached for 3 days"), Event.CHANGED),
-        (a_concern(text="it was refused"), Event.CHANGED),
-        (a_concern(next_step="do something else"), None),
-        (a_concern(since=T0 - SECOND), None),
-        (a_concern(since=T0 + SECOND), Event.CHANGED),
-        (a_concern(since=T0 + DAY), None),
-    ],
-    ids=["the same", "more words", "other words", "another step", "began before", "began anew", "began in the future"],
-)
-def test_what_is_news(concern: Concern, event: Event | None) -> None:
+def test_what_is_news(subtests: pytest.Subtests) -> None:
     """Another meaning is, or that it began anew: a newer export, another held run. What is told stays as it was told."""
-    change = planned(concern, an_alert(told_at=T0))
-    changed_at = T0 + HOUR if event else T0
-    text, step = concern.text, concern.next_step
-    assert change == Change(an_alert(told_at=T0, changed_at=changed_at, text=text, next_step=step), event)
+    for name, (concern, event) in {
+        "the same": (a_concern(), None),
+        "more words": (a_concern(text="it cannot be reached for 3 days"), Event.CHANGED),
+        "other words": (a_concern(text="it was refused"), Event.CHANGED),
+        "another step": (a_concern(next_step="do something else"), None),
+        "began before": (a_concern(since=T0 - SECOND), None),
+        "began anew": (a_concern(since=T0 + SECOND), Event.CHANGED),
+        "began in the future": (a_concern(since=T0 + DAY), None),
+    }.items():
+        with subtests.test(name):
+            change = planned(concern, an_alert(told_at=T0))
+            changed_at = T0 + HOUR if event else T0
+            text, step = concern.text, concern.next_step
+            assert change == Change(an_alert(told_at=T0, changed_at=changed_at, text=text, next_step=step), event)
 
 
 def test_numbers_change_silently() -> None:
@@ -182,20 +179,20 @@ def a_store(*decisions: object) -> MemoryStore:
 SHRUNK = {"code": Code.SHRUNK_USAGE, "cause": "300 fewer"}
 
 
-@pytest.mark.parametrize(
-    ("alert", "view", "why"),
-    [
-        (an_alert(), None, "the instance is no longer configured"),
-        (an_alert(instance=""), None, "the daily check no longer finds this problem"),
-        (an_alert(Code.LICENSE_EXPIRING), a_view(), "the daily check no longer finds this problem"),
-        (an_alert(), a_view(instance=an_instance(enabled=False)), "the instance is disabled"),
-        (an_alert(), a_view(instance=an_instance(unsynced_because="x")), "the instance is excluded from sync"),
-        (
+def test_it_says_why_it_is_over(subtests: pytest.Subtests) -> None:
+    """Not everything that ends has recovered."""
+    for name, (alert, view, why) in {
+        "unknown": (an_alert(), None, "the instance is no longer configured"),
+        "the fleet": (an_alert(instance=""), None, "the daily check no longer finds this problem"),
+        "checked": (an_alert(Code.LICENSE_EXPIRING), a_view(), "the daily check no longer finds this problem"),
+        "disabled": (an_alert(), a_view(instance=an_instance(enabled=False)), "the instance is disabled"),
+        "unsynced": (an_alert(), a_view(instance=an_instance(unsynced_because="x")), "the instance is excluded from sync"),
+        "paused": (
             an_alert(),
             a_view(store=a_store(a_decision(what=Decided.PAUSED, run_id=None))),
             "the instance is paused until 2026-12-01 02:00 UTC",
         ),
-        (
+        "acknowledged": (
             an_alert(Code.LATE),
             a_view(
                 an_ended_run("held", RunState.CURRENT, notices=(Notice(code=Code.LATE, text="late"),)),
@@ -203,40 +200,24 @@ SHRUNK = {"code": Code.SHRUNK_USAGE, "cause": "300 fewer"}
             ),
             "acknowledged by mona: site closed",
         ),
-        (
+        "approved": (
             an_alert(Code.SHRUNK_USAGE),
             a_view(a_run("held", state=RunState.HELD, **SHRUNK), store=a_store(a_decision())),
             "approved by mona",
         ),
-        (an_alert(Code.SHRUNK_USAGE), a_view(an_ended_run("held", RunState.REJECTED, **SHRUNK)), "the held run was rejected"),
-        (
+        "rejected": (an_alert(Code.SHRUNK_USAGE), a_view(an_ended_run("held", RunState.REJECTED, **SHRUNK)), "the held run was rejected"),
+        "fails otherwise": (
             an_alert(),
             a_view(an_ended_run(state=RunState.FAILED, code=Code.RATE_LIMITED)),
             "the newest run failed for another reason: rate limited",
         ),
-        (an_alert(), a_view(a_run(state=RunState.AWAITING_UPLOAD)), "this is no longer the case"),
-        (an_alert(), a_view(an_ended_run("held", RunState.REJECTED, **SHRUNK)), "this is no longer the case"),
-    ],
-    ids=[
-        "unknown",
-        "the fleet",
-        "checked",
-        "disabled",
-        "unsynced",
-        "paused",
-        "acknowledged",
-        "approved",
-        "rejected",
-        "fails otherwise",
-        "handed over",
-        "another was",
-    ],
-)
-def test_it_says_why_it_is_over(alert: Alert, view: InstanceView | None, why: str) -> None:
-    """Not everything that ends has recovered."""
-    change = planned(None, replace(alert, told_at=T0), view=view)
-    assert change is not None
-    assert (change.alert.next_step, change.alert.closed_at, change.event) == (f"no action needed: {why}", T0 + HOUR, Event.CLOSED)
+        "handed over": (an_alert(), a_view(a_run(state=RunState.AWAITING_UPLOAD)), "this is no longer the case"),
+        "another was": (an_alert(), a_view(an_ended_run("held", RunState.REJECTED, **SHRUNK)), "this is no longer the case"),
+    }.items():
+        with subtests.test(name):
+            change = planned(None, replace(alert, told_at=T0), view=view)
+            assert change is not None
+            assert (change.alert.next_step, change.alert.closed_at, change.event) == (f"no action needed: {why}", T0 + HOUR, Event.CLOSED)
 
 
 # ---------------------------------------------------------------- messages
@@ -271,19 +252,17 @@ def test_a_message_says_what_is_wrong_and_what_to_do() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("event", "severity", "subject"),
-    [
+def test_the_subject_says_what_it_is(subtests: pytest.Subtests) -> None:
+    """Seen in a list of mails it tells whether somebody has to get up."""
+    for event, severity, subject in (
         (Event.OPENED, Severity.WARNING, "[licsync] warning: emea: unreachable"),
         (Event.CHANGED, Severity.ALERT, "[licsync] alert: emea: unreachable"),
         (Event.REMINDER, Severity.ALERT, "[licsync] reminder: emea: unreachable"),
         (Event.CLOSED, Severity.ALERT, "[licsync] resolved: emea: unreachable"),
-    ],
-)
-def test_the_subject_says_what_it_is(event: Event, severity: Severity, subject: str) -> None:
-    """Seen in a list of mails it tells whether somebody has to get up."""
-    message = message_of(Change(an_alert(severity=severity), event), None, CONFIG, machine="m", now=T0)
-    assert (message.subject, as_json(message)["event"]) == (subject, event)
+    ):
+        with subtests.test(event=event, severity=severity):
+            message = message_of(Change(an_alert(severity=severity), event), None, CONFIG, machine="m", now=T0)
+            assert (message.subject, as_json(message)["event"]) == (subject, event)
 
 
 def test_an_alert_of_the_fleet_names_no_instance() -> None:

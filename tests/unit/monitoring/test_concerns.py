@@ -89,22 +89,19 @@ def test_nothing_is_opened_while_a_run_may_mend_it(state: RunState) -> None:
     assert (one.code, one.opens) == (Code.OVERDUE, False)
 
 
-@pytest.mark.parametrize(
-    ("runs", "codes"),
-    [
-        ((), []),
-        ((a_run(),), []),
-        ((an_ended_run(state=RunState.ACCEPTED),), []),
-        ((failed(),), [Code.UNREACHABLE]),
-        ((failed(Code.MAINTENANCE, failures=0),), [Code.OVERDUE]),
-        ((an_ended_run(state=RunState.REJECTED, code=Code.SHRUNK_USAGE),), []),
-        ((failed(), a_run("new", state=RunState.DELIVERED)), []),
-    ],
-    ids=["no run yet", "the first is at work", "accepted", "failed", "in maintenance", "rejected", "failed, and tried again"],
-)
-def test_an_instance_that_never_had_a_sync(runs: tuple[Run, ...], codes: list[Code]) -> None:
+def test_an_instance_that_never_had_a_sync(subtests: pytest.Subtests) -> None:
     """A new instance is left in peace until its newest run has ended badly; then one alert says so, not two."""
-    assert opened(a_store(*runs, age=None)) == codes
+    for name, (runs, codes) in {
+        "no run yet": ((), []),
+        "the first is at work": ((a_run(),), []),
+        "accepted": ((an_ended_run(state=RunState.ACCEPTED),), []),
+        "failed": ((failed(),), [Code.UNREACHABLE]),
+        "in maintenance": ((failed(Code.MAINTENANCE, failures=0),), [Code.OVERDUE]),
+        "rejected": ((an_ended_run(state=RunState.REJECTED, code=Code.SHRUNK_USAGE),), []),
+        "failed, and tried again": ((failed(), a_run("new", state=RunState.DELIVERED)), []),
+    }.items():
+        with subtests.test(name):
+            assert opened(a_store(*runs, age=None)) == codes
 
 
 @pytest.mark.parametrize(("age", "codes"), [(None, []), (99 * DAY, [])])
@@ -133,22 +130,19 @@ def test_one_alert_says_that_it_is_late(code: Code) -> None:
 # ---------------------------------------------------------------- failures
 
 
-@pytest.mark.parametrize(
-    ("run", "opens"),
-    [
-        (failed(failures=1), False),
-        (failed(failures=2), False),
-        (failed(failures=3), True),
-        (failed(Code.UNAUTHORIZED, permanent=True), True),
-        (failed(Code.SYNC_FAILED), True),
-        (failed(Code.NOT_CONNECTED), True),
-    ],
-    ids=["once", "twice", "three times", "for good", "the cloud says so", "not connected"],
-)
-def test_when_a_failure_is_told(run: Run, opens: bool) -> None:
+def test_when_a_failure_is_told(subtests: pytest.Subtests) -> None:
     """When trying again will not mend it, or has not for half an hour; with its cause and its next step."""
-    (one,) = wrong(a_store(run)).values()
-    assert one == Concern(code=run.code, severity=Severity.ALERT, text="it broke", next_step="mend it", opens=opens)
+    for name, (run, opens) in {
+        "once": (failed(failures=1), False),
+        "twice": (failed(failures=2), False),
+        "three times": (failed(failures=3), True),
+        "for good": (failed(Code.UNAUTHORIZED, permanent=True), True),
+        "the cloud says so": (failed(Code.SYNC_FAILED), True),
+        "not connected": (failed(Code.NOT_CONNECTED), True),
+    }.items():
+        with subtests.test(name):
+            (one,) = wrong(a_store(run)).values()
+            assert one == Concern(code=run.code, severity=Severity.ALERT, text="it broke", next_step="mend it", opens=opens)
 
 
 def test_a_failure_is_told_at_once_where_time_is_over() -> None:
@@ -163,27 +157,25 @@ def test_maintenance_is_only_told_as_overdue() -> None:
     assert (one.code, one.next_step, one.opens) == (Code.OVERDUE, "mend it", True)
 
 
-@pytest.mark.parametrize(
-    "newer",
-    [
+def test_a_run_that_says_nothing_ends_no_failure(subtests: pytest.Subtests) -> None:
+    """Only an end tells whether it is mended. While one is at work nothing is opened, and what is open stays."""
+    for newer in (
         a_run("new", holder=a_holder()),
         a_run("new", state=RunState.DELIVERED),
         an_ended_run("new", RunState.INTERRUPTED),
         an_ended_run("new", RunState.SKIPPED),
-    ],
-    ids=lambda run: run.state,
-)
-def test_a_run_that_says_nothing_ends_no_failure(newer: Run) -> None:
-    """Only an end tells whether it is mended. While one is at work nothing is opened, and what is open stays."""
-    (one,) = wrong(a_store(failed(failures=3), newer)).values()
-    assert (one.code, one.opens) == (Code.UNREACHABLE, newer.state not in {RunState.RUNNING, RunState.DELIVERED})
+    ):
+        with subtests.test(newer=newer):
+            (one,) = wrong(a_store(failed(failures=3), newer)).values()
+            assert (one.code, one.opens) == (Code.UNREACHABLE, newer.state not in {RunState.RUNNING, RunState.DELIVERED})
 
 
-@pytest.mark.parametrize("state", [RunState.CONFIRMED, RunState.CURRENT, RunState.ACCEPTED, RunState.AWAITING_UPLOAD])
-def test_a_run_that_did_its_part_ends_a_failure(state: RunState) -> None:
+def test_a_run_that_did_its_part_ends_a_failure(subtests: pytest.Subtests) -> None:
     """Of the two the newer counts."""
-    newer = an_ended_run("new", state) if state.is_final else a_run("new", state=state)
-    assert Code.UNREACHABLE not in wrong(a_store(failed(failures=3), newer), an_instance(**MANUAL))
+    for state in (RunState.CONFIRMED, RunState.CURRENT, RunState.ACCEPTED, RunState.AWAITING_UPLOAD):
+        with subtests.test(state=state):
+            newer = an_ended_run("new", state) if state.is_final else a_run("new", state=state)
+            assert Code.UNREACHABLE not in wrong(a_store(failed(failures=3), newer), an_instance(**MANUAL))
 
 
 def test_a_first_failure_in_a_new_slot_keeps_the_alert_open() -> None:
@@ -334,20 +326,17 @@ def test_what_is_only_for_information_is_not_told(code: Code) -> None:
     assert wrong(a_store(looked("look", Notice(code=code, text="so"), collected_at=T0))) == {}
 
 
-@pytest.mark.parametrize(
-    ("newer", "codes"),
-    [
-        (looked("new"), [Code.COUNT_DRIFT]),
-        (looked("new", collected_at=T0), []),
-        (failed(), [Code.LATE, Code.COUNT_DRIFT, Code.UNREACHABLE]),
-        (failed(Code.SYNC_FAILED), [Code.COUNT_DRIFT, Code.SYNC_FAILED]),
-        (a_run("new", collected_at=T0), [Code.LATE, Code.COUNT_DRIFT]),
-    ],
-    ids=["a look", "a collection", "the cloud could not be read", "it could", "still at work"],
-)
-def test_a_warning_holds_until_a_run_could_have_repeated_it(newer: Run, codes: list[Code]) -> None:
+def test_a_warning_holds_until_a_run_could_have_repeated_it(subtests: pytest.Subtests) -> None:
     """A look at the cloud ends only what looks say; only a collection ends what was said of the usage."""
-    assert list(wrong(a_store(looked("old", LATE, DRIFT, collected_at=T0), newer), an_instance(**CONNECT))) == codes
+    for name, (newer, codes) in {
+        "a look": (looked("new"), [Code.COUNT_DRIFT]),
+        "a collection": (looked("new", collected_at=T0), []),
+        "the cloud could not be read": (failed(), [Code.LATE, Code.COUNT_DRIFT, Code.UNREACHABLE]),
+        "it could": (failed(Code.SYNC_FAILED), [Code.COUNT_DRIFT, Code.SYNC_FAILED]),
+        "still at work": (a_run("new", collected_at=T0), [Code.LATE, Code.COUNT_DRIFT]),
+    }.items():
+        with subtests.test(name):
+            assert list(wrong(a_store(looked("old", LATE, DRIFT, collected_at=T0), newer), an_instance(**CONNECT))) == codes
 
 
 def test_what_is_late_becomes_an_alert() -> None:
@@ -383,17 +372,15 @@ def test_an_acknowledgment_is_of_what_was_said() -> None:
     assert by.actor == "mona"
 
 
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
+def test_numbers_are_no_news(subtests: pytest.Subtests) -> None:
+    """A changed day count says nothing new; another word does."""
+    for one, other, same in (
         ("9 days old (2026-11-15 02:00 UTC)", "10 days old (2026-11-15 02:00 UTC)", True),
         ("no credential cloud__token", "no credential emea__token", False),
         ("row 17: 3 cells", "row 18: 5 cells", True),
         ("it failed", "it failed again", False),
         ("it ends within 30 days, on 2026-12-20", "it ends within 30 days, on 2026-12-21", True),
         ("it ends within 30 days, on 2026-12-20", "it ends within 14 days, on 2026-12-20", False),
-    ],
-)
-def test_numbers_are_no_news(one: str, other: str, same: bool) -> None:
-    """A changed day count says nothing new; another word does."""
-    assert same_meaning(one, other) is same
+    ):
+        with subtests.test(one=one, other=other):
+            assert same_meaning(one, other) is same

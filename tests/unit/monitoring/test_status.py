@@ -51,15 +51,17 @@ def test_without_a_state_nothing_is_known() -> None:
     assert view(None).seats is None
 
 
-@pytest.mark.parametrize(
-    ("age", "overdue"),
-    [(timedelta(0), False), (timedelta(days=8), False), (timedelta(days=8, seconds=1), True), (timedelta(days=-1), False)],
-    ids=["now", "at max_age", "just past", "in the future"],
-)
-def test_overdue_is_computed_from_the_clouds_date(age: timedelta, overdue: bool) -> None:
+def test_overdue_is_computed_from_the_clouds_date(subtests: pytest.Subtests) -> None:
     """The age is that of the cloud's own date, not of our confirmation."""
-    (one,) = view(a_store(an_ended_run(confirmed_at=T0), last_sync=T0 - age)).instances
-    assert (one.age, one.overdue) == (age, overdue)
+    for name, (age, overdue) in {
+        "now": (timedelta(0), False),
+        "at max_age": (timedelta(days=8), False),
+        "just past": (timedelta(days=8, seconds=1), True),
+        "in the future": (timedelta(days=-1), False),
+    }.items():
+        with subtests.test(name):
+            (one,) = view(a_store(an_ended_run(confirmed_at=T0), last_sync=T0 - age)).instances
+            assert (one.age, one.overdue) == (age, overdue)
 
 
 def test_a_disabled_instance_is_never_overdue() -> None:
@@ -68,23 +70,20 @@ def test_a_disabled_instance_is_never_overdue() -> None:
     assert (one.overdue, one.planned) == (False, None)
 
 
-@pytest.mark.parametrize(
-    ("run", "alive", "state"),
-    [
-        (a_run(holder=a_holder()), everybody, RunState.RUNNING),
-        (a_run(holder=a_holder()), nobody, RunState.INTERRUPTED),
-        (a_run(holder=None), everybody, RunState.INTERRUPTED),
-        (a_run(state=RunState.DELIVERED, delivered_at=T0), nobody, RunState.DELIVERED),
-        (an_ended_run(), nobody, RunState.CONFIRMED),
-    ],
-    ids=["running", "its process is gone", "nobody's", "delivered", "confirmed"],
-)
-def test_a_running_run_whose_process_is_gone_shows_as_interrupted(run: Run, alive: object, state: RunState) -> None:
+def test_a_running_run_whose_process_is_gone_shows_as_interrupted(subtests: pytest.Subtests) -> None:
     """Reading changes nothing in the state, but says what is true."""
-    store = a_store(run)
-    (one,) = fleet_view(a_config(), store, T0, DEAD, alive).instances  # type: ignore[arg-type]
-    assert one.state is state
-    assert store.run(run.run_id) == run
+    for name, (run, alive, state) in {
+        "running": (a_run(holder=a_holder()), everybody, RunState.RUNNING),
+        "its process is gone": (a_run(holder=a_holder()), nobody, RunState.INTERRUPTED),
+        "nobody's": (a_run(holder=None), everybody, RunState.INTERRUPTED),
+        "delivered": (a_run(state=RunState.DELIVERED, delivered_at=T0), nobody, RunState.DELIVERED),
+        "confirmed": (an_ended_run(), nobody, RunState.CONFIRMED),
+    }.items():
+        with subtests.test(name):
+            store = a_store(run)
+            (one,) = fleet_view(a_config(), store, T0, DEAD, alive).instances  # type: ignore[arg-type]
+            assert one.state is state
+            assert store.run(run.run_id) == run
 
 
 @pytest.mark.parametrize(

@@ -39,26 +39,24 @@ def token(*, needed: str | None = "read:enterprise", **headers: Any) -> dict[str
 # ---------------------------------------------------------------- tokens
 
 
-@pytest.mark.parametrize(
-    ("user", "username", "outcome", "words"),
-    [
+def test_whose_token_it_is(subtests: pytest.Subtests) -> None:
+    """The owner is named; another one than configured is a warning, in any case of letters."""
+    for user, username, outcome, words in (
         ({"login": "Reader"}, "reader", OK, "belongs to Reader"),
         ({"login": "octo-owner"}, None, OK, "belongs to octo-owner"),
         ({"login": "mona"}, "reader", WARN, "belongs to mona, but the configured username is reader"),
         ({}, "reader", OK, "owner not reported"),
         ({"login": 7}, "reader", OK, "owner not reported"),
         ({"login": "mo\x1b[2Jna"}, None, OK, "belongs to mo[2Jna"),
-    ],
-)
-def test_whose_token_it_is(user: dict[str, Any], username: str | None, outcome: Outcome, words: str) -> None:
-    """The owner is named; another one than configured is a warning, in any case of letters."""
-    row = owner_row(EMEA, user, username)
-    assert (row.outcome, words in row.seen) == (outcome, True)
+    ):
+        with subtests.test(user=user, username=username):
+            row = owner_row(EMEA, user, username)
+            assert (row.outcome, words in row.seen) == (outcome, True)
 
 
-@pytest.mark.parametrize(
-    ("scopes", "needed", "outcome", "words"),
-    [
+def test_scopes(subtests: pytest.Subtests) -> None:
+    """One scope is needed, what covers it is enough, more is too much; a token that tells none is tried, not refused."""
+    for scopes, needed, outcome, words in (
         (("read:enterprise",), "read:enterprise", OK, "only read:enterprise"),
         (("site_admin",), "site_admin", OK, "only site_admin"),
         (("read:enterprise", "repo"), "read:enterprise", WARN, "more scopes than needed: repo"),
@@ -67,13 +65,11 @@ def test_whose_token_it_is(user: dict[str, Any], username: str | None, outcome: 
         ((), "site_admin", FAIL, "lacks site_admin; its scopes: none"),
         (("admin:enterprise",), "site_admin", FAIL, "lacks site_admin"),
         (None, "read:enterprise", OK, "not reported"),
-    ],
-)
-def test_scopes(scopes: tuple[str, ...] | None, needed: str, outcome: Outcome, words: str) -> None:
-    """One scope is needed, what covers it is enough, more is too much; a token that tells none is tried, not refused."""
-    row = token(needed=needed, scopes=scopes)["scopes"]
-    assert (row.outcome, words in row.seen) == (outcome, True)
-    assert row.code == (Code.SCOPE_MISSING if outcome is FAIL else None)
+    ):
+        with subtests.test(scopes=scopes, needed=needed):
+            row = token(needed=needed, scopes=scopes)["scopes"]
+            assert (row.outcome, words in row.seen) == (outcome, True)
+            assert row.code == (Code.SCOPE_MISSING if outcome is FAIL else None)
 
 
 def test_no_next_step_asks_for_more_than_is_needed() -> None:
@@ -109,9 +105,9 @@ def test_single_sign_on(sso: str | None, outcome: Outcome, code: Code | None) ->
 # ---------------------------------------------------------------- clocks and interfaces
 
 
-@pytest.mark.parametrize(
-    ("ahead_s", "outcome", "words"),
-    [
+def test_clocks_that_differ(subtests: pytest.Subtests) -> None:
+    """Up to a minute is fine, up to five is a warning, and it is said in which direction."""
+    for ahead_s, outcome, words in (
         (0, OK, "0 s difference"),
         (60, OK, "60 s difference"),
         (-60, OK, "60 s difference"),
@@ -119,12 +115,10 @@ def test_single_sign_on(sso: str | None, outcome: Outcome, code: Code | None) ->
         (300, WARN, "5 min ahead of the server's"),
         (301, FAIL, "5 min ahead of the server's"),
         (-301, FAIL, "5 min behind the server's"),
-    ],
-)
-def test_clocks_that_differ(ahead_s: int, outcome: Outcome, words: str) -> None:
-    """Up to a minute is fine, up to five is a warning, and it is said in which direction."""
-    row = clock_row(EMEA, T0, T0 + timedelta(seconds=ahead_s))
-    assert (row.outcome, words in row.seen, row.code) == (outcome, True, None if outcome is OK else Code.CLOCK_WRONG)
+    ):
+        with subtests.test(ahead_s=ahead_s, outcome=outcome):
+            row = clock_row(EMEA, T0, T0 + timedelta(seconds=ahead_s))
+            assert (row.outcome, words in row.seen, row.code) == (outcome, True, None if outcome is OK else Code.CLOCK_WRONG)
 
 
 def test_an_answer_without_a_date() -> None:
@@ -162,9 +156,9 @@ def licensed(**data: Any) -> dict[str, CheckRow]:
     return {row.test: row for row in license_rows(EMEA, data, T0)}
 
 
-@pytest.mark.parametrize(
-    ("data", "outcome", "words"),
-    [
+def test_the_end_of_a_license(subtests: pytest.Subtests) -> None:
+    """Its date, else its days, in whatever form they come; nothing in the answer is required."""
+    for data, outcome, words in (
         ({"expire_at": "2027/02/23 12:41:52 -0600"}, OK, "expires on 2027-02-23, in 91 days"),
         ({"expire_at": "2027-02-21T00:00:00Z"}, WARN, "within 90 days"),
         ({"days_until_expiration": 29}, WARN, "within 30 days"),
@@ -173,43 +167,44 @@ def licensed(**data: Any) -> dict[str, CheckRow]:
         ({"expire_at": "2026-11-24T01:59:59Z", "days_until_expiration": 300}, FAIL, "expired on 2026-11-24"),
         ({"expire_at": "never"}, OK, "no expiration date reported"),
         ({}, OK, "no expiration date reported"),
-    ],
-)
-def test_the_end_of_a_license(data: dict[str, Any], outcome: Outcome, words: str) -> None:
-    """Its date, else its days, in whatever form they come; nothing in the answer is required."""
-    row = licensed(**data)["license"]
-    assert (row.outcome, words in row.seen) == (outcome, True)
-    assert row.code == (None if outcome is OK else Code.LICENSE_EXPIRING)
+    ):
+        with subtests.test(data=data, outcome=outcome):
+            row = licensed(**data)["license"]
+            assert (row.outcome, words in row.seen) == (outcome, True)
+            assert row.code == (None if outcome is OK else Code.LICENSE_EXPIRING)
 
 
-@pytest.mark.parametrize(
-    ("data", "outcome", "words"),
-    [
+def test_seats_left(subtests: pytest.Subtests) -> None:
+    """Fewer than one in twenty is a warning; without a number of seats there is no limit."""
+    for data, outcome, words in (
         ({"seats": 1000, "seats_used": 950}, OK, "50 of 1,000 left"),
         ({"seats": "1000", "seats_used": 951}, WARN, "fewer than 5% of 1,000 left"),
         ({"seats": 1000, "seats_used": 1000}, WARN, "none of 1,000 left"),
         ({"seats": 1000, "seats_used": 1200}, WARN, "none of 1,000 left"),
         ({"seats": "unlimited", "seats_used": 1200}, OK, "1,200 seats used; no limit reported"),
         ({}, OK, "seat count not reported"),
-    ],
-)
-def test_seats_left(data: dict[str, Any], outcome: Outcome, words: str) -> None:
-    """Fewer than one in twenty is a warning; without a number of seats there is no limit."""
-    row = licensed(**data)["seats"]
-    assert (row.outcome, words in row.seen) == (outcome, True)
-    assert row.code == (None if outcome is OK else Code.SEATS_LOW)
+    ):
+        with subtests.test(data=data, outcome=outcome):
+            row = licensed(**data)["seats"]
+            assert (row.outcome, words in row.seen) == (outcome, True)
+            assert row.code == (None if outcome is OK else Code.SEATS_LOW)
 
 
-@pytest.mark.parametrize(
-    ("seats", "purchased", "outcome"),
-    [(2000, 2001, WARN), (2000, 2000, OK), (2500, 2000, OK), (None, 2000, None), (2000, None, None), (2000, 0, None)],
-)
-def test_a_license_file_that_is_older_than_a_purchase(seats: int | None, purchased: int | None, outcome: Outcome | None) -> None:
+def test_a_license_file_that_is_older_than_a_purchase(subtests: pytest.Subtests) -> None:
     """It is told where both numbers are known: an unlimited file, and an account without purchased seats, cannot be older."""
-    row = license_file_row(EMEA, seats, purchased)
-    assert (row and row.outcome) == outcome
-    if row is not None and outcome is WARN:
-        assert (row.code, "2,000 seats" in row.seen, "2,001" in row.seen) == (Code.OLD_LICENSE_FILE, True, True)
+    for seats, purchased, outcome in (
+        (2000, 2001, WARN),
+        (2000, 2000, OK),
+        (2500, 2000, OK),
+        (None, 2000, None),
+        (2000, None, None),
+        (2000, 0, None),
+    ):
+        with subtests.test(seats=seats, purchased=purchased):
+            row = license_file_row(EMEA, seats, purchased)
+            assert (row and row.outcome) == outcome
+            if row is not None and outcome is WARN:
+                assert (row.code, "2,000 seats" in row.seen, "2,001" in row.seen) == (Code.OLD_LICENSE_FILE, True, True)
 
 
 def test_seats_of_the_cloud_account() -> None:
@@ -232,18 +227,25 @@ def gated(version: str | None, cloud: CloudAccount = GITHUB, **instance: Any) ->
     return [(row.outcome, row.seen) for row in version_rows(EMEA, version, about, cloud)]
 
 
-@pytest.mark.parametrize(
-    ("text", "version"),
-    [("3.19.2", (3, 19)), ("3.9", (3, 9)), ("3.20.0.rc1", (3, 20)), (None, None), ("", None), ("3", None), ("three", None), ("3.1x", None)],
-)
-def test_versions(text: str | None, version: tuple[int, int] | None) -> None:
+def test_versions(subtests: pytest.Subtests) -> None:
     """The first two numbers count, as numbers; what is no version is none."""
-    assert version_of(text) == version
+    for text, version in (
+        ("3.19.2", (3, 19)),
+        ("3.9", (3, 9)),
+        ("3.20.0.rc1", (3, 20)),
+        (None, None),
+        ("", None),
+        ("3", None),
+        ("three", None),
+        ("3.1x", None),
+    ):
+        with subtests.test(text=text, version=version):
+            assert version_of(text) == version
 
 
-@pytest.mark.parametrize(
-    ("version", "instance", "cloud", "outcome", "words"),
-    [
+def test_only_the_gates_of_what_is_configured(subtests: pytest.Subtests) -> None:
+    """Each gate closes just below its release, and only for who goes through it."""
+    for version, instance, cloud, outcome, words in (
         ("3.12.9", {"source": SSH, "delivery": MANUAL}, GITHUB, FAIL, "does not have `ghe-license usage` yet"),
         ("3.13.0", {"source": SSH, "delivery": MANUAL}, GITHUB, OK, "GitHub Enterprise Server 3.13.0"),
         ("3.12.9", {"source": OLD_SSH, "delivery": MANUAL}, GITHUB, OK, "3.12.9"),
@@ -256,22 +258,22 @@ def test_versions(text: str | None, version: tuple[int, int] | None) -> None:
         ("3.14.9", {"source": NoSource(), "delivery": CONNECT}, GITHUB, OK, "3.14.9"),
         ("3.14.9", {}, GHE_COM, OK, "3.14.9"),
         (None, {}, GITHUB, OK, "not reported"),
-    ],
-)
-def test_only_the_gates_of_what_is_configured(
-    version: str | None, instance: dict[str, Any], cloud: CloudAccount, outcome: Outcome, words: str
-) -> None:
-    """Each gate closes just below its release, and only for who goes through it."""
-    (row,) = gated(version, cloud, **instance)
-    assert (row[0], words in row[1]) == (outcome, True)
+    ):
+        with subtests.test(version=version, instance=instance):
+            (row,) = gated(version, cloud, **instance)
+            assert (row[0], words in row[1]) == (outcome, True)
 
 
-@pytest.mark.parametrize(
-    ("version", "purchased", "is_told"),
-    [("3.12.9", 0, True), ("3.13.0", 0, False), ("3.12.9", 100, False), ("3.12.9", None, False), (None, 0, False)],
-)
-def test_usage_based_billing(version: str | None, purchased: int | None, is_told: bool) -> None:
+def test_usage_based_billing(subtests: pytest.Subtests) -> None:
     """It takes 3.13, and is told by an account that has purchased nothing."""
-    row = metered_row(EMEA, version, purchased)
-    assert (row is not None) is is_told
-    assert row is None or (row.outcome, row.code) == (WARN, Code.GHES_VERSION)
+    for version, purchased, is_told in (
+        ("3.12.9", 0, True),
+        ("3.13.0", 0, False),
+        ("3.12.9", 100, False),
+        ("3.12.9", None, False),
+        (None, 0, False),
+    ):
+        with subtests.test(version=version, purchased=purchased):
+            row = metered_row(EMEA, version, purchased)
+            assert (row is not None) is is_told
+            assert row is None or (row.outcome, row.code) == (WARN, Code.GHES_VERSION)

@@ -76,19 +76,17 @@ def test_a_proxy_that_cannot_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
         route_of(Destination(url=f"https://{HOST}", proxy="env"))
 
 
-@pytest.mark.parametrize(
-    ("route", "words"),
-    [
+def test_the_route_is_told(subtests: pytest.Subtests) -> None:
+    """Which proxy and whose authorities each destination has."""
+    for route, words in (
         (DIRECT, "direct; trusts the CAs of the system"),
         (Route(to=DIRECT.to, ignored=True), "direct; HTTPS_PROXY is set but not used; trusts the CAs of the system"),
         (Route(to=DIRECT.to, ca_file=Path("/etc/ca.pem")), "direct; trusts /etc/ca.pem"),
         (PROXIED, "through the proxy proxy.example.com:3128; trusts the CAs of the system"),
         (Route(to=Hop("127.0.0.1", 80, secure=False)), "direct"),
-    ],
-)
-def test_the_route_is_told(route: Route, words: str) -> None:
-    """Which proxy and whose authorities each destination has."""
-    assert rows(route, certificate=GOOD)[0] == PLACE.ok("route", words)
+    ):
+        with subtests.test(route=route, words=words):
+            assert rows(route, certificate=GOOD)[0] == PLACE.ok("route", words)
 
 
 # ---------------------------------------------------------------- steps
@@ -111,33 +109,35 @@ def test_nothing_is_told_after_a_step_that_failed() -> None:
     assert [row.test for row in rows(PROXIED, unproxied="407 Proxy Authentication Required")] == ["route", "name", "connection"]
 
 
-@pytest.mark.parametrize(
-    ("route", "facts", "seen", "fix"),
-    [
-        (DIRECT, {"unresolved": "no response in time"}, "cannot resolve ghes.example.com: no response in time", "DNS servers"),
-        (PROXIED, {"unresolved": "name or service not known"}, "cannot resolve proxy.example.com", "DNS servers"),
-        (
+def test_where_the_way_ends(subtests: pytest.Subtests) -> None:
+    """It is said who did not answer, and what to look at."""
+    for name, (route, facts, seen, fix) in {
+        "name": (DIRECT, {"unresolved": "no response in time"}, "cannot resolve ghes.example.com: no response in time", "DNS servers"),
+        "the proxy's name": (PROXIED, {"unresolved": "name or service not known"}, "cannot resolve proxy.example.com", "DNS servers"),
+        "connection": (
             DIRECT,
             {"unconnected": "connection refused"},
             "cannot connect to ghes.example.com:443: connection refused",
             "ghes.example.com:443 is running",
         ),
-        (
+        "the proxy's connection": (
             PROXIED,
             {"unconnected": "connection refused"},
             "cannot connect to the proxy proxy.example.com:3128: connection refused",
             "the proxy proxy.example.com:3128 is running",
         ),
-        (PROXIED, {"unproxied": "407 Login"}, "the proxy refused the connection to ghes.example.com:443: 407 Login", "`proxy_auth`"),
-    ],
-    ids=["name", "the proxy's name", "connection", "the proxy's connection", "the proxy's answer"],
-)
-def test_where_the_way_ends(route: Route, facts: dict[str, str], seen: str, fix: str) -> None:
-    """It is said who did not answer, and what to look at."""
-    row = last(route, **facts)
-    assert (row.outcome, row.code) == (Outcome.FAIL, Code.UNREACHABLE)
-    assert seen in row.seen
-    assert fix in row.fix
+        "the proxy's answer": (
+            PROXIED,
+            {"unproxied": "407 Login"},
+            "the proxy refused the connection to ghes.example.com:443: 407 Login",
+            "`proxy_auth`",
+        ),
+    }.items():
+        with subtests.test(name):
+            row = last(route, **facts)
+            assert (row.outcome, row.code) == (Outcome.FAIL, Code.UNREACHABLE)
+            assert seen in row.seen
+            assert fix in row.fix
 
 
 @pytest.mark.parametrize("facts", [{"unresolved": "x"}, {"unconnected": "x"}])
@@ -147,29 +147,32 @@ def test_an_unused_proxy_is_a_hint_where_the_direct_way_fails(facts: dict[str, s
     assert "env" not in last(DIRECT, **facts).fix
 
 
-@pytest.mark.parametrize(
-    ("days", "outcome", "words"),
-    [
+def test_days_left_of_a_certificate(subtests: pytest.Subtests) -> None:
+    """It is told 30, 14, 7 and 1 days before."""
+    for days, outcome, words in (
         (31, Outcome.OK, "in 31 days"),
         (29, Outcome.WARN, "within 30 days"),
         (13, Outcome.WARN, "14"),
         (6, Outcome.WARN, "7"),
         (1, Outcome.WARN, "1 day"),
-    ],
-)
-def test_days_left_of_a_certificate(days: int, outcome: Outcome, words: str) -> None:
-    """It is told 30, 14, 7 and 1 days before."""
-    row = last(DIRECT, certificate=Certificate("Example CA", T0 + timedelta(days=days), ()))
-    assert (row.outcome, words in row.seen) == (outcome, True)
-    assert row.code == (None if outcome is Outcome.OK else Code.CERTIFICATE_EXPIRING)
+    ):
+        with subtests.test(days=days, outcome=outcome):
+            row = last(DIRECT, certificate=Certificate("Example CA", T0 + timedelta(days=days), ()))
+            assert (row.outcome, words in row.seen) == (outcome, True)
+            assert row.code == (None if outcome is Outcome.OK else Code.CERTIFICATE_EXPIRING)
 
 
-@pytest.mark.parametrize(
-    ("code", "shown", "seen", "fix"),
-    [
+def test_a_certificate_that_is_not_accepted(subtests: pytest.Subtests) -> None:
+    """What is wrong with it is said in words, with its issuer or its names where they could be read."""
+    for code, shown, seen, fix in (
         (10, None, "has expired", "renew"),
         (9, None, "is not valid yet", "clock"),
-        (62, ("a.example", "b.example", "c.example", "d.example"), "but for a.example, b.example, c.example and 1 more", "configure a name"),
+        (
+            62,
+            ("a.example", "b.example", "c.example", "d.example"),
+            "but for a.example, b.example, c.example and 1 more",
+            "configure a name",
+        ),
         (62, None, "the certificate is not for ghes.example.com", "configure a name"),
         (64, ("a.example",), "but for a.example", "configure a name"),
         (20, ("x",), "the certificate of ghes.example.com was issued by a CA (Corp CA) that this system does not trust", "`ca_file`"),
@@ -177,15 +180,13 @@ def test_days_left_of_a_certificate(days: int, outcome: Outcome, words: str) -> 
         (18, None, "this system does not trust", "`ca_file`"),
         (26, None, "was rejected: unsuitable purpose", "renew"),
         (None, None, "TLS with ghes.example.com failed: unsuitable purpose", "TLS 1.2"),
-    ],
-)  # fmt: skip
-def test_a_certificate_that_is_not_accepted(code: int | None, shown: tuple[str, ...] | None, seen: str, fix: str) -> None:
-    """What is wrong with it is said in words, with its issuer or its names where they could be read."""
-    certificate = Certificate("Corp CA", T0, shown) if shown is not None else None
-    row = last(DIRECT, refused=Refused("unsuitable purpose", code, certificate))
-    assert (row.test, row.outcome, row.code) == ("certificate", Outcome.FAIL, Code.TLS_FAILED)
-    assert seen in row.seen
-    assert fix in row.fix
+    ):
+        with subtests.test(code=code, shown=shown):
+            certificate = Certificate("Corp CA", T0, shown) if shown is not None else None
+            row = last(DIRECT, refused=Refused("unsuitable purpose", code, certificate))
+            assert (row.test, row.outcome, row.code) == ("certificate", Outcome.FAIL, Code.TLS_FAILED)
+            assert seen in row.seen
+            assert fix in row.fix
 
 
 def test_the_authorities_that_do_not_trust_are_named() -> None:

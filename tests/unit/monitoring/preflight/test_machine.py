@@ -165,11 +165,12 @@ def test_a_state_directory_that_cannot_be_made(tmp_path: Path) -> None:
     assert (state(tmp_path / "state").outcome, state(tmp_path / "state").code) == (FAIL, Code.STATE_UNWRITABLE)
 
 
-@pytest.mark.parametrize(("mib", "outcome"), [(512, OK), (511, WARN), (64, WARN), (63, FAIL), (0, FAIL)])
-def test_free_space(mib: int, outcome: Outcome) -> None:
+def test_free_space(subtests: pytest.Subtests) -> None:
     """Below 512 MiB is a warning, below 64 a failure."""
-    row = space_row(Path("/state"), mib * MIB)
-    assert (row.outcome, row.code) == (outcome, None if outcome is OK else Code.DISK_LOW)
+    for mib, outcome in ((512, OK), (511, WARN), (64, WARN), (63, FAIL), (0, FAIL)):
+        with subtests.test(mib=mib, outcome=outcome):
+            row = space_row(Path("/state"), mib * MIB)
+            assert (row.outcome, row.code) == (outcome, None if outcome is OK else Code.DISK_LOW)
 
 
 def test_the_room_is_that_of_the_state_directory(tmp_path: Path) -> None:

@@ -20,9 +20,9 @@ def ending(left: timedelta, steps: tuple[int, ...] = CREDENTIAL_DAYS) -> CheckRo
     return expires(EMEA, "expiry", "the token", T0 + left, T0, steps=steps, fix="make a new one", code=Code.CREDENTIAL_EXPIRING)
 
 
-@pytest.mark.parametrize(
-    ("left", "outcome", "words"),
-    [
+def test_what_ends_is_told_in_steps(subtests: pytest.Subtests) -> None:
+    """Each step begins exactly so many days before the end; past it is a failure. The code is on what is to be done only."""
+    for left, outcome, words in (
         (timedelta(days=30) + SECOND, Outcome.OK, "in 30 days"),
         (timedelta(days=30), Outcome.WARN, "within 30 days"),
         (timedelta(days=14) + SECOND, Outcome.WARN, "within 30 days"),
@@ -33,13 +33,11 @@ def ending(left: timedelta, steps: tuple[int, ...] = CREDENTIAL_DAYS) -> CheckRo
         (SECOND, Outcome.WARN, "within 1 day"),
         (timedelta(0), Outcome.FAIL, "expired on 2026-11-24"),
         (-timedelta(days=400), Outcome.FAIL, "expired on 2025-10-20"),
-    ],
-)
-def test_what_ends_is_told_in_steps(left: timedelta, outcome: Outcome, words: str) -> None:
-    """Each step begins exactly so many days before the end; past it is a failure. The code is on what is to be done only."""
-    row = ending(left)
-    assert (row.outcome, words in row.seen) == (outcome, True)
-    assert (row.code, row.fix) == ((None, "") if outcome is Outcome.OK else (Code.CREDENTIAL_EXPIRING, "make a new one"))
+    ):
+        with subtests.test(left=left, outcome=outcome):
+            row = ending(left)
+            assert (row.outcome, words in row.seen) == (outcome, True)
+            assert (row.code, row.fix) == ((None, "") if outcome is Outcome.OK else (Code.CREDENTIAL_EXPIRING, "make a new one"))
 
 
 def test_the_words_are_the_same_all_through_a_step() -> None:
