@@ -68,9 +68,10 @@ def test_demo_as_json(command: Command) -> None:
         (["demo", "--fleet", "/nowhere"], "--fleet: /nowhere: no such folder"),
         (["sandbox", "--fleet", "/nowhere"], "--fleet: /nowhere: no such folder"),
         (["sandbox", "--quirks", "lies"], "unknown quirk lies"),
+        (["sandbox", "--people", "9", "--write-config", "/dev/null/x"], "--write-config: /dev/null/x: Not a directory"),
         (["demo", "--people", "0"], "'0' is not a number from 1"),
     ],
-    ids=["demo_fleet", "sandbox_fleet", "quirk", "people"],
+    ids=["demo_fleet", "sandbox_fleet", "quirk", "write_config", "people"],
 )
 def test_what_practice_cannot_use(command: Command, arguments: list[str], words: str) -> None:
     """An unusable folder, quirk or number is reported as a usage error, without a traceback."""
