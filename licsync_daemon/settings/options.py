@@ -11,12 +11,12 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic.fields import FieldInfo
 
-from licsync_daemon.model.instance import CloudAccount, Guards, Instance, MailNotifier
+from licsync_daemon.model.instance import CloudAccount, Guards, Instance, MailNotifier, Schedule
 from licsync_daemon.settings import values as f
 from licsync_daemon.settings.parts import CaFile, Counts, Delivery, Proxy, ProxyAuth, Source
 from licsync_daemon.settings.tables import Table, defaults_of, keys_of, tables_in
 
-_CLOUD, _GUARDS, _INSTANCE, _MAIL = map(defaults_of, (CloudAccount, Guards, Instance, MailNotifier))
+_CLOUD, _GUARDS, _INSTANCE, _MAIL, _SCHEDULE = map(defaults_of, (CloudAccount, Guards, Instance, MailNotifier, Schedule))
 _Servers = tuple[f.Server, ...]
 
 
@@ -29,7 +29,7 @@ class ScheduleTable(Table):
     every: f.Weeks | None = Field(default=None, description='Number of weeks between runs: "7d", "14d", …; otherwise every week.')
     cron: f.Cron | None = Field(default=None, description="Five-field cron expression, instead of `day`, `time` and `every`.")
     avoid: tuple[f.Blackout, ...] = Field(
-        default=(),
+        default=_SCHEDULE["avoid"],
         description='Blackout windows in which no scheduled run starts, for example "mon-fri 08:00-18:00".',
         examples=[["mon-fri 08:00-18:00"]],
     )

@@ -1,15 +1,25 @@
 """The JSON schema for editors, and the commented example file."""
 
+from datetime import timedelta
 from importlib import resources
 from typing import Any
 
+from pydantic.json_schema import GenerateJsonSchema
+
 from licsync_daemon.settings.options import Settings
 from licsync_daemon.settings.parts import PARTS, kinds
+from licsync_daemon.settings.values import format_duration
+
+
+class _Generator(GenerateJsonSchema):
+    def encode_default(self, dft: Any) -> Any:
+        """Return a default as the file has it; pydantic writes a duration in ISO 8601."""
+        return format_duration(dft) if isinstance(dft, timedelta) else super().encode_default(dft)
 
 
 def settings_schema() -> dict[str, Any]:
     """Return the JSON schema of the file: without secrets, which are not allowed in it, and without null, which TOML lacks."""
-    schema: dict[str, Any] = _tidied(Settings.model_json_schema())
+    schema: dict[str, Any] = _tidied(Settings.model_json_schema(schema_generator=_Generator))
     tables = schema["$defs"]
     merged = {f"{part.capitalize()}Table": _any_kind(part, tables) for part in PARTS}
     for one in {one.__name__ for part in PARTS for one in kinds(part).values()}:

@@ -54,7 +54,7 @@ def _alone(path: Keys, given: Raw, kind: str | None) -> Iterator[Finding]:
 
 
 def _values(path: Keys, given: Raw, kind: str | None) -> Iterator[Finding]:
-    """Return the keys and values that are wrong, not those that are missing. Without a valid kind each key that some kind has is allowed."""
+    """Return the keys and values that are wrong, not those that are missing. Without a valid kind, the keys of all kinds are allowed."""
     known = kinds(path[-1])
     options = keys_of(*known.values())
     for one, model in known.items():
