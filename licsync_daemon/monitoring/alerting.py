@@ -37,7 +37,7 @@ Key = tuple[str, Code]
 class _Channel:
     """One channel, and the messages that it has not accepted yet although another one has."""
 
-    notifier: Channel
+    channel: Channel
     pending: dict[Key, Message] = field(default_factory=dict)
     failures: int = 0
     not_before_s: float = 0.0
@@ -53,7 +53,7 @@ class _Channel:
             async with asyncio.timeout(SEND_S):
                 for key, message in tuple(self.pending.items()):
                     try:
-                        await self.notifier.tell(message)
+                        await self.channel.tell(message)
                     except RunError as error:
                         failure = error
                         if error.code is not Code.REJECTED:  # only this message was rejected; the next one may be accepted
@@ -61,19 +61,19 @@ class _Channel:
                     else:
                         del self.pending[key]
                         taken.add(key)
-                        log.info("notify.told", channel=self.notifier.name, instance=key[0], code=key[1], about=message.event)
+                        log.info("notify.told", channel=self.channel.name, instance=key[0], code=key[1], about=message.event)
         except TimeoutError:
             failure = RunError(
                 Code.TIMEOUT, f"not all messages were accepted within {SEND_S:.0f} s", "check whether the mail server or webhook is slow"
             )
         except Exception:
-            log.critical("notify.crashed", channel=self.notifier.name, exc_info=True)
+            log.critical("notify.crashed", channel=self.channel.name, exc_info=True)
             failure = RunError(Code.INTERNAL, "an error in licsync-daemon itself", "report it with the log")
         self._note_result(failure, clock)
 
-    def forget(self, untold: Iterable[Key]) -> None:
+    def forget(self, unsent: Iterable[Key]) -> None:
         """Drop messages that no channel accepted: the state still has them, and may have changed by the next evaluation."""
-        for key in untold:
+        for key in unsent:
             self.pending.pop(key, None)
 
     def _note_result(self, failure: RunError | None, clock: Clock) -> None:
@@ -85,7 +85,7 @@ class _Channel:
         self.not_before_s = clock.monotonic() + pause_s
         log.error(
             "notify.failed",
-            channel=self.notifier.name,
+            channel=self.channel.name,
             code=failure.code,
             cause=failure.cause,
             next_step=failure.next_step,
@@ -177,13 +177,13 @@ class Alerting:
                 for one in changes
                 if one.event is not None
             }
-            told: set[Key] = set()
+            sent: set[Key] = set()
             try:
-                await asyncio.gather(*(channel.hand_over(messages, self._clock, told) for channel in self._channels))
+                await asyncio.gather(*(channel.hand_over(messages, self._clock, sent) for channel in self._channels))
             finally:  # also if the process is stopping: accepted messages are not sent again
-                self._note_told(changes, told)
+                self._note_sent(changes, sent)
                 for channel in self._channels:
-                    channel.forget(messages.keys() - told)
+                    channel.forget(messages.keys() - sent)
         return True
 
     async def _views(self, names: Collection[str] | None, now: datetime) -> dict[str, InstanceView]:
@@ -217,11 +217,11 @@ class Alerting:
         """Return whether an alert can close: one from the daily check stays open until the next check."""
         return self._checked is not None or (alert.instance != "" and alert.code not in ONLY_CHECKED)
 
-    def _note_told(self, changes: Iterable[Change], told: Collection[Key]) -> None:
+    def _note_sent(self, changes: Iterable[Change], sent: Collection[Key]) -> None:
         """Store the time of messages that at least one channel accepted."""
         for one in changes:
             alert = one.alert
-            if (alert.instance, alert.code) in told:
+            if (alert.instance, alert.code) in sent:
                 told_at = max(self._clock.now(), alert.changed_at, alert.closed_at or alert.changed_at)
                 self._store.save_alert(replace(alert, told_at=told_at))
 

@@ -73,32 +73,6 @@ def test_a_configuration_that_cannot_be_used(site: Site) -> None:
     assert list(site.box.requests) == []
 
 
-def test_a_closed_port_is_found_at_once(site: Site) -> None:
-    """A far side that is down fails the connection, and what would follow is not tried."""
-    text = site.config.read_text()
-    site.config.write_text(text.replace(site.box.instances["emea"].url, "http://127.0.0.1:1"))
-
-    done = site.run("check", "--json")
-
-    rows = [row for row in json.loads(done.out)["rows"] if row["instance"] == "emea"]
-    assert (done.code, [(row["test"], row["outcome"], row["code"]) for row in rows]) == (
-        2, [("route", "ok", None), ("connection", "fail", "unreachable"), ("listed", "ok", None)],
-    )  # fmt: skip
-
-
-def test_a_proxy_of_the_environment_that_is_not_used(site: Site) -> None:
-    """Where the direct way fails, the proxy that stands ready is the hint."""
-    text = site.config.read_text()
-    site.config.write_text(text.replace(site.box.instances["emea"].url, "https://ghes.invalid"))
-
-    done = site.run("check", env={"HTTPS_PROXY": "http://mona:secret@127.0.0.1:1"})
-
-    assert done.code == 2
-    assert "direct; HTTPS_PROXY is set but not used" in done.out
-    assert 'set proxy = "env"' in done.out
-    assert "secret" not in done.all
-
-
 def test_a_silent_name_server_delays_nobody(site: Site) -> None:
     """Names that are not answered fail after their time, together, and the command ends without waiting for the resolver's threads."""
     silent = [*unshare("-n", "-m"), sys.executable, str(Path(__file__).with_name("silent_dns.py"))]

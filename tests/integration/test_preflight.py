@@ -160,8 +160,13 @@ def _other_version(practice: Practice) -> None:
     practice.override(instances__emea__delivery__kind="connect")
 
 
+def _closed(practice: Practice) -> None:
+    practice.override(instances__emea__url="http://127.0.0.1:1")
+
+
 EMEA_FAULTS: dict[str, tuple[Callable[[Practice], None], Bad]] = {
     "not a site administrator": (_ordinary, {("instance emea", "site administrator", FAIL, Code.NOT_FOUND)}),
+    "a closed port": (_closed, {("instance emea", "connection", FAIL, Code.UNREACHABLE)}),
     "revoked token": (_gone, {("instance emea", "token", FAIL, Code.UNAUTHORIZED)}),
     "license ends": (_runs_out, {("instance emea", "license", WARN, Code.LICENSE_EXPIRING)}),
     "old license file": (

@@ -133,7 +133,7 @@ def _seats(place: Place, seats: int | None, used: int | None) -> CheckRow:
 
 
 def license_file_row(place: Place, seats: int | None, purchased: int | None) -> CheckRow | None:
-    """Return whether a volume contract has purchased more seats than the instance's license file knows; None where that cannot be facts."""
+    """Return whether more seats were purchased than the license file of the instance contains; None if either number is unknown."""
     if not seats or not purchased:
         return None
     if purchased <= seats:
