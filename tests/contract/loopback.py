@@ -1,4 +1,4 @@
-"""A tiny server on loopback that answers scripted bytes, and remembers what it was asked."""
+"""A small server on loopback that sends scripted bytes and records the requests."""
 
 import asyncio
 import gzip
@@ -35,7 +35,7 @@ def packed(body: bytes) -> bytes:
 
 @dataclass
 class Server:
-    """Answers by path, else by `otherwise`; a list is worked off, its last entry repeated."""
+    """Responses by path; of a list each is sent once, and the last one repeated."""
 
     port: int = 0
     scheme: str = "http"
@@ -79,7 +79,7 @@ class Server:
 
 @asynccontextmanager
 async def serving(tls: ssl.SSLContext | None = None, *, host: str = "127.0.0.1") -> AsyncIterator[Server]:
-    """Serve until the end of the block; connections that are still open are cut."""
+    """Serve until the end of the block, then close all connections."""
     server = Server(scheme="https" if tls else "http", host=host)
     tasks: set[asyncio.Task[None]] = set()
 

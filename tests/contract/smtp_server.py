@@ -53,7 +53,7 @@ class Mailbox:
 
 @asynccontextmanager
 async def mail_server(box: Mailbox, *, starttls: ssl.SSLContext | None = None, tls: ssl.SSLContext | None = None) -> AsyncIterator[Mailbox]:
-    """Serve a mailbox; a login is offered over TLS only."""
+    """Serve a mailbox; login is offered over TLS only."""
 
     def connected() -> SMTP:
         more: dict[str, Any] = {"tls_context": starttls} if starttls else {}

@@ -1,4 +1,4 @@
-"""A real sshd on loopback, as the current user: its forced command plays an instance's administrative shell."""
+"""A real sshd on loopback, as the current user: its forced command simulates an instance's administrative shell."""
 
 import os
 import pwd

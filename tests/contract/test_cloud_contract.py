@@ -20,7 +20,7 @@ from tests.fakes import FakeClock, FarSides, Waits
 
 @dataclass
 class World:
-    """One cloud to read: how it is reached, how a server of it gets synced, and how many it can list."""
+    """One cloud: how to reach it, how to sync a server, and how many it can list."""
 
     adapters: Adapters
     sync: Callable[[], object]
@@ -59,7 +59,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
 
 
 def test_one_reply_lists_every_server_and_is_dated_by_the_cloud(world: World) -> None:
-    """The date of answering is aware UTC in whole seconds, and not before the sync it lists."""
+    """The date of the response is aware UTC in whole seconds, and not before a listed sync."""
     world.sync()
     status = world.read(lambda cloud: cloud.sync_status())
     assert len(status.entries) == world.lists
@@ -68,12 +68,12 @@ def test_one_reply_lists_every_server_and_is_dated_by_the_cloud(world: World) ->
 
 
 def test_nothing_is_listed_before_the_first_sync(world: World) -> None:
-    """A cloud without servers is no error."""
+    """A cloud without servers is not an error."""
     assert world.read(lambda cloud: cloud.sync_status()).entries == ()
 
 
 def test_asking_again_tells_what_happened_meanwhile(world: World) -> None:
-    """No reader answers from what it saw before when there is something newer."""
+    """No reader returns an older status than the cloud's."""
     before = world.read(lambda cloud: cloud.sync_status())
     world.sync()
     after = [world.read(lambda cloud: cloud.sync_status()) for _ in range(2)]
@@ -82,14 +82,14 @@ def test_asking_again_tells_what_happened_meanwhile(world: World) -> None:
 
 
 def test_the_seats_are_totals(world: World) -> None:
-    """Both numbers are known where the cloud tells them."""
+    """Both numbers are known if the cloud reports them."""
     totals = world.read(lambda cloud: cloud.seats())
     assert totals.consumed > 0
     assert totals.purchased > 0
 
 
 def test_installations_are_listed_or_unknown(world: World) -> None:
-    """None is no empty fleet: it says that nothing is known."""
+    """None is not an empty fleet: it means unknown."""
     world.sync()
     found = world.read(lambda cloud: cloud.installations())
     assert found is None or len(found) == 1
@@ -109,7 +109,7 @@ def test_people_come_once_each(world: World) -> None:
 
 
 def test_an_organization_shows_its_plan_only() -> None:
-    """The seats of the plan, no servers, nobody, and no GraphQL question."""
+    """The seats of the plan, no servers, no people, and no GraphQL query."""
     with Sandbox(generate_fleet(seed=5, instances=2, people=150), processing_delay=0.0) as box:
         box.push("emea")
         world = World(adapters_of(box, organization=True), lambda: None, 0)
@@ -133,7 +133,7 @@ def test_an_organization_that_is_not_there_is_named() -> None:
 
 
 def test_the_mark_of_an_answer_outlives_its_connection() -> None:
-    """Every look opens the cloud anew; what was answered before is kept by the adapters."""
+    """Each check opens a new reader; the adapters keep earlier responses."""
     with Sandbox(generate_fleet(seed=5, instances=2, people=20), processing_delay=0.0, quirks="off") as box:
         world = World(adapters_of(box, organization=False), lambda: None, 1)
         box.push("emea")

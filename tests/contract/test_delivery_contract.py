@@ -1,4 +1,4 @@
-"""What the delivery `http` sends and understands is what `docs/delivery-openapi.yaml` promises to endpoints."""
+"""The delivery `http` sends and accepts what `docs/delivery-openapi.yaml` specifies."""
 
 import asyncio
 import gzip
@@ -27,7 +27,7 @@ ODD = [an_account(1, email='"quoted \\ part"@example.com'), an_account(2**53 + 1
 
 
 def exchange(directory: Path, *answers: bytes) -> tuple[Upload, list[Seen], str]:
-    """Send a document and ask about it."""
+    """Send a document and request its state."""
 
     async def main() -> tuple[Upload, list[Seen], str]:
         async with serving() as server:
@@ -98,7 +98,7 @@ def test_an_export_keeps_the_contract_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("state", list(UploadState))
 def test_every_state_of_the_contract_is_understood(tmp_path: Path, state: UploadState) -> None:
-    """An answer that satisfies the contract is read as what it says."""
+    """A response that satisfies the contract is read correctly."""
     told = {"upload_id": "u-1", "sync_state": str(state), "error": "why" if state is UploadState.FAILURE else ""}
     assert CONTRACT.errors("/{upload_id}", told) == []
 

@@ -99,7 +99,7 @@ def document(case: Case, tmp_path: Path) -> Iterator[UsageDocument]:
 
 
 def test_the_note_names_commands_as_its_reader_types_them(tmp_path: Path) -> None:
-    """Whoever uploads is not the daemon's user: the configuration and the user stand in the command."""
+    """The person who uploads is not the daemon's user: the command includes the configuration and the user."""
     instance = an_instance(delivery=ManualDelivery(outbox=tmp_path))
     assert isinstance(instance.delivery, ManualDelivery)
     typed = Invocation(config=Path("/srv/fleet.toml"), owner="licsync")
@@ -109,7 +109,7 @@ def test_the_note_names_commands_as_its_reader_types_them(tmp_path: Path) -> Non
 
 
 def test_the_same_key_and_content_changes_nothing(case: Case, document: UsageDocument) -> None:
-    """Sent twice, it answers one id, and is there once."""
+    """Sent twice, it returns one id and arrives once."""
 
     async def main() -> list[str]:
         async with case.open() as delivery:
@@ -122,7 +122,7 @@ def test_the_same_key_and_content_changes_nothing(case: Case, document: UsageDoc
 
 
 def test_another_process_may_repeat_it(case: Case, document: UsageDocument) -> None:
-    """After a crash another connection sends the same again."""
+    """After a crash another connection sends the same document again."""
 
     async def once() -> str:
         async with case.open() as delivery:
@@ -133,7 +133,7 @@ def test_another_process_may_repeat_it(case: Case, document: UsageDocument) -> N
 
 
 def test_it_says_what_became_of_an_upload_or_that_it_cannot(case: Case, document: UsageDocument) -> None:
-    """An id that nobody knows is no error either: the read-back alone decides then."""
+    """An unknown id is not an error: only the read-back decides then."""
 
     async def main() -> tuple[UploadState | None, UploadState | None]:
         async with case.open() as delivery:
@@ -146,7 +146,7 @@ def test_it_says_what_became_of_an_upload_or_that_it_cannot(case: Case, document
 
 
 def test_what_is_taken_back_is_what_its_record_laid_ready(tmp_path: Path) -> None:
-    """Wherever the outbox is configured by now; a newer hand-over in the same folder stays, and twice does no harm."""
+    """Wherever the outbox is configured by now; a newer delivery in the same folder stays, and repeating is harmless."""
     with outbox(tmp_path) as case, a_document(tmp_path, [an_account(1)]) as export:
 
         async def sent(key: str) -> DeliveryRecord:
@@ -163,7 +163,7 @@ def test_what_is_taken_back_is_what_its_record_laid_ready(tmp_path: Path) -> Non
 
 
 def test_nothing_is_taken_back_through_a_link(tmp_path: Path) -> None:
-    """Whoever may write in the outbox must not have us delete in another place."""
+    """A user with write access to the outbox must not redirect the deletion."""
     with outbox(tmp_path) as case, a_document(tmp_path, [an_account(1)]) as export:
 
         async def sent() -> DeliveryRecord:
@@ -178,7 +178,7 @@ def test_nothing_is_taken_back_through_a_link(tmp_path: Path) -> None:
 
 
 def test_an_export_goes_out_as_it_is(tmp_path: Path) -> None:
-    """The outbox holds it byte for byte; a newer one takes its place."""
+    """The outbox contains it byte for byte; a newer one replaces it."""
     with outbox(tmp_path) as case:
         for number, content in enumerate((b'{"users": "\xf0\x9f\x90\x99"}', b'{"users": "b"}')):
             at = T0.replace(hour=number)

@@ -35,7 +35,7 @@ def page(*logins: str, next_page: str | None = None, **totals: int) -> bytes:
 
 
 def asked(ask: Callable[[GithubCloud], Any], script: Callable[[Server], None], enterprise: str = "octo") -> tuple[Any, list[str]]:
-    """Ask a cloud that follows a script; answer what it said (or the error) and the targets it was asked for."""
+    """Query a scripted cloud; return the result or the error, and the requested targets."""
 
     async def main() -> tuple[Any, list[str]]:
         async with serving() as server:
@@ -61,7 +61,7 @@ def logins(found: Any) -> list[str]:
 
 
 def test_the_published_sync_status_with_the_replys_own_date() -> None:
-    """The reply's `Date` header is the cloud's time of answering."""
+    """The response's `Date` header is the cloud's time."""
     reply = answer(body=json.dumps(example(STATUS)).encode(), date="Tue, 24 Nov 2026 02:00:00 GMT")
     found, targets = asked(lambda cloud: cloud.sync_status(), lambda server: server.on(STATUS, reply))
     assert [entry.server_id for entry in found.entries] == ["deadbeef1", "filetoffish1"]
@@ -70,13 +70,13 @@ def test_the_published_sync_status_with_the_replys_own_date() -> None:
 
 
 def test_a_reply_without_a_date_has_none() -> None:
-    """Without the header the time of answering is unknown."""
+    """Without the header the cloud's time is unknown."""
     found, _ = asked(lambda cloud: cloud.sync_status(), lambda server: server.on(STATUS, answer(body=b'{"server_instances": []}')))
     assert found.answered_at is None
 
 
 def test_seats_take_one_small_page() -> None:
-    """The totals stand on every page, so the smallest one is asked for."""
+    """All pages contain the totals, so the smallest one is requested."""
     reply = answer(body=json.dumps(example(LICENSES)).encode())
     found, targets = asked(lambda cloud: cloud.seats(), lambda server: server.on(LICENSES, reply))
     assert found == SeatTotals(consumed=5000, purchased=4500)
@@ -124,7 +124,7 @@ def test_row_34_a_person_who_moved_between_two_pages_comes_once() -> None:
 
 @pytest.mark.parametrize("target", ["https://elsewhere.example.com/page=2", f"{LICENSES}?per_page=100"], ids=["elsewhere", "itself"])
 def test_a_link_that_may_not_be_followed_ends_in_an_error(target: str) -> None:
-    """People read so far are not taken for everybody."""
+    """A partial list is never returned as complete."""
     found, _ = asked(everybody, lambda server: server.on(LICENSES, page("a", next_page=target)))
     assert isinstance(found, RemoteError)
     assert found.code is Code.BAD_RESPONSE
@@ -149,14 +149,14 @@ def test_a_link_that_may_not_be_followed_ends_in_an_error(target: str) -> None:
     ids=["401", "403", "404", "410", "a page", "a list", "503", "429", "403 limited"],
 )
 def test_refusals(ask: Callable[[GithubCloud], Any], path: str, reply: bytes, code: Code, requests: int) -> None:
-    """What is permanent is asked once, what may pass again, within the limits."""
+    """A permanent error is not retried; a transient one is, within the limits."""
     found, targets = asked(ask, lambda server: server.on(path, reply))
     assert isinstance(found, RemoteError)
     assert (found.code, len(targets)) == (code, requests)
 
 
 def test_a_page_that_fails_once_is_read_again() -> None:
-    """A hiccup in mid-paging costs no page."""
+    """A failure between pages loses no page."""
 
     def script(server: Server) -> None:
         server.on(LICENSES, page("a", next_page=f"{LICENSES}?page=2"), answer(502), page("b"))
@@ -174,14 +174,14 @@ def test_a_page_that_fails_once_is_read_again() -> None:
     ids=["404 means no owner", "403 means rate limit", "403 means 403"],
 )
 def test_row_33_refusals_mean_what_github_means(refused: bytes, code: Code) -> None:
-    """404 says nothing of existence, and a 403 with a rate limit's words is one: it is waited for, the others are not."""
+    """A 404 does not mean absence; a 403 with a rate-limit message is a rate limit and waited for, the others are not."""
     found, targets = asked(lambda cloud: cloud.sync_status(), lambda server: server.on(STATUS, *[refused] * 5))
     assert (found.code, found.transient) == (code, code is Code.RATE_LIMITED)
     assert len(targets) == (4 if found.transient else 1)  # after 1, 2 and 4 minutes; 8 more would be too long for one run
 
 
 def test_row_10_an_account_of_two_people_is_told_as_the_cloud_tells_it() -> None:
-    """Where the cloud attributes one server account to two rows, both are yielded: nobody is guessed away."""
+    """If the cloud attributes one server account to two rows, both are yielded; none is dropped by guessing."""
     rows = [{"github_com_login": login, "enterprise_server_user_ids": ["ghes.example.com:7"]} for login in ("mona", "lisa")]
     body = json.dumps({"users": rows}).encode()
     found, _ = asked(everybody, lambda server: server.on(f"{LICENSES}?per_page=100", answer(body=body)))
@@ -192,7 +192,7 @@ def test_row_10_an_account_of_two_people_is_told_as_the_cloud_tells_it() -> None
 
 
 def test_there_is_a_last_page_we_are_willing_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A walk that does not end is ended."""
+    """Endless paging is stopped."""
     monkeypatch.setattr(github, "MAX_PAGES", 3)
 
     def script(server: Server) -> None:
@@ -206,7 +206,7 @@ def test_there_is_a_last_page_we_are_willing_to_read(monkeypatch: pytest.MonkeyP
 
 
 def test_pages_that_link_in_a_circle_end_at_once() -> None:
-    """A walk never comes back to a page it has seen."""
+    """Paging never returns to a page."""
     first, second = f"{LICENSES}?per_page=100", f"{LICENSES}?page=2"
 
     def script(server: Server) -> None:
@@ -219,7 +219,7 @@ def test_pages_that_link_in_a_circle_end_at_once() -> None:
 
 
 def test_an_unchanged_sync_status_is_answered_from_before_with_the_new_date() -> None:
-    """A 304 says that the newest answer still holds, and when the cloud said so."""
+    """A 304 confirms the newest response, with the cloud's time."""
     first = answer(body=json.dumps(example(STATUS)).encode(), date="Tue, 24 Nov 2026 02:00:00 GMT", etag='W/"one"')
     unchanged = answer(304, b"", date="Tue, 24 Nov 2026 02:00:05 GMT", etag='W/"one"', content_type="")
     changed = answer(body=b'{"server_instances": []}', date="Tue, 24 Nov 2026 02:00:10 GMT")
@@ -239,7 +239,7 @@ def test_an_unchanged_sync_status_is_answered_from_before_with_the_new_date() ->
 
 
 def test_a_304_that_nobody_asked_for_is_refused() -> None:
-    """Without a mark there is no earlier answer that could still hold."""
+    """Without an `ETag` no earlier response is reused."""
     found, _ = asked(lambda cloud: cloud.sync_status(), lambda server: server.on(STATUS, answer(304, b"", content_type="")))
     assert isinstance(found, RemoteError)
     assert found.code is Code.REJECTED
@@ -247,7 +247,7 @@ def test_a_304_that_nobody_asked_for_is_refused() -> None:
 
 @pytest.mark.parametrize("etag", ["", "x" * 300], ids=["none", "endless"])
 def test_it_works_without_a_usable_mark(etag: str) -> None:
-    """Whether the endpoint sends marks is not published."""
+    """Whether the endpoint sends an `ETag` is not published."""
     reply = answer(body=b'{"server_instances": []}', etag=etag)
 
     async def twice(cloud: GithubCloud) -> Any:

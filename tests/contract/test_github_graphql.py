@@ -46,7 +46,7 @@ def reply(body: dict[str, Any], **headers: str) -> bytes:
 def asked(
     *replies: bytes, ask: Callable[[Graphql], Any] = lambda cloud: cloud.installations()
 ) -> tuple[Any, list[dict[str, Any]], FakeClock]:
-    """Ask over a script of replies; answer what was said (or the error), the variables of each question, and the clock."""
+    """Query a scripted server; return the result or the error, the variables of each query, and the clock."""
     clock = FakeClock()
 
     async def main() -> tuple[Any, list[dict[str, Any]], FakeClock]:
@@ -74,7 +74,7 @@ def accounts_of(host: str) -> Callable[[Graphql], Any]:
 
 
 def test_a_server_with_its_newest_upload() -> None:
-    """The values arrive as the model has them, and the question goes to the enterprise by its slug."""
+    """The values arrive as the model has them, and the query names the enterprise by its slug."""
     found, variables, _ = asked(reply(servers(a_server())))
     assert found == (
         Installation(
@@ -89,7 +89,7 @@ def test_a_server_with_its_newest_upload() -> None:
 
 
 def test_row_30_pending_and_unknown_states_and_no_upload_at_all() -> None:
-    """Of several uploads the newest is asked for; a state nobody knows is none."""
+    """Of several uploads the newest is requested; an unknown state counts as none."""
     nodes = [
         a_server("a", userAccountsUploads={"nodes": [{"syncState": "PENDING", "createdAt": "2026-11-23T02:00:00Z"}]}),
         a_server("b", userAccountsUploads={"nodes": [{"syncState": "QUEUED", "createdAt": "soon"}]}),
@@ -109,7 +109,7 @@ def test_row_30_pending_and_unknown_states_and_no_upload_at_all() -> None:
 
 
 def test_nulls_among_the_nodes_are_passed_over_and_told() -> None:
-    """GitHub puts null where it could not show one element, with an error whose path leads there: the others stand."""
+    """GitHub returns null for an element it could not return, with an error that has its path; the others are used."""
     body = servers(a_server("a"), None, a_server(""), a_server("b"))
     path = ["enterprise", "ownerInfo", "enterpriseServerInstallations", "nodes", 1, "userAccounts"]
     with structlog.testing.capture_logs() as logs:
@@ -131,7 +131,7 @@ def test_nulls_among_the_nodes_are_passed_over_and_told() -> None:
     ids=["forbidden", "scopes", "not found", "no owner", "no enterprise"],
 )
 def test_what_the_token_may_not_ask_is_not_known(body: dict[str, Any]) -> None:
-    """The answer is None, after one request, and the log says what would help."""
+    """The result is None, after one request, and the log has the next step."""
     with structlog.testing.capture_logs() as logs:
         found, variables, _ = asked(reply(body))
     assert found is None
@@ -145,18 +145,18 @@ def test_what_the_token_may_not_ask_is_not_known(body: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("status", [403, 404], ids=["refused", "no such endpoint"])
 def test_a_refusal_by_status_means_the_same(status: int) -> None:
-    """An address that has no GraphQL is no fault: nothing depends on it."""
+    """An address without GraphQL is not an error: nothing depends on it."""
     assert asked(answer(status, b'{"message": "no"}'))[0] is None
 
 
 def test_bad_credentials_are_an_error() -> None:
-    """A token that is wrong is wrong everywhere."""
+    """An invalid token is an error for GraphQL too."""
     assert asked(answer(401))[0].code is Code.UNAUTHORIZED
 
 
 @pytest.mark.parametrize("kind", ["RATE_LIMITED", "RATE_LIMIT", None], ids=str)
 def test_a_rate_limit_comes_with_200_and_is_waited_for(kind: str | None) -> None:
-    """The time comes from the reset in the headers, against the reply's own date."""
+    """The wait comes from the reset in the headers, relative to the response's date."""
     limited = reply(
         refused(kind, "API rate limit exceeded for user ID 1."),
         x_ratelimit_remaining="0",
@@ -170,7 +170,7 @@ def test_a_rate_limit_comes_with_200_and_is_waited_for(kind: str | None) -> None
 
 
 def test_a_long_rate_limit_ends_the_question() -> None:
-    """What would hold up a look at the fleet is an error that says when to come back."""
+    """A wait that would delay a check of the fleet is an error that states the wait."""
     limited = reply(
         refused("RATE_LIMITED"), x_ratelimit_remaining="0", x_ratelimit_reset="1795485660", date="Tue, 24 Nov 2026 02:00:00 GMT"
     )
@@ -203,13 +203,13 @@ def test_what_takes_too_long_is_asked_for_in_smaller_pages(too_much: bytes) -> N
 
 
 def test_other_failures_do_not_make_pages_smaller() -> None:
-    """A 500 says nothing of the page."""
+    """A 500 does not change the page size."""
     _, variables, _ = asked(answer(500), reply(servers()))
     assert [one["first"] for one in variables] == [100, 100]
 
 
 def test_any_other_error_is_quoted() -> None:
-    """A query that GitHub does not understand any more is a fault to report, not a missing right."""
+    """A query that GitHub rejects is an error to report, not a missing permission."""
     found, variables, _ = asked(reply(refused(None, "Field 'hostName' doesn't exist on type 'EnterpriseServerInstallation'")))
     assert (found.code, found.transient) == (Code.REJECTED, False)
     assert "hostName" in found.cause
@@ -231,21 +231,21 @@ def test_any_other_error_is_quoted() -> None:
     ids=str,
 )
 def test_what_is_no_reply_is_an_error(body: Any) -> None:
-    """Half a reply is never taken for an empty fleet."""
+    """An incomplete response is never an empty fleet."""
     found, _, _ = asked(reply(body))
     assert isinstance(found, RemoteError)
     assert found.code is Code.BAD_RESPONSE
 
 
 def test_pages_in_a_circle_end() -> None:
-    """A cursor that comes back ends the walk."""
+    """A repeated cursor ends the paging."""
     found, variables, _ = asked(*(reply(servers(a_server(), cursor=cursor)) for cursor in ("X", "Y", "X")))
     assert found.code is Code.BAD_RESPONSE
     assert [one["after"] for one in variables] == [None, "X", "Y"]
 
 
 def test_there_is_a_last_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A walk that does not end is ended."""
+    """Endless paging is stopped."""
     monkeypatch.setattr(graphql, "MAX_PAGES", 2)
     found, variables, _ = asked(*(reply(servers(a_server(), cursor=str(n))) for n in range(4)))
     assert found.code is Code.TOO_LARGE
@@ -254,7 +254,7 @@ def test_there_is_a_last_page(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("remaining", "known"), [(200, True), (199, False), (None, True)])
 def test_the_last_points_are_left_to_others(remaining: int | None, known: bool) -> None:
-    """With few points left no further page is asked for, and half a fleet is not taken for all of it."""
+    """With few points left no further page is requested, and a partial fleet is not returned as complete."""
     with structlog.testing.capture_logs() as logs:
         found, variables, _ = asked(reply(servers(a_server(), cursor="X", remaining=remaining)), reply(servers(a_server("b"))))
     assert (found is not None) is known
@@ -263,7 +263,7 @@ def test_the_last_points_are_left_to_others(remaining: int | None, known: bool) 
 
 
 def test_few_points_matter_only_for_a_further_page() -> None:
-    """What was answered was paid for."""
+    """A received response is used."""
     found, _, _ = asked(reply(servers(a_server(), remaining=0)))
     assert len(found) == 1
 
@@ -286,7 +286,7 @@ def addresses(*emails: str, cursor: str | None = None) -> dict[str, Any]:
 
 
 def test_row_15_an_account_with_more_addresses_than_a_page_holds() -> None:
-    """The inner connection is paged by its own cursor, and the outer one goes on where it was."""
+    """The inner connection is paged by its own cursor, and the outer one continues where it was."""
     found, variables, _ = asked(
         reply(servers(a_server())),
         reply(accounts(account(1, "a@x", "b@x", cursor="E2"), account(2), cursor="P2")),
@@ -310,7 +310,7 @@ def test_row_15_an_account_with_more_addresses_than_a_page_holds() -> None:
 
 
 def test_against_the_sandbox() -> None:
-    """What it tells of servers and accounts is what the sandbox holds."""
+    """The servers and accounts are those of the sandbox."""
     box = Sandbox(generate_fleet(seed=5, instances=3, people=400), processing_delay=0.0)
 
     async def main() -> None:

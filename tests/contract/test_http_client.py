@@ -43,7 +43,7 @@ async def fetch(client: HttpClient, path: str = "x", limits: Limits = SMALL) -> 
 
 
 def got(script: Callable[[Server], None], *, limits: Limits = SMALL, **changes: Any) -> tuple[bytes | RemoteError, list[Seen]]:
-    """Serve a script, fetch `/x`, and answer the body or the error, and what the server saw."""
+    """Serve a script, fetch `/x`, and return the body or the error, and what the server received."""
 
     async def main() -> tuple[bytes | RemoteError, list[Seen]]:
         async with serving() as server:
@@ -73,7 +73,7 @@ def body_of(*answers: bytes | Respond, limits: Limits = SMALL, **changes: Any) -
 
 
 def test_what_a_request_carries() -> None:
-    """Our name, the version asked for, the credential, and an encoding we can check; nothing else that tells about us."""
+    """The program's name, the requested version, the credential, and a verifiable encoding; nothing else identifies this machine."""
     _, (seen,) = got(lambda server: server.on("/x", answer()), headers={"X-GitHub-Api-Version": "2022-11-28"})
     assert seen.headers["user-agent"] == f"licsync-daemon/{__version__}"
     assert seen.headers["x-github-api-version"] == "2022-11-28"
@@ -139,7 +139,7 @@ async def drip(_: Seen, writer: asyncio.StreamWriter) -> None:
 
 @pytest.mark.parametrize("respond", [silence, drip], ids=["silence", "one byte at a time"])
 def test_one_deadline_covers_the_whole_exchange(respond: Respond) -> None:
-    """A server that says nothing, or next to nothing, is given up at the deadline, and may be asked again."""
+    """A silent or slow server times out at the deadline, which is transient."""
     began = asyncio.new_event_loop()
     started = began.time()
     error = error_of(respond, limits=Limits(deadline_s=0.3, wire_bytes=MIB, decoded_bytes=MIB))
@@ -181,7 +181,7 @@ def test_the_decoded_cap(size: int, fits: bool) -> None:
 
 
 def test_a_gzip_bomb_costs_no_memory() -> None:
-    """What unpacks to 256 MiB is refused at the cap, having held little more than that."""
+    """A body that unpacks to 256 MiB is refused at the limit, using little more memory than that."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     zeros = bytes(4 * MIB)
     bomb = b"".join(packer.compress(zeros) for _ in range(64)) + packer.flush()
@@ -246,7 +246,7 @@ async def hang_up(_: Seen, writer: asyncio.StreamWriter) -> None:
     ],
 )
 def test_bodies_that_are_not_whole(raw: bytes | Respond, code: Code, transient: bool) -> None:
-    """A body that was cut or spoiled is never taken for a shorter one."""
+    """A truncated or corrupt body is never accepted as a shorter one."""
 
     async def and_close(seen: Seen, writer: asyncio.StreamWriter) -> None:
         if isinstance(raw, bytes):
@@ -261,7 +261,7 @@ def test_bodies_that_are_not_whole(raw: bytes | Respond, code: Code, transient: 
 
 
 def test_nobody_there() -> None:
-    """A refused connection and a name that does not resolve are told apart, and both may pass."""
+    """A refused connection and an unresolved name are distinguished; both are transient."""
 
     async def main() -> list[RemoteError]:
         async with serving() as server:
@@ -284,7 +284,7 @@ def test_nobody_there() -> None:
 
 
 def test_a_refusal_quotes_the_far_side() -> None:
-    """The error has the status, GitHub's own words, and the wait it asks for."""
+    """The error has the status, GitHub's message, and the stated wait."""
     error = error_of(answer(429, b'{"message": "slow down"}', retry_after="7"))
     assert (error.code, error.status, error.retry_after) == (Code.RATE_LIMITED, 429, dt.timedelta(seconds=7))
     assert error.cause == 'the thing returned 429: "slow down"'
@@ -302,7 +302,7 @@ def test_a_refusal_quotes_the_far_side() -> None:
     ids=["long", "no gzip", "cut gzip", "unknown encoding", "short"],
 )
 def test_a_refusal_is_known_by_its_status_whatever_its_body(raw: bytes | Respond) -> None:
-    """A broken error page does not turn trouble that passes into an error for good."""
+    """A broken error page does not make a transient error permanent."""
 
     async def bad_gateway(seen: Seen, writer: asyncio.StreamWriter) -> None:
         writer.write(answer(502, b"half", content_length="100"))
@@ -313,7 +313,7 @@ def test_a_refusal_is_known_by_its_status_whatever_its_body(raw: bytes | Respond
 
 
 def test_wanted_statuses_are_answers() -> None:
-    """A status that is asked for is no error: the body is read."""
+    """An expected status is not an error: the body is read."""
 
     async def main() -> int:
         async with serving() as server:
@@ -346,7 +346,7 @@ def rotating(*values: str) -> Callable[[], str]:
 def test_a_rotated_credential_is_used_once(
     credentials: tuple[str, ...], answers: tuple[int, ...], used: list[str], outcome: Code | None
 ) -> None:
-    """After a 401 the credential is read anew, and tried once if it has changed."""
+    """After a 401 the credential is read again, and used once if it has changed."""
     found, seen = got(lambda server: server.on("/x", *(answer(status) for status in answers)), authorization=rotating(*credentials))
     assert [one.headers["authorization"] for one in seen] == used
     assert (found.code if isinstance(found, RemoteError) else None) is outcome
@@ -358,7 +358,7 @@ def test_a_rotated_credential_is_used_once(
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("absolute", [False, True], ids=["relative", "absolute"])
 def test_redirects_within_the_origin_are_followed(status: int, absolute: bool) -> None:
-    """The body at the end of the redirect is answered, and the credential goes along."""
+    """The body at the end of the redirect is returned, and the credential is sent there."""
 
     def script(server: Server) -> None:
         server.on("/x", answer(status, location=f"{server.url}/y" if absolute else "/y"))
@@ -401,14 +401,14 @@ def test_redirects_elsewhere_are_refused(location: str) -> None:
 
 @pytest.mark.parametrize("location", ["http://[::1", "javascript:x", "http://x:port/"])
 def test_redirects_to_nowhere_are_refused(location: str) -> None:
-    """A place that is no address is an error in our words, and nothing is followed."""
+    """An invalid address is an error, and nothing is followed."""
     found, seen = got(lambda server: server.on("/x", answer(302, location=location)))
     assert isinstance(found, RemoteError)
     assert len(seen) == 1
 
 
 def test_no_token_goes_to_another_port() -> None:
-    """The server a redirect points to is not even asked."""
+    """The server that a redirect points to gets no request."""
 
     async def main() -> tuple[list[Seen], RemoteError]:
         async with serving() as server, serving() as other:
@@ -447,7 +447,7 @@ def post(*answers: bytes, authorization: Callable[[], str] = lambda: "Bearer sec
 
 
 def test_a_body_is_streamed_with_its_length() -> None:
-    """The document goes in pieces under its known length, with the headers given."""
+    """The document is streamed with its known length and the given headers."""
     found, (seen,) = post(answer(202, b'{"upload_id": "u"}'))
     assert found == {"upload_id": "u"}
     assert (seen.method, seen.body, seen.headers["content-length"], seen.headers["idempotency-key"]) == ("POST", b"hello world", "11", "k")
@@ -455,7 +455,7 @@ def test_a_body_is_streamed_with_its_length() -> None:
 
 
 def test_a_rotated_credential_sends_the_body_again_whole() -> None:
-    """The second try after a 401 has the whole body again."""
+    """The second attempt after a 401 sends the whole body again."""
     found, seen = post(answer(401), answer(202, b"{}"), authorization=rotating("old", "new"))
     assert found == {}
     assert [(one.body, one.headers["authorization"]) for one in seen] == [(b"hello world", "old"), (b"hello world", "new")]
@@ -475,14 +475,14 @@ def test_a_rotated_credential_sends_the_body_again_whole() -> None:
     ids=["200", "redirect", "no JSON", "413", "422", "409", "503"],
 )
 def test_only_a_202_accepts_an_upload(raw: bytes, code: Code) -> None:
-    """Every other answer is an error with the delivery's own code; an upload follows no redirect."""
+    """Every other response is an error with the delivery's own code; an upload follows no redirect."""
     found, seen = post(raw)
     assert found is code
     assert len(seen) == 1
 
 
 def test_an_upload_is_sent_as_it_is_read() -> None:
-    """An endpoint that refuses at once and reads nothing has not made us read a large body; what it may mean is said."""
+    """An endpoint may refuse at once without reading the body; the next step says what that may mean."""
     whole, read = 256, 0
 
     async def pieces() -> AsyncIterator[bytes]:
@@ -554,12 +554,12 @@ def refused_over_tls(context: ssl.SSLContext, host: str = "localhost", **changes
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
 def test_an_own_authority_is_accepted(authority: trustme.CA, ca_file: Path, host: str) -> None:
-    """With `ca_file` a certificate of one's own authority is trusted, for a name and for an address."""
+    """With `ca_file` a certificate of a private CA is trusted, for a name and for an address."""
     assert over_tls(server_context(authority.issue_cert(host)), host, ca_file=ca_file) == b"private"
 
 
 def test_a_certificate_of_ours_is_shown_where_it_is_wanted(authority: trustme.CA, ca_file: Path, tmp_path: Path) -> None:
-    """A relay that asks for one gets it; without it, the connection is not accepted; one that cannot be used is named."""
+    """A relay that requires a client certificate gets it; without one, the connection fails; an unusable one is named."""
     context = server_context(authority.issue_cert("localhost"))
     context.verify_mode = ssl.CERT_REQUIRED
     authority.configure_trust(context)
@@ -581,7 +581,7 @@ def test_a_certificate_of_ours_is_shown_where_it_is_wanted(authority: trustme.CA
 def test_a_far_side_that_refuses_our_certificate_is_told_apart(
     authority: trustme.CA, ca_file: Path, tmp_path: Path, version: ssl.TLSVersion, shown: bool
 ) -> None:
-    """It says so with an alert: then the certificate to look at is ours, not its own. (asyncio's servers close without one.)"""
+    """The server sends an alert: the client certificate is at fault, not its own. (asyncio's servers close without one.)"""
     context = server_context(authority.issue_cert("localhost"))
     context.verify_mode, context.maximum_version = ssl.CERT_REQUIRED, version
     authority.configure_trust(context)
@@ -616,7 +616,7 @@ def test_a_far_side_that_refuses_our_certificate_is_told_apart(
 
 
 def test_a_key_with_a_passphrase_is_refused_instead_of_asked_for(authority: trustme.CA, ca_file: Path, tmp_path: Path) -> None:
-    """OpenSSL would ask on the terminal; a daemon has none."""
+    """OpenSSL would prompt on the terminal; a daemon has none."""
     ours = authority.issue_cert("licsync.example.com")
     key = serialization.load_pem_private_key(ours.private_key_pem.bytes(), None)
     locked = tmp_path / "key.pem"
@@ -634,7 +634,7 @@ def test_an_unknown_authority_is_refused(authority: trustme.CA) -> None:
 
 
 def test_another_authority_is_refused(ca_file: Path) -> None:
-    """An own authority replaces the system's and trusts nobody else."""
+    """A private CA replaces the system's CAs."""
     refused_over_tls(server_context(trustme.CA().issue_cert("localhost")), ca_file=ca_file)
 
 
@@ -651,7 +651,7 @@ def test_an_expired_certificate_is_refused(authority: trustme.CA, ca_file: Path)
 
 
 def test_tls_1_1_is_refused(authority: trustme.CA, ca_file: Path) -> None:
-    """A server that speaks nothing newer than TLS 1.1 is not spoken to."""
+    """A server that supports at most TLS 1.1 is refused."""
     context = server_context(authority.issue_cert("localhost"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -663,7 +663,7 @@ def test_tls_1_1_is_refused(authority: trustme.CA, ca_file: Path) -> None:
 
 @pytest.mark.parametrize("content", [None, "", "no certificate"], ids=["missing", "empty", "other text"])
 def test_an_unreadable_authority_is_an_error_before_any_request(tmp_path: Path, content: str | None) -> None:
-    """A `ca_file` that cannot be used is named; the system's authorities are not taken instead."""
+    """An unusable `ca_file` is named; the system's CAs are not used instead."""
     path = tmp_path / "ca.pem"
     if content is not None:
         path.write_text(content)
@@ -678,7 +678,7 @@ def test_an_unreadable_authority_is_an_error_before_any_request(tmp_path: Path, 
 
 
 def test_a_plain_server_behind_https_is_a_tls_error(ca_file: Path) -> None:
-    """A server that does not speak TLS at all is a TLS failure, not a lost connection."""
+    """A server without TLS is a TLS failure, not a lost connection."""
 
     async def main() -> RemoteError:
         ended = asyncio.Event()
@@ -705,7 +705,7 @@ def test_a_plain_server_behind_https_is_a_tls_error(ca_file: Path) -> None:
 
 
 def through(proxy: Callable[[str], str | None], **changes: Any) -> tuple[bytes | RemoteError, list[Seen]]:
-    """Fetch from a name that only the proxy knows; answer the outcome and what the proxy saw."""
+    """Fetch from a name that only the proxy resolves; return the outcome and what the proxy received."""
 
     async def main() -> tuple[bytes | RemoteError, list[Seen]]:
         async with serving() as server:
@@ -745,7 +745,7 @@ def in_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., No
 
 
 def test_the_environments_proxy_is_ignored(in_environment: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Proxy variables and a `.netrc` change nothing unless one opts in."""
+    """Proxy variables and `.netrc` have no effect unless configured."""
     in_environment("http://127.0.0.1:1")
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login a password b\n")
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -756,7 +756,7 @@ def test_the_environments_proxy_is_ignored(in_environment: Callable[..., None], 
 
 @pytest.mark.parametrize("with_scheme", [True, False], ids=["with a scheme", "host and port"])
 def test_the_environments_proxy_is_used_when_asked_for(in_environment: Callable[..., None], with_scheme: bool) -> None:
-    """`proxy = "env"` obeys the variables, in both forms people write them."""
+    """`proxy = "env"` uses the variables, in both common forms."""
 
     def opt_in(url: str) -> str:
         in_environment(url if with_scheme else url.removeprefix("http://"))
@@ -775,7 +775,7 @@ def test_no_proxy_is_obeyed_when_asked_for(in_environment: Callable[..., None]) 
 
 @pytest.mark.parametrize("address", ["gopher://x:1", "http://[::1", "socks5://127.0.0.1:1"], ids=["scheme", "broken", "socks"])
 def test_a_proxy_of_the_environment_that_cannot_be_used(in_environment: Callable[..., None], address: str) -> None:
-    """A variable nobody can use is an error in our words."""
+    """An unusable variable is an error with a next step."""
     in_environment(address)
     error = error_of(answer(), proxy="env")
     assert error.code is Code.UNREACHABLE
@@ -783,7 +783,7 @@ def test_a_proxy_of_the_environment_that_cannot_be_used(in_environment: Callable
 
 
 def test_a_proxy_that_refuses() -> None:
-    """An HTTPS destination behind a proxy that wants a credential is told from one that is down."""
+    """A proxy that requires a credential is distinguished from a destination that is down."""
 
     async def main() -> RemoteError:
         async with serving() as server:

@@ -1,4 +1,4 @@
-"""The delivery `http` over a real server on loopback: repeated safely, and asked about tolerantly."""
+"""The delivery `http` over a real server on loopback: safe to repeat, and tolerant of its responses."""
 
 import asyncio
 import gzip
@@ -55,7 +55,7 @@ def test_an_upload_is_exactly_the_document(tmp_path: Path) -> None:
 
 
 def test_an_upload_is_repeated_whole_under_its_key(tmp_path: Path) -> None:
-    """After trouble the same bytes go out again under the same key."""
+    """After a failure the same bytes are sent again under the same key."""
     found, seen, _ = send(tmp_path, answer(503), answer(429, retry_after="1"), ACCEPTED)
     assert found == "u-1"
     assert len(seen) == 3
@@ -78,7 +78,7 @@ def test_an_upload_is_repeated_whole_under_its_key(tmp_path: Path) -> None:
     ids=["413", "422", "409", "401", "503", "no id", "empty id", "number", "list"],
 )
 def test_refused_uploads(tmp_path: Path, reply: bytes, code: Code, transient: bool, requests: int) -> None:
-    """A refusal for good is not repeated; an acceptance nobody can refer to may have been one, and is."""
+    """A permanent refusal is not repeated; an acceptance without a usable id is."""
     found, seen, _ = send(tmp_path, reply)
     assert isinstance(found, RemoteError)
     assert (found.code, found.transient, len(seen)) == (code, transient, requests)
@@ -103,7 +103,7 @@ def test_refused_uploads(tmp_path: Path, reply: bytes, code: Code, transient: bo
     ids=["pending", "success", "failure", "other case", "unknown", "list", "nothing", "no object", "404"],
 )
 def test_what_became_of_an_upload(reply: bytes, upload: Upload) -> None:
-    """The three published states are read; anything else, a 404 included, is no word at all."""
+    """The three published states are read; anything else, including a 404, counts as no state."""
     found, _ = done(lambda delivery: delivery.ask("u-1"), lambda server: server.on("/uploads/u-1", reply))
     assert found == upload
 
@@ -116,7 +116,7 @@ def test_an_id_is_one_part_of_the_path() -> None:
 
 @pytest.mark.parametrize(("status", "code"), [(401, Code.UNAUTHORIZED), (500, Code.SERVER_ERROR)])
 def test_other_refusals_are_errors(status: int, code: Code) -> None:
-    """A refused question is no answer about the upload."""
+    """A refused request says nothing about the upload."""
     found, _ = done(lambda delivery: delivery.ask("u-1"), lambda server: server.on("/uploads/u-1", answer(status)))
     assert isinstance(found, RemoteError)
     assert found.code is code
@@ -128,7 +128,7 @@ def test_other_refusals_are_errors(status: int, code: Code) -> None:
     ids=["a page", "no id", "an empty id", "a number", "too long"],
 )
 def test_an_accepted_upload_is_never_taken_for_refused(tmp_path: Path, body: bytes) -> None:
-    """A 202 says that it was taken, however odd its body: the delivery stays open to be sent again under its key."""
+    """A 202 means accepted, whatever its body: the delivery stays open and is sent again under its key."""
     found, seen, _ = send(tmp_path, answer(202, body))
     assert isinstance(found, RemoteError)
     assert (found.code, found.transient) == (Code.BAD_RESPONSE, True)

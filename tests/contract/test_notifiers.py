@@ -81,7 +81,7 @@ async def outcome(channel: Channel, *messages: Message) -> RunError | None:
 
 @dataclass
 class Channel:
-    """An implementation beside its far side: what has arrived there, and how to let it refuse everything."""
+    """An implementation with its server: what has arrived there, and how to make it refuse everything."""
 
     notifier: Channel
     arrived: Callable[[], list[str]]
@@ -126,7 +126,7 @@ EVERY = {"fake": a_fake, "mail": a_mail, "webhook": a_webhook}
 
 @pytest.mark.parametrize("kind", EVERY)
 def test_a_message_that_was_taken_has_arrived(kind: str) -> None:
-    """When `tell` returns it is there; a second one is a second one."""
+    """When `tell` returns, the message has arrived; a second message arrives separately."""
 
     async def main() -> tuple[str, list[list[str]]]:
         async with AsyncExitStack() as stack:
@@ -144,7 +144,7 @@ def test_a_message_that_was_taken_has_arrived(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", EVERY)
 def test_a_message_that_was_refused_is_an_error_with_a_next_step(kind: str) -> None:
-    """Nothing has arrived, and whoever called knows; the next one may be taken again."""
+    """Nothing has arrived, and the caller gets an error with a next step."""
 
     async def main() -> tuple[RunError | None, list[str]]:
         async with AsyncExitStack() as stack:
@@ -158,7 +158,7 @@ def test_a_message_that_was_refused_is_an_error_with_a_next_step(kind: str) -> N
 
 
 async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Take a connection and never say a word."""
+    """Accept a connection and never reply."""
     try:
         await reader.read()
     finally:
@@ -167,7 +167,7 @@ async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 @pytest.mark.parametrize("kind", ["mail", "webhook"])
 def test_a_far_side_that_says_nothing_holds_nobody_who_cancels(kind: str) -> None:
-    """Canceled, it ends at once, and its connection with it."""
+    """A cancellation ends the call and its connection at once."""
 
     async def main() -> bool:
         gone = asyncio.Event()
@@ -203,7 +203,7 @@ def mailed(
     box: Mailbox, *, environ: dict[str, str] | None = None, message: Message = OPENED,
     starttls: ssl.SSLContext | None = None, tls: ssl.SSLContext | None = None, **changes: Any,
 ) -> RunError | None:  # fmt: skip
-    """Send a message to a mailbox; answer what went wrong."""
+    """Send a message to a mailbox; return the error."""
 
     async def main() -> RunError | None:
         async with mail_server(box, starttls=starttls, tls=tls):
@@ -213,7 +213,7 @@ def mailed(
 
 
 def test_what_a_mail_holds() -> None:
-    """Plain text with the message, to every recipient at once; its head tells nothing about this machine."""
+    """Plain text with the message, to all recipients at once; its headers contain nothing about this machine."""
     box = Mailbox()
     assert mailed(box) is None
     (letter,) = box.letters
@@ -239,7 +239,7 @@ def test_two_mails_have_two_ids() -> None:
 
 
 def test_no_text_can_add_a_header_or_a_line() -> None:
-    """What a far side once said stands in a subject as one printable line."""
+    """A quoted server message is one printable line in the subject."""
     box = Mailbox()
     evil = replace(OPENED, subject="over\r\nBcc: everybody@example.com\x1b[31m", lines=("text\r\n.\r\nMAIL FROM:<x>\x07",))
     assert mailed(box, message=evil) is None
@@ -252,7 +252,7 @@ def test_no_text_can_add_a_header_or_a_line() -> None:
 
 @pytest.mark.parametrize(("beginning", "indent"), [("", ""), ("   ", "   "), ("1. ", "   ")], ids=["text", "indented", "list item"])
 def test_long_lines_are_wrapped_and_addresses_stay_whole(beginning: str, indent: str) -> None:
-    """At 76 columns between words, what follows under its beginning."""
+    """At 76 columns between words, with a hanging indent."""
     box = Mailbox()
     page = "https://github.com/enterprises/" + "octo-" * 20
     item = beginning + "Keep the JSON file that is downloaded. " * 4 + page
@@ -266,7 +266,7 @@ def test_long_lines_are_wrapped_and_addresses_stay_whole(beginning: str, indent:
 
 @pytest.mark.parametrize("security", ["starttls", "tls"])
 def test_over_tls_with_a_login(authority: trustme.CA, ca_file: Path, security: str) -> None:
-    """The certificate is verified with the own authority, then the login goes out, then the mail."""
+    """The certificate is verified with the private CA before login and mail."""
     box = Mailbox()
     tls = context_of(authority)
     assert mailed(box, environ=PASSWORD, security=security, ca_file=ca_file, username="licsync", **{security: tls}) is None
@@ -276,7 +276,7 @@ def test_over_tls_with_a_login(authority: trustme.CA, ca_file: Path, security: s
 @pytest.mark.parametrize("security", ["starttls", "tls"])
 @pytest.mark.parametrize("fault", ["unknown authority", "another name"])
 def test_a_certificate_that_is_not_the_servers_is_refused(authority: trustme.CA, ca_file: Path, security: str, fault: str) -> None:
-    """Neither the password nor the mail has left; nothing switches that off."""
+    """Neither the password nor the mail is sent; this cannot be disabled."""
     box = Mailbox()
     tls = context_of(trustme.CA()) if fault == "unknown authority" else context_of(authority, "mx.example.com")
     error = mailed(box, environ=PASSWORD, security=security, ca_file=ca_file, username="licsync", **{security: tls})
@@ -286,7 +286,7 @@ def test_a_certificate_that_is_not_the_servers_is_refused(authority: trustme.CA,
 
 
 def test_old_tls_is_refused(authority: trustme.CA, ca_file: Path) -> None:
-    """TLS 1.2 is the oldest that is spoken."""
+    """TLS 1.2 is the minimum."""
     tls = context_of(authority)
     tls.set_ciphers("DEFAULT:@SECLEVEL=0")
     tls.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
@@ -298,7 +298,7 @@ def test_old_tls_is_refused(authority: trustme.CA, ca_file: Path) -> None:
 
 
 def test_a_server_without_starttls_gets_nothing(ca_file: Path) -> None:
-    """An attacker who takes the offer out of the answer gets neither password nor mail."""
+    """An attacker who removes STARTTLS from the reply gets neither password nor mail."""
     box = Mailbox()
     error = mailed(box, environ=PASSWORD, security="starttls", ca_file=ca_file, username="licsync")
     assert error is not None
@@ -307,14 +307,14 @@ def test_a_server_without_starttls_gets_nothing(ca_file: Path) -> None:
 
 
 def test_an_unreadable_authority_is_named(tmp_path: Path) -> None:
-    """Before anybody is asked."""
+    """Before any connection."""
     error = mailed(Mailbox(), security="starttls", ca_file=tmp_path / "none.pem")
     assert error is not None
     assert (error.code, str(tmp_path / "none.pem") in error.cause) == (Code.TLS_FAILED, True)
 
 
 def test_a_wrong_password_is_no_secret_to_tell(authority: trustme.CA, ca_file: Path) -> None:
-    """The error names the credential and not its value, not even where the server repeats it."""
+    """The error names the credential, not its value, even if the server repeats it."""
     box = Mailbox(password="other")
     tls = context_of(authority)
     error = mailed(box, environ=PASSWORD, security="starttls", ca_file=ca_file, username="licsync", starttls=tls)
@@ -326,7 +326,7 @@ def test_a_wrong_password_is_no_secret_to_tell(authority: trustme.CA, ca_file: P
 
 @pytest.mark.parametrize(("password", "code"), [("right", None), ("other", Code.UNAUTHORIZED)])
 def test_signing_in_tells_whether_a_message_would_go(authority: trustme.CA, ca_file: Path, password: str, code: Code | None) -> None:
-    """As far as the login everything is as for a message, and nothing is sent."""
+    """Up to the login all is as for a message, and nothing is sent."""
     box = Mailbox(password=password)
 
     async def main() -> RunError | None:
@@ -348,7 +348,7 @@ def test_signing_in_tells_whether_a_message_would_go(authority: trustme.CA, ca_f
     ids=["none", "beyond ASCII"],
 )
 def test_a_password_that_cannot_be_used(authority: trustme.CA, ca_file: Path, environ: dict[str, str], code: Code) -> None:
-    """It is said before anybody is asked."""
+    """The error comes before any connection."""
     box = Mailbox()
     tls = context_of(authority)
     error = mailed(box, environ=environ, security="starttls", ca_file=ca_file, username="licsync", starttls=tls)
@@ -357,21 +357,21 @@ def test_a_password_that_cannot_be_used(authority: trustme.CA, ca_file: Path, en
 
 
 def test_a_server_without_a_login_is_told_apart() -> None:
-    """A password is configured, and nobody asks for it."""
+    """A password is configured, and the server does not offer login."""
     error = mailed(Mailbox(), environ=PASSWORD, username="licsync")
     assert error is not None
     assert (error.code, "does not offer login" in error.cause) == (Code.REJECTED, True)
 
 
 def test_one_good_recipient_is_enough() -> None:
-    """The others are logged; it was taken."""
+    """The refused ones are logged; the message is sent."""
     box = Mailbox(refuse=(TO[0],))
     assert mailed(box) is None
     assert box.recipients == [[TO[1]]]
 
 
 def test_without_any_recipient_it_was_not_taken() -> None:
-    """The server's own words are quoted, without the address."""
+    """The server's message is quoted, without the address."""
     error = mailed(Mailbox(refuse=TO))
     assert error is not None
     assert (error.code, error.cause) == (
@@ -385,14 +385,14 @@ def test_without_any_recipient_it_was_not_taken() -> None:
     [("451 4.7.1 greylisted", Code.SERVER_ERROR, True), ("554 5.7.1 spam", Code.REJECTED, False)],
 )
 def test_a_refusal_may_pass(said: str, code: Code, transient: bool) -> None:
-    """A four says later, a five says no."""
+    """A 4xx reply is transient, a 5xx reply permanent."""
     error = mailed(Mailbox(answer=said))
     assert isinstance(error, RemoteError)
     assert (error.code, error.transient, said[4:] in error.cause) == (code, transient, True)
 
 
 def test_a_server_that_is_not_there() -> None:
-    """Unreachable, with what to look at."""
+    """Unreachable, with what to check."""
 
     async def main() -> RunError | None:
         async with mail_server(Mailbox()) as box:
@@ -405,7 +405,7 @@ def test_a_server_that_is_not_there() -> None:
 
 
 async def mail_outcome(answer: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]) -> RunError | None:
-    """Send a mail to a server that answers so; answer what went wrong."""
+    """Send a mail to a server with this behavior; return the error."""
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     try:
         return await outcome(built(mail_to(server.sockets[0].getsockname()[1])), OPENED)
@@ -415,7 +415,7 @@ async def mail_outcome(answer: Callable[[asyncio.StreamReader, asyncio.StreamWri
 
 
 def test_a_server_that_hangs_up() -> None:
-    """In the midst of the conversation."""
+    """In the middle of the conversation."""
 
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 mx.example.com\r\n")
@@ -428,7 +428,7 @@ def test_a_server_that_hangs_up() -> None:
 
 
 def test_a_server_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The deadline is over the whole message, whatever trickles in."""
+    """The deadline covers the whole message."""
     monkeypatch.setattr("licsync_daemon.monitoring.channels.mail.DEADLINE_S", 0.1)
 
     error = asyncio.run(mail_outcome(silent))
@@ -452,7 +452,7 @@ def posted(script: Callable[[Server], None], environ: dict[str, str] | None = No
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
 def test_what_is_posted(status: int) -> None:
-    """The documented object as UTF-8, without a credential where none is wanted; any 2xx takes it, whatever it answers."""
+    """The documented object as UTF-8, without a credential unless configured; any 2xx is a success, whatever its body."""
     body = b"" if status == 204 else b"<p>ok</p>"
     error, server = posted(lambda server: server.on("/services/T000/secret", answer(status, body)))
     assert error is None
@@ -470,7 +470,7 @@ def test_a_token_goes_with_it() -> None:
 
 @pytest.mark.parametrize("rest", ["/B00/x%2Fy", "?api-version=1&sig=a%2Bb%3D", "/B00?sig=a%2Bb%3D"])
 def test_the_rest_of_the_address_is_a_credential(rest: str) -> None:
-    """A path, a query or both; it goes out as it is."""
+    """A path, a query or both; sent unchanged."""
     error, server = posted(
         lambda server: server.on("/services/T000/secret" + rest, answer()), {"LICSYNC_NOTIFY__WEBHOOK__SECRET_PATH": rest}
     )
@@ -480,7 +480,7 @@ def test_the_rest_of_the_address_is_a_credential(rest: str) -> None:
 
 @pytest.mark.parametrize("rest", ["B00", "https://x.example.com/", "/a b", "/ü", "/a#b", ""])
 def test_a_rest_of_an_address_that_cannot_be_one(rest: str) -> None:
-    """It is said, without its value, before anything is sent; nothing goes to the address without it."""
+    """The error does not contain the value, and nothing is sent."""
     error, server = posted(lambda server: None, {"LICSYNC_NOTIFY__WEBHOOK__SECRET_PATH": rest})
     assert error is not None
     assert (error.code, server.seen) == (Code.CREDENTIAL_MALFORMED, [])
@@ -489,7 +489,7 @@ def test_a_rest_of_an_address_that_cannot_be_one(rest: str) -> None:
 
 @pytest.mark.parametrize("said", ["Route POST:/services/T000/secret not found", "not signed: sig=T000", "unknown hook T000"])
 def test_an_answer_that_repeats_the_address_is_not_quoted(said: str) -> None:
-    """What it says may hold the secret."""
+    """Its message may contain the secret."""
     error, _ = posted(lambda server: server.on("/services/T000/secret", answer(404, json.dumps({"message": said}).encode())))
     assert error is not None
     assert error.cause == "the webhook at 127.0.0.1 returned 404"
@@ -516,7 +516,7 @@ def test_a_proxy_that_cannot_be_used_does_not_show_the_address() -> None:
     ids=["401", "403", "404", "503", "redirect", "400"],
 )
 def test_what_a_webhook_refuses(reply: bytes, code: Code) -> None:
-    """With the cause and the next step; its path, which may be a secret, stands nowhere."""
+    """With cause and next step; the path, which may be a secret, is not shown."""
     error, server = posted(lambda server: server.on("/services/T000/secret", reply))
     assert error is not None
     assert (error.code, len(server.seen)) == (code, 1)

@@ -1,4 +1,4 @@
-"""The source `ssh` against a real sshd: what a good answer and every kind of failure come to."""
+"""The source `ssh` against a real sshd: success and every kind of failure."""
 
 import asyncio
 import os
@@ -62,7 +62,7 @@ def clients() -> set[int]:
 
 
 def test_the_default_command_prints_the_export(sshd: Sshd, tmp_path: Path) -> None:
-    """It comes as it was printed, with what it says of its instance, and is as old as this moment."""
+    """It is passed on as printed, with its facts about the instance; its time is now."""
     collected = collect(tmp_path, sshd.source(), sshd.key)
 
     assert collected.export is not None
@@ -81,7 +81,7 @@ def test_row_37_what_stands_around_it_does_no_harm(sshd: Sshd, tmp_path: Path, c
 
 
 def test_row_38_the_command_is_configured_word_by_word(sshd: Sshd, tmp_path: Path) -> None:
-    """The far side's shell gives the command exactly the words that were configured."""
+    """The remote shell passes exactly the configured words to the command."""
     collected = collect(tmp_path, sshd.source("words", "a  b", "$HOME", "-x"), sshd.key)
 
     assert collected.export is not None
@@ -90,7 +90,7 @@ def test_row_38_the_command_is_configured_word_by_word(sshd: Sshd, tmp_path: Pat
 
 @pytest.mark.parametrize("mode", [0o400, 0o440, 0o644])
 def test_a_key_from_a_credential_is_accepted(sshd: Sshd, tmp_path: Path, mode: int) -> None:
-    """A file that the platform makes readable for a group, with the line ends of another system, serves as it is."""
+    """A group-readable file with the line ends of another system works unchanged."""
     key = tmp_path / "instances__emea__source__key"
     key.write_bytes(sshd.key.read_bytes().strip().replace(b"\n", b"\r\n"))
     key.chmod(mode)
@@ -108,7 +108,7 @@ def test_a_key_from_a_credential_is_accepted(sshd: Sshd, tmp_path: Path, mode: i
     ],
 )
 def test_a_command_that_does_not_work(sshd: Sshd, tmp_path: Path, command: str, code: Code, words: str) -> None:
-    """What was printed before a failure is not used; its last message is told, and how to look for oneself."""
+    """Output before a failure is not used; the last message is shown, with a command to check."""
     error = refusal(tmp_path, sshd.source(command), sshd.key)
 
     assert error.code is code
@@ -139,7 +139,7 @@ def test_200_mb_are_not_held(sshd: Sshd, tmp_path: Path) -> None:
 
 
 def test_a_changed_host_key(sshd: Sshd, tmp_path: Path) -> None:
-    """A failover or a rebuild, or somebody in between: nothing is sent, and a person decides."""
+    """A failover, a rebuild, or an attack: nothing is sent, and a person decides."""
     known = tmp_path / "known"
     known.write_text(f"[127.0.0.1]:{sshd.port} {sshd.public('other_host')}\n")
 
@@ -153,7 +153,7 @@ def test_a_changed_host_key(sshd: Sshd, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [None, "", "[127.0.0.1]:1 KEY\n"], ids=["no file", "empty", "other port"])
 def test_an_unknown_host_key(sshd: Sshd, tmp_path: Path, content: str | None) -> None:
-    """It is never accepted by itself, nor written down."""
+    """It is never accepted automatically, nor stored."""
     known = tmp_path / "known"
     if content is not None:
         known.write_text(content.replace("KEY", sshd.public("host")))
@@ -174,7 +174,7 @@ def test_one_name_may_have_several_keys(sshd: Sshd, tmp_path: Path) -> None:
 
 
 def test_a_refused_key(sshd: Sshd, tmp_path: Path) -> None:
-    """It is said which key, for whom, and where it is added."""
+    """The error names the key and the user, and where to add it."""
     error = refusal(tmp_path, sshd.source(), sshd.folder / "stranger")
 
     assert error.code is Code.SSH_KEY_REFUSED
@@ -182,7 +182,7 @@ def test_a_refused_key(sshd: Sshd, tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_no_key(sshd: Sshd, tmp_path: Path) -> None:
-    """That is told apart from one that is refused."""
+    """It is distinguished from a refused key."""
     key = tmp_path / "key"
     key.write_text("no key\n")
 
@@ -241,7 +241,7 @@ def test_canceled_it_leaves_no_client_behind(sshd: Sshd, tmp_path: Path) -> None
 
 
 def test_without_a_client_it_says_so(sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A container without openssh-client is told what is missing."""
+    """In a container without openssh-client, the error names what is missing."""
     monkeypatch.setenv("PATH", str(tmp_path))
 
     error = refusal(tmp_path, sshd.source(), sshd.key)

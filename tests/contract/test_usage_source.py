@@ -1,4 +1,4 @@
-"""The `UsageSource` port: one suite over every implementation, the fake included. Its promises stand in `ports.py`."""
+"""The `UsageSource` port: one suite over every implementation, the fake included. `ports.py` specifies it."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ CLEAR = json.dumps({"users": [{"id": 1, "emails": ["mona@example.com"]}, {"id": 
 
 @dataclass
 class Kit:
-    """One implementation: how to open it, how to let it fail, and what it is."""
+    """One implementation: how to open it, how to make it fail, and its kind."""
 
     opened: Callable[[], AbstractAsyncContextManager[UsageSource]]
     spoil: Callable[[], None]
@@ -53,7 +53,7 @@ class World:
         return lambda: adapters.source(an_instance(source=source, counts=counts), Waits())
 
     def dropped(self, name: str, content: str | bytes) -> tuple[FileSource, Callable[[], None], Callable[[], None]]:
-        """Put a file into a folder of its own; answer it with what takes it away and brings it back."""
+        """Put a file into a folder of its own; return it with functions that remove and restore it."""
         folder = self.folder / name
         folder.mkdir()
         file = folder / "it"
@@ -159,7 +159,7 @@ def collect_once(kit: Kit, where: Path) -> tuple[Collected, list[Account]]:
 
 
 def test_counts_and_accounts_agree(kit: Kit, tmp_path: Path) -> None:
-    """Every row is counted once, and the spool holds the usable ones; what nobody can count is said to be so."""
+    """Each row is counted once, and the spool has the usable ones; an uncountable export is marked as such."""
     collected, accounts = collect_once(kit, tmp_path)
     counts = collected.counts
 
@@ -170,7 +170,7 @@ def test_counts_and_accounts_agree(kit: Kit, tmp_path: Path) -> None:
 
 
 def test_an_export_is_one_whole_json_object(kit: Kit, tmp_path: Path) -> None:
-    """Where a source gives one, it is unchanged from its first brace to its last."""
+    """An export is unchanged from its first brace to its last."""
     export = collect_once(kit, tmp_path)[0].export
 
     assert (export is not None) == kit.exports
@@ -189,7 +189,7 @@ def test_times_are_utc(kit: Kit, tmp_path: Path) -> None:
 
 
 def test_nothing_is_kept_between_calls(kit: Kit, tmp_path: Path) -> None:
-    """The same usage gives the same answer, from one source or from another."""
+    """The same usage gives the same result from any source."""
 
     async def main() -> list[tuple[Collected, list[Account]]]:
         async with kit.opened() as source, kit.opened() as other:
@@ -202,7 +202,7 @@ def test_nothing_is_kept_between_calls(kit: Kit, tmp_path: Path) -> None:
 
 
 def test_a_failure_says_what_to_do_and_passes(kit: Kit, tmp_path: Path) -> None:
-    """Whatever goes wrong is a `RunError` with code, cause and next step; when it is mended, the next collection is whole."""
+    """Any failure is a `RunError` with code, cause and next step; once fixed, the next collection is complete."""
     kit.spoil()
 
     with pytest.raises(RunError) as failed:

@@ -1,4 +1,4 @@
-"""What the cloud answers, row by row of the table of edge data (ref 5), and the published examples."""
+"""The cloud's responses, by row of the table of edge data (ref 5), and the published examples."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -84,7 +84,7 @@ def test_row_01_empty_text_for_login_and_saml_id() -> None:
 
 
 def test_row_02_empty_text_or_null_where_a_boolean_belongs(subtests: pytest.Subtests) -> None:
-    """Whatever stands in a boolean's place, the row is read."""
+    """A row is read whatever the value of a boolean field."""
     for value in ("", None, True, "true", 0):
         with subtests.test(value=value):
             fields = ("github_com_two_factor_auth", "enterprise_server_user", "github_com_user", "visual_studio_subscription_user")
@@ -100,7 +100,7 @@ def test_row_03_any_field_may_be_absent(missing: str) -> None:
 
 
 def test_row_03_unknown_fields_and_empty_objects() -> None:
-    """Fields nobody knows are passed over, and an object may have none at all."""
+    """Unknown fields are ignored, and an object may be empty."""
     assert person() == EMPTY
     assert person(license_color="red", nested={"a": [1]}) == EMPTY
     assert decode_consumed_page({}) == (SeatTotals(consumed=None, purchased=None), ())
@@ -250,13 +250,13 @@ def test_row_24_host_and_id(subtests: pytest.Subtests) -> None:
 
 
 def test_row_25_a_renamed_host_with_the_same_server_id() -> None:
-    """The server id is the identity: a row under an old name is still ours."""
+    """The server id is the identity: a row under an old name still matches."""
     status = decode_sync_status({"server_instances": [{"server_id": "server-emea", "hostname": "old.example.com"}]}, T0)
     assert entry_of(ServerIdentity(hostname="ghes-emea.example.com", server_id="server-emea"), status) == status.entries[0]
 
 
 def test_row_26_the_same_host_with_a_new_server_id() -> None:
-    """A reinstalled server is another one: its row is not taken for ours, and without a configured id nothing is guessed."""
+    """A reinstalled server is another server: its row does not match, and without a configured id nothing is guessed."""
     status = a_status(an_entry(server_id="new"))
     assert entry_of(ServerIdentity(hostname="ghes-emea.example.com", server_id="server-emea"), status) is None
     with pytest.raises(RunError) as refused:
@@ -274,7 +274,7 @@ def test_row_28_never_synced_in_many_spellings(subtests: pytest.Subtests) -> Non
 
 
 def test_row_28_unknown_status_words(subtests: pytest.Subtests) -> None:
-    """A status is compared in lower case, and one nobody knows stays what it is."""
+    """A status is compared in lower case, and an unknown one is kept."""
     for status, read in (
         ("success", "success"),
         ("SUCCESS", "success"),
@@ -306,7 +306,7 @@ def test_row_28_errors_are_cleaned() -> None:
 
 
 def test_row_29_servers_that_are_not_configured_here() -> None:
-    """Servers nobody configured do not hide ours, and one the cloud does not list has no entry."""
+    """Servers that are not configured do not hide the others, and one the cloud does not list has no entry."""
     status = a_status(an_entry(server_id="orphan", hostname="orphan.example.com"), an_entry())
     assert entry_of(ServerIdentity(hostname="ghes-emea.example.com", server_id="server-emea"), status) == an_entry()
     assert entry_of(ServerIdentity(hostname="missing.example.com", server_id="missing"), status) is None
@@ -346,7 +346,7 @@ def test_row_40_license_types_in_two_spellings(subtests: pytest.Subtests) -> Non
 
 
 def test_no_list_of_servers_is_an_error(subtests: pytest.Subtests) -> None:
-    """A body that is no such reply is never taken for "no server was ever synced"."""
+    """A body of another kind never counts as "no server was ever synced"."""
     for data in (None, [], "", 1, {}, {"server_instances": None}, {"server_instances": {}}, {"message": "Not Found"}):
         with subtests.test(data=data):
             with pytest.raises(RemoteError) as refused:
@@ -355,14 +355,14 @@ def test_no_list_of_servers_is_an_error(subtests: pytest.Subtests) -> None:
 
 
 def test_a_json_schema_instead_of_data_is_named() -> None:
-    """The shape a well-known client was once typed after is told apart from data."""
+    """A JSON schema, which a well-known client once modeled, is distinguished from data."""
     schema = {"title": "License Sync Status", "properties": {"server_instances": {"type": "array"}}}
     with pytest.raises(RemoteError, match="JSON schema instead of data"):
         decode_sync_status(schema, T0)
 
 
 def test_no_list_of_users_is_an_error(subtests: pytest.Subtests) -> None:
-    """A body that is no such page is an error, not an empty page."""
+    """A body of another kind is an error, not an empty page."""
     for data in (None, [], "", {"users": None}, {"users": {}}, {"users": "x"}):
         with subtests.test(data=data):
             with pytest.raises(RemoteError) as refused:

@@ -19,7 +19,7 @@ LIMITED = Code.RATE_LIMITED
 
 
 class Requests:
-    """A request that fails as told, then succeeds."""
+    """A request that fails with the given errors, then succeeds."""
 
     def __init__(self, clock: FakeClock, *errors: Exception, takes_s: float = 0) -> None:
         self.clock, self.errors, self.takes_s = clock, list(errors), takes_s
@@ -46,7 +46,7 @@ def test_success_waits_for_nothing() -> None:
 
 
 def test_waits_are_exact_and_told_beforehand() -> None:
-    """Each wait is slept exactly, and told with its end and its cause before it begins."""
+    """Each wait is exact, and reported with its end and its cause before it begins."""
     clock, waits = FakeClock(), Waits()
     request = Requests(clock, transient(retry_after=after(30)), transient(LIMITED), takes_s=1)
     assert asyncio.run(Retrier(clock, waits, policy=no_jitter).call(request)) == "answer"
@@ -62,7 +62,7 @@ def test_waits_are_exact_and_told_beforehand() -> None:
     "error", [permanent(), RunError(Code.EMPTY_USAGE, "x", "y"), ValueError("a mistake of ours")], ids=["permanent", "run", "other"]
 )
 def test_a_permanent_error_makes_exactly_one_request(error: Exception) -> None:
-    """What cannot pass by itself is raised as it came, at once."""
+    """A permanent error is raised unchanged, at once."""
     clock = FakeClock()
     request = Requests(clock, error)
     with pytest.raises(type(error)) as raised:
@@ -92,7 +92,7 @@ def test_the_budget_counts_the_requests_own_time() -> None:
 
 
 def test_a_wall_clock_that_jumps_does_not_end_the_budget() -> None:
-    """Elapsed time is taken from the clock that never jumps."""
+    """Elapsed time comes from the monotonic clock."""
     clock = FakeClock()
 
     async def request() -> str:
@@ -105,7 +105,7 @@ def test_a_wall_clock_that_jumps_does_not_end_the_budget() -> None:
 
 
 def test_a_report_is_polled_up_to_its_limit() -> None:
-    """Polling goes on through any number of attempts and stops within the limit."""
+    """Polling continues for any number of attempts and stops within the limit."""
     clock = FakeClock()
     request = Requests(clock, *[permanent(Code.REPORT_TIMEOUT) for _ in range(1000)])
     with pytest.raises(RemoteError) as raised:
@@ -117,7 +117,7 @@ def test_a_report_is_polled_up_to_its_limit() -> None:
 
 
 def test_cancelling_a_wait_is_no_answer() -> None:
-    """A cancelled wait ends the call: nothing is asked again."""
+    """A canceled wait ends the call without another request."""
 
     async def main() -> int:
         clock = FakeClock()

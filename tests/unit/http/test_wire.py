@@ -1,4 +1,4 @@
-"""The rules of the wire, as tables: refusals, stated waits, page links, origins, and strict JSON."""
+"""The rules of the wire, as tables: rate limits, stated waits, page links, origins, and strict JSON."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -39,7 +39,7 @@ def test_what_counts_as_a_rate_limit(subtests: pytest.Subtests) -> None:
 
 
 def test_stated_waits(subtests: pytest.Subtests) -> None:
-    """Seconds or a date after the response's own, then the reset of the limit; never negative, and nonsense counts as not stated."""
+    """Seconds, or a date relative to the response's own, else the reset of the limit; never negative, and invalid counts as not stated."""
     for headers, wait in (
         ({}, None),
         ({"retry-after": "0"}, 0),
@@ -87,7 +87,7 @@ def test_http_dates(subtests: pytest.Subtests) -> None:
 
 
 def test_the_far_sides_own_words(subtests: pytest.Subtests) -> None:
-    """The far side's message is quoted on one line, without control characters, tokens and addresses."""
+    """The server's message is quoted on one line, without control characters, tokens and addresses."""
     for name, (body, said) in {
         "message": (b'{"message": "Bad credentials"}', "Bad credentials"),
         "detail": (b'{"title": "t", "detail": "users[3] has no id"}', "users[3] has no id"),
@@ -180,7 +180,7 @@ def test_origins(subtests: pytest.Subtests) -> None:
 
 
 def test_unacceptable_json(subtests: pytest.Subtests) -> None:
-    """What two readers could read differently, or nobody can write down again, is refused with our own error."""
+    """JSON that is ambiguous or cannot be encoded again is refused."""
     for name, body in {
         "NaN": b'{"a": NaN}',
         "Infinity": b"[Infinity]",
@@ -204,7 +204,7 @@ def test_unacceptable_json(subtests: pytest.Subtests) -> None:
 
 
 def test_acceptable_json(subtests: pytest.Subtests) -> None:
-    """Whole characters in every spelling and numbers of any size are read."""
+    """Complete characters in every notation and numbers of any size are read."""
     for name, (body, value) in {
         "escapes": (b'{"a": [1, null, "\\u00e4", "\\ud83d\\ude00"]}', {"a": [1, None, "ä", "😀"]}),
         "BOM": (b"\xef\xbb\xbf[1]", [1]),
@@ -228,7 +228,7 @@ def test_basic_authentication_is_utf_8() -> None:
 
 
 def test_what_headers_tell_beside_the_answer(subtests: pytest.Subtests) -> None:
-    """Each header is one field; what is no such thing says nothing, and no key comes along."""
+    """Each header is one field; an invalid value counts as not reported, and no key is kept."""
     for headers, name, value in (
         ({"date": DATE}, "date", datetime(2026, 11, 24, 2, tzinfo=UTC)),
         ({"deprecation": " true "}, "deprecation", "true"),
@@ -250,7 +250,7 @@ def test_what_headers_tell_beside_the_answer(subtests: pytest.Subtests) -> None:
 
 
 def test_when_a_token_ends(subtests: pytest.Subtests) -> None:
-    """An end that is as good as now is a known fault of GitHub's for fine-grained tokens and says nothing."""
+    """An expiration date of about now is a known fault of GitHub's for fine-grained tokens and is ignored."""
     for text, expires in (
         ("2026-12-01 09:00:00 UTC", datetime(2026, 12, 1, 9, tzinfo=UTC)),
         ("2026-12-01 09:00:00 +0500", datetime(2026, 12, 1, 4, tzinfo=UTC)),
@@ -265,6 +265,6 @@ def test_when_a_token_ends(subtests: pytest.Subtests) -> None:
 
 
 def test_later_headers_lie_over_earlier_ones() -> None:
-    """What a later answer is silent about stays."""
+    """A fact that a later response does not report stays."""
     first = facts_of({"deprecation": "true", "x-ratelimit-remaining": "9"})
     assert first.then({"x-ratelimit-remaining": "0"}) == AnswerFacts(deprecation="true", remaining=0)

@@ -1,8 +1,8 @@
-"""An opaque export with a second source for its numbers."""
+"""An encrypted export with a second source for its counts."""
 
 import asyncio
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,7 @@ REPORT = Collected(collected_at=T0 + timedelta(hours=1), version="3.19.2", http_
 
 @dataclass
 class Scripted:
-    """A source that answers what it is told to."""
+    """A source that returns a given collection."""
 
     answer: Collected | RunError
     accounts: tuple[Account, ...] = ()
@@ -41,29 +41,31 @@ def collect(where: Path, export: Scripted, counts: Scripted) -> tuple[Collected,
 
 
 def test_the_export_is_sent_and_the_other_counts(tmp_path: Path) -> None:
-    """The export, its time and its identity are the first's; numbers, accounts and notices the second's."""
+    """The export, its time and its identity come from the first source; counts, accounts and notices from the second."""
     collected, accounts = collect(tmp_path, Scripted(OPAQUE), Scripted(REPORT, (an_account(7),)))
 
     assert collected == replace(OPAQUE, version="3.19.2", counts=NUMBERS, notices=(NOTICE,))
     assert accounts == [an_account(7)]
 
 
-@pytest.mark.parametrize(
-    ("exported", "counted", "age"),
-    [(T0, T0 - timedelta(days=9), T0 - timedelta(days=9)), (T0 - timedelta(days=30), T0, T0 - timedelta(days=30)), (T0, None, T0), (None, None, None)],
-    ids=["old report", "old export", "report without activity", "neither"],
-)  # fmt: skip
-def test_both_must_be_young(tmp_path: Path, exported: datetime | None, counted: datetime | None, age: datetime | None) -> None:
+def test_both_must_be_young(subtests: pytest.Subtests, tmp_path: Path) -> None:
     """The guard on age sees the older of the two."""
-    collected, _ = collect(
-        tmp_path, Scripted(replace(OPAQUE, newest_activity=exported)), Scripted(replace(REPORT, newest_activity=counted))
-    )
+    for name, (exported, counted, age) in {
+        "old report": (T0, T0 - timedelta(days=9), T0 - timedelta(days=9)),
+        "old export": (T0 - timedelta(days=30), T0, T0 - timedelta(days=30)),
+        "report without activity": (T0, None, T0),
+        "neither": (None, None, None),
+    }.items():
+        with subtests.test(name):
+            collected, _ = collect(
+                tmp_path, Scripted(replace(OPAQUE, newest_activity=exported)), Scripted(replace(REPORT, newest_activity=counted))
+            )
 
-    assert collected.newest_activity == age
+            assert collected.newest_activity == age
 
 
 def test_a_clear_export_counts_for_itself(tmp_path: Path) -> None:
-    """The second source is not asked, so that no account stands there twice."""
+    """The second source is not read, so no account is counted twice."""
     clear = replace(OPAQUE, counts=UsageCounts(rows=1, sent=1), export=replace(EXPORT, is_clear=True))
 
     collected, accounts = collect(tmp_path, Scripted(clear, (an_account(1),)), Scripted(RunError(Code.TIMEOUT, "asked", "do not")))
@@ -72,6 +74,6 @@ def test_a_clear_export_counts_for_itself(tmp_path: Path) -> None:
 
 
 def test_without_its_numbers_the_run_fails(tmp_path: Path) -> None:
-    """What a guard should hold must not pass because nobody counted."""
+    """Without counts, a guard would pass what it should hold."""
     with pytest.raises(RunError, match="no report"):
         collect(tmp_path, Scripted(OPAQUE), Scripted(RunError(Code.TIMEOUT, "no report", "wait")))

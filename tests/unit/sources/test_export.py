@@ -1,4 +1,4 @@
-"""Exports: found in what was printed, passed on unchanged, and understood only as far as it must be."""
+"""Exports: found in the output, passed on unchanged, and decoded only as far as needed."""
 
 import json
 from datetime import UTC, datetime
@@ -31,7 +31,7 @@ def refusal(data: bytes) -> str:
 
 
 def test_row_37_the_export_is_found_and_unchanged(subtests: pytest.Subtests) -> None:
-    """Text before it and lines after it are left away; the export itself is the same, byte for byte."""
+    """Text before and lines after the export are dropped; the export itself is unchanged, byte for byte."""
     for name, (before, after) in {
         "alone": (b"", b""),
         "line end": (b"", b"\n"),
@@ -55,7 +55,7 @@ def test_row_37_the_export_is_found_and_unchanged(subtests: pytest.Subtests) -> 
 
 
 def test_what_is_no_export_is_refused(subtests: pytest.Subtests) -> None:
-    """Nothing that is cut off, doubled, or something else is ever taken for an export; the cause says what is wrong."""
+    """Truncated, duplicated or other content is never accepted as an export; the cause says what is wrong."""
     for data, cause in (
         (b"", "the file x is empty"),
         (b" \n", "the file x is empty"),
@@ -93,7 +93,7 @@ def test_a_flood_of_braces_is_given_up(subtests: pytest.Subtests) -> None:
 
 
 def test_what_it_says_of_its_instance(subtests: pytest.Subtests) -> None:
-    """The names are found in any spelling; what is no plain text is taken for not said."""
+    """The names are found in any spelling; a value that is not plain text is ignored."""
     for name, (stated, expected) in {
         "documented": ({"instance": INSTANCE}, ("1f6a-22", "ghes-emea.example.com", "3.19.2")),
         "top level": (INSTANCE, ("1f6a-22", "ghes-emea.example.com", "3.19.2")),
@@ -112,7 +112,7 @@ def test_what_it_says_of_its_instance(subtests: pytest.Subtests) -> None:
 
 
 def test_users_are_a_text_or_a_list(subtests: pytest.Subtests) -> None:
-    """A text is encrypted, a list is readable; either may be empty."""
+    """A string is encrypted, a list is readable; either may be empty."""
     for users, is_clear, is_empty in (
         ("QUJD", False, False),
         ("", False, True),
@@ -135,7 +135,7 @@ def collect(where: Path, users: object) -> tuple[Collected, list[Account]]:
 
 
 def test_an_opaque_export_counts_nothing(tmp_path: Path) -> None:
-    """Nobody can tell how many users it holds; its date and its version are known."""
+    """The number of users is unknown; the date and the version are known."""
     collected, accounts = collect(tmp_path, "QUJD")
 
     assert collected.counts == UsageCounts(counted=False)
@@ -144,10 +144,13 @@ def test_an_opaque_export_counts_nothing(tmp_path: Path) -> None:
     assert accounts == []
 
 
-@pytest.mark.parametrize(
-    ("user", "expected"),
-    [
-        ({"id": 7, "emails": [{"email": "a@example.com", "primary": False}, {"email": "b@example.com", "primary": True}]}, (7, "b@example.com", False)),
+def test_a_readable_user_becomes_an_account(subtests: pytest.Subtests, tmp_path: Path) -> None:
+    """Its number, its primary address or else the first one, and whether it is suspended, in any published spelling."""
+    for user, expected in (
+        (
+            {"id": 7, "emails": [{"email": "a@example.com", "primary": False}, {"email": "b@example.com", "primary": True}]},
+            (7, "b@example.com", False),
+        ),
         ({"id": 7, "emails": [{"email": "a@example.com"}, {"email": "b@example.com"}]}, (7, "a@example.com", False)),
         ({"id": 7, "emails": ["a@example.com", "b@example.com"]}, (7, "a@example.com", False)),
         ({"id": 7, "emails": [None, "", {"email": ""}, {"email": 3}, 5, " b@example.com "]}, (7, "b@example.com", False)),
@@ -161,22 +164,19 @@ def test_an_opaque_export_counts_nothing(tmp_path: Path) -> None:
         ({"id": 7, "suspended": "false"}, (7, "", False)),
         ({"id": 7, "suspended": 1}, (7, "", True)),
         ({"id": 7, "suspended": None}, (7, "", False)),
-    ],
-    ids=json.dumps,
-)  # fmt: skip
-def test_a_readable_user_becomes_an_account(tmp_path: Path, user: dict[str, Any], expected: tuple[int, str, bool]) -> None:
-    """Its number, its primary address or else the first one, and whether it is suspended, in any published spelling."""
-    collected, accounts = collect(tmp_path, [user])
+    ):
+        with subtests.test(user=user, expected=expected):
+            collected, accounts = collect(tmp_path, [user])
 
-    assert [(one.id, one.email, one.suspended) for one in accounts] == [expected]
-    assert collected.counts == UsageCounts(
-        rows=1, sent=not expected[2], suspended=expected[2], without_address=not expected[1] and not expected[2]
-    )
+            assert [(one.id, one.email, one.suspended) for one in accounts] == [expected]
+            assert collected.counts == UsageCounts(
+                rows=1, sent=not expected[2], suspended=expected[2], without_address=not expected[1] and not expected[2]
+            )
 
 
-@pytest.mark.parametrize(
-    ("user", "why"),
-    [
+def test_a_user_that_cannot_be_used_is_named_by_its_place(subtests: pytest.Subtests, tmp_path: Path) -> None:
+    """It is counted and identified without its content."""
+    for user, why in (
         ("mona@example.com", "user 1 (id empty): not an object"),
         ({}, "user 1 (id empty): the id is not a positive number"),
         ({"id": 0}, "user 1 (id 0): the id is not a positive number"),
@@ -184,12 +184,9 @@ def test_a_readable_user_becomes_an_account(tmp_path: Path, user: dict[str, Any]
         ({"id": True}, "user 1 (id True): the id is not a positive number"),
         ({"id": 7, "suspended": "perhaps"}, "user 1 (id 7): the suspended flag is neither true nor false"),
         ({"id": 7, "emails": ["\ud800@example.com"]}, "user 1 (id 7): a cell is not valid UTF-8"),
-    ],
-    ids=json.dumps,
-)  # fmt: skip
-def test_a_user_that_cannot_be_used_is_named_by_its_place(tmp_path: Path, user: object, why: str) -> None:
-    """It is counted and named without a word of what it holds."""
-    collected, accounts = collect(tmp_path, [user])
+    ):
+        with subtests.test(user=user, why=why):
+            collected, accounts = collect(tmp_path, [user])
 
-    assert (collected.counts, accounts) == (UsageCounts(rows=1, unusable=1), [])
-    assert [notice.text for notice in collected.notices] == [f"1 unusable: {why}"]
+            assert (collected.counts, accounts) == (UsageCounts(rows=1, unusable=1), [])
+            assert [notice.text for notice in collected.notices] == [f"1 unusable: {why}"]

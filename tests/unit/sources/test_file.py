@@ -1,4 +1,4 @@
-"""The source `file`: which file is taken, what it is, and when it is left alone."""
+"""The source `file`: which file is read, its format, and when it is skipped."""
 
 import asyncio
 import os
@@ -80,7 +80,7 @@ def test_a_report_without_activity_is_as_old_as_its_file(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("name", [".hidden", "export.json.part", "export.tmp"])
 def test_some_names_are_not_looked_at(tmp_path: Path, name: str) -> None:
-    """What a transfer has not finished yet is passed over."""
+    """Files of an unfinished transfer are skipped."""
     put(tmp_path / name, export("unfinished"), T0 - timedelta(minutes=1))
     put(tmp_path / "export.json", export("finished"))
 
@@ -88,7 +88,7 @@ def test_some_names_are_not_looked_at(tmp_path: Path, name: str) -> None:
 
 
 def test_what_is_neither_export_nor_report_is_passed_over(tmp_path: Path) -> None:
-    """A note beside the exports does no harm; neither do folders, links and pipes."""
+    """Notes, folders, links and pipes beside the exports are ignored."""
     put(tmp_path / "README.txt", "put exports here", T0 - timedelta(minutes=1))
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to("/etc/passwd")
@@ -143,7 +143,7 @@ def test_an_older_file_is_not_taken_in_place_of_a_used_one(tmp_path: Path) -> No
     ("age_s", "taken"), [(5, True), (4.999, False), (0, False), (-86400, False)], ids=["settled", "young", "now", "in the future"]
 )
 def test_a_young_file_is_left_alone(tmp_path: Path, age_s: float, taken: bool) -> None:
-    """It may still be in writing, and no older one is taken in its place."""
+    """It may still be written to, and no older one is read instead."""
     put(tmp_path / "older", export("older"))
     put(tmp_path / "young", export("young"), T0 - timedelta(seconds=age_s))
 
@@ -156,7 +156,7 @@ def test_a_young_file_is_left_alone(tmp_path: Path, age_s: float, taken: bool) -
 
 @pytest.mark.parametrize("kind", ["export", "report"])
 def test_a_file_that_changes_while_it_is_read_is_not_used(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was read of it may be half old and half new."""
+    """Its content may be half old and half new."""
     file = put(tmp_path / "it", export() if kind == "export" else CSV)
     real = os.open
 
@@ -172,7 +172,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_used(tmp_path: Path, kind: 
 
 
 def test_a_link_in_place_of_the_file_is_not_followed(tmp_path: Path) -> None:
-    """Whoever may write to the folder must not choose which of our files is read."""
+    """A user with write access to the folder must not choose which file is read."""
     put(tmp_path / "secret", export())
     link = tmp_path / "link"
     link.symlink_to("secret")
@@ -181,7 +181,7 @@ def test_a_link_in_place_of_the_file_is_not_followed(tmp_path: Path) -> None:
 
 
 def test_a_link_that_takes_the_place_of_a_file_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not even one that is put there between looking and opening."""
+    """Not even one created between listing and opening."""
     other, file = put(tmp_path / "other", export()), put(tmp_path / "it", export())
     real = os.open
 
@@ -215,7 +215,7 @@ def test_nothing_there(tmp_path: Path, made: str | None, cause: str) -> None:
 
 
 def test_a_large_export_is_refused(tmp_path: Path) -> None:
-    """One byte more than allowed is too much; it is not read beyond that."""
+    """One byte more than allowed is refused, and no more is read."""
     size = len(export())
     file = put(tmp_path / "it", export())
 
@@ -229,7 +229,7 @@ def test_a_large_export_is_refused(tmp_path: Path) -> None:
     ids=["export", "cut off", "short row"],
 )
 def test_what_is_wrong_names_the_file(tmp_path: Path, content: str, code: Code) -> None:
-    """A person finds the file to replace."""
+    """The error names the file to replace."""
     file = put(tmp_path / "it", content)
 
     error = refusal(tmp_path)

@@ -1,4 +1,4 @@
-"""Numbers that come as text."""
+"""Numbers that are strings."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from licsync_daemon.sources.report import count_of
 
 
 def test_row_21_seats_may_be_text(subtests: pytest.Subtests) -> None:
-    """A number in text is a number; "unlimited" and anything else means that none is known."""
+    """A number in a string is a number; "unlimited" and anything else counts as unknown."""
     for value, number in (
         (0, 0),
         (1316, 1316),

@@ -17,7 +17,7 @@ def a_source(**changes: object) -> SshSource:
 
 
 def test_the_command_line() -> None:
-    """Nobody's configuration, no agent, no password, no forwarding, no new host key; only what we say."""
+    """No configuration file, agent, password, forwarding or new host key; only the given options."""
     words = ssh_words("/usr/bin/ssh", a_source(connect_timeout=timedelta(seconds=7)), Path("/proc/1/fd/3"))
 
     assert words[:8] == ["/usr/bin/ssh", "-F", "/dev/null", "-T", "-p", "122", "-i", "/proc/1/fd/3"]
@@ -30,12 +30,12 @@ def test_the_command_line() -> None:
 
 
 def test_words_are_quoted_for_the_far_side() -> None:
-    """Its shell gives the command the words that were configured."""
+    """The remote shell passes the configured words to the command."""
     assert ssh_words("ssh", a_source(command=("a b", "$x", "'", "-q")), Path("/k"))[-4:] == ["'a b'", "'$x'", "''\"'\"''", "-q"]
 
 
 def test_a_percent_sign_in_a_path_is_one() -> None:
-    """ssh would put something else in its place."""
+    """ssh would expand it."""
     assert 'UserKnownHostsFile="/a b/100%%h"' in ssh_words("ssh", a_source(known_hosts=Path("/a b/100%h")), Path("/k"))
 
 
@@ -56,7 +56,7 @@ BAD_KEY = f'Load key "/proc/28140/fd/3": error in libcrypto\r\n{DENIED}'
 
 
 def test_what_a_failure_of_ssh_means(subtests: pytest.Subtests) -> None:
-    """Each cause has its own code; a connection that failed is tried again at once, the others wait."""
+    """Each cause has its own code; only a failed connection is transient."""
     for messages, code, again in (
         (CHANGED, Code.HOST_KEY_CHANGED, False),
         (REVOKED, Code.HOST_KEY_CHANGED, False),
@@ -85,14 +85,14 @@ def test_what_a_failure_of_ssh_means(subtests: pytest.Subtests) -> None:
 
 
 def test_what_only_a_person_can_mend_waits_for_one() -> None:
-    """Keys do not mend themselves; a connection does."""
+    """A connection may recover; a key does not."""
     assert {Code.HOST_KEY_CHANGED, Code.HOST_KEY_UNKNOWN, Code.SSH_KEY_REFUSED} <= PERMANENT
     assert not {Code.SSH_FAILED, Code.COMMAND_FAILED, Code.COMMAND_TIMEOUT, Code.NO_NEW_EXPORT} & PERMANENT
 
 
 @pytest.mark.parametrize("mode", [0o400, 0o440, 0o644])
 def test_a_key_that_others_may_read_is_copied(tmp_path: Path, mode: int) -> None:
-    """ssh gets a copy that only we may read, with the line ends it insists on; with the block it is gone, and no file was ever made."""
+    """ssh gets a private copy with the required line ends; it is gone after the block, and no file is created."""
     file = tmp_path / "key"
     file.write_bytes(b"-----BEGIN\r\nabc\r\n-----END")
     file.chmod(mode)
@@ -110,7 +110,7 @@ def test_a_key_that_others_may_read_is_copied(tmp_path: Path, mode: int) -> None
     ids=["missing", "folder", "pipe", "empty", "huge"],
 )  # fmt: skip
 def test_a_key_that_cannot_be_one(tmp_path: Path, content: str | None, code: Code) -> None:
-    """It is said which file, before ssh is started."""
+    """The error names the file, before ssh is started."""
     file = tmp_path / "key"
     if content == "folder":
         file.mkdir()

@@ -138,12 +138,12 @@ def test_unusable_rows(subtests: pytest.Subtests) -> None:
 
 
 def test_an_unusable_row_says_no_more_than_line_and_id() -> None:
-    """The words for a person hold neither login nor address."""
+    """The message contains neither login nor address."""
     assert str(Unusable(7, "", BAD_ID)) == "line 7 (id empty): the id is not a positive number"
 
 
 def test_undecodable_bytes_elsewhere_do_not_matter() -> None:
-    """Only the needed columns are looked at: a broken cell in another column makes no row unusable."""
+    """Only the needed columns are checked: a broken cell in another column does not make a row unusable."""
     line = row().encode().replace(b"10.0.0.1", b"\xff\xfe")
     assert read(HEADER.encode() + line) == [(2, mona())]
 
@@ -236,7 +236,7 @@ def test_a_cut_is_found_at_every_byte() -> None:
 
 @pytest.mark.parametrize("size", [4096, 8 * 1024 * 1024], ids=["in pieces", "whole"])
 def test_a_record_that_does_not_end_is_given_up(size: int) -> None:
-    """A runaway quote does not swallow the rest of a large file."""
+    """An unclosed quote does not consume the rest of a large file."""
     data = HEADER + row(login='"open') + row("2") * (MAX_RECORD_BYTES // 50)
     assert error_of(data, size).code is Code.REPORT_MALFORMED
 
