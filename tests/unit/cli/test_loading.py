@@ -1,0 +1,54 @@
+"""How a person starts the program: its name or path, its configuration, and the user to switch to."""
+
+import os
+import pwd
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from licsync_daemon.cli.loading import invocation
+from licsync_daemon.cli.parser import DEFAULT_CONFIG
+
+CONFIG = Path(DEFAULT_CONFIG)
+
+
+@pytest.fixture(autouse=True)
+def _no_tools(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Find neither the program nor sudo on the PATH."""
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
+    monkeypatch.setattr(sys, "argv", ["/opt/licsync/bin/licsync-daemon"])
+
+
+def owned(monkeypatch: pytest.MonkeyPatch, uid: int, shell: str) -> None:
+    monkeypatch.setattr(pwd, "getpwuid", lambda _uid: pwd.struct_passwd(("licsync", "x", uid, uid, "", "/", shell)))
+
+
+def test_a_program_outside_the_path_is_named_by_its_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the PATH its name is enough; a module is started by the interpreter."""
+    assert invocation(CONFIG).program == ("/opt/licsync/bin/licsync-daemon",)
+    monkeypatch.setattr(shutil, "which", lambda _name: "/usr/local/bin/licsync-daemon")
+    assert invocation(CONFIG).program == ("licsync-daemon",)
+    monkeypatch.setattr(sys, "argv", ["/opt/licsync/lib/licsync_daemon/__main__.py"])
+    assert invocation(CONFIG).program == (sys.executable, "-m", "licsync_daemon")
+
+
+def test_a_configuration_in_another_place_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By its absolute path: the reader of a mail is in another directory."""
+    monkeypatch.chdir(tmp_path)
+    assert invocation(CONFIG).config is None
+    assert invocation(Path("config.toml")).config == tmp_path / "config.toml"
+
+
+def test_the_user_to_switch_to(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The owner of the state directory: another user, or with sudo one that nobody can log in as."""
+    owned(monkeypatch, os.geteuid() + 1, "/bin/bash")
+    assert invocation(CONFIG, tmp_path).owner == "licsync"
+    owned(monkeypatch, os.geteuid(), "/usr/sbin/nologin")
+    assert invocation(CONFIG, tmp_path).owner is None
+    monkeypatch.setattr(shutil, "which", lambda _name: "/usr/bin/sudo")
+    assert invocation(CONFIG, tmp_path).owner == "licsync"
+    owned(monkeypatch, os.geteuid(), "/bin/bash")
+    assert invocation(CONFIG, tmp_path).owner is None
+    assert invocation(CONFIG, tmp_path / "missing").owner is None
