@@ -1,4 +1,4 @@
-"""Host names and URLs: what may be configured, in one normal form. Pure; nothing is resolved or contacted.
+"""Host names and URLs: checked and put into normal form. Pure; nothing is resolved or contacted.
 
 No text here repeats a URL that could carry a password or a key.
 """
@@ -11,32 +11,30 @@ from licsync_daemon.settings.mistakes import Mistake
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _UNSAFE = re.compile(r"[\s\\\x00-\x20\x7f-\x9f]")
-_KEEP_SECRETS_APART = "user names, passwords and keys are kept as credentials, never in an address"
+_KEEP_SECRETS_APART = "put user names, passwords and keys into credentials, never into an address"
 
-# Where cloud machines answer with credentials of their own; nothing of ours ever lives there. AWS and others: 169.254.169.254 is
+# Metadata services of cloud machines, which return the machine's own credentials. AWS and others: 169.254.169.254 is
 # link-local and refused as such. https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html (IPv6),
 # https://cloud.google.com/compute/docs/metadata/querying-metadata, https://www.alibabacloud.com/help/en/ecs/user-guide/view-instance-metadata
 _METADATA = frozenset({"metadata.google.internal", "metadata", "fd00:ec2::254", "100.100.100.200"})
 
 
 def normal_hostname(text: str) -> str:
-    """Return `text` in lower case, with its port where it has one.
+    """Return `text` in lower case, with its port if it has one.
 
     Raises:
-        Mistake: It is a URL, has a path or a user name, or is no valid name.
+        Mistake: A URL, a path or a user name, or not a valid name.
     """
     host = text.strip().lower()
     if "@" in host:
-        raise Mistake("a host name must not carry a user name or a password", 'write only the name, such as "ghes.example.com"')
+        raise Mistake("a host name must not contain a user name or a password", 'use only the name, for example "ghes.example.com"')
     if "://" in host:
-        raise Mistake(
-            "this is a URL, a host name is wanted", 'write only the name, such as "ghes.example.com"; `url` overrides the address'
-        )
+        raise Mistake("this is a URL, not a host name", 'use only the name, for example "ghes.example.com"; `url` overrides the address')
     if "/" in host or "?" in host or "#" in host:
-        raise Mistake("a host name must not have a path", 'write only the name, such as "ghes.example.com"')
+        raise Mistake("a host name must not have a path", 'use only the name, for example "ghes.example.com"')
     name, colon, port = host.partition(":")
     if colon and not (re.fullmatch(r"[0-9]{1,5}", port) and 1 <= int(port) <= 65535):
-        raise Mistake("this is not a host name, or its port is not a number from 1 to 65535", 'for example "ghes.example.com"')
+        raise Mistake("not a valid host name, or its port is not a number from 1 to 65535", 'for example "ghes.example.com"')
     return _normal_name(name) + (f":{int(port)}" if colon else "")
 
 
@@ -50,7 +48,7 @@ def normal_url(text: str, *, for_query: str = _KEEP_SECRETS_APART) -> str:
 
     Args:
         text: The address.
-        for_query: What to do where it has a query.
+        for_query: The suggestion if it has a query.
 
     Raises:
         Mistake: Another scheme, plain http elsewhere, a user name, a query or a fragment, a refused or malformed host.
@@ -60,23 +58,23 @@ def normal_url(text: str, *, for_query: str = _KEEP_SECRETS_APART) -> str:
         raise Mistake("the address must start with https://", 'for example "https://relay.example.com/uploads"')
     host = _host(parts)
     if parts.scheme == "http" and not is_loopback(host):
-        raise Mistake("plain http is allowed to this machine only (127.0.0.1, ::1, localhost)", "write https://")
+        raise Mistake("plain http is allowed on this machine only (127.0.0.1, ::1, localhost)", "use https://")
     return _joined(parts, host) + parts.path.rstrip("/")
 
 
 def webhook_url(text: str) -> str:
-    """Return what `normal_url` does. What it refuses as a secret has a credential of its own here.
+    """Return an address as `normal_url` does. A query is refused with the name of the credential for it.
 
     Raises:
         Mistake: As `normal_url`.
     """
-    return normal_url(text, for_query="put what follows the host, from its / or ? on, into the credential notify__webhook__secret_path")
+    return normal_url(text, for_query="put the part after the host, from its / or ? on, into the credential notify__webhook__secret_path")
 
 
 def normal_proxy(text: str) -> str:
-    """Return the address of an HTTP proxy, or `env` for "obey the environment's proxy variables".
+    """Return the address of an HTTP proxy, or `env` to use the environment's proxy variables.
 
-    A proxy is usually spoken to in plain http; what passes through it is encrypted all the same.
+    Plain http to a proxy is common and allowed; the connections through it are encrypted anyway.
 
     Raises:
         Mistake: Another scheme, a user name, a path, a refused or malformed host.
@@ -85,9 +83,9 @@ def normal_proxy(text: str) -> str:
         return "env"
     parts = _split(text)
     if parts.scheme not in {"http", "https"}:
-        raise Mistake("a proxy is an http:// or https:// address", 'for example "http://proxy.example.com:3128", or "env"')
+        raise Mistake("a proxy must be an http:// or https:// address", 'for example "http://proxy.example.com:3128", or "env"')
     if parts.path.strip("/"):
-        raise Mistake("the address of a proxy has no path", 'for example "http://proxy.example.com:3128"')
+        raise Mistake("the address of a proxy must not have a path", 'for example "http://proxy.example.com:3128"')
     return _joined(parts, _host(parts))
 
 
@@ -105,13 +103,13 @@ def _split(text: str, for_query: str = _KEEP_SECRETS_APART) -> SplitResult:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
-        raise Mistake("this is not a valid address", 'for example "https://ghes.example.com"') from None
+        raise Mistake("not a valid address", 'for example "https://ghes.example.com"') from None
     if "@" in parts.netloc:
-        raise Mistake("an address must not carry a user name or a password", _KEEP_SECRETS_APART)
+        raise Mistake("an address must not contain a user name or a password", _KEEP_SECRETS_APART)
     if "?" in text or "#" in text:
         raise Mistake("an address must not have a query (?) or a fragment (#)", for_query)
     if not parts.netloc or not parts.hostname or port == 0:
-        raise Mistake("this is not a whole address", 'for example "https://ghes.example.com"')
+        raise Mistake("not a complete address", 'for example "https://ghes.example.com"')
     return parts
 
 
@@ -132,12 +130,12 @@ def _normal_name(name: str) -> str:
     name = name.removesuffix(".")
     labels = name.split(".")
     if not name.isascii():
-        raise Mistake("a host name is written in plain letters", 'an international name is written in its "xn--" form')
+        raise Mistake("a host name must be ASCII", 'write an international name in its "xn--" form')
     if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
-        raise Mistake("this is not a valid host name", 'letters, digits and hyphens between dots, such as "ghes.example.com"')
-    # Other programs read "2130706433" and "0x7f.1" as addresses, so a name that ends in a number must be a whole address.
+        raise Mistake("not a valid host name", 'use letters, digits and hyphens between dots, for example "ghes.example.com"')
+    # Other programs read "2130706433" and "0x7f.1" as addresses, so a name that ends in a number must be a complete address.
     if re.fullmatch(r"[0-9]+|0x[0-9a-f]*", labels[-1]) and _address(name) is None:
-        raise Mistake("this is neither a host name nor a whole IP address", 'for example "ghes.example.com" or "10.0.0.7"')
+        raise Mistake("neither a host name nor a complete IP address", 'for example "ghes.example.com" or "10.0.0.7"')
     _refuse_reserved(name)
     return name
 

@@ -6,29 +6,8 @@ from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from licsync_daemon.model import instance as plain
 from licsync_daemon.model.blackout import parse_window
-from licsync_daemon.model.instance import (
-    MAIL_PORTS,
-    CloudAccount,
-    CommandSource,
-    Config,
-    ConnectDelivery,
-    DeliveryTo,
-    Destination,
-    FileSource,
-    Guards,
-    HttpDelivery,
-    Instance,
-    MailNotifier,
-    ManualDelivery,
-    NoSource,
-    NotifierTo,
-    ReportSource,
-    Schedule,
-    Source,
-    SshSource,
-    WebhookNotifier,
-)
 from licsync_daemon.settings import parts
 from licsync_daemon.settings.addresses import without_port
 from licsync_daemon.settings.layers import Raw, table
@@ -42,14 +21,14 @@ _Value = TypeVar("_Value")
 Level = tuple[str, Raw, Any]  # the name of a table in credentials, its raw values, and its checked ones
 
 
-def to_config(settings: Settings, raw: Raw) -> Config:
+def to_config(settings: Settings, raw: Raw) -> plain.Config:
     """Build the configuration. `raw` says which table a proxy comes from."""
     cloud = settings.cloud
     at = _destination(cloud.api_url, ("cloud__token",), ("cloud", table(raw, "cloud"), cloud))
     return _plain(
-        Config,
+        plain.Config,
         settings,
-        cloud=_plain(CloudAccount, cloud, at=at),
+        cloud=_plain(plain.CloudAccount, cloud, at=at),
         instances=tuple(_instance(name, settings, raw) for name in settings.instances),
         notify=tuple(_notifiers(settings.notify, raw)),
     )
@@ -69,17 +48,17 @@ def _plain(value: type[_Value], given: Table, **more: Any) -> _Value:
     return value(**{**{name: getattr(given, name) for name in names}, **more})
 
 
-def _instance(name: str, settings: Settings, raw: Raw) -> Instance:
+def _instance(name: str, settings: Settings, raw: Raw) -> plain.Instance:
     one = settings.instances[name]
     schedule, delivery = _schedule(name, one.schedule), _delivery(name, settings, raw)
     return _plain(
-        Instance,
+        plain.Instance,
         one,
         name=name,
         hostname=without_port(one.hostname),
         schedule=schedule,
         max_age=one.schedule.max_age or _max_age(schedule, delivery),
-        guards=_plain(Guards, one.guards),
+        guards=_plain(plain.Guards, one.guards),
         source=_source("source", one.source, name, settings, raw),
         counts=_source("counts", one.counts, name, settings, raw) if one.counts is not None else None,
         delivery=delivery,
@@ -88,7 +67,7 @@ def _instance(name: str, settings: Settings, raw: Raw) -> Instance:
     )
 
 
-def _schedule(name: str, laid: ScheduleTable) -> Schedule:
+def _schedule(name: str, laid: ScheduleTable) -> plain.Schedule:
     if laid.cron is not None:
         cron = laid.cron
     elif laid.day is not None and laid.time is not None:
@@ -97,31 +76,31 @@ def _schedule(name: str, laid: ScheduleTable) -> Schedule:
     else:
         cron = stable_cron(name)
     every_weeks = (laid.every or WEEK) // WEEK
-    return Schedule(cron=cron, timezone=laid.timezone, every_weeks=every_weeks, avoid=tuple(map(parse_window, laid.avoid)))
+    return plain.Schedule(cron=cron, timezone=laid.timezone, every_weeks=every_weeks, avoid=tuple(map(parse_window, laid.avoid)))
 
 
-def _max_age(schedule: Schedule, delivery: DeliveryTo) -> timedelta:
+def _max_age(schedule: plain.Schedule, delivery: plain.DeliveryTo) -> timedelta:
     """Return the interval between syncs plus a day; GitHub Connect syncs every week, however often the instance is read."""
-    weeks = 1 if isinstance(delivery, ConnectDelivery) else schedule.every_weeks
+    weeks = 1 if isinstance(delivery, plain.ConnectDelivery) else schedule.every_weeks
     return weeks * WEEK + timedelta(days=1)
 
 
-def _source(part: str, given: Table | None, name: str, settings: Settings, raw: Raw) -> Source:
+def _source(part: str, given: Table | None, name: str, settings: Settings, raw: Raw) -> plain.Source:
     """Build the source, or the counts, of an instance."""
     own, prefix = settings.instances[name], f"instances__{name}"
     match given:
         case parts.ReportTable():
             tokens = dict.fromkeys((f"{prefix}__{part}__token", f"defaults__{part}__token", "defaults__source__token"))
-            return _plain(ReportSource, given, at=_destination(_address(own), tuple(tokens), *_levels(name, settings, raw)))
+            return _plain(plain.ReportSource, given, at=_destination(_address(own), tuple(tokens), *_levels(name, settings, raw)))
         case parts.SshTable():
             names = () if given.private_key else (f"{prefix}__source__identity", "defaults__source__identity")
-            return _plain(SshSource, given, host=without_port(own.hostname), private_key_credential=names)
+            return _plain(plain.SshSource, given, host=without_port(own.hostname), private_key_credential=names)
         case parts.CommandTable():
-            return _plain(CommandSource, given)
+            return _plain(plain.CommandSource, given)
         case parts.FileSourceTable() | parts.FileCountsTable():
-            return _plain(FileSource, given)
+            return _plain(plain.FileSource, given)
         case _:
-            return NoSource()
+            return plain.NoSource()
 
 
 def _address(own: InstanceTable) -> str:
@@ -134,37 +113,37 @@ def _levels(name: str, settings: Settings, raw: Raw) -> tuple[Level, Level]:
     return own, ("defaults", table(raw, "defaults"), settings.defaults)
 
 
-def _delivery(name: str, settings: Settings, raw: Raw) -> DeliveryTo:
+def _delivery(name: str, settings: Settings, raw: Raw) -> plain.DeliveryTo:
     given = settings.instances[name].delivery
     match given:
         case parts.ManualTable():
-            return ManualDelivery(outbox=given.outbox.path, group=given.outbox.group)
+            return plain.ManualDelivery(outbox=given.outbox.path, group=given.outbox.group)
         case parts.HttpTable():
             (own, own_raw, _), (general, general_raw, defaults) = _levels(name, settings, raw)
             tables = ((own, table(own_raw, "delivery")), (general, table(general_raw, "delivery")))
             levels = [(f"{prefix}__delivery", below, given) for prefix, below in tables]
             tokens = tuple(f"{prefix}__delivery__token" for prefix, _ in tables)
             at = _destination(given.url, tokens, *levels, (general, general_raw, defaults))
-            return _plain(HttpDelivery, given, at=replace(at, client_cert=given.client_cert, client_key=given.client_key))
+            return _plain(plain.HttpDelivery, given, at=replace(at, client_cert=given.client_cert, client_key=given.client_key))
         case _:
-            return ConnectDelivery()
+            return plain.ConnectDelivery()
 
 
-def _notifiers(notify: NotifyTable, raw: Raw) -> Iterator[NotifierTo]:
+def _notifiers(notify: NotifyTable, raw: Raw) -> Iterator[plain.NotifierTo]:
     if (mail := notify.mail) is not None:
         password = ("notify__mail__password",) if mail.username else ()
-        yield _plain(MailNotifier, mail, port=mail.port or MAIL_PORTS[mail.security], password=password)
+        yield _plain(plain.MailNotifier, mail, port=mail.port or plain.MAIL_PORTS[mail.security], password=password)
     if (webhook := notify.webhook) is not None:
         at = _destination(webhook.url, ("notify__webhook__token",), ("notify__webhook", table(raw, "notify", "webhook"), webhook))
-        yield WebhookNotifier(at=at, secret_path=("notify__webhook__secret_path",))
+        yield plain.WebhookNotifier(at=at, secret_path=("notify__webhook__secret_path",))
 
 
-def _destination(url: str, token: tuple[str, ...], *levels: Level) -> Destination:
+def _destination(url: str, token: tuple[str, ...], *levels: Level) -> plain.Destination:
     """Build a destination. The login for a proxy comes from that proxy's table or a more specific one, so no other proxy receives it."""
     proxy, names = _first("proxy", levels)
     ca_file, _ = _first("ca_file", levels)
     auth = () if proxy in {None, "env"} else tuple(f"{name}__proxy_auth" for name in names)
-    return Destination(url=url, proxy=proxy, proxy_auth=auth, ca_file=ca_file, token=token)
+    return plain.Destination(url=url, proxy=proxy, proxy_auth=auth, ca_file=ca_file, token=token)
 
 
 def _first(key: str, levels: tuple[Level, ...]) -> tuple[Any, list[str]]:

@@ -6,19 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from licsync_daemon.model.instance import (
-    Config,
-    DeliveryTo,
-    Destination,
-    HttpDelivery,
-    Instance,
-    ManualDelivery,
-    NotifierTo,
-    ReportSource,
-    Source,
-    SshSource,
-    WebhookNotifier,
-)
+from licsync_daemon.model import instance as plain
 from licsync_daemon.settings.convert import WEEK
 from licsync_daemon.settings.layers import lay_schedule, replaces, table
 from licsync_daemon.settings.options import CloudTable, MailTable, WebhookTable
@@ -82,7 +70,7 @@ def describe_settings(rows: Sequence[SettingRow], locate: Callable[[Sequence[str
     return tuple(_located(row, locate(row.credential)) if row.credential else row for row in rows)
 
 
-def rows_for(config: Config, merged: dict[str, Any], origins: Origins) -> tuple[SettingRow, ...]:
+def rows_for(config: plain.Config, merged: dict[str, Any], origins: Origins) -> tuple[SettingRow, ...]:
     """Return a row for every effective setting, in the order of the file's tables."""
     top = ("state_dir", "credentials_dir", "max_concurrent_runs", "log_level")
     rows = origins.rows((), {key: getattr(config, key) for key in top})
@@ -126,8 +114,8 @@ def _text(key: str, value: object) -> str:
             return str(value)
 
 
-def _notifier(notifier: NotifierTo, origins: Origins) -> list[SettingRow]:
-    if isinstance(notifier, WebhookNotifier):
+def _notifier(notifier: plain.NotifierTo, origins: Origins) -> list[SettingRow]:
+    if isinstance(notifier, plain.WebhookNotifier):
         here: Path = ("notify", "webhook")
         rows = origins.rows(here, _values(WebhookTable, notifier)) + _destination(notifier.at, here, origins)
         return rows + _secret((*here, "token"), notifier.at.token) + _secret((*here, "secret_path"), notifier.secret_path)
@@ -135,13 +123,13 @@ def _notifier(notifier: NotifierTo, origins: Origins) -> list[SettingRow]:
     return origins.rows(here, _values(MailTable, notifier)) + _secret((*here, "password"), notifier.password)
 
 
-def _instance(instance: Instance, merged: dict[str, Any], origins: Origins) -> list[SettingRow]:
+def _instance(instance: plain.Instance, merged: dict[str, Any], origins: Origins) -> list[SettingRow]:
     here, defaults = ("instances", instance.name), ("defaults",)
     rows = origins.rows(here, {"hostname": instance.hostname, "server_id": instance.server_id, "enabled": instance.enabled})
     if instance.unsynced_because is not None:
         return rows + origins.rows(here, {"sync": False, "reason": instance.unsynced_because})
     rows += origins.rows(here, {"reachable": instance.reachable})
-    report = next((one for one in (instance.source, instance.counts) if isinstance(one, ReportSource)), None)
+    report = next((one for one in (instance.source, instance.counts) if isinstance(one, plain.ReportSource)), None)
     if report is not None:
         rows += origins.rows(here, {"url": report.at.url}) + _destination(report.at, here, origins, defaults)
     rows += _schedule(instance, merged, origins) + origins.rows((*here, "guards"), asdict(instance.guards), ("guards",))
@@ -149,28 +137,28 @@ def _instance(instance: Instance, merged: dict[str, Any], origins: Origins) -> l
     if instance.counts is not None:
         rows += _part("counts", instance.counts, here, merged, origins)
     rows += _part("delivery", instance.delivery, here, merged, origins)
-    if isinstance(instance.delivery, HttpDelivery):
+    if isinstance(instance.delivery, plain.HttpDelivery):
         at, own = instance.delivery.at, (*here, "delivery")
         rows += _destination(at, own, origins, (*defaults, "delivery"), defaults) + _secret((*own, "token"), at.token)
     return rows
 
 
-def _part(part: str, built: Source | DeliveryTo, here: Path, merged: dict[str, Any], origins: Origins) -> list[SettingRow]:
+def _part(part: str, built: plain.Source | plain.DeliveryTo, here: Path, merged: dict[str, Any], origins: Origins) -> list[SettingRow]:
     """Return the rows of an instance's source, counts or delivery: the options of its kind, and its own secrets."""
     is_alone = replaces(table(merged, *here, part), table(merged, "defaults", part))
     values = _values(kinds(part)[built.kind], built)
-    if isinstance(built, ManualDelivery):
+    if isinstance(built, plain.ManualDelivery):
         values |= {"outbox.path": built.outbox, "outbox.group": built.group}
     secrets: list[SettingRow] = []
-    if isinstance(built, ReportSource):
+    if isinstance(built, plain.ReportSource):
         secrets = _secret((*here, part, "token"), built.at.token)
-    if isinstance(built, SshSource) and built.private_key is None:
+    if isinstance(built, plain.SshSource) and built.private_key is None:
         del values["identity"]
         secrets = _secret((*here, part, "identity"), built.private_key_credential)
     return origins.rows((*here, part), values, *(() if is_alone else (("defaults", part),))) + secrets
 
 
-def _schedule(instance: Instance, merged: dict[str, Any], origins: Origins) -> list[SettingRow]:
+def _schedule(instance: plain.Instance, merged: dict[str, Any], origins: Origins) -> list[SettingRow]:
     here, schedule = ("instances", instance.name, "schedule"), instance.schedule
     laid = lay_schedule(table(merged, *here), table(merged, "schedule"))
     by_cron = "cron" in laid
@@ -185,7 +173,7 @@ def _schedule(instance: Instance, merged: dict[str, Any], origins: Origins) -> l
     return [replace(row, path=".".join((*here, "cron"))) if row.path.endswith(".day") else row for row in rows]
 
 
-def _destination(at: Destination, here: Path, origins: Origins, *inherited: Path) -> list[SettingRow]:
+def _destination(at: plain.Destination, here: Path, origins: Origins, *inherited: Path) -> list[SettingRow]:
     rows = origins.rows(here, {"proxy": at.proxy, "ca_file": at.ca_file}, *inherited)
     return rows + _secret((*here, "proxy_auth"), at.proxy_auth)
 

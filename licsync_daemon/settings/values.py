@@ -1,10 +1,10 @@
 """The types of a setting's value. Each check raises `Mistake` with an example of a valid value."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
@@ -60,19 +60,25 @@ def format_duration(span: timedelta) -> str:
     return "".join(parts) or "0s"
 
 
-def matching(pattern: str, what: str, hint: str) -> Callable[[str], str]:
-    """Return a check that accepts text of one form, without the white space around it."""
+def ensure(is_valid: Callable[[Any], object], what: str, hint: str) -> Callable[[Any], Any]:
+    """Return a check that accepts a value for which `is_valid` holds."""
 
-    def check(text: str) -> str:
-        if not re.fullmatch(pattern, text.strip()):
+    def check(value: Any) -> Any:
+        if not is_valid(value):
             raise Mistake(what, hint)
-        return text.strip()
+        return value
 
     return check
 
 
-def one_of(known: tuple[str, ...], noun: str) -> Callable[[str], str]:
-    """Return a check that accepts one of a few words, in any case."""
+def matching(pattern: str, what: str, hint: str) -> Callable[[str], str]:
+    """Return a check that accepts text of one form, without the white space around it."""
+    check = ensure(re.compile(pattern).fullmatch, what, hint)
+    return lambda text: str(check(text.strip()))
+
+
+def one_of(known: tuple[str, ...], noun: str) -> Any:
+    """Return the checks and the JSON schema of one of a few words, in any case."""
 
     def check(text: str) -> str:
         word = text.strip().lower()
@@ -80,21 +86,17 @@ def one_of(known: tuple[str, ...], noun: str) -> Callable[[str], str]:
             raise Mistake(f"not a valid {noun}", did_you_mean(word, known) or f"use {listed(known, 'or')}")
         return word
 
-    return check
+    return Annotated[str, AfterValidator(check), WithJsonSchema({"type": "string", "enum": list(known)})]
 
 
 _SLUG_HINT = "from github.com/enterprises/NAME, use only NAME"
-slug_form = matching(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", "not a valid enterprise slug", _SLUG_HINT)
-login = matching(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,98}[A-Za-z0-9])?", "not a valid organization login", "from github.com/NAME, use only NAME")
-time_of_day = matching(
-    r"(?:[01][0-9]|2[0-3]):[0-5][0-9]", "not a valid time of day", 'use hours and minutes, 00:00 to 23:59, for example "02:30"'
-)
+_COMMAND_EXAMPLE = 'for example ["/usr/local/bin/print-export", "--quiet"]'
+_slug = matching(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", "not a valid enterprise slug", _SLUG_HINT)
+_login = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,98}[A-Za-z0-9])?"
+_api_version = matching(r"20[0-9]{2}-[01][0-9]-[0-3][0-9]", "an API version is a date", 'for example "2022-11-28"')
 unix_name = matching(
     r"[A-Za-z_][A-Za-z0-9_.-]{0,31}", "not a valid Unix user or group name", 'use letters, digits, hyphens and underscores, like "admin"'
 )
-mailbox = matching(r"[!-?A-~]{1,64}@[!-?A-~]{1,255}", "not a valid email address", 'use the address alone, like "licsync@example.com"')
-api_version = matching(r"20[0-9]{2}-[01][0-9]-[0-3][0-9]", "an API version is a date", 'for example "2022-11-28"')
-username = matching(r"[!-9;-~]{1,255}", "not a valid user name", "use the site administrator's login, without white space or a colon")
 server_id = matching(r"[!-~]{1,255}", "not a valid server ID", "copy it from the cloud's license sync status or from an export")
 
 
@@ -112,10 +114,8 @@ def cron(text: str) -> str:
     """Accept a five-field cron expression."""
     fields = text.split()
     if len(fields) != 5:
-        raise Mistake(
-            f"a cron expression has five fields, this one has {len(fields)}",
-            'minute, hour, day of the month, month, weekday: "30 2 * * 0" is Sunday 02:30',
-        )
+        hint = 'minute, hour, day of the month, month, weekday: "30 2 * * 0" is Sunday 02:30'
+        raise Mistake(f"a cron expression has five fields, this one has {len(fields)}", hint)
     expression = " ".join(fields)
     try:
         CronSim(expression, datetime(2026, 1, 1, tzinfo=UTC))  # also refuses a day that never comes, such as 30 February
@@ -124,23 +124,11 @@ def cron(text: str) -> str:
     return expression
 
 
-def absolute(path: Path) -> Path:
-    """Accept a path that does not depend on the working directory."""
-    if not path.is_absolute() or any(ord(sign) < 32 for sign in str(path)):
-        raise Mistake("the path must be absolute", "begin it with a slash: a daemon has no working directory of its own")
-    return path
-
-
 def slug(text: str) -> str:
     """Accept the slug of an enterprise, as in its address."""
     if "/" in text:
         raise Mistake("this is an address, not an enterprise slug", _SLUG_HINT)
-    return slug_form(text)
-
-
-def server(text: str) -> str:
-    """Accept a server as the cloud lists it: a host name (it has a dot; put into normal form), or a server ID."""
-    return domain(text) if "." in text else server_id(text)
+    return _slug(text)
 
 
 def domain(text: str) -> str:
@@ -148,51 +136,14 @@ def domain(text: str) -> str:
     return without_port(normal_hostname(text))
 
 
-def watch(span: timedelta) -> timedelta:
-    """Accept an interval of at least a minute between two requests to the cloud."""
-    if span < timedelta(minutes=1):
-        raise Mistake("the cloud is queried at most once a minute", 'use "1m" or longer')
-    return span
-
-
-def weeks(span: timedelta) -> timedelta:
-    """Accept a whole number of weeks, up to a year of them."""
-    if span % timedelta(days=7) or span > timedelta(days=364):
-        raise Mistake("`every` must be a whole number of weeks", 'use "7d", "14d", "21d" or "28d"; for other times use `cron`')
-    return span
-
-
-def words(value: object) -> object:
-    """Refuse a command written as one string: no shell is used, so nothing splits it."""
-    if isinstance(value, str):
-        raise Mistake("a command must be a list of words; no shell is used", 'for example ["/usr/local/bin/print-export", "--quiet"]')
-    return value
-
-
-def command(value: tuple[str, ...]) -> tuple[str, ...]:
-    """Accept the words of a command."""
-    if not value or not value[0].strip() or any(ord(sign) < 32 for word in value for sign in word):
-        raise Mistake("not a valid command", 'use a program and its arguments, like ["/usr/local/bin/print-export", "--quiet"]')
-    return value
-
-
-def one_line(text: str) -> str:
-    """Accept one printable line."""
-    if not text.strip() or not text.strip().isprintable():
-        raise Mistake("must be one line of text", 'for example reason = "data must stay on site, ticket SEC-12"')
-    return text.strip()
-
-
-def mailboxes(value: tuple[str, ...]) -> tuple[str, ...]:
-    """Accept at least one address."""
-    if not value:
-        raise Mistake("no recipients", 'for example to = ["github-admins@example.com"]')
-    return value
+def server(text: str) -> str:
+    """Accept a server as the cloud lists it: a host name (it has a dot; put into normal form), or a server ID."""
+    return domain(text) if "." in text else server_id(text)
 
 
 def api_version_or_none(text: str) -> str | None:
     """Accept a date; the empty string means that no version is sent."""
-    return api_version(text) if text.strip() else None
+    return _api_version(text) if text.strip() else None
 
 
 def blackout(text: str) -> str:
@@ -204,65 +155,80 @@ def blackout(text: str) -> str:
     return text
 
 
-def no_bool(value: object) -> object:
-    """Refuse true and false, which would count as 1 and 0."""
-    if isinstance(value, bool):
-        raise Mistake("must be a number", "0.2 is 20 %")
-    return value
-
-
-def share(value: float) -> float:
-    """Accept a share of a whole."""
-    if not 0 <= value <= 1:
-        raise Mistake("a share is a number from 0 to 1", "0.2 is 20 %")
-    return value
-
-
-def count(value: int) -> int:
-    """Accept a number of accounts."""
-    if value < 0:
-        raise Mistake("a number of accounts cannot be negative", "for example 25")
-    return value
-
-
-def enum(words: tuple[str, ...]) -> WithJsonSchema:
-    """Return the JSON schema of one of a few words."""
-    return WithJsonSchema({"type": "string", "enum": list(words)})
+def _is_printable(words: Iterable[str]) -> bool:
+    return all(ord(sign) >= 32 for word in words for sign in word)
 
 
 Blackout = Annotated[str, AfterValidator(blackout)]
-Share = Annotated[float, BeforeValidator(no_bool), AfterValidator(share)]
-Count = Annotated[int, AfterValidator(count)]
+Share = Annotated[
+    float,
+    BeforeValidator(ensure(lambda value: not isinstance(value, bool), "must be a number", "0.2 is 20 %")),  # it would count as 1 or 0
+    AfterValidator(ensure(lambda value: 0 <= value <= 1, "a share is a number from 0 to 1", "0.2 is 20 %")),
+]
+Count = Annotated[int, AfterValidator(ensure(lambda value: value >= 0, "a number of accounts cannot be negative", "for example 25"))]
 Hostname = Annotated[str, AfterValidator(normal_hostname)]
+Domain = Annotated[str, AfterValidator(domain)]
 Url = Annotated[str, AfterValidator(normal_url)]
 WebhookUrl = Annotated[str, AfterValidator(webhook_url)]
 Proxy = Annotated[str, AfterValidator(normal_proxy)]
-AbsolutePath = Annotated[Path, AfterValidator(absolute)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+_ABSOLUTE_HINT = "begin it with a slash: a daemon has no working directory of its own"
+AbsolutePath = Annotated[
+    Path,
+    AfterValidator(ensure(lambda path: path.is_absolute() and _is_printable([str(path)]), "the path must be absolute", _ABSOLUTE_HINT)),
+]
 Zone = Annotated[str, AfterValidator(zone)]
 Cron = Annotated[str, AfterValidator(cron)]
-TimeOfDay = Annotated[str, AfterValidator(time_of_day), WithJsonSchema({"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$"})]
-Weekday = Annotated[str, AfterValidator(one_of(WEEKDAYS, "weekday")), enum(WEEKDAYS)]
-LogLevel = Annotated[str, AfterValidator(one_of(LOG_LEVELS, "log level")), enum(LOG_LEVELS)]
-MailSecurity = Annotated[str, AfterValidator(one_of(MAIL_SECURITY, "mail security")), enum(MAIL_SECURITY)]
+_TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]"
+TimeOfDay = Annotated[
+    str,
+    AfterValidator(matching(_TIME, "not a valid time of day", 'use hours and minutes, 00:00 to 23:59, for example "02:30"')),
+    WithJsonSchema({"type": "string", "pattern": f"^{_TIME}$"}),
+]
+Weekday = one_of(WEEKDAYS, "weekday")
+LogLevel = one_of(LOG_LEVELS, "log level")
+MailSecurity = one_of(MAIL_SECURITY, "mail security")
 Slug = Annotated[str, AfterValidator(slug)]
-ApiVersion = Annotated[str, AfterValidator(api_version)]
+Login = Annotated[str, AfterValidator(matching(_login, "not a valid organization login", "from github.com/NAME, use only NAME"))]
+ApiVersion = Annotated[str, AfterValidator(_api_version)]
 ApiVersionOrNone = Annotated[str, AfterValidator(api_version_or_none)]
-Username = Annotated[str, AfterValidator(username)]
+Username = Annotated[
+    str,
+    AfterValidator(
+        matching(r"[!-9;-~]{1,255}", "not a valid user name", "use the site administrator's login, without white space or a colon")
+    ),
+]
 ServerId = Annotated[str, AfterValidator(server_id)]
+Server = Annotated[str, AfterValidator(server)]
 Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),
     PlainSerializer(format_duration, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "pattern": _DURATION}),
 ]
-WatchEvery = Annotated[Duration, AfterValidator(watch)]
-Weeks = Annotated[Duration, AfterValidator(weeks)]
-Login = Annotated[str, AfterValidator(login)]
-Server = Annotated[str, AfterValidator(server)]
-Domain = Annotated[str, AfterValidator(domain)]
-Command = Annotated[tuple[str, ...], BeforeValidator(words), AfterValidator(command)]
+_MINUTE, _WEEK, _YEAR = timedelta(minutes=1), timedelta(days=7), timedelta(days=364)
+WatchEvery = Annotated[
+    Duration, AfterValidator(ensure(lambda span: span >= _MINUTE, "the cloud is queried at most once a minute", 'use "1m" or longer'))
+]
+_WEEKS_HINT = 'use "7d", "14d", "21d" or "28d"; for other times use `cron`'
+Weeks = Annotated[
+    Duration,
+    AfterValidator(ensure(lambda span: not span % _WEEK and span <= _YEAR, "`every` must be a whole number of weeks", _WEEKS_HINT)),
+]
+Command = Annotated[
+    tuple[str, ...],
+    BeforeValidator(
+        ensure(lambda value: not isinstance(value, str), "a command must be a list of words; no shell is used", _COMMAND_EXAMPLE)
+    ),
+    AfterValidator(ensure(lambda words: words and words[0].strip() and _is_printable(words), "not a valid command", _COMMAND_EXAMPLE)),
+]
 UnixName = Annotated[str, AfterValidator(unix_name)]
-OneLine = Annotated[str, AfterValidator(one_line)]
-Mailbox = Annotated[str, AfterValidator(mailbox)]
-Mailboxes = Annotated[tuple[Mailbox, ...], AfterValidator(mailboxes)]
-Port = Annotated[int, Field(ge=1, le=65535)]
+_REASON_EXAMPLE = 'for example reason = "data must stay on site, ticket SEC-12"'
+OneLine = Annotated[
+    str,
+    AfterValidator(str.strip),
+    AfterValidator(ensure(lambda text: text and text.isprintable(), "must be one line of text", _REASON_EXAMPLE)),
+]
+_ADDRESS_HINT = 'use the address alone, like "licsync@example.com"'
+Mailbox = Annotated[str, AfterValidator(matching(r"[!-?A-~]{1,64}@[!-?A-~]{1,255}", "not a valid email address", _ADDRESS_HINT))]
+Mailboxes = Annotated[tuple[Mailbox, ...], AfterValidator(ensure(bool, "no recipients", 'for example to = ["github-admins@example.com"]'))]

@@ -27,7 +27,7 @@ CASES = {
     "no_unit": (VALID + '[schedule]\nmax_age = "8"\n', ["schedule.max_age: a duration needs a unit"]),
     "empty_fleet": (CLOUD + DEFAULTS, ["instances: no instance is configured"]),
     "a_secret_in_the_file": (VALID.replace("[cloud]\n", f'[cloud]\ntoken = "{SECRET}"\n'), ["cloud.token"]),
-    "plain_http": (VALID.replace("https://relay", "http://relay"), ["plain http is allowed to this machine only"]),
+    "plain_http": (VALID.replace("https://relay", "http://relay"), ["plain http is allowed on this machine only"]),
     "a_key_of_another_kind": (VALID.replace('kind = "report"', 'kind = "ssh"'), ["defaults.source.username", "it belongs to `report`"]),
     "a_report_by_hand": (VALID.replace('kind = "http", url = "https://relay.example.com/up"', 'kind = "manual"'), ["GitHub's own export only", "`counts`"]),
     "a_command_for_a_shell": (VALID + 'source = { kind = "ssh", command = "ghe-license usage" }\n', ["instances.emea.source.command", "no shell is used"]),

@@ -26,7 +26,7 @@ LABS = '\n[instances.labs]\nhostname = "ghes-labs.example.com"\n'
         (HTTP + EMEA + 'source.kind = "command"', OWN + "source.command", "missing", "/usr/local/bin"),
         (CONNECT + EMEA + 'source.username = "x"', OWN + "source.kind", "missing", 'kind = "report"'),
         (CONNECT + 'source.path = "/x"\n' + EMEA, "defaults.source.kind", "emea has none of its own", 'kind = "report"'),
-        (DEFAULTS + EMEA + 'delivery = { kind = "http", url = "" }', OWN + "delivery.url", "not a whole address", "https://"),
+        (DEFAULTS + EMEA + 'delivery = { kind = "http", url = "" }', OWN + "delivery.url", "not a complete address", "https://"),
         (MANUAL.replace(', outbox = { path = "/srv/outbox" }', "") + 'source.kind = "ssh"\n' + EMEA, "defaults.delivery.outbox.path", "emea has none", "outbox = {"),
         (EMEA + 'source.kind = "ssh"\ndelivery.kind = "manual"', OWN + "delivery.outbox.path", "missing", "outbox = {"),
         (MANUAL + EMEA + 'source.kind = "ssh"\ncounts.kind = "report"', OWN + "counts.username", "missing", "license-reader"),
