@@ -8,7 +8,7 @@ exceptions become `RemoteError` in one place.
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -25,6 +25,8 @@ from licsync_daemon.http.tls import tls_context, trusting_none
 from licsync_daemon.http.wire import AnswerFacts, joined, same_origin
 from licsync_daemon.model.errors import Code, RemoteError
 from licsync_daemon.model.instance import Destination
+
+Body = Callable[[], AsyncIterator[bytes]]
 
 MAX_REDIRECTS = 3
 EXCERPT_BYTES = 16 * 1024  # read of the body of a refusal, for its message
@@ -80,7 +82,7 @@ class HttpClient:
         accept: str = "application/json",
         headers: Mapping[str, str] | None = None,
         limits: Limits = API,
-        wanted: tuple[int, ...] = (200,),
+        wanted: Collection[int] = (200,),
     ) -> AsyncIterator[Response]:
         """Open a GET of `path` (or of a whole address of the same origin) and yield the response, whose status is one of `wanted`.
 
@@ -101,26 +103,14 @@ class HttpClient:
     @asynccontextmanager
     async def query(self, path: str, content: bytes, *, operation: str) -> AsyncIterator[Response]:
         """POST a read-only query in JSON and yield the response, whose status is 200."""
-
-        async def body() -> AsyncIterator[bytes]:
-            yield content
-
         url = urljoin(self.to.url + "/", path)
-        headers = {"Accept": "application/json", "Content-Type": "application/json", "Content-Length": str(len(content))}
-        async with (
-            self._bounded(operation, API),
-            self._exchange("POST", url, operation, API, headers=headers, body=body) as response,
-        ):
-            await self._want(response, (200,), operation)
+        headers = {"Accept": "application/json", **_json_headers(content)}
+        async with self._posted(url, operation, API, headers, lambda: _once(content), wanted=(200,)) as response:
             yield response
 
-    async def post(self, *, operation: str, headers: Mapping[str, str], body: Callable[[], AsyncIterator[bytes]]) -> Any:
+    async def post(self, *, operation: str, headers: Mapping[str, str], body: Body) -> Any:
         """POST `body()` to the destination's own address and return the decoded JSON of its 202."""
-        async with (
-            self._bounded(operation, UPLOAD),
-            self._exchange("POST", self.to.url, operation, UPLOAD, headers=headers, body=body) as response,
-        ):
-            await self._want(response, (202,), operation)
+        async with self._posted(self.to.url, operation, UPLOAD, headers, body, wanted=(202,)) as response:
             try:
                 return await response.json()
             except RemoteError as error:  # the upload was accepted: send it again rather than give up
@@ -128,16 +118,20 @@ class HttpClient:
 
     async def push(self, content: bytes, *, operation: str) -> None:
         """POST JSON to the destination's own address; any 2xx is a success, and its body is ignored."""
+        headers = _json_headers(content)
+        async with self._posted(self.to.url, operation, PUSH, headers, lambda: _once(content), wanted=range(200, 300)):
+            pass
 
-        async def body() -> AsyncIterator[bytes]:
-            yield content
-
-        headers = {"Content-Type": "application/json", "Content-Length": str(len(content))}
+    @asynccontextmanager
+    async def _posted(
+        self, url: str, operation: str, limits: Limits, headers: Mapping[str, str], body: Body, *, wanted: Collection[int]
+    ) -> AsyncIterator[Response]:
         async with (
-            self._bounded(operation, PUSH),
-            self._exchange("POST", self.to.url, operation, PUSH, headers=headers, body=body) as response,
+            self._bounded(operation, limits),
+            self._exchange("POST", url, operation, limits, headers=headers, body=body) as response,
         ):
-            await self._want(response, tuple(range(200, 300)), operation)
+            await self._want(response, wanted, operation)
+            yield response
 
     @asynccontextmanager
     async def _exchange(
@@ -148,7 +142,7 @@ class HttpClient:
         limits: Limits,
         *,
         headers: Mapping[str, str],
-        body: Callable[[], AsyncIterator[bytes]] | None = None,
+        body: Body | None = None,
     ) -> AsyncIterator[Response]:
         """Send one request and yield its response; after a 401, send it again if the credential has changed meanwhile."""
         assert self._http is not None, "use `async with`"
@@ -156,23 +150,23 @@ class HttpClient:
         for last in (False, True):
             secret = {"Authorization": used} if used else {}
             request = self._http.build_request(method, url, headers={**headers, **secret}, content=body() if body is not None else None)
-            async with self._sent(request) as answer:
-                fresh = self.authorization() if answer.status_code == 401 and not last else used
+            async with self._sent(request) as sent:
+                fresh = self.authorization() if sent.status_code == 401 and not last else used
                 if fresh == used:
-                    names = {key.lower(): value for key, value in answer.headers.items()}
+                    names = {key.lower(): value for key, value in sent.headers.items()}
                     self.seen = self.seen.then(names)
-                    yield Response(url, answer.status_code, names, answer.aiter_raw(CHUNK_BYTES), limits, operation)
+                    yield Response(url, sent.status_code, names, sent.aiter_raw(CHUNK_BYTES), limits, operation)
                     return
                 used = fresh
 
     @asynccontextmanager
     async def _sent(self, request: httpx.Request) -> AsyncIterator[httpx.Response]:
         assert self._http is not None
-        answer = await self._http.send(request, stream=True)
+        response = await self._http.send(request, stream=True)
         try:
-            yield answer
+            yield response
         finally:
-            await answer.aclose()
+            await response.aclose()
 
     @asynccontextmanager
     async def _bounded(self, operation: str, limits: Limits) -> AsyncIterator[None]:
@@ -191,7 +185,7 @@ class HttpClient:
         except ssl.SSLError as error:
             raise tls_failed(error, operation) from error
 
-    async def _want(self, response: Response, wanted: tuple[int, ...], operation: str) -> None:
+    async def _want(self, response: Response, wanted: Collection[int], operation: str) -> None:
         if response.status not in wanted:
             excerpt = b""
             with contextlib.suppress(RemoteError, httpx.HTTPError):  # the status is enough if the error page is broken
@@ -228,3 +222,11 @@ class HttpClient:
                 "check `proxy` of this destination, or the proxy environment variables if it is `env`; only http and https are supported",
             )
         return proxy
+
+
+def _json_headers(content: bytes) -> dict[str, str]:
+    return {"Content-Type": "application/json", "Content-Length": str(len(content))}
+
+
+async def _once(content: bytes) -> AsyncIterator[bytes]:
+    yield content

@@ -12,12 +12,7 @@ from licsync_daemon.model.instance import Destination
 
 def translated(error: httpx.HTTPError, operation: str, to: Destination, side: Side) -> RemoteError:
     """Return the error for an exception of httpx; its cause chain tells TLS and name resolution from a refused connection."""
-    chain: list[BaseException] = []
-    link: BaseException | None = error
-    while link is not None and link not in chain:
-        chain.append(link)
-        link = link.__cause__ or link.__context__
-    host = urlsplit(to.url).hostname or to.url
+    chain = _causes(error)
     for cause in chain:
         if isinstance(cause, ssl.SSLError):
             return tls_failed(cause, operation)
@@ -29,9 +24,7 @@ def translated(error: httpx.HTTPError, operation: str, to: Destination, side: Si
             transient=True,
         )
     if isinstance(error, httpx.ConnectError):
-        words = " ".join(str(cause) for cause in chain).lower()
-        unresolved = any(sign in words for sign in ("name or service", "name resolution", "getaddrinfo", "no address", "nodename"))
-        what = f"the name {host} cannot be resolved" if unresolved else f"{host} cannot be reached (connection refused or no route)"
+        what = _unreachable(urlsplit(to.url).hostname or to.url, chain)
         return RemoteError(Code.UNREACHABLE, f"{operation}: {what}", "check DNS, the firewall and that the server is up", transient=True)
     if isinstance(error, httpx.RemoteProtocolError | httpx.NetworkError):
         return RemoteError(
@@ -41,6 +34,23 @@ def translated(error: httpx.HTTPError, operation: str, to: Destination, side: Si
             transient=True,
         )
     return RemoteError(Code.BAD_RESPONSE, f"{operation} failed ({type(error).__name__})", "report this with the run ID")
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return an exception and everything that caused it."""
+    chain: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in chain:
+        chain.append(link)
+        link = link.__cause__ or link.__context__
+    return chain
+
+
+def _unreachable(host: str, chain: list[BaseException]) -> str:
+    words = " ".join(map(str, chain)).lower()
+    if any(sign in words for sign in ("name or service", "name resolution", "getaddrinfo", "no address", "nodename")):
+        return f"the name {host} cannot be resolved"
+    return f"{host} cannot be reached (connection refused or no route)"
 
 
 def _refused_unread(to: Destination, side: Side) -> str:
