@@ -12,6 +12,10 @@ DEFAULT_CONFIG = "/etc/licsync/config.toml"
 INVENTED = {"instances": None, "people": 2000, "seed": 1}  # the fleet that `demo` and `sandbox` generate
 SCENARIOS = ("shrink", "rebuilt", "clone", "outage")  # the stories that `demo` plays; named here so that parsing loads no practice fleet
 MOST = 10_000_000  # instances, people or runs; more is a typing error
+DESCRIPTION = """\
+Syncs the license usage of your GitHub Enterprise Server instances to one GitHub Enterprise Cloud
+account and confirms every sync by reading it back. Without a command, it runs as the daemon in the
+foreground."""
 EPILOG = """\
 exit codes:
   0    confirmed, or nothing to do
@@ -70,8 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the whole command line."""
     parser = argparse.ArgumentParser(
         prog="licsync-daemon",
-        description="Syncs the license usage of your GitHub Enterprise Server instances to one GitHub Enterprise Cloud account and "
-        "confirms every sync by reading it back. Without a command, it runs as the daemon in the foreground.",
+        description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -90,6 +93,10 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, words: str) -> argparse.ArgumentParser:
+    return commands.add_parser(name, help=words, description=f"{words[0].upper()}{words[1:]}.")
+
+
 def _add_run_now(now: "argparse._ActionsContainer") -> None:
     now.add_argument(
         "--dry-run", action="store_true", help="with --run-now: collect and check usage and show what would be sent; send nothing"
@@ -103,23 +110,23 @@ def _add_run_now(now: "argparse._ActionsContainer") -> None:
 
 
 def _add_status(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    status = commands.add_parser("status", help="last sync and next run of every instance, with the reason")
+    status = _add(commands, "status", "last sync and next run of every instance, with the reason")
     _add_config(status)
     _add_json(status)
     status.add_argument("--alive", action="store_true", help="only report whether the daemon is running (exit code 0 or 1)")
 
-    history = commands.add_parser("history", help="recorded runs and decisions, newest first")
+    history = _add(commands, "history", "recorded runs and decisions, newest first")
     history.add_argument("instance", nargs="?", metavar="INSTANCE", help="show only this instance, with details of its newest run")
     history.add_argument("--limit", type=_positive, default=20, metavar="N", help="how many runs and decisions to show (default 20)")
     _add_config(history)
     _add_json(history)
 
-    outbox = commands.add_parser("outbox", help="usage that waits for a person to upload it, and since when")
+    outbox = _add(commands, "outbox", "usage that waits for a person to upload it, and since when")
     _add_config(outbox)
     _add_json(outbox)
 
-    payload = commands.add_parser("payload", help="print exactly what would be sent for an instance; send nothing")
-    payload.add_argument("instance", metavar="INSTANCE")
+    payload = _add(commands, "payload", "print exactly what would be sent for an instance; send nothing")
+    payload.add_argument("instance", metavar="INSTANCE", help="name of the instance")
     payload.add_argument("--diff", action="store_true", help="print the changes since the last confirmed usage instead, as counts")
     _add_config(payload)
 
@@ -130,15 +137,15 @@ def _add_decisions(commands: "argparse._SubParsersAction[argparse.ArgumentParser
         ("reject", "discard a held run; the next scheduled run collects usage again"),
         ("acknowledge", "mark the warnings or the failure of a run as seen"),
     ):
-        about_run = commands.add_parser(name, help=words)
+        about_run = _add(commands, name, words)
         about_run.add_argument("run", metavar="RUN", help="run ID, from status or history")
         _add_reason(about_run)
-    pause = commands.add_parser("pause", help="suspend scheduled runs of an instance until a given time")
-    pause.add_argument("instance", metavar="INSTANCE")
+    pause = _add(commands, "pause", "suspend scheduled runs of an instance until a given time")
+    pause.add_argument("instance", metavar="INSTANCE", help="name of the instance")
     pause.add_argument("--until", required=True, metavar="TIME", help='"3d", or "2026-12-24 18:00" in the time zone of its schedule')
     _add_reason(pause)
-    resume = commands.add_parser("resume", help="end a pause")
-    resume.add_argument("instance", metavar="INSTANCE")
+    resume = _add(commands, "resume", "end a pause")
+    resume.add_argument("instance", metavar="INSTANCE", help="name of the instance")
     _add_reason(resume, required=False)
 
 
@@ -149,7 +156,7 @@ def _add_reason(parser: argparse.ArgumentParser, *, required: bool = True) -> No
 
 
 def _add_settings(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    config = commands.add_parser("config", help="sample configuration, effective settings, or JSON Schema")
+    config = _add(commands, "config", "sample configuration, effective settings, or JSON Schema")
     config.add_argument(
         "what",
         choices=["init", "show", "schema"],
@@ -165,20 +172,20 @@ def _add_settings(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     _add_config(config)
     _add_json(config)
 
-    check = commands.add_parser("check", help="test everything a sync needs: configuration, credentials, network, tokens, versions")
+    check = _add(commands, "check", "test everything a sync needs: configuration, credentials, network, tokens, versions")
     check.add_argument("--offline", action="store_true", help="do not contact any server")
     _add_config(check)
     _add_json(check)
 
 
 def _add_notify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    notify = commands.add_parser("notify", help="test the notification channels")
+    notify = _add(commands, "notify", "test the notification channels")
     notify.add_argument("--test", action="store_true", required=True, help="send a test message over every configured channel")
     _add_config(notify)
 
 
 def _add_completion(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    completion = commands.add_parser("completion", help="print a shell completion script")
+    completion = _add(commands, "completion", "print a shell completion script")
     completion.add_argument("shell", choices=["bash", "zsh"], help="bash: for /etc/bash_completion.d/; zsh: for a directory in $fpath")
 
 
@@ -187,7 +194,7 @@ def _add_practice(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
         ("demo", "sync a practice fleet on loopback twice and show the result"),
         ("sandbox", "serve a practice fleet on loopback until Ctrl-C"),
     ):
-        practice = commands.add_parser(name, help=words, description=words.capitalize() + ".")
+        practice = _add(commands, name, words)
         practice.add_argument("--fleet", type=Path, metavar="DIR", help="directory with your own reports, instead of generated people")
         practice.add_argument("--instances", type=_positive, metavar="N", help="number of instances to generate (default 4)")
         practice.add_argument("--people", type=_positive, metavar="N", help="number of people to generate (default 2000)")
