@@ -71,8 +71,11 @@ def test_a_story_as_json(command: Command) -> None:
     ("arguments", "words"),
     [
         (["--scenario", "shrnk"], "invalid choice: 'shrnk' (choose from 'shrink', 'rebuilt'"),
-        (["--scenario", "shrink", "--fleet", "/tmp"], "--fleet"),
-        (["--scenario", "shrink", "--people", "10"], "--fleet, --instances, --people and --seed"),
+        (["--scenario", "shrink", "--fleet", "/tmp"], "--scenario uses its own fleet: it cannot be combined with --fleet"),
+        (
+            ["--scenario", "shrink", "--people", "10"],
+            "--scenario uses its own fleet: it cannot be combined with --fleet, --instances, --people or --seed",
+        ),
         (["--scenario"], "argument --scenario: expected one argument"),
     ],
     ids=["unknown", "a fleet", "people", "none"],
