@@ -1,4 +1,4 @@
-"""Tokens as people really leave them in files: the instance says what is wrong, and never the token."""
+"""Tokens as people leave them in files: the message says what is wrong, and never contains the token."""
 
 import json
 import re
@@ -13,14 +13,9 @@ FILES = {"source": "instances__emea__source__token", "delivery": "defaults__deli
 
 FAULTS = {
     "missing": (None, "credential_missing", "no credential "),
-    "empty": (b"", "credential_malformed", "is empty"),
-    "blank": (b" \n\n", "credential_malformed", "is empty"),
-    "inner_blank": (f"{GOOD_PART} {GOOD_PART}".encode(), "credential_malformed", "has white space inside"),
-    "two_lines": (f"{GOOD_PART}\n{GOOD_PART}\n".encode(), "credential_malformed", "has white space inside"),
-    "non_ascii": (f"{GOOD_PART}ü".encode(), "credential_malformed", "has a character that is not allowed"),
-    "nul": (f"{GOOD_PART}\x00".encode(), "credential_malformed", "has a character that is not allowed"),
+    "malformed": (f"{GOOD_PART} {GOOD_PART}".encode(), "credential_malformed", "has white space inside"),
 }
-CASES = [("source", fault) for fault in FAULTS] + [(side, fault) for side in ("delivery", "cloud") for fault in ("missing", "inner_blank")]
+CASES = [(side, fault) for side in FILES for fault in FAULTS]
 
 
 @pytest.mark.parametrize(("side", "fault"), CASES, ids=map("_".join, CASES))
@@ -44,12 +39,11 @@ def test_a_token_that_cannot_be_used(site: Site, side: str, fault: str) -> None:
     assert site.uploads("emea") == 0
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n", "  \n\n"], ids=["newline", "crlf", "blanks"])
-def test_white_space_around_a_token_is_accepted(site: Site, end: str) -> None:
-    """An editor's trailing newline is no fault."""
+def test_white_space_around_a_token_is_accepted(site: Site) -> None:
+    """A trailing newline, as editors write it, is accepted."""
     for file in FILES.values():
         path = site.credentials / file
-        path.write_bytes(path.read_bytes().strip() + end.encode())
+        path.write_bytes(path.read_bytes().strip() + b" \r\n")
 
     assert site.run("--run-now", "emea").code == 0
 
@@ -84,7 +78,7 @@ def test_a_token_delivered_by_systemd_is_found(site: Site) -> None:
 
 
 def test_a_wrong_token_is_not_repeated_in_any_message(site: Site) -> None:
-    """A token that the far side does not accept is unauthorized, and absent from what is said about it."""
+    """A token that the server does not accept is unauthorized, and is in no message."""
     site.command.evidence.secrets.add(GOOD_PART)
     for file in FILES.values():
         (site.credentials / file).write_text(GOOD_PART)

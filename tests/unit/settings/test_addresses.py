@@ -5,137 +5,142 @@ import pytest
 from licsync_daemon.settings.addresses import normal_hostname, normal_proxy, normal_url
 from licsync_daemon.settings.mistakes import Mistake
 
+A_HOST_NAME_IS_NORMALIZED = [
+    ("GHES.Example.COM", "ghes.example.com"),
+    (" ghes.example.com ", "ghes.example.com"),
+    ("ghes.example.com.", "ghes.example.com"),
+    ("ghes.example.com:8443", "ghes.example.com:8443"),
+    ("ghes", "ghes"),
+    ("10.0.0.7", "10.0.0.7"),
+    ("xn--bcher-kva.example", "xn--bcher-kva.example"),
+]
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("GHES.Example.COM", "ghes.example.com"),
-        (" ghes.example.com ", "ghes.example.com"),
-        ("ghes.example.com.", "ghes.example.com"),
-        ("ghes.example.com:8443", "ghes.example.com:8443"),
-        ("ghes", "ghes"),
-        ("10.0.0.7", "10.0.0.7"),
-        ("xn--bcher-kva.example", "xn--bcher-kva.example"),
-    ],
-)
-def test_a_host_name_is_normalized(text: str, expected: str) -> None:
+
+def test_a_host_name_is_normalized(subtests: pytest.Subtests) -> None:
     """A host name is lower-cased and stripped; a port stays."""
-    assert expected == normal_hostname(text)
+    for text, expected in A_HOST_NAME_IS_NORMALIZED:
+        with subtests.test(text=text, expected=expected):
+            assert expected == normal_hostname(text)
 
 
-@pytest.mark.parametrize(
-    ("text", "part"),
-    [
-        ("https://ghes.example.com", "a URL"),
-        ("ghes.example.com/path", "path"),
-        ("mona:hunter2@ghes.example.com", "user name or a password"),
-        ("ghes_1.example.com", "not a valid host name"),
-        ("-ghes.example.com", "not a valid host name"),
-        ("ghes..example.com", "not a valid host name"),
-        ("", "not a valid host name"),
-        ("a" * 64 + ".example.com", "not a valid host name"),
-        (".".join(["a" * 60] * 5), "not a valid host name"),
-        ("bücher.example", "must be ASCII"),
-        ("ghes.example.com:0", "port"),
-        ("ghes.example.com:65536", "port"),
-        ("ghes.example.com:https", "port"),
-        ("2130706433", "complete IP address"),
-        ("0x7f.1", "complete IP address"),
-        ("10.0.0", "complete IP address"),
-        ("169.254.169.254", "link-local"),
-        ("metadata.google.internal", "metadata"),
-    ],
-)
-def test_a_bad_host_name_is_refused(text: str, part: str) -> None:
+A_BAD_HOST_NAME_IS_REFUSED = [
+    ("https://ghes.example.com", "a URL"),
+    ("ghes.example.com/path", "path"),
+    ("mona:hunter2@ghes.example.com", "user name or a password"),
+    ("ghes_1.example.com", "not a valid host name"),
+    ("-ghes.example.com", "not a valid host name"),
+    ("ghes..example.com", "not a valid host name"),
+    ("", "not a valid host name"),
+    ("a" * 64 + ".example.com", "not a valid host name"),
+    (".".join(["a" * 60] * 5), "not a valid host name"),
+    ("bücher.example", "must be ASCII"),
+    ("ghes.example.com:0", "port"),
+    ("ghes.example.com:65536", "port"),
+    ("ghes.example.com:https", "port"),
+    ("2130706433", "complete IP address"),
+    ("0x7f.1", "complete IP address"),
+    ("10.0.0", "complete IP address"),
+    ("169.254.169.254", "link-local"),
+    ("metadata.google.internal", "metadata"),
+]
+
+
+def test_a_bad_host_name_is_refused(subtests: pytest.Subtests) -> None:
     """A refused host name says why and never repeats what was written."""
-    with pytest.raises(Mistake) as refused:
-        normal_hostname(text)
-    assert part in refused.value.what
-    assert "hunter2" not in refused.value.what + refused.value.hint
+    for text, part in A_BAD_HOST_NAME_IS_REFUSED:
+        with subtests.test(text=text, part=part):
+            with pytest.raises(Mistake) as refused:
+                normal_hostname(text)
+            assert part in refused.value.what
+            assert "hunter2" not in refused.value.what + refused.value.hint
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("https://Relay.Example.com/Uploads/", "https://relay.example.com/Uploads"),
-        ("HTTPS://relay.example.com", "https://relay.example.com"),
-        ("https://10.1.2.3:8443/x", "https://10.1.2.3:8443/x"),
-        ("https://[fd12::1]:8443", "https://[fd12::1]:8443"),
-        ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
-        ("http://127.9.9.9", "http://127.9.9.9"),
-        ("http://[::1]:8080/", "http://[::1]:8080"),
-        ("http://localhost:8080/uploads", "http://localhost:8080/uploads"),
-    ],
-)
-def test_a_url_is_normalized(text: str, expected: str) -> None:
+A_URL_IS_NORMALIZED = [
+    ("https://Relay.Example.com/Uploads/", "https://relay.example.com/Uploads"),
+    ("HTTPS://relay.example.com", "https://relay.example.com"),
+    ("https://10.1.2.3:8443/x", "https://10.1.2.3:8443/x"),
+    ("https://[fd12::1]:8443", "https://[fd12::1]:8443"),
+    ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+    ("http://127.9.9.9", "http://127.9.9.9"),
+    ("http://[::1]:8080/", "http://[::1]:8080"),
+    ("http://localhost:8080/uploads", "http://localhost:8080/uploads"),
+]
+
+
+def test_a_url_is_normalized(subtests: pytest.Subtests) -> None:
     """A URL keeps its path's case and loses its trailing slash; plain http reaches this machine only."""
-    assert expected == normal_url(text)
+    for text, expected in A_URL_IS_NORMALIZED:
+        with subtests.test(text=text, expected=expected):
+            assert expected == normal_url(text)
 
 
-@pytest.mark.parametrize(
-    ("text", "part"),
-    [
-        ("http://relay.example.com", "plain http"),
-        ("http://10.0.0.1", "plain http"),
-        ("http://localhost.example.com", "plain http"),
-        ("http://127.0.0.1.example.com", "plain http"),
-        ("ftp://relay.example.com", "https://"),
-        ("file:///etc/passwd", "not a complete address"),
-        ("relay.example.com/uploads", "not a complete address"),
-        ("https://", "not a complete address"),
-        ("https://mona:hunter2@relay.example.com", "user name or a password"),
-        ("https://relay.example.com/?token=hunter2", "query"),
-        ("https://relay.example.com/?", "query"),
-        ("https://relay.example.com/#hunter2", "fragment"),
-        ("https://relay.example.com\\@hunter2", "backslash"),
-        ("https://relay.example.com/a b", "white space"),
-        ("https://relay.example.com:99999", "not a valid address"),
-        ("https://relay.example.com:0", "not a complete address"),
-        ("https://[::1", "not a valid address"),
-        ("https://169.254.169.254/latest", "link-local"),
-        ("https://[fe80::1]/", "link-local"),
-        ("https://[::ffff:169.254.169.254]/", "link-local"),
-        ("https://[fd00:ec2::254]/", "metadata"),
-        ("https://metadata.google.internal/", "metadata"),
-        ("https://100.100.100.200/", "metadata"),
-        ("https://0.0.0.0/", "link-local, multicast"),
-        ("https://0xa9fea9fe/", "complete IP address"),
-    ],
-)
-def test_a_bad_url_is_refused(text: str, part: str) -> None:
+A_BAD_URL_IS_REFUSED = [
+    ("http://relay.example.com", "plain http"),
+    ("http://10.0.0.1", "plain http"),
+    ("http://localhost.example.com", "plain http"),
+    ("http://127.0.0.1.example.com", "plain http"),
+    ("ftp://relay.example.com", "https://"),
+    ("file:///etc/passwd", "not a complete address"),
+    ("relay.example.com/uploads", "not a complete address"),
+    ("https://", "not a complete address"),
+    ("https://mona:hunter2@relay.example.com", "user name or a password"),
+    ("https://relay.example.com/?token=hunter2", "query"),
+    ("https://relay.example.com/?", "query"),
+    ("https://relay.example.com/#hunter2", "fragment"),
+    ("https://relay.example.com\\@hunter2", "backslash"),
+    ("https://relay.example.com/a b", "white space"),
+    ("https://relay.example.com:99999", "not a valid address"),
+    ("https://relay.example.com:0", "not a complete address"),
+    ("https://[::1", "not a valid address"),
+    ("https://169.254.169.254/latest", "link-local"),
+    ("https://[fe80::1]/", "link-local"),
+    ("https://[::ffff:169.254.169.254]/", "link-local"),
+    ("https://[fd00:ec2::254]/", "metadata"),
+    ("https://metadata.google.internal/", "metadata"),
+    ("https://100.100.100.200/", "metadata"),
+    ("https://0.0.0.0/", "link-local, multicast"),
+    ("https://0xa9fea9fe/", "complete IP address"),
+]
+
+
+def test_a_bad_url_is_refused(subtests: pytest.Subtests) -> None:
     """A refused URL says why and never repeats what was written."""
-    with pytest.raises(Mistake) as refused:
-        normal_url(text)
-    assert part in refused.value.what
-    assert "hunter2" not in refused.value.what + refused.value.hint
+    for text, part in A_BAD_URL_IS_REFUSED:
+        with subtests.test(text=text, part=part):
+            with pytest.raises(Mistake) as refused:
+                normal_url(text)
+            assert part in refused.value.what
+            assert "hunter2" not in refused.value.what + refused.value.hint
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("env", "env"),
-        ("http://proxy.example.com:3128/", "http://proxy.example.com:3128"),
-        ("https://10.0.0.9:3128", "https://10.0.0.9:3128"),
-    ],
-)
-def test_a_proxy_is_normalized(text: str, expected: str) -> None:
+A_PROXY_IS_NORMALIZED = [
+    ("env", "env"),
+    ("http://proxy.example.com:3128/", "http://proxy.example.com:3128"),
+    ("https://10.0.0.9:3128", "https://10.0.0.9:3128"),
+]
+
+
+def test_a_proxy_is_normalized(subtests: pytest.Subtests) -> None:
     """A proxy may be spoken to in plain http, and `env` stands for the environment's."""
-    assert expected == normal_proxy(text)
+    for text, expected in A_PROXY_IS_NORMALIZED:
+        with subtests.test(text=text, expected=expected):
+            assert expected == normal_proxy(text)
 
 
-@pytest.mark.parametrize(
-    ("text", "part"),
-    [
-        ("http://mona:hunter2@proxy.example.com:3128", "user name or a password"),
-        ("socks5://proxy.example.com", "http:// or https://"),
-        ("http://proxy.example.com/hunter2", "not have a path"),
-        ("proxy.example.com:3128", "not a complete address"),
-        ("http://169.254.169.254:80", "link-local"),
-    ],
-)
-def test_a_bad_proxy_is_refused(text: str, part: str) -> None:
+A_BAD_PROXY_IS_REFUSED = [
+    ("http://mona:hunter2@proxy.example.com:3128", "user name or a password"),
+    ("socks5://proxy.example.com", "http:// or https://"),
+    ("http://proxy.example.com/hunter2", "not have a path"),
+    ("proxy.example.com:3128", "not a complete address"),
+    ("http://169.254.169.254:80", "link-local"),
+]
+
+
+def test_a_bad_proxy_is_refused(subtests: pytest.Subtests) -> None:
     """A refused proxy says why and never repeats what was written."""
-    with pytest.raises(Mistake) as refused:
-        normal_proxy(text)
-    assert part in refused.value.what
-    assert "hunter2" not in refused.value.what + refused.value.hint
+    for text, part in A_BAD_PROXY_IS_REFUSED:
+        with subtests.test(text=text, part=part):
+            with pytest.raises(Mistake) as refused:
+                normal_proxy(text)
+            assert part in refused.value.what
+            assert "hunter2" not in refused.value.what + refused.value.hint

@@ -3,7 +3,6 @@
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -159,65 +158,67 @@ CONNECT = '[defaults]\ndelivery = { kind = "connect" }\n'
 MANUAL = '[defaults]\ndelivery = { kind = "manual", outbox = { path = "/srv/outbox", group = "root" } }\n'
 
 
-@pytest.mark.parametrize(
-    ("source", "expected"),
-    [
-        ("", NoSource()),
-        ('{ kind = "none" }', NoSource()),
-        ('{ kind = "file", path = "/srv/in" }', FileSource(path=Path("/srv/in"))),
-        ('{ kind = "File", path = "/srv/in", max_export_bytes = 9 }', FileSource(path=Path("/srv/in"), max_export_bytes=9)),
-        ('{ kind = "command", command = ["/bin/sh", "-c x"] }', CommandSource(command=("/bin/sh", "-c x"))),
-        (
-            '{ kind = "command", command = ["/bin/sh"], timeout = "1m", max_export_bytes = 9 }',
-            CommandSource(command=("/bin/sh",), timeout=timedelta(minutes=1), max_export_bytes=9),
+EVERY_KIND_OF_SOURCE_BECOMES_ITS_VALUE = [
+    ("", NoSource()),
+    ('{ kind = "none" }', NoSource()),
+    ('{ kind = "file", path = "/srv/in" }', FileSource(path=Path("/srv/in"))),
+    ('{ kind = "File", path = "/srv/in", max_export_bytes = 9 }', FileSource(path=Path("/srv/in"), max_export_bytes=9)),
+    ('{ kind = "command", command = ["/bin/sh", "-c x"] }', CommandSource(command=("/bin/sh", "-c x"))),
+    (
+        '{ kind = "command", command = ["/bin/sh"], timeout = "1m", max_export_bytes = 9 }',
+        CommandSource(command=("/bin/sh",), timeout=timedelta(minutes=1), max_export_bytes=9),
+    ),
+    (
+        '{ kind = "ssh" }',
+        SshSource(
+            host="ghes-emea.example.com",
+            private_key_credential=("instances__emea__source__identity", "defaults__source__identity"),
+            known_hosts=Path("/etc/licsync/known_hosts"),
         ),
+    ),
+    (
         (
-            '{ kind = "ssh" }',
-            SshSource(
-                host="ghes-emea.example.com",
-                private_key_credential=("instances__emea__source__identity", "defaults__source__identity"),
-                known_hosts=Path("/etc/licsync/known_hosts"),
-            ),
+            '{ kind = "ssh", user = "reader", port = 22, command = ["ghe-license-usage"], identity = "/dev/null", known_hosts = "/dev/zero", '
+            'connect_timeout = "5s", timeout = "1m", max_export_bytes = 9 }'
         ),
-        (
-            (
-                '{ kind = "ssh", user = "reader", port = 22, command = ["ghe-license-usage"], identity = "/dev/null", known_hosts = "/dev/zero", '
-                'connect_timeout = "5s", timeout = "1m", max_export_bytes = 9 }'
-            ),
-            SshSource(
-                host="ghes-emea.example.com",
-                user="reader",
-                port=22,
-                command=("ghe-license-usage",),
-                private_key=Path("/dev/null"),
-                known_hosts=Path("/dev/zero"),
-                connect_timeout=timedelta(seconds=5),
-                timeout=timedelta(minutes=1),
-                max_export_bytes=9,
-            ),
+        SshSource(
+            host="ghes-emea.example.com",
+            user="reader",
+            port=22,
+            command=("ghe-license-usage",),
+            private_key=Path("/dev/null"),
+            known_hosts=Path("/dev/zero"),
+            connect_timeout=timedelta(seconds=5),
+            timeout=timedelta(minutes=1),
+            max_export_bytes=9,
         ),
-    ],
-)
-def test_every_kind_of_source_becomes_its_value(load: Load, source: str, expected: object) -> None:
+    ),
+]
+
+
+def test_every_kind_of_source_becomes_its_value(load: Load, subtests: pytest.Subtests) -> None:
     """Each key of each kind reaches its place, and what is not said is as documented; an SSH host has no port of its own."""
-    text = CLOUD + CONNECT + EMEA.replace(".com", ".com:8443") + (f"source = {source}" if source else "")
-    assert only(load(text).config).source == expected
+    for source, expected in EVERY_KIND_OF_SOURCE_BECOMES_ITS_VALUE:
+        with subtests.test(source=source, expected=expected):
+            text = CLOUD + CONNECT + EMEA.replace(".com", ".com:8443") + (f"source = {source}" if source else "")
+            assert only(load(text).config).source == expected
 
 
-@pytest.mark.parametrize(
-    ("defaults", "own", "expected"),
-    [
-        (CONNECT, "", ConnectDelivery()),
-        (MANUAL, "", ManualDelivery(outbox=Path("/srv/outbox"), group="root")),
-        (MANUAL, 'delivery.outbox.group = "daemon"', ManualDelivery(outbox=Path("/srv/outbox"), group="daemon")),
-        (MANUAL, 'delivery.outbox.path = "/srv/other"', ManualDelivery(outbox=Path("/srv/other"), group="root")),
-        (MANUAL, 'delivery.kind = "connect"', ConnectDelivery()),
-        (DEFAULTS, 'delivery.kind = "manual"\nsource.kind = "none"', ManualDelivery()),
-    ],
-)
-def test_every_kind_of_delivery_becomes_its_value(load: Load, defaults: str, own: str, expected: object) -> None:
+EVERY_KIND_OF_DELIVERY_BECOMES_ITS_VALUE = [
+    (CONNECT, "", ConnectDelivery()),
+    (MANUAL, "", ManualDelivery(outbox=Path("/srv/outbox"), group="root")),
+    (MANUAL, 'delivery.outbox.group = "daemon"', ManualDelivery(outbox=Path("/srv/outbox"), group="daemon")),
+    (MANUAL, 'delivery.outbox.path = "/srv/other"', ManualDelivery(outbox=Path("/srv/other"), group="root")),
+    (MANUAL, 'delivery.kind = "connect"', ConnectDelivery()),
+    (DEFAULTS, 'delivery.kind = "manual"\nsource.kind = "none"', ManualDelivery()),
+]
+
+
+def test_every_kind_of_delivery_becomes_its_value(load: Load, subtests: pytest.Subtests) -> None:
     """An outbox is laid key by key, and another kind of delivery takes nothing from the default one."""
-    assert only(load(CLOUD + defaults + EMEA + own).config).delivery == expected
+    for defaults, own, expected in EVERY_KIND_OF_DELIVERY_BECOMES_ITS_VALUE:
+        with subtests.test(defaults=defaults, own=own, expected=expected):
+            assert only(load(CLOUD + defaults + EMEA + own).config).delivery == expected
 
 
 def test_a_client_certificate_goes_to_the_endpoint_alone(load: Load) -> None:
@@ -241,27 +242,28 @@ def counts_at(*tokens: str, username: str = "reader") -> ReportSource:
 TOKENS = ("instances__emea__counts__token", "defaults__counts__token", "defaults__source__token")
 
 
-@pytest.mark.parametrize(
-    ("general", "own", "expected"),
-    [
-        ("", 'counts = { kind = "report", username = "reader" }', counts_at(*TOKENS)),
-        ("", 'counts = { kind = "file", path = "/srv/in" }', FileSource(path=Path("/srv/in"))),
-        ('counts = { kind = "report", username = "reader" }\n', "", counts_at(*TOKENS)),
-        ('counts = { kind = "report", username = "reader" }\n', 'counts.username = "other"', counts_at(*TOKENS, username="other")),
-        ('counts = { kind = "report", username = "reader" }\n', 'source.kind = "none"', None),
-        ('counts = { kind = "report", username = "reader" }\n', 'source = { kind = "file", path = "/x" }\nreachable = false', None),
-        (
-            'counts = { kind = "file", path = "/y" }\n',
-            'source = { kind = "file", path = "/x" }\nreachable = false',
-            FileSource(path=Path("/y")),
-        ),
-        ("", "", None),
-    ],
-)
-def test_counts_stand_beside_an_opaque_source(load: Load, general: str, own: str, expected: object) -> None:
+COUNTS_STAND_BESIDE_AN_OPAQUE_SOURCE = [
+    ("", 'counts = { kind = "report", username = "reader" }', counts_at(*TOKENS)),
+    ("", 'counts = { kind = "file", path = "/srv/in" }', FileSource(path=Path("/srv/in"))),
+    ('counts = { kind = "report", username = "reader" }\n', "", counts_at(*TOKENS)),
+    ('counts = { kind = "report", username = "reader" }\n', 'counts.username = "other"', counts_at(*TOKENS, username="other")),
+    ('counts = { kind = "report", username = "reader" }\n', 'source.kind = "none"', None),
+    ('counts = { kind = "report", username = "reader" }\n', 'source = { kind = "file", path = "/x" }\nreachable = false', None),
+    (
+        'counts = { kind = "file", path = "/y" }\n',
+        'source = { kind = "file", path = "/x" }\nreachable = false',
+        FileSource(path=Path("/y")),
+    ),
+    ("", "", None),
+]
+
+
+def test_counts_stand_beside_an_opaque_source(load: Load, subtests: pytest.Subtests) -> None:
     """Counts are laid over those of the defaults, which serve opaque sources only, and contact no instance that may not be."""
-    text = f'{CLOUD}[defaults]\ndelivery.kind = "connect"\nsource.kind = "ssh"\n{general}{EMEA}{own}'
-    assert only(load(text).config).counts == expected
+    for general, own, expected in COUNTS_STAND_BESIDE_AN_OPAQUE_SOURCE:
+        with subtests.test(general=general, own=own, expected=expected):
+            text = f'{CLOUD}[defaults]\ndelivery.kind = "connect"\nsource.kind = "ssh"\n{general}{EMEA}{own}'
+            assert only(load(text).config).counts == expected
 
 
 def test_an_instance_that_is_never_synced_is_only_listed(load: Load) -> None:
@@ -299,13 +301,12 @@ def test_every_instance_knows_how_often_the_cloud_is_read(load: Load) -> None:
 MAIL = '[notify.mail]\nhost = "SMTP.example.com"\nfrom = "licsync@example.com"\nto = ["a@example.com", "b@example.com"]\n'
 
 
-@pytest.mark.parametrize(
-    ("security", "port"), [("", 587), ('security = "tls"\n', 465), ('security = "none"\n', 25), ("port = 2525\n", 2525)]
-)
-def test_mail_has_the_port_of_its_security(load: Load, security: str, port: int) -> None:
+def test_mail_has_the_port_of_its_security(load: Load, subtests: pytest.Subtests) -> None:
     """The usual port goes with each way of encrypting, unless another one is said."""
-    (mail,) = load(VALID + MAIL.replace("SMTP.example.com", "localhost") + security).config.notify
-    assert mail.port == port
+    for security, port in [("", 587), ('security = "tls"\n', 465), ('security = "none"\n', 25), ("port = 2525\n", 2525)]:
+        with subtests.test(security=security, port=port):
+            (mail,) = load(VALID + MAIL.replace("SMTP.example.com", "localhost") + security).config.notify
+            assert mail.port == port
 
 
 def test_notifiers_become_values(load: Load) -> None:
@@ -331,48 +332,49 @@ def test_notifiers_become_values(load: Load) -> None:
 PROXY = 'proxy = "http://{}.example.com:1"\n'
 
 
-@pytest.mark.parametrize(
-    ("defaults", "instance", "source", "delivery"),
-    [
-        ("", "", (None, ()), (None, ())),
-        (
-            PROXY.format("a"),
-            "",
-            ("a", ("instances__emea", "defaults")),
-            ("a", ("instances__emea__delivery", "defaults__delivery", "defaults")),
-        ),
-        (
-            PROXY.format("a"),
-            PROXY.format("b"),
-            ("b", ("instances__emea",)),
-            ("a", ("instances__emea__delivery", "defaults__delivery", "defaults")),
-        ),
-        (
-            'delivery.proxy = "http://c.example.com:1"\n',
-            "",
-            (None, ()),
-            ("c", ("instances__emea__delivery", "defaults__delivery")),
-        ),
-        (
-            PROXY.format("a"),
-            'delivery.proxy = "http://d.example.com:1"\n',
-            ("a", ("instances__emea", "defaults")),
-            ("d", ("instances__emea__delivery",)),
-        ),
-    ],
-)
-def test_the_login_of_a_proxy_belongs_to_that_proxy(load: Load, defaults: str, instance: str, source: Any, delivery: Any) -> None:
+THE_LOGIN_OF_A_PROXY_BELONGS_TO_THAT_PROXY = [
+    ("", "", (None, ()), (None, ())),
+    (
+        PROXY.format("a"),
+        "",
+        ("a", ("instances__emea", "defaults")),
+        ("a", ("instances__emea__delivery", "defaults__delivery", "defaults")),
+    ),
+    (
+        PROXY.format("a"),
+        PROXY.format("b"),
+        ("b", ("instances__emea",)),
+        ("a", ("instances__emea__delivery", "defaults__delivery", "defaults")),
+    ),
+    (
+        'delivery.proxy = "http://c.example.com:1"\n',
+        "",
+        (None, ()),
+        ("c", ("instances__emea__delivery", "defaults__delivery")),
+    ),
+    (
+        PROXY.format("a"),
+        'delivery.proxy = "http://d.example.com:1"\n',
+        ("a", ("instances__emea", "defaults")),
+        ("d", ("instances__emea__delivery",)),
+    ),
+]
+
+
+def test_the_login_of_a_proxy_belongs_to_that_proxy(load: Load, subtests: pytest.Subtests) -> None:
     """A proxy comes from the most specific table that has one, and a login for another proxy is never sought."""
-    given = """
-        source.kind = "report"
-        source.username = "reader"
-        delivery.kind = "http"
-        delivery.url = "https://relay.example.com"
-        """
-    emea = only(load(f"{CLOUD}[defaults]\n{given}{defaults}{EMEA}{instance}").config)
-    for (proxy, levels), at in ((source, emea.source.at), (delivery, emea.delivery.at)):
-        assert (proxy and f"http://{proxy}.example.com:1") == at.proxy
-        assert tuple(f"{one}__proxy_auth" for one in levels) == at.proxy_auth
+    for defaults, instance, source, delivery in THE_LOGIN_OF_A_PROXY_BELONGS_TO_THAT_PROXY:
+        with subtests.test(defaults=defaults, instance=instance, source=source, delivery=delivery):
+            given = """
+                source.kind = "report"
+                source.username = "reader"
+                delivery.kind = "http"
+                delivery.url = "https://relay.example.com"
+                """
+            emea = only(load(f"{CLOUD}[defaults]\n{given}{defaults}{EMEA}{instance}").config)
+            for (proxy, levels), at in ((source, emea.source.at), (delivery, emea.delivery.at)):
+                assert (proxy and f"http://{proxy}.example.com:1") == at.proxy
+                assert tuple(f"{one}__proxy_auth" for one in levels) == at.proxy_auth
 
 
 def test_the_environments_proxy_has_its_own_login(load: Load) -> None:
@@ -381,23 +383,26 @@ def test_the_environments_proxy_has_its_own_login(load: Load) -> None:
     assert (emea.source.at.proxy, emea.source.at.proxy_auth) == ("env", ())
 
 
-@pytest.mark.parametrize(
-    ("general", "own", "expected"),
-    [
-        ("", "", "41 4 * * 1"),
-        ('day = "sunday"\ntime = "02:30"', "", "30 2 * * 0"),
-        ('day = "Saturday"\ntime = "23:05"', "", "5 23 * * 6"),
-        ('cron = "0 3 * * 1,4"', "", "0 3 * * 1,4"),
-        ('day = "sunday"\ntime = "02:30"', 'day = "monday"', "30 2 * * 1"),
-        ('time = "02:30"', 'day = "monday"', "30 2 * * 1"),
-        ('day = "sunday"\ntime = "02:30"', 'cron = "1 1 * * 1"', "1 1 * * 1"),
-        ('cron = "1 1 * * 1"', 'day = "monday", time = "00:00"', "0 0 * * 1"),
-    ],
-)
-def test_every_way_of_saying_a_time_becomes_one_cron_expression(load: Load, general: str, own: str, expected: str) -> None:
+EVERY_WAY_OF_SAYING_A_TIME_BECOMES_ONE_CRON_EXPRESSION = [
+    ("", "", "41 4 * * 1"),
+    ('day = "sunday"\ntime = "02:30"', "", "30 2 * * 0"),
+    ('day = "Saturday"\ntime = "23:05"', "", "5 23 * * 6"),
+    ('cron = "0 3 * * 1,4"', "", "0 3 * * 1,4"),
+    ('day = "sunday"\ntime = "02:30"', 'day = "monday"', "30 2 * * 1"),
+    ('time = "02:30"', 'day = "monday"', "30 2 * * 1"),
+    ('day = "sunday"\ntime = "02:30"', 'cron = "1 1 * * 1"', "1 1 * * 1"),
+    ('cron = "1 1 * * 1"', 'day = "monday", time = "00:00"', "0 0 * * 1"),
+]
+
+
+def test_every_way_of_saying_a_time_becomes_one_cron_expression(load: Load, subtests: pytest.Subtests) -> None:
     """Weekday and time, a cron expression, or nothing: each is one expression in the configured zone."""
-    text = f'{CLOUD}[schedule]\ntimezone = "Europe/Berlin"\n{general}\n{DEFAULTS}{EMEA}' + (f"schedule = {{ {own} }}" if own else "")
-    assert Schedule(cron=expected, timezone="Europe/Berlin") == only(load(text).config).schedule
+    for general, own, expected in EVERY_WAY_OF_SAYING_A_TIME_BECOMES_ONE_CRON_EXPRESSION:
+        with subtests.test(general=general, own=own, expected=expected):
+            text = f'{CLOUD}[schedule]\ntimezone = "Europe/Berlin"\n{general}\n{DEFAULTS}{EMEA}' + (
+                f"schedule = {{ {own} }}" if own else ""
+            )
+            assert Schedule(cron=expected, timezone="Europe/Berlin") == only(load(text).config).schedule
 
 
 def test_an_instances_own_minute_is_stable() -> None:
@@ -421,31 +426,33 @@ def test_instances_keep_the_order_of_the_file(load: Load) -> None:
     assert [one.name for one in config.instances] == ["emea", "b", "a", "c"]
 
 
-@pytest.mark.parametrize(
-    ("general", "own", "weeks", "max_age"),
-    [
-        ("", "", 1, 8),
-        ('every = "7d"', "", 1, 8),
-        ('every = "14d"', "", 2, 15),
-        ('every = "14d"', 'schedule.every = "28d"', 4, 29),
-        ('every = "14d"', 'schedule.max_age = "20d"', 2, 20),
-        ('max_age = "20d"', 'schedule.every = "14d"', 2, 20),
-        ('every = "14d"', 'schedule.cron = "0 1 * * 1"', 1, 8),
-        ('cron = "0 1 * * 1"', 'schedule.every = "14d"', 2, 15),
-        ('every = "14d"', 'delivery = { kind = "connect" }', 2, 8),
-    ],
-)
-def test_an_instance_may_be_due_every_few_weeks(load: Load, general: str, own: str, weeks: int, max_age: int) -> None:
+AN_INSTANCE_MAY_BE_DUE_EVERY_FEW_WEEKS = [
+    ("", "", 1, 8),
+    ('every = "7d"', "", 1, 8),
+    ('every = "14d"', "", 2, 15),
+    ('every = "14d"', 'schedule.every = "28d"', 4, 29),
+    ('every = "14d"', 'schedule.max_age = "20d"', 2, 20),
+    ('max_age = "20d"', 'schedule.every = "14d"', 2, 20),
+    ('every = "14d"', 'schedule.cron = "0 1 * * 1"', 1, 8),
+    ('cron = "0 1 * * 1"', 'schedule.every = "14d"', 2, 15),
+    ('every = "14d"', 'delivery = { kind = "connect" }', 2, 8),
+]
+
+
+def test_an_instance_may_be_due_every_few_weeks(load: Load, subtests: pytest.Subtests) -> None:
     """A day more than the weeks makes it overdue, unless an age is said; what GitHub Connect carries comes every week all the same."""
-    emea = only(load(f"{CLOUD}[schedule]\n{general}\n{DEFAULTS}{EMEA}{own}").config)
-    assert (emea.schedule.every_weeks, emea.max_age) == (weeks, timedelta(days=max_age))
+    for general, own, weeks, max_age in AN_INSTANCE_MAY_BE_DUE_EVERY_FEW_WEEKS:
+        with subtests.test(general=general, own=own, weeks=weeks, max_age=max_age):
+            emea = only(load(f"{CLOUD}[schedule]\n{general}\n{DEFAULTS}{EMEA}{own}").config)
+            assert (emea.schedule.every_weeks, emea.max_age) == (weeks, timedelta(days=max_age))
 
 
-@pytest.mark.parametrize("own", ["enabled = false", 'sync = false\nreason = "stays on site"'])
-def test_a_fleet_at_rest_is_allowed_and_noticed(load: Load, own: str) -> None:
+def test_a_fleet_at_rest_is_allowed_and_noticed(load: Load, subtests: pytest.Subtests) -> None:
     """A fleet in which nothing is ever done is no mistake, but said."""
-    (warning,) = load(VALID + own).warnings
-    assert "every instance is disabled or never synced" in warning.what
+    for own in ["enabled = false", 'sync = false\nreason = "stays on site"']:
+        with subtests.test(own=own):
+            (warning,) = load(VALID + own).warnings
+            assert "every instance is disabled or never synced" in warning.what
 
 
 def test_an_age_below_a_week_is_noticed(load: Load) -> None:
@@ -455,19 +462,20 @@ def test_an_age_below_a_week_is_noticed(load: Load) -> None:
     assert load(VALID + 'schedule = { max_age = "2d", cron = "0 1 * * *" }').warnings == ()
 
 
-@pytest.mark.parametrize(
-    ("own", "said"),
-    [
-        ('schedule = { max_age = "13d", every = "14d" }', "13d is shorter than 14d"),
-        ('schedule = { max_age = "14d", every = "14d" }', None),
-        ('schedule = { max_age = "6d", cron = "0 1 * * *" }\ndelivery = { kind = "connect" }', "6d is shorter than a week"),
-        ('schedule = { max_age = "8d", every = "14d" }\ndelivery = { kind = "connect" }', None),
-    ],
-)
-def test_an_age_is_compared_with_what_really_happens(load: Load, own: str, said: str | None) -> None:
+AN_AGE_IS_COMPARED_WITH_WHAT_REALLY_HAPPENS = [
+    ('schedule = { max_age = "13d", every = "14d" }', "13d is shorter than 14d"),
+    ('schedule = { max_age = "14d", every = "14d" }', None),
+    ('schedule = { max_age = "6d", cron = "0 1 * * *" }\ndelivery = { kind = "connect" }', "6d is shorter than a week"),
+    ('schedule = { max_age = "8d", every = "14d" }\ndelivery = { kind = "connect" }', None),
+]
+
+
+def test_an_age_is_compared_with_what_really_happens(load: Load, subtests: pytest.Subtests) -> None:
     """The weeks of the schedule count, and with GitHub Connect one week, whatever the schedule says."""
-    warnings = load(VALID + own).warnings
-    assert [one.what.partition(",")[0] for one in warnings] == ([said] if said else [])
+    for own, said in AN_AGE_IS_COMPARED_WITH_WHAT_REALLY_HAPPENS:
+        with subtests.test(own=own, said=said):
+            warnings = load(VALID + own).warnings
+            assert [one.what.partition(",")[0] for one in warnings] == ([said] if said else [])
 
 
 def test_a_manual_delivery_without_a_channel_is_noticed(load: Load) -> None:

@@ -96,11 +96,12 @@ def test_a_credential_is_read_anew_each_time(places: Places) -> None:
         assert credentials.github_token(["cloud__token"]) == token
 
 
-@pytest.mark.parametrize("around", ["{}\n", "{}\r\n", "\n  {}\t\n\n", "{}"])
-def test_white_space_around_a_token_is_stripped(places: Places, around: str) -> None:
+def test_white_space_around_a_token_is_stripped(places: Places, subtests: pytest.Subtests) -> None:
     """A trailing newline, which every editor writes, does no harm."""
-    (places.folder / "cloud__token").write_bytes(around.format(TOKEN).encode())
-    assert places.credentials().github_token(["cloud__token"]) == TOKEN
+    for around in ["{}\n", "{}\r\n", "\n  {}\t\n\n", "{}"]:
+        with subtests.test(around=around):
+            (places.folder / "cloud__token").write_bytes(around.format(TOKEN).encode())
+            assert places.credentials().github_token(["cloud__token"]) == TOKEN
 
 
 MALFORMED = [
@@ -120,18 +121,19 @@ MALFORMED = [
 ]
 
 
-@pytest.mark.parametrize(("content", "part"), MALFORMED)
-def test_a_malformed_token_is_refused_without_being_printed(places: Places, content: bytes, part: str) -> None:
+def test_a_malformed_token_is_refused_without_being_printed(places: Places, subtests: pytest.Subtests) -> None:
     """What is wrong is said, and where, and what to do; the value is in no text."""
-    path = places.folder / "cloud__token"
-    path.write_bytes(content)
-    error = error_of(lambda: places.credentials().github_token(["cloud__token"]))
-    assert error.code is Code.CREDENTIAL_MALFORMED
-    assert str(path) in error.cause
-    assert part in error.cause
-    assert str(path) in error.next_step
-    assert "hunte" not in f"{error} {error!r} {error.next_step}"
-    assert error.__cause__ is None
+    for content, part in MALFORMED:
+        with subtests.test(content=content, part=part):
+            path = places.folder / "cloud__token"
+            path.write_bytes(content)
+            error = error_of(lambda: places.credentials().github_token(["cloud__token"]))
+            assert error.code is Code.CREDENTIAL_MALFORMED
+            assert str(path) in error.cause
+            assert part in error.cause
+            assert str(path) in error.next_step
+            assert "hunte" not in f"{error} {error!r} {error.next_step}"
+            assert error.__cause__ is None
 
 
 def test_a_malformed_variable_is_named(places: Places) -> None:
@@ -142,43 +144,49 @@ def test_a_malformed_variable_is_named(places: Places) -> None:
     assert (error.code, error.cause) == (Code.CREDENTIAL_MALFORMED, "the environment variable LICSYNC_CLOUD__TOKEN is empty")
 
 
-@pytest.mark.parametrize("length", [20, 255])
-def test_the_lengths_of_a_github_token(places: Places, length: int) -> None:
+def test_the_lengths_of_a_github_token(places: Places, subtests: pytest.Subtests) -> None:
     """The shortest and the longest token are taken."""
-    (places.folder / "cloud__token").write_text("!" * (length - 1) + "~")
-    assert len(places.credentials().github_token(["cloud__token"])) == length
+    for length in [20, 255]:
+        with subtests.test(length=length):
+            (places.folder / "cloud__token").write_text("!" * (length - 1) + "~")
+            assert len(places.credentials().github_token(["cloud__token"])) == length
 
 
-@pytest.mark.parametrize(("length", "taken"), [(1, True), (8192, True), (8193, False)])
-def test_the_lengths_of_a_delivery_token(places: Places, length: int, taken: bool) -> None:
+def test_the_lengths_of_a_delivery_token(places: Places, subtests: pytest.Subtests) -> None:
     """A delivery token may be short and long, up to 8192 characters."""
-    (places.folder / "t").write_text("x" * length)
-    if taken:
-        assert len(places.credentials().delivery_token(["t"])) == length
-    else:
-        assert "more characters" in error_of(lambda: places.credentials().delivery_token(["t"])).cause
+    for length, taken in [(1, True), (8192, True), (8193, False)]:
+        with subtests.test(length=length, taken=taken):
+            (places.folder / "t").write_text("x" * length)
+            if taken:
+                assert len(places.credentials().delivery_token(["t"])) == length
+            else:
+                assert "more characters" in error_of(lambda: places.credentials().delivery_token(["t"])).cause
 
 
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [(b"mona:hunter 2\n", "mona:hunter 2"), ("mona:pässwörd".encode(), "mona:pässwörd"), (b"x", "x")],
-)
-def test_a_line_may_hold_what_can_be_printed(places: Places, content: bytes, expected: str) -> None:
+def test_a_line_may_hold_what_can_be_printed(places: Places, subtests: pytest.Subtests) -> None:
     """A password may have white space inside and letters of every script."""
-    (places.folder / "p").write_bytes(content)
-    assert places.credentials().line(["p"]) == expected
+    for content, expected in [(b"mona:hunter 2\n", "mona:hunter 2"), ("mona:pässwörd".encode(), "mona:pässwörd"), (b"x", "x")]:
+        with subtests.test(content=content, expected=expected):
+            (places.folder / "p").write_bytes(content)
+            assert places.credentials().line(["p"]) == expected
 
 
-@pytest.mark.parametrize(
-    ("content", "part"),
-    [(b"", "is empty"), (b"hunter2\nhunter2", "more than one line"), (b"hunter2\x07a", "cannot be printed"), (b"hunter2\xff", "not UTF-8")],
-)
-def test_a_line_that_is_none_is_refused(places: Places, content: bytes, part: str) -> None:
+A_LINE_THAT_IS_NONE_IS_REFUSED = [
+    (b"", "is empty"),
+    (b"hunter2\nhunter2", "more than one line"),
+    (b"hunter2\x07a", "cannot be printed"),
+    (b"hunter2\xff", "not UTF-8"),
+]
+
+
+def test_a_line_that_is_none_is_refused(places: Places, subtests: pytest.Subtests) -> None:
     """Several lines, control characters and undecodable bytes are refused without being printed."""
-    (places.folder / "p").write_bytes(content)
-    error = error_of(lambda: places.credentials().line(["p"]))
-    assert part in error.cause
-    assert "hunter2" not in f"{error!r} {error.next_step}"
+    for content, part in A_LINE_THAT_IS_NONE_IS_REFUSED:
+        with subtests.test(content=content, part=part):
+            (places.folder / "p").write_bytes(content)
+            error = error_of(lambda: places.credentials().line(["p"]))
+            assert part in error.cause
+            assert "hunter2" not in f"{error!r} {error.next_step}"
 
 
 def test_an_optional_line_may_be_absent_but_not_broken(places: Places) -> None:
@@ -259,23 +267,25 @@ def test_a_folder_that_may_not_be_entered_hinders_nothing_else(places: Places, m
     assert f"{places.folder} cannot be entered" in error.cause
 
 
-@pytest.mark.parametrize("mode", [0o700, 0o750, 0o500, 0o710])
-def test_a_folder_of_ours_may_be_readable_for_the_group(places: Places, mode: int) -> None:
+def test_a_folder_of_ours_may_be_readable_for_the_group(places: Places, subtests: pytest.Subtests) -> None:
     """Nothing for others and no group write is enough."""
-    (places.folder / "cloud__token").write_text(TOKEN)
-    places.folder.chmod(mode)
-    assert places.credentials().github_token(["cloud__token"]) == TOKEN
-    assert problems(places.credentials(), [CLOUD]) == ()
+    for mode in [0o700, 0o750, 0o500, 0o710]:
+        with subtests.test(mode=mode):
+            (places.folder / "cloud__token").write_text(TOKEN)
+            places.folder.chmod(mode)
+            assert places.credentials().github_token(["cloud__token"]) == TOKEN
+            assert problems(places.credentials(), [CLOUD]) == ()
 
 
-@pytest.mark.parametrize("mode", [0o755, 0o770, 0o751, 0o702, 0o777])
-def test_an_open_folder_is_refused_with_the_line_to_run(places: Places, mode: int) -> None:
+def test_an_open_folder_is_refused_with_the_line_to_run(places: Places, subtests: pytest.Subtests) -> None:
     """A folder that others may enter, or the group may write, gives no credential until its mode is repaired."""
-    (places.folder / "cloud__token").write_text(TOKEN)
-    places.folder.chmod(mode)
-    error = error_of(lambda: places.credentials().github_token(["cloud__token"]))
-    assert (error.code, error.next_step) == (Code.CREDENTIAL_MALFORMED, f"run: chmod 0750 {places.folder}")
-    assert f"mode {mode:04o}" in error.cause
+    for mode in [0o755, 0o770, 0o751, 0o702, 0o777]:
+        with subtests.test(mode=mode):
+            (places.folder / "cloud__token").write_text(TOKEN)
+            places.folder.chmod(mode)
+            error = error_of(lambda: places.credentials().github_token(["cloud__token"]))
+            assert (error.code, error.next_step) == (Code.CREDENTIAL_MALFORMED, f"run: chmod 0750 {places.folder}")
+            assert f"mode {mode:04o}" in error.cause
 
 
 def test_a_strangers_folder_is_refused_with_the_line_to_run(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -436,12 +446,13 @@ def test_only_what_is_used_is_asked_for(tmp_path: Path) -> None:
     assert asked(tmp_path, an_instance(source=SshSource(host="h", private_key=tmp_path, known_hosts=tmp_path))) == ()
 
 
-@pytest.mark.parametrize("at_rest", [{"enabled": False}, {"unsynced_because": "stays on site"}])
-def test_an_instance_at_rest_requires_nothing(tmp_path: Path, at_rest: dict[str, Any]) -> None:
+def test_an_instance_at_rest_requires_nothing(tmp_path: Path, subtests: pytest.Subtests) -> None:
     """The credentials of an instance for which nothing is done are known, so that they are no strays, and may be missing."""
-    ssh = SshSource(host="h", private_key_credential=KEY.names, known_hosts=tmp_path)
-    found = asked(tmp_path, an_instance(source=ssh, delivery=HttpDelivery(at=at("d")), **at_rest))
-    assert [(one.names[0], one.required) for one in found] == [(KEY.names[0], False), ("d", False)]
+    for at_rest in [{"enabled": False}, {"unsynced_because": "stays on site"}]:
+        with subtests.test(at_rest=at_rest):
+            ssh = SshSource(host="h", private_key_credential=KEY.names, known_hosts=tmp_path)
+            found = asked(tmp_path, an_instance(source=ssh, delivery=HttpDelivery(at=at("d")), **at_rest))
+            assert [(one.names[0], one.required) for one in found] == [(KEY.names[0], False), ("d", False)]
 
 
 def test_notifiers_ask_for_what_they_use(tmp_path: Path) -> None:

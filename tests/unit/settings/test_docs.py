@@ -59,22 +59,25 @@ def test_every_option_is_in_its_table() -> None:
     assert missing == []
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_every_key_stands_with_the_kinds_that_have_it(part: str) -> None:
+def test_every_key_stands_with_the_kinds_that_have_it(subtests: pytest.Subtests) -> None:
     """The documented kinds of each key, and the documented list of kinds, are those of the program."""
-    text = TEXT.partition(f"\n`{part}`: ")[2].partition("**Addresses**")[0]
-    rows = re.match(r"(?s).*?(\| option \| kinds .*?)\n\n", text)[1].splitlines()[3:]  # type: ignore[index]
-    documented: dict[str, set[str]] = {}
-    for row in rows:
-        keys, homes, *_ = (re.findall(r"`(\w+)`", cell) for cell in row.strip("|").split(" | "))
-        documented |= {key: set(homes) for key in keys}
-    secrets = {key for key, field in (fields_at(("defaults", part)) or {}).items() if is_secret(field)}
-    expected = {
-        key: {kind for kind, has in kinds(part).items() if key in keys_of(has)} for key in keys_of(*kinds(part).values()) if key != "kind"
-    }
-    assert {key: homes for key, homes in expected.items() if key not in secrets} == documented
-    if part != "counts":
-        assert re.findall(r"(?m)^\| `(\w+)` \| [^|]+ \|$", text.partition("| option")[0]) == list(kinds(part))
+    for part in PARTS:
+        with subtests.test(part=part):
+            text = TEXT.partition(f"\n`{part}`: ")[2].partition("**Addresses**")[0]
+            rows = re.match(r"(?s).*?(\| option \| kinds .*?)\n\n", text)[1].splitlines()[3:]  # type: ignore[index]
+            documented: dict[str, set[str]] = {}
+            for row in rows:
+                keys, homes, *_ = (re.findall(r"`(\w+)`", cell) for cell in row.strip("|").split(" | "))
+                documented |= {key: set(homes) for key in keys}
+            secrets = {key for key, field in (fields_at(("defaults", part)) or {}).items() if is_secret(field)}
+            expected = {
+                key: {kind for kind, has in kinds(part).items() if key in keys_of(has)}
+                for key in keys_of(*kinds(part).values())
+                if key != "kind"
+            }
+            assert {key: homes for key, homes in expected.items() if key not in secrets} == documented
+            if part != "counts":
+                assert re.findall(r"(?m)^\| `(\w+)` \| [^|]+ \|$", text.partition("| option")[0]) == list(kinds(part))
 
 
 def test_the_fleets_that_are_shown_load(load: Load) -> None:

@@ -33,10 +33,11 @@ def test_an_instance_can_stand_in_the_environment_alone(load: Load) -> None:
     assert [(one.name, one.hostname) for one in config.instances] == [("apac_2", "ghes-apac.example.com")]
 
 
-@pytest.mark.parametrize("value", ["12345", "1e5", "true", "null", '{"a": 1}'.replace(" ", ""), "[1]"])
-def test_text_stays_text(load: Load, value: str) -> None:
+def test_text_stays_text(load: Load, subtests: pytest.Subtests) -> None:
     """A value that looks like a number or JSON is not read as one."""
-    assert value == load(LICSYNC_INSTANCES__EMEA__SERVER_ID=value).config.instances[0].server_id
+    for value in ["12345", "1e5", "true", "null", '{"a": 1}'.replace(" ", ""), "[1]"]:
+        with subtests.test(value=value):
+            assert value == load(LICSYNC_INSTANCES__EMEA__SERVER_ID=value).config.instances[0].server_id
 
 
 def test_secrets_may_stand_in_the_environment(load: Load) -> None:
@@ -107,26 +108,27 @@ def test_other_variables_are_none_of_our_business(load: Load) -> None:
     assert load(LICSYNC_CONFIG="/etc/x.toml", LICSYNCED="1", PATH="/bin").config
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("LICSYNC_CLOUD_ENTERPRISE", "did you mean LICSYNC_CLOUD__ENTERPRISE?"),
-        ("LICSYNC_CLOUD__ENTERPRIZE", "did you mean LICSYNC_CLOUD__ENTERPRISE?"),
-        ("LICSYNC_INSTANCES__EMEA__MAX_AGE", "did you mean LICSYNC_INSTANCES__EMEA__SCHEDULE__MAX_AGE?"),
-        ("LICSYNC_INSTANCES__EMEA__HOST_NAME", "did you mean LICSYNC_INSTANCES__EMEA__HOSTNAME?"),
-        ("LICSYNC_STATE_DIR__X", "did you mean LICSYNC_STATE_DIR?"),
-        ("LICSYNC_INSTANCES", "set its keys one by one, for example LICSYNC_INSTANCES__EMEA__HOSTNAME"),
-        ("LICSYNC_INSTANCES__EMEA", "set its keys one by one, for example LICSYNC_INSTANCES__EMEA__HOSTNAME"),
-        ("LICSYNC_NOTIFY__MAIL", "set its keys one by one, for example LICSYNC_NOTIFY__MAIL__HOST"),
-        ("LICSYNC_NOTIFY__MAIL__FORM", "did you mean LICSYNC_NOTIFY__MAIL__FROM?"),
-        ("LICSYNC_CLOUD", "set its keys one by one, for example LICSYNC_CLOUD__ENTERPRISE"),
-    ],
-)
-def test_a_variable_that_names_no_setting_is_a_mistake(refuse: Refuse, name: str, expected: str) -> None:
+A_VARIABLE_THAT_NAMES_NO_SETTING_IS_A_MISTAKE = [
+    ("LICSYNC_CLOUD_ENTERPRISE", "did you mean LICSYNC_CLOUD__ENTERPRISE?"),
+    ("LICSYNC_CLOUD__ENTERPRIZE", "did you mean LICSYNC_CLOUD__ENTERPRISE?"),
+    ("LICSYNC_INSTANCES__EMEA__MAX_AGE", "did you mean LICSYNC_INSTANCES__EMEA__SCHEDULE__MAX_AGE?"),
+    ("LICSYNC_INSTANCES__EMEA__HOST_NAME", "did you mean LICSYNC_INSTANCES__EMEA__HOSTNAME?"),
+    ("LICSYNC_STATE_DIR__X", "did you mean LICSYNC_STATE_DIR?"),
+    ("LICSYNC_INSTANCES", "set its keys one by one, for example LICSYNC_INSTANCES__EMEA__HOSTNAME"),
+    ("LICSYNC_INSTANCES__EMEA", "set its keys one by one, for example LICSYNC_INSTANCES__EMEA__HOSTNAME"),
+    ("LICSYNC_NOTIFY__MAIL", "set its keys one by one, for example LICSYNC_NOTIFY__MAIL__HOST"),
+    ("LICSYNC_NOTIFY__MAIL__FORM", "did you mean LICSYNC_NOTIFY__MAIL__FROM?"),
+    ("LICSYNC_CLOUD", "set its keys one by one, for example LICSYNC_CLOUD__ENTERPRISE"),
+]
+
+
+def test_a_variable_that_names_no_setting_is_a_mistake(refuse: Refuse, subtests: pytest.Subtests) -> None:
     """An unknown variable is refused with the one that was probably meant, and without its value."""
-    (problem,) = refuse(**{name: "hunter2"})
-    assert (name, expected) == (problem.where, problem.hint)
-    assert "hunter2" not in str(problem)
+    for name, expected in A_VARIABLE_THAT_NAMES_NO_SETTING_IS_A_MISTAKE:
+        with subtests.test(name=name, expected=expected):
+            (problem,) = refuse(**{name: "hunter2"})
+            assert (name, expected) == (problem.where, problem.hint)
+            assert "hunter2" not in str(problem)
 
 
 def test_a_mistake_from_the_environment_names_the_variable(refuse: Refuse) -> None:
@@ -134,15 +136,12 @@ def test_a_mistake_from_the_environment_names_the_variable(refuse: Refuse) -> No
     assert (Problem("LICSYNC_MAX_CONCURRENT_RUNS", "must be a whole number"),) == refuse(LICSYNC_MAX_CONCURRENT_RUNS="hunter2")
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["mon 08:00-18:00, 2026-12-24/2026-12-27", '["mon 08:00-18:00", "2026-12-24/2026-12-27"]'],
-    ids=["texts with commas", "JSON"],
-)
-def test_a_list_may_stand_in_the_environment(load: Load, text: str) -> None:
+def test_a_list_may_stand_in_the_environment(load: Load, subtests: pytest.Subtests) -> None:
     """Blackout windows are written with commas between them, or as JSON."""
-    expected = (parse_window("mon 08:00-18:00"), parse_window("2026-12-24/2026-12-27"))
-    assert load(VALID, LICSYNC_SCHEDULE__AVOID=text).config.instances[0].schedule.avoid == expected
+    for text in ["mon 08:00-18:00, 2026-12-24/2026-12-27", '["mon 08:00-18:00", "2026-12-24/2026-12-27"]']:
+        with subtests.test(text=text):
+            expected = (parse_window("mon 08:00-18:00"), parse_window("2026-12-24/2026-12-27"))
+            assert load(VALID, LICSYNC_SCHEDULE__AVOID=text).config.instances[0].schedule.avoid == expected
 
 
 def test_a_list_with_a_mistake_names_its_variable(refuse: Refuse) -> None:

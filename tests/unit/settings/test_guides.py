@@ -22,18 +22,23 @@ DEFAULTS = (
 )
 
 
-@pytest.mark.parametrize(("page", "block"), BLOCKS, ids=[f"{page}-{number}" for number, (page, _) in enumerate(BLOCKS)])
-def test_every_block_can_be_used(page: str, block: str, tmp_path: Path) -> None:
+def test_every_block_can_be_used(tmp_path: Path, subtests: pytest.Subtests) -> None:
     """Nothing is wrong with it but that its keys, folders and groups are not on this machine."""
-    text = block + ("" if "[cloud]" in block else CLOUD) + ("" if "[instances." in block else FLEET)
-    text += "" if "[defaults]" in block or "delivery =" in block else DEFAULTS
-    path = tmp_path / "config.toml"
-    path.write_text(text)
-    try:
-        load_config(path, {})
-    except ConfigError as error:
-        wrong = [str(one) for one in error.problems if not re.search(r"cannot be read|no such|does not exist|no group|not found", str(one))]
-        assert wrong == []
+    for page, block in BLOCKS:
+        with subtests.test(page=page, block=block):
+            text = block + ("" if "[cloud]" in block else CLOUD) + ("" if "[instances." in block else FLEET)
+            text += "" if "[defaults]" in block or "delivery =" in block else DEFAULTS
+            path = tmp_path / "config.toml"
+            path.write_text(text)
+            try:
+                load_config(path, {})
+            except ConfigError as error:
+                wrong = [
+                    str(one)
+                    for one in error.problems
+                    if not re.search(r"cannot be read|no such|does not exist|no group|not found", str(one))
+                ]
+                assert wrong == []
 
 
 def test_there_are_blocks() -> None:

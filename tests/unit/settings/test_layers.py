@@ -6,37 +6,36 @@ import pytest
 
 from licsync_daemon.settings.layers import lay, lay_schedule, merge, table
 
+A_SOURCE_IS_LAID_KEY_BY_KEY_AND_REPLACED_BY_ANOTHER_KIND = [
+    ({}, {"kind": "report", "username": "a"}, {"kind": "report", "username": "a"}),
+    ({"username": "b"}, {"kind": "report", "username": "a"}, {"kind": "report", "username": "b"}),
+    ({"kind": "report"}, {"kind": "report", "username": "a"}, {"kind": "report", "username": "a"}),
+    ({"kind": "ssh"}, {"kind": "report", "username": "a"}, {"kind": "ssh"}),
+    ({"kind": "report"}, {"username": "a"}, {"kind": "report", "username": "a"}),
+]
 
-@pytest.mark.parametrize(
-    ("over", "under", "expected"),
-    [
-        ({}, {"kind": "report", "username": "a"}, {"kind": "report", "username": "a"}),
-        ({"username": "b"}, {"kind": "report", "username": "a"}, {"kind": "report", "username": "b"}),
-        ({"kind": "report"}, {"kind": "report", "username": "a"}, {"kind": "report", "username": "a"}),
-        ({"kind": "ssh"}, {"kind": "report", "username": "a"}, {"kind": "ssh"}),
-        ({"kind": "report"}, {"username": "a"}, {"kind": "report", "username": "a"}),
-    ],
-)
-def test_a_source_is_laid_key_by_key_and_replaced_by_another_kind(
-    over: dict[str, str], under: dict[str, str], expected: dict[str, str]
-) -> None:
+
+def test_a_source_is_laid_key_by_key_and_replaced_by_another_kind(subtests: pytest.Subtests) -> None:
     """Keys of the instance win, and another kind takes nothing from the defaults."""
-    assert expected == lay(over, under)
+    for over, under, expected in A_SOURCE_IS_LAID_KEY_BY_KEY_AND_REPLACED_BY_ANOTHER_KIND:
+        with subtests.test(over=over, under=under, expected=expected):
+            assert expected == lay(over, under)
 
 
-@pytest.mark.parametrize(
-    ("over", "under", "expected"),
-    [
-        ({"day": "sunday"}, {"day": "monday", "time": "02:00"}, {"day": "sunday", "time": "02:00"}),
-        ({"cron": "1 2 * * 3"}, {"day": "monday", "time": "02:00", "max_age": "9d"}, {"cron": "1 2 * * 3", "max_age": "9d"}),
-        ({"day": "sunday", "time": "02:00"}, {"cron": "1 2 * * 3"}, {"day": "sunday", "time": "02:00"}),
-        ({"time": "02:00"}, {"cron": "1 2 * * 3"}, {"time": "02:00"}),
-        ({"timezone": "UTC"}, {"cron": "1 2 * * 3"}, {"cron": "1 2 * * 3", "timezone": "UTC"}),
-    ],
-)
-def test_a_cron_expression_and_a_weekday_replace_each_other(over: dict[str, str], under: dict[str, str], expected: dict[str, str]) -> None:
+A_CRON_EXPRESSION_AND_A_WEEKDAY_REPLACE_EACH_OTHER = [
+    ({"day": "sunday"}, {"day": "monday", "time": "02:00"}, {"day": "sunday", "time": "02:00"}),
+    ({"cron": "1 2 * * 3"}, {"day": "monday", "time": "02:00", "max_age": "9d"}, {"cron": "1 2 * * 3", "max_age": "9d"}),
+    ({"day": "sunday", "time": "02:00"}, {"cron": "1 2 * * 3"}, {"day": "sunday", "time": "02:00"}),
+    ({"time": "02:00"}, {"cron": "1 2 * * 3"}, {"time": "02:00"}),
+    ({"timezone": "UTC"}, {"cron": "1 2 * * 3"}, {"cron": "1 2 * * 3", "timezone": "UTC"}),
+]
+
+
+def test_a_cron_expression_and_a_weekday_replace_each_other(subtests: pytest.Subtests) -> None:
     """An instance says its planned time in one way only, whatever the general schedule says."""
-    assert expected == lay_schedule(over, under)
+    for over, under, expected in A_CRON_EXPRESSION_AND_A_WEEKDAY_REPLACE_EACH_OTHER:
+        with subtests.test(over=over, under=under, expected=expected):
+            assert expected == lay_schedule(over, under)
 
 
 def test_merging_goes_down_to_single_keys() -> None:
@@ -47,7 +46,8 @@ def test_merging_goes_down_to_single_keys() -> None:
     assert under == {"a": {"b": {"c": 0, "d": 2}}, "x": "text"}
 
 
-@pytest.mark.parametrize("raw", [{}, {"a": "text"}, {"a": {"b": [1]}}, [], None])
-def test_a_table_that_is_none_is_empty(raw: Any) -> None:
+def test_a_table_that_is_none_is_empty(subtests: pytest.Subtests) -> None:
     """Where something else stands than a table, an empty one is read."""
-    assert table(raw, "a", "b") == {}
+    for raw in [{}, {"a": "text"}, {"a": {"b": [1]}}, [], None]:
+        with subtests.test(raw=raw):
+            assert table(raw, "a", "b") == {}

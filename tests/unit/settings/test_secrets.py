@@ -7,9 +7,7 @@ from .conftest import CLOUD, DEFAULTS, EMEA, VALID, Refuse
 VALUE = "ghp_0123456789abcdefghijABCDEFGHIJ012345"
 
 
-@pytest.mark.parametrize(
-    ("text", "path"),
-    [
+A_SECRET_IN_THE_FILE_IS_REFUSED_AND_NEVER_PRINTED = [
         (f'[cloud]\ntoken = "{VALUE}"\nenterprise = "octo"\n{DEFAULTS}{EMEA}', "cloud.token"),
         (f'[cloud]\nproxy_auth = "{VALUE}"\nenterprise = "octo"\n{DEFAULTS}{EMEA}', "cloud.proxy_auth"),
         (f'{VALID}source.token = "{VALUE}"', "instances.emea.source.token"),
@@ -22,22 +20,35 @@ VALUE = "ghp_0123456789abcdefghijABCDEFGHIJ012345"
         (f"{VALID}[notify.webhook]\nurl='https://a'\nsecret_path='/{VALUE}'", "notify.webhook.secret_path"),
         (f'{CLOUD}{DEFAULTS}source.token = "{VALUE}"\n{EMEA}'.replace('source = { kind = "report", username = "reader" }', 'source.kind = "report"\nsource.username = "reader"'), "defaults.source.token"),
         (f'{CLOUD}{DEFAULTS}proxy_auth = "{VALUE}"\n{EMEA}', "defaults.proxy_auth"),
-    ],
-)  # fmt: skip
-def test_a_secret_in_the_file_is_refused_and_never_printed(refuse: Refuse, text: str, path: str) -> None:
+    ]  # fmt: skip
+
+
+def test_a_secret_in_the_file_is_refused_and_never_printed(refuse: Refuse, subtests: pytest.Subtests) -> None:
     """Each secret is refused with the credential file it belongs to, and its value is in no text."""
-    (problem,) = refuse(text)
-    assert path == problem.where
-    assert f"/etc/licsync/credentials/{path.replace('.', '__')} " in problem.hint
-    assert VALUE not in repr(problem) + str(problem)
+    for text, path in A_SECRET_IN_THE_FILE_IS_REFUSED_AND_NEVER_PRINTED:
+        with subtests.test(text=text, path=path):
+            (problem,) = refuse(text)
+            assert path == problem.where
+            assert f"/etc/licsync/credentials/{path.replace('.', '__')} " in problem.hint
+            assert VALUE not in repr(problem) + str(problem)
 
 
-@pytest.mark.parametrize("line", ['token = "{}"', 'password = "{}"', 'source.password = "{}"', 'schedule.secret = "{}"', "token = ['{}']"])
-def test_a_secret_in_a_wrong_place_is_refused_as_one(refuse: Refuse, line: str) -> None:
+A_SECRET_IN_A_WRONG_PLACE_IS_REFUSED_AS_ONE = [
+    'token = "{}"',
+    'password = "{}"',
+    'source.password = "{}"',
+    'schedule.secret = "{}"',
+    "token = ['{}']",
+]
+
+
+def test_a_secret_in_a_wrong_place_is_refused_as_one(refuse: Refuse, subtests: pytest.Subtests) -> None:
     """A key that is called like a secret is treated as one, even where there is no such option."""
-    (problem,) = refuse(VALID + line.format(VALUE))
-    assert problem.what == "secrets are not allowed in this file"
-    assert VALUE not in repr(problem)
+    for line in A_SECRET_IN_A_WRONG_PLACE_IS_REFUSED_AS_ONE:
+        with subtests.test(line=line):
+            (problem,) = refuse(VALID + line.format(VALUE))
+            assert problem.what == "secrets are not allowed in this file"
+            assert VALUE not in repr(problem)
 
 
 def test_the_folder_named_is_the_configured_one(refuse: Refuse) -> None:

@@ -45,18 +45,19 @@ def test_each_setting_is_shown_once(load: Load) -> None:
     assert sorted(set(paths)) == sorted(paths)
 
 
-@pytest.mark.parametrize(
-    ("general", "own", "expected"),
-    [
-        ("", 'schedule = { day = "sunday", time = "02:30" }', ("30 2 * * 0", "file")),
-        ('schedule = { day = "sunday", time = "02:30" }\n', "", ("30 2 * * 0", "defaults table")),
-        ('schedule.cron = "1 1 * * 1"\n', 'schedule = { day = "sunday", time = "02:30" }', ("30 2 * * 0", "file")),
-    ],
-)
-def test_a_schedule_is_shown_as_it_is_used(load: Load, general: str, own: str, expected: tuple[str, str]) -> None:
+A_SCHEDULE_IS_SHOWN_AS_IT_IS_USED = [
+    ("", 'schedule = { day = "sunday", time = "02:30" }', ("30 2 * * 0", "file")),
+    ('schedule = { day = "sunday", time = "02:30" }\n', "", ("30 2 * * 0", "defaults table")),
+    ('schedule.cron = "1 1 * * 1"\n', 'schedule = { day = "sunday", time = "02:30" }', ("30 2 * * 0", "file")),
+]
+
+
+def test_a_schedule_is_shown_as_it_is_used(load: Load, subtests: pytest.Subtests) -> None:
     """The one cron expression is shown, with the origin of what it was made of."""
-    rows = {one.path: (one.value, one.origin) for one in load(general + VALID + own).show}
-    assert expected == rows["instances.emea.schedule.cron"]
+    for general, own, expected in A_SCHEDULE_IS_SHOWN_AS_IT_IS_USED:
+        with subtests.test(general=general, own=own, expected=expected):
+            rows = {one.path: (one.value, one.origin) for one in load(general + VALID + own).show}
+            assert expected == rows["instances.emea.schedule.cron"]
 
 
 def test_secrets_are_masked_and_located(load: Load) -> None:
@@ -204,17 +205,18 @@ def described(path: tuple[str, ...]) -> str:
 DESCRIBED_ELSEWHERE = ("source", "counts", "delivery", "schedule", "guards")
 
 
-@pytest.mark.parametrize("path", options(), ids=".".join)
-def test_the_example_describes_every_option(path: tuple[str, ...]) -> None:
+def test_the_example_describes_every_option(subtests: pytest.Subtests) -> None:
     """Each option stands in the example's table of its own; a secret as the name of its credential."""
-    *table, key = path
-    if table[2:] and table[2] in DESCRIBED_ELSEWHERE:
-        assert re.search(rf"(?m)^(# )?{table[2]} = |^\[instances\.\w+\.{table[2]}\]$", unfolded())
-        return
-    if is_secret((fields_at(tuple(table)) or {})[key]):
-        assert re.search(rf"\b{'__'.join(path)}\b", example_text())
-    else:
-        assert re.search(rf"(?m)^(# )?{key} = ", described(tuple(table)))
+    for path in options():
+        with subtests.test(path=path):
+            *table, key = path
+            if table[2:] and table[2] in DESCRIBED_ELSEWHERE:
+                assert re.search(rf"(?m)^(# )?{table[2]} = |^\[instances\.\w+\.{table[2]}\]$", unfolded())
+                return
+            if is_secret((fields_at(tuple(table)) or {})[key]):
+                assert re.search(rf"\b{'__'.join(path)}\b", example_text())
+            else:
+                assert re.search(rf"(?m)^(# )?{key} = ", described(tuple(table)))
 
 
 def test_the_example_is_a_valid_configuration(load: Load) -> None:
@@ -251,19 +253,18 @@ def test_the_example_is_valid_with_every_line_switched_on(load: Load, tmp_path: 
     assert load(on_this_machine(text, tmp_path / "file")).config
 
 
-@pytest.mark.parametrize(
-    ("text", "but"), [(example_text().partition("# ===")[0], "-"), (unfolded(), "max_age")], ids=["as it is", "unfolded"]
-)
-def test_the_examples_defaults_are_the_real_ones(load: Load, tmp_path: Path, text: str, but: str) -> None:
+def test_the_examples_defaults_are_the_real_ones(load: Load, tmp_path: Path, subtests: pytest.Subtests) -> None:
     """Where the example shows a default, switching the line on changes nothing, except an age where an instance is due every few weeks."""
-    no_default = (
-        r"(proxy|ca_file|url|server_id|day|time|every|cron|avoid|source|delivery|schedule|guards|organization|elsewhere|retired|"
-        rf"verified_domains|client_cert|client_key|username|identity|group|{but}) = "
-    )
-    as_it_is = on_this_machine(text, tmp_path / "file")
-    switched_on = re.sub(rf"(?m)^# (?=[a-z_]+ = )(?!{no_default})", "", as_it_is)
-    assert switched_on != as_it_is
-    assert load(as_it_is).config == load(switched_on).config
+    for text, but in [(example_text().partition("# ===")[0], "-"), (unfolded(), "max_age")]:
+        with subtests.test(text=text, but=but):
+            no_default = (
+                r"(proxy|ca_file|url|server_id|day|time|every|cron|avoid|source|delivery|schedule|guards|organization|elsewhere|retired|"
+                rf"verified_domains|client_cert|client_key|username|identity|group|{but}) = "
+            )
+            as_it_is = on_this_machine(text, tmp_path / "file")
+            switched_on = re.sub(rf"(?m)^# (?=[a-z_]+ = )(?!{no_default})", "", as_it_is)
+            assert switched_on != as_it_is
+            assert load(as_it_is).config == load(switched_on).config
 
 
 def test_the_example_is_the_file_in_config() -> None:
@@ -285,30 +286,31 @@ def test_the_schema_accepts_what_the_program_accepts() -> None:
     schema_validator().validate(tomllib.loads(unfolded()))
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        'token = "x"',
-        'source.token = "x"',
-        "shedule = {}",
-        'schedule.max_age = "8"',
-        'schedule.max_age = ""',
-        'source.kind = "zip"',
-        'source = { kind = "ssh", username = "x" }',
-        'source = { kind = "ssh", command = "ghe-license usage" }',
-        'source = { kind = "ssh", port = 65536 }',
-        'delivery = { kind = "connect", url = "https://relay.example.com" }',
-        'counts = { kind = "ssh" }',
-        'cloud.organization = "octo-org"',
-        'notify.mail = { host = "smtp.example.com", from = "licsync@example.com" }',
-        'notify.webhook.token = "x"',
-        'schedule.day = "sundy"',
-    ],
-)
-def test_the_schema_marks_what_the_program_refuses(line: str) -> None:
+THE_SCHEMA_MARKS_WHAT_THE_PROGRAM_REFUSES = [
+    'token = "x"',
+    'source.token = "x"',
+    "shedule = {}",
+    'schedule.max_age = "8"',
+    'schedule.max_age = ""',
+    'source.kind = "zip"',
+    'source = { kind = "ssh", username = "x" }',
+    'source = { kind = "ssh", command = "ghe-license usage" }',
+    'source = { kind = "ssh", port = 65536 }',
+    'delivery = { kind = "connect", url = "https://relay.example.com" }',
+    'counts = { kind = "ssh" }',
+    'cloud.organization = "octo-org"',
+    'notify.mail = { host = "smtp.example.com", from = "licsync@example.com" }',
+    'notify.webhook.token = "x"',
+    'schedule.day = "sundy"',
+]
+
+
+def test_the_schema_marks_what_the_program_refuses(subtests: pytest.Subtests) -> None:
     """An editor marks secrets, unknown keys, bad durations, unknown kinds, and keys of another kind."""
-    text = f"{line}\n{VALID.replace('[cloud]', '')}" if line.startswith("cloud") else VALID + line
-    assert not schema_validator().is_valid(tomllib.loads(text))
+    for line in THE_SCHEMA_MARKS_WHAT_THE_PROGRAM_REFUSES:
+        with subtests.test(line=line):
+            text = f"{line}\n{VALID.replace('[cloud]', '')}" if line.startswith("cloud") else VALID + line
+            assert not schema_validator().is_valid(tomllib.loads(text))
 
 
 def test_every_option_has_a_description_in_the_schema() -> None:
