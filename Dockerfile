@@ -2,7 +2,7 @@
 # Daemon: docker run -d --name licsync -v licsync-state:/var/lib/licsync -v ./config.toml:/etc/licsync/config.toml:ro \
 #           -v ./secrets:/run/secrets:ro licsync-daemon
 # Sync:   docker run --rm (the same volumes) licsync-daemon --run-now
-ARG BASE=docker.io/library/python:3.13-slim-bookworm
+ARG BASE=docker.io/library/python:3.13-slim-trixie
 
 FROM ${BASE} AS build
 WORKDIR /src

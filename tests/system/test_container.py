@@ -53,6 +53,9 @@ def test_the_image_builds_and_runs_a_sync(tmp_path: Path) -> None:
     container = subprocess.run([buildah, "from", image], capture_output=True, text=True, check=True).stdout.strip()
     try:
         inside = [buildah, "run", "--isolation", "chroot", container, "--"]
+        python = subprocess.run(
+            [*inside, "/opt/licsync/bin/python", "--version"], capture_output=True, text=True, check=True
+        ).stdout.removeprefix("Python ")
         identity = subprocess.run([*inside, "id", "-u"], capture_output=True, text=True, check=True).stdout.strip()
         played = subprocess.run([*inside, "sh", "-c", PLAY], capture_output=True, text=True, check=False)
         ssh = subprocess.run([*inside, "ssh", "-o", "BatchMode=yes", "-p", "1", "127.0.0.1"], capture_output=True, text=True, check=False)
@@ -62,6 +65,9 @@ def test_the_image_builds_and_runs_a_sync(tmp_path: Path) -> None:
     finally:
         subprocess.run([buildah, "rm", container], capture_output=True, check=False)
 
+    ships = re.search(r"^ARG BASE=.*python:([0-9.]+)-slim", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert ships is not None
+    assert python.startswith(f"{ships[1]}."), "the base image has another Python than the image that ships"
     assert identity == "65532"
     assert played.returncode == 0, played.stdout + played.stderr
     assert len(re.findall(r"^(emea|amer|apac|labs) .* confirmed +\d\d:", played.stdout, re.MULTILINE)) == 4
