@@ -217,7 +217,7 @@ def test_help_and_version(command: Command) -> None:
         "--run-now",
         "--dry-run",
         "exit codes",
-        "  11 locked",
+        "  11   locked",
     ):
         assert word in shown.out
     assert command.run("--version").out == f"licsync-daemon {__version__}\n"

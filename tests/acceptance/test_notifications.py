@@ -169,7 +169,7 @@ def test_a_person_is_told_what_to_do_and_that_it_has_arrived(site: Site, hook: H
     assert (opened["event"], opened["code"], opened["severity"]) == ("opened", "not_uploaded", "warning")
     host = site.box.instances["emea"].hostname
     assert (
-        f"on https://{host}/ , open enterprise settings > License and click *Export license usage*; then on https://" in opened["next_step"]
+        f"on https://{host}/, open enterprise settings > License and click *Export license usage*; then on https://" in opened["next_step"]
     )
     assert opened["next_step"].endswith(f"/enterprises/{site.box.enterprise}, open Licensing and click *Add server usage*")
     site.box.clock.advance(2)
