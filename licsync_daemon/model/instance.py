@@ -1,4 +1,4 @@
-"""What the program was told, as plain values, checked and with every default laid under it. `settings/` builds them; nothing here reads."""
+"""The configuration as plain values, checked and with all defaults. `settings/` builds them; nothing is read here."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -23,10 +23,10 @@ class Destination:
     Attributes:
         url: Base address without a trailing slash.
         proxy: Address of an HTTP proxy, `"env"` to obey the environment's proxy variables, or None for a direct connection.
-        proxy_auth: Names under which a `USER:PASSWORD` line for the proxy is sought, most specific first.
+        proxy_auth: Names under which a `USER:PASSWORD` line for the proxy is looked up, most specific first.
         ca_file: PEM file with the authorities to trust instead of the system's.
-        token: Names under which the token is sought, most specific first.
-        client_cert: PEM file with the certificate we show to the far side; `client_key` holds its key.
+        token: Names under which the token is looked up, most specific first.
+        client_cert: PEM file with the client certificate; `client_key` holds its key.
     """
 
     url: str
@@ -51,7 +51,7 @@ class ReportSource:
 
     Attributes:
         at: The instance itself.
-        username: The site administrator whose classic token (`site_admin`) is used; basic authentication wants both.
+        username: The site administrator whose classic token (`site_admin`) is used; basic authentication requires both.
         report_timeout: How long the instance may answer 202 while it builds the report.
         api_version: Sent as `X-GitHub-Api-Version`; None sends no such header (before GHES 3.9).
     """
@@ -71,8 +71,8 @@ class SshSource:
         host: The instance.
         command: The words that print the export; never a shell string.
         private_key: File of the private key; None where it is a credential.
-        private_key_credential: Names under which the key file is sought otherwise, most specific first.
-        known_hosts: The host keys we accept, in OpenSSH's format; several for one name are allowed.
+        private_key_credential: Names under which the key file is looked up otherwise, most specific first.
+        known_hosts: Accepted host keys, in OpenSSH's format; several for one name are allowed.
     """
 
     kind: ClassVar = "ssh"
@@ -123,7 +123,7 @@ class ManualDelivery:
 
     Attributes:
         outbox: Folder in which every instance has one of its own for what waits; None: nothing is put anywhere, the person exports it.
-        group: The Unix group that may read it.
+        group: The Unix group that can read it.
     """
 
     kind: ClassVar = "manual"
@@ -148,7 +148,7 @@ class CloudAccount:
     """The one cloud enterprise that every instance maps to, or the one organization: exactly one of the two is set.
 
     Attributes:
-        watch_every: How often the cloud's sync status is read for what nobody waits for.
+        watch_every: Interval at which the cloud's sync status is read when no run waits for it.
         elsewhere: Names of servers that another daemon looks after: listed, never alarmed.
         retired: Names of servers that are gone: listed, never alarmed.
         verified_domains: The enterprise's verified domains, for forecasts; reading them would take `admin:enterprise`.
@@ -171,7 +171,7 @@ class MailNotifier:
     Attributes:
         security: `starttls`, `tls`, or `none` (to this machine only).
         username: Login at the server; None sends without one.
-        password: Names under which its password is sought.
+        password: Names under which its password is looked up.
     """
 
     host: str
@@ -190,7 +190,7 @@ class WebhookNotifier:
 
     Attributes:
         at: The address, and how to get there.
-        secret_path: Names under which the rest of the address is sought, where a part of it is a secret: a path, a query or both.
+        secret_path: Names under which the secret rest of the address is looked up: a path, a query or both.
     """
 
     at: Destination
@@ -233,7 +233,7 @@ class Instance:
     Attributes:
         counts: Where numbers and accounts come from beside a source whose export is opaque.
         reachable: False: air-gapped; nothing of it is ever contacted.
-        unsynced_because: Why its usage may never leave; None where it is synced. Such an instance is listed and never overdue.
+        unsynced_because: Why its usage must never leave it; None if it is synced. Such an instance is listed and never overdue.
         watch_every: The cloud's, see `CloudAccount`.
     """
 
@@ -258,7 +258,7 @@ class Instance:
 
     @property
     def confirm_within(self) -> timedelta:
-        """Return how long what was delivered, or handed to a person, may wait for the cloud's word."""
+        """Return the time limit for the cloud to confirm what was delivered or uploaded by a person."""
         return self.delivery.confirm_timeout if isinstance(self.delivery, HttpDelivery) else self.max_age
 
     @property
@@ -269,7 +269,7 @@ class Instance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """Everything the program was told, checked and with defaults laid under it."""
+    """The whole configuration, checked and with all defaults."""
 
     state_dir: Path
     credentials_dir: Path

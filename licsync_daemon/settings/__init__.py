@@ -1,6 +1,6 @@
-"""The configuration: read, layered, checked whole, and handed on as plain values.
+"""The configuration: TOML and environment become plain values, with every mistake at once; and the credentials.
 
-The only package that knows pydantic. `models.py` lists every option; `docs/configuration.md` explains them.
+The only package that imports pydantic. `options.py` and `parts.py` list every option; `docs/configuration.md` explains them.
 """
 
 from licsync_daemon.settings.load import Loaded, load_config

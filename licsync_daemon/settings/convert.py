@@ -108,7 +108,7 @@ def _address(own: InstanceTable) -> str:
 
 
 def _levels(name: str, settings: Settings, raw: Raw) -> tuple[Level, Level]:
-    """Return the tables that the way to an instance is taken from."""
+    """Return the tables that can set the proxy and the CA certificates of an instance."""
     own = (f"instances__{name}", table(raw, "instances", name), settings.instances[name])
     return own, ("defaults", table(raw, "defaults"), settings.defaults)
 

@@ -2,7 +2,7 @@
 
 An instance is validated with everything that it inherits (`layers.in_force`), so an option that some layer must give is required here.
 A default that a plain value (`model/instance.py`) has is written only there. Secrets are fields so that their names are known; they never
-have a value here: the file may not hold one (`toml_file.py`), and `credentials.py` reads them from the environment.
+have a value here: they are not allowed in the file (`toml_file.py`), and `credentials.py` reads them from the environment.
 """
 
 from functools import cache

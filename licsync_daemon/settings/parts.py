@@ -91,7 +91,7 @@ class OutboxTable(Table):
     path: f.AbsolutePath | None = Field(
         default=None, description="Folder that holds a folder for each instance.", examples=["/srv/licsync/outbox"]
     )
-    group: f.UnixName | None = Field(default=None, description="Unix group that may read it.")
+    group: f.UnixName | None = Field(default=None, description="Unix group that can read it.")
 
 
 class ConnectTable(Table):

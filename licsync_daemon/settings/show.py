@@ -43,7 +43,7 @@ class Origins:
         self._environment = environment
 
     def of(self, *paths: Path) -> str:
-        """Return the origin of a value that the first of `paths` gives, or else a later one, or else none."""
+        """Return the layer that sets the first of `paths`, or else a later one; built-in if none is set."""
         for place, (*parents, key) in enumerate(paths):
             if key in table(self._environment, *parents):
                 return "environment" if place == 0 else "defaults table"
@@ -89,7 +89,7 @@ def rows_for(config: plain.Config, merged: dict[str, Any], origins: Origins) -> 
 
 
 def _values(options: type[Table], built: object) -> dict[str, object]:
-    """Return the values that a plain value has for the options of a table; those of the way there are shown by `_destination`."""
+    """Return the values that a plain value has for the options of a table; `_destination` shows proxy and CA certificates."""
     at = getattr(built, "at", built)
     found: dict[str, object] = {}
     for name, field in options.model_fields.items():

@@ -1,4 +1,4 @@
-"""A configuration that is valid as it stands, and ways to load a changed one."""
+"""A valid configuration, and fixtures that load a changed one."""
 
 from collections.abc import Callable
 from pathlib import Path

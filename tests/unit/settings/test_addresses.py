@@ -46,7 +46,7 @@ A_BAD_HOST_NAME_IS_REFUSED = [
 
 
 def test_a_bad_host_name_is_refused(subtests: pytest.Subtests) -> None:
-    """A refused host name says why and never repeats what was written."""
+    """A bad host name is refused with a reason and never repeated."""
     for text, part in A_BAD_HOST_NAME_IS_REFUSED:
         with subtests.test(text=text, part=part):
             with pytest.raises(Mistake) as refused:
@@ -104,7 +104,7 @@ A_BAD_URL_IS_REFUSED = [
 
 
 def test_a_bad_url_is_refused(subtests: pytest.Subtests) -> None:
-    """A refused URL says why and never repeats what was written."""
+    """A bad URL is refused with a reason and never repeated."""
     for text, part in A_BAD_URL_IS_REFUSED:
         with subtests.test(text=text, part=part):
             with pytest.raises(Mistake) as refused:
@@ -121,7 +121,7 @@ A_PROXY_IS_NORMALIZED = [
 
 
 def test_a_proxy_is_normalized(subtests: pytest.Subtests) -> None:
-    """A proxy may be spoken to in plain http, and `env` stands for the environment's."""
+    """A proxy can use plain http, and `env` means the environment's proxy."""
     for text, expected in A_PROXY_IS_NORMALIZED:
         with subtests.test(text=text, expected=expected):
             assert expected == normal_proxy(text)
@@ -137,7 +137,7 @@ A_BAD_PROXY_IS_REFUSED = [
 
 
 def test_a_bad_proxy_is_refused(subtests: pytest.Subtests) -> None:
-    """A refused proxy says why and never repeats what was written."""
+    """A bad proxy is refused with a reason and never repeated."""
     for text, part in A_BAD_PROXY_IS_REFUSED:
         with subtests.test(text=text, part=part):
             with pytest.raises(Mistake) as refused:

@@ -1,4 +1,4 @@
-"""Sources, counts and deliveries that cannot be used: what a kind needs, what it cannot say, what does not go together."""
+"""Sources, counts and deliveries that cannot be used: required options, options of another kind, combinations."""
 
 import tomllib
 from pathlib import Path
@@ -16,7 +16,7 @@ LABS = '\n[instances.labs]\nhostname = "ghes-labs.example.com"\n'
 
 
 MISTAKES = [
-    # what a kind needs
+    # required options
     (EMEA, "defaults.delivery", "emea has none of its own", 'delivery = { kind = "connect" }'),
     (HTTP + EMEA, "defaults.source", "emea has none of its own", 'kind = "report", username = "license-reader"'),
     (HTTP + EMEA + 'source.kind = "report"', OWN + "source.username", "missing", 'username = "license-reader"'),
@@ -37,7 +37,7 @@ MISTAKES = [
     (EMEA + 'delivery.kind = "email"', OWN + "delivery.kind", "not a valid kind of delivery", "connect, manual or http"),
     (CONNECT + EMEA + 'source.kind = "ssh"\ncounts.kind = "ssh"', OWN + "counts.kind", "not a valid kind of counts", "report or file"),
     (CONNECT + EMEA + 'source.kind = "ssh"\ncounts = "report"', OWN + "counts", "must be a table", 'counts = { kind = "report"'),
-    # what a kind cannot say
+    # options of another kind
     (CONNECT + EMEA + 'source = { kind = "ssh", username = "x" }', OWN + "source.username", 'not an option of the source kind "ssh"', "`report`"),
     (CONNECT + EMEA + 'source = { kind = "file", path = "/x", timeout = "5m" }', OWN + "source.timeout", '"file"', "`command` and `ssh`"),
     (CONNECT + EMEA + 'source = { kind = "none", path = "/x" }', OWN + "source.path", 'source kind "none"', "`file`"),
@@ -63,9 +63,9 @@ MISTAKES = [
     (CONNECT + EMEA + 'source = { kind = "ssh", identity = "key" }', OWN + "source.identity", "absolute", "slash"),
     (CONNECT + EMEA + 'source = { kind = "ssh", identity = "/nonexistent" }', OWN + "source.identity", "no such file", "credential"),
     (EMEA + 'delivery = { kind = "manual", outbox = { path = "x" } }', OWN + "delivery.outbox.path", "absolute", "slash"),
-    (EMEA + 'delivery = { kind = "manual", outbox = { path = "/x", group = "nobody here" } }', OWN + "delivery.outbox.group", "not a valid Unix user or group name", "letters"),
+    (EMEA + 'delivery = { kind = "manual", outbox = { path = "/x", group = "no group" } }', OWN + "delivery.outbox.group", "not a valid Unix user or group name", "letters"),
     (EMEA + 'delivery = { kind = "manual", outbox = { path = "/x", group = "no-such-group-here" } }', OWN + "delivery.outbox.group", "no such group", "groupadd"),
-    # what does not go together
+    # combinations
     (MANUAL + EMEA + 'source = { kind = "report", username = "x" }', OWN + "source.kind", "use the report as `counts`", '"none"'),
     (MANUAL + 'source = { kind = "report", username = "x" }\n' + EMEA, "defaults.source.kind", "GitHub's own export only", '"none"'),
     (DEFAULTS + EMEA + 'delivery = { kind = "manual" }', OWN + "delivery.kind", "GitHub's own export only", '"none"'),
@@ -117,13 +117,13 @@ def test_an_organization_has_no_sync_to_supervise(refuse: Refuse, subtests: pyte
             assert "no sync status for an organization" in problem.what
 
 
-def test_a_mistake_of_the_defaults_is_said_once(refuse: Refuse) -> None:
-    """What every instance takes from the defaults is reported where it stands."""
+def test_a_mistake_in_the_defaults_is_reported_once(refuse: Refuse) -> None:
+    """What every instance takes from the defaults is reported in [defaults]."""
     (problem,) = refuse(CLOUD + MANUAL + 'source = { kind = "report", username = "x" }\n' + EMEA + LABS)
     assert problem.where == "defaults.source.kind"
 
 
-def test_what_is_never_synced_is_asked_for_nothing(load: Load) -> None:
+def test_an_instance_that_is_never_synced_needs_nothing(load: Load) -> None:
     """An instance that is never synced needs no source and no delivery, and what it has of them is not judged."""
     text = '[cloud]\norganization = "octo-org"\n' + EMEA + 'sync = false\nreason = "stays on site"\ndelivery.kind = "connect"'
     assert load(text).config.instances[0].unsynced_because == "stays on site"
@@ -138,14 +138,14 @@ def test_a_flag_that_is_off_by_variable_is_off(refuse: Refuse, load: Load) -> No
 
 
 def test_the_examples_in_hints_are_real_ones(refuse: Refuse) -> None:
-    """What a hint says to write is TOML."""
+    """The examples in hints are TOML."""
     for text in (EMEA, HTTP + EMEA, CLOUD + HTTP + EMEA + 'source.kind = "command"'):
         for problem in refuse(text if text.startswith(CLOUD) else CLOUD + text):
             assert tomllib.loads(problem.hint.rpartition(": ")[2].removeprefix("for example "))
 
 
 def test_only_the_daemons_user_may_read_a_key(load: Load, refuse: Refuse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A private key that this user may not read is no mistake, because others ask for the status too; a certificate is."""
+    """A private key that this user cannot read is accepted, because other users run commands too; a certificate is not."""
     denied = tmp_path / "denied.pem"
     really_open = Path.open
 

@@ -34,7 +34,7 @@ def only(config: Config) -> Instance:
 
 
 def test_a_small_file_becomes_a_whole_configuration(load: Load) -> None:
-    """What a short file does not say is filled in with the documented defaults."""
+    """Options that a short file does not set have the documented defaults."""
     expected = Config(
         state_dir=Path("/var/lib/licsync"),
         credentials_dir=Path("/etc/licsync/credentials"),
@@ -132,7 +132,7 @@ def test_every_option_reaches_its_place(load: Load, tmp_path: Path) -> None:
 
 
 def test_an_instance_is_laid_over_the_defaults_key_by_key(load: Load) -> None:
-    """What an instance says wins, what it does not say comes from the defaults, what neither says is built in."""
+    """The instance overrides the defaults, and the defaults override the built-in values."""
     defaults = """
         [defaults.source]
         kind = "report"
@@ -197,7 +197,7 @@ EVERY_KIND_OF_SOURCE_BECOMES_ITS_VALUE = [
 
 
 def test_every_kind_of_source_becomes_its_value(load: Load, subtests: pytest.Subtests) -> None:
-    """Each key of each kind reaches its place, and what is not said is as documented; an SSH host has no port of its own."""
+    """Each key of each kind reaches its place, and the others have their default; an SSH host has no port of its own."""
     for source, expected in EVERY_KIND_OF_SOURCE_BECOMES_ITS_VALUE:
         with subtests.test(source=source, expected=expected):
             text = CLOUD + CONNECT + EMEA.replace(".com", ".com:8443") + (f"source = {source}" if source else "")
@@ -259,7 +259,7 @@ COUNTS_STAND_BESIDE_AN_OPAQUE_SOURCE = [
 
 
 def test_counts_stand_beside_an_opaque_source(load: Load, subtests: pytest.Subtests) -> None:
-    """Counts are laid over those of the defaults, which serve opaque sources only, and contact no instance that may not be."""
+    """Counts override those of the defaults, which apply to opaque sources only, and never contact an unreachable instance."""
     for general, own, expected in COUNTS_STAND_BESIDE_AN_OPAQUE_SOURCE:
         with subtests.test(general=general, own=own, expected=expected):
             text = f'{CLOUD}[defaults]\ndelivery.kind = "connect"\nsource.kind = "ssh"\n{general}{EMEA}{own}'
@@ -267,14 +267,14 @@ def test_counts_stand_beside_an_opaque_source(load: Load, subtests: pytest.Subte
 
 
 def test_an_instance_that_is_never_synced_is_only_listed(load: Load) -> None:
-    """Nothing is read from it or sent for it, whatever the defaults say; its reason is kept."""
+    """Nothing is read from it or sent for it, whatever the defaults are; its reason is kept."""
     emea = only(load(VALID + 'sync = false\nreason = "data stays on site"').config)
     assert (emea.unsynced_because, emea.source, emea.delivery, emea.counts) == ("data stays on site", NoSource(), ConnectDelivery(), None)
     assert (emea.is_active, emea.has_slots) == (False, False)
 
 
 def test_an_air_gapped_instance_is_not_reachable(load: Load) -> None:
-    """`reachable` is true unless it is said."""
+    """`reachable` is true by default."""
     text = CLOUD + MANUAL + EMEA
     assert [only(load(one).config).reachable for one in (text, text + "reachable = false")] == [True, False]
 
@@ -302,7 +302,7 @@ MAIL = '[notify.mail]\nhost = "SMTP.example.com"\nfrom = "licsync@example.com"\n
 
 
 def test_mail_has_the_port_of_its_security(load: Load, subtests: pytest.Subtests) -> None:
-    """The usual port goes with each way of encrypting, unless another one is said."""
+    """Each kind of security has its usual port, unless `port` is set."""
     for security, port in [("", 587), ('security = "tls"\n', 465), ('security = "none"\n', 25), ("port = 2525\n", 2525)]:
         with subtests.test(security=security, port=port):
             (mail,) = load(VALID + MAIL.replace("SMTP.example.com", "localhost") + security).config.notify
@@ -362,7 +362,7 @@ THE_LOGIN_OF_A_PROXY_BELONGS_TO_THAT_PROXY = [
 
 
 def test_the_login_of_a_proxy_belongs_to_that_proxy(load: Load, subtests: pytest.Subtests) -> None:
-    """A proxy comes from the most specific table that has one, and a login for another proxy is never sought."""
+    """A proxy comes from the most specific table that has one, and the login for another proxy is never looked up."""
     for defaults, instance, source, delivery in THE_LOGIN_OF_A_PROXY_BELONGS_TO_THAT_PROXY:
         with subtests.test(defaults=defaults, instance=instance, source=source, delivery=delivery):
             given = """
@@ -378,7 +378,7 @@ def test_the_login_of_a_proxy_belongs_to_that_proxy(load: Load, subtests: pytest
 
 
 def test_the_environments_proxy_has_its_own_login(load: Load) -> None:
-    """With `env` no login is sought: the environment's address carries it."""
+    """With `env` no login is looked up: it is part of the environment's address."""
     emea = only(load(VALID + 'proxy = "env"').config)
     assert (emea.source.at.proxy, emea.source.at.proxy_auth) == ("env", ())
 
@@ -440,7 +440,7 @@ AN_INSTANCE_MAY_BE_DUE_EVERY_FEW_WEEKS = [
 
 
 def test_an_instance_may_be_due_every_few_weeks(load: Load, subtests: pytest.Subtests) -> None:
-    """A day more than the weeks makes it overdue, unless an age is said; what GitHub Connect carries comes every week all the same."""
+    """The default of max_age is `every` plus one day; GitHub Connect syncs every week whatever `every` says."""
     for general, own, weeks, max_age in AN_INSTANCE_MAY_BE_DUE_EVERY_FEW_WEEKS:
         with subtests.test(general=general, own=own, weeks=weeks, max_age=max_age):
             emea = only(load(f"{CLOUD}[schedule]\n{general}\n{DEFAULTS}{EMEA}{own}").config)
@@ -448,7 +448,7 @@ def test_an_instance_may_be_due_every_few_weeks(load: Load, subtests: pytest.Sub
 
 
 def test_a_fleet_at_rest_is_allowed_and_noticed(load: Load, subtests: pytest.Subtests) -> None:
-    """A fleet in which nothing is ever done is no mistake, but said."""
+    """A fleet without active instances is valid, with a warning."""
     for own in ["enabled = false", 'sync = false\nreason = "stays on site"']:
         with subtests.test(own=own):
             (warning,) = load(VALID + own).warnings
@@ -456,7 +456,7 @@ def test_a_fleet_at_rest_is_allowed_and_noticed(load: Load, subtests: pytest.Sub
 
 
 def test_an_age_below_a_week_is_noticed(load: Load) -> None:
-    """A weekly schedule with a maximum age of less than a week is said; a daily one is fine."""
+    """A weekly schedule with a maximum age of less than a week is a warning; a daily one is fine."""
     (warning,) = load(VALID + 'schedule = { max_age = "6d" }').warnings
     assert warning.where == "instances.emea.schedule.max_age"
     assert load(VALID + 'schedule = { max_age = "2d", cron = "0 1 * * *" }').warnings == ()
@@ -472,14 +472,14 @@ AN_AGE_IS_COMPARED_WITH_WHAT_REALLY_HAPPENS = [
 
 def test_an_age_is_compared_with_what_really_happens(load: Load, subtests: pytest.Subtests) -> None:
     """The weeks of the schedule count, and with GitHub Connect one week, whatever the schedule says."""
-    for own, said in AN_AGE_IS_COMPARED_WITH_WHAT_REALLY_HAPPENS:
-        with subtests.test(own=own, said=said):
+    for own, expected in AN_AGE_IS_COMPARED_WITH_WHAT_REALLY_HAPPENS:
+        with subtests.test(own=own, expected=expected):
             warnings = load(VALID + own).warnings
-            assert [one.what.partition(",")[0] for one in warnings] == ([said] if said else [])
+            assert [one.what.partition(",")[0] for one in warnings] == ([expected] if expected else [])
 
 
 def test_a_manual_delivery_without_a_channel_is_noticed(load: Load) -> None:
-    """Without a notifier only `status` says that something waits for a person; that is valid, and said."""
+    """A manual delivery without a notification channel is valid, with a warning."""
     text = CLOUD + MANUAL + EMEA
     (warning,) = load(text).warnings
     assert (warning.where, "an export of emea waits" in warning.what) == ("notify", True)
@@ -487,8 +487,8 @@ def test_a_manual_delivery_without_a_channel_is_noticed(load: Load) -> None:
     assert load(text + 'enabled = false\n[instances.b]\nhostname = "b"\ndelivery.kind = "connect"').warnings == ()
 
 
-def test_host_keys_that_nobody_wrote_down_are_noticed(load: Load) -> None:
-    """Without its file no instance is trusted over SSH; that is said once for each file, before a run fails."""
+def test_a_missing_known_hosts_file_is_noticed(load: Load) -> None:
+    """Without its file no instance is trusted over SSH; there is one warning for each file."""
     second = '[instances.b]\nhostname = "b"\nsource.kind = "ssh"\n'
     text = CLOUD + CONNECT + 'source.known_hosts = "/nonexistent/known_hosts"\n' + EMEA + 'source.kind = "ssh"\n' + second
     (warning,) = load(text).warnings

@@ -1,4 +1,4 @@
-"""Credentials: where they are sought, what they may look like, and that no text ever holds one."""
+"""Credentials: where they are found, their forms, and that no text contains one."""
 
 import os
 from collections.abc import Callable
@@ -88,7 +88,7 @@ def test_systemds_prefix_is_stripped(places: Places) -> None:
     assert places.with_systemd().credentials().github_token(["cloud__token"]) == TOKEN
 
 
-def test_a_credential_is_read_anew_each_time(places: Places) -> None:
+def test_a_credential_is_read_again_each_time(places: Places) -> None:
     """Replacing the file is all that rotation takes."""
     credentials = places.credentials()
     for token in (TOKEN + "1", TOKEN + "2"):
@@ -122,7 +122,7 @@ MALFORMED = [
 
 
 def test_a_malformed_token_is_refused_without_being_printed(places: Places, subtests: pytest.Subtests) -> None:
-    """What is wrong is said, and where, and what to do; the value is in no text."""
+    """The message has the fault, the place and the next step, and never the value."""
     for content, part in MALFORMED:
         with subtests.test(content=content, part=part):
             path = places.folder / "cloud__token"
@@ -137,7 +137,7 @@ def test_a_malformed_token_is_refused_without_being_printed(places: Places, subt
 
 
 def test_a_malformed_variable_is_named(places: Places) -> None:
-    """A bad value in the environment is told by the variable's name, and no other place is asked instead."""
+    """A bad value in the environment is reported with the variable's name, and no other place is used instead."""
     (places.folder / "cloud__token").write_text(TOKEN)
     places.environ["LICSYNC_CLOUD__TOKEN"] = ""
     error = error_of(lambda: places.credentials().github_token(["cloud__token"]))
@@ -216,7 +216,7 @@ def test_missing_folders_are_no_crash(tmp_path: Path) -> None:
 
 
 def test_something_else_than_a_file_is_loud(places: Places) -> None:
-    """A folder or a named pipe of the expected name is said at once, and nothing waits for it."""
+    """A folder or a named pipe of the expected name is reported at once, and nothing waits for it."""
     (places.run_secrets / "cloud__token").mkdir()
     os.mkfifo(places.run_secrets / "t")
     (places.folder / "cloud__token").write_text(TOKEN)
@@ -248,7 +248,7 @@ def deny(monkeypatch: pytest.MonkeyPatch, denied: Path, *, enterable: bool) -> N
 
 
 def test_an_unreadable_file_is_loud(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that is there and may not be read is said, even where the next place has the credential."""
+    """A file that exists and cannot be read is reported, even if the next place has the credential."""
     (places.folder / "cloud__token").write_text(TOKEN)
     path = places.run_secrets / "cloud__token"
     deny(monkeypatch, path, enterable=True)
@@ -257,7 +257,7 @@ def test_an_unreadable_file_is_loud(places: Places, monkeypatch: pytest.MonkeyPa
     assert f"chmod 0640 {path}" in error.next_step
 
 
-def test_a_folder_that_may_not_be_entered_hinders_nothing_else(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_entered_does_not_hide_the_others(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     """With systemd the folder may belong to root alone: what systemd delivers is found, and what is nowhere is explained."""
     (places.systemd / "licsync_defaults__source__token").write_text(TOKEN)
     deny(monkeypatch, places.folder, enterable=False)
@@ -277,7 +277,7 @@ def test_a_folder_of_ours_may_be_readable_for_the_group(places: Places, subtests
             assert problems(places.credentials(), [CLOUD]) == ()
 
 
-def test_an_open_folder_is_refused_with_the_line_to_run(places: Places, subtests: pytest.Subtests) -> None:
+def test_an_open_folder_is_refused_with_the_command_to_run(places: Places, subtests: pytest.Subtests) -> None:
     """A folder that others may enter, or the group may write, gives no credential until its mode is repaired."""
     for mode in [0o755, 0o770, 0o751, 0o702, 0o777]:
         with subtests.test(mode=mode):
@@ -288,7 +288,7 @@ def test_an_open_folder_is_refused_with_the_line_to_run(places: Places, subtests
             assert f"mode {mode:04o}" in error.cause
 
 
-def test_a_strangers_folder_is_refused_with_the_line_to_run(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_of_another_user_is_refused_with_the_command_to_run(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder that belongs neither to root nor to us gives no credential."""
     (places.folder / "cloud__token").write_text(TOKEN)
     owner = places.folder.stat().st_uid
@@ -355,7 +355,7 @@ KEY = Expected(names=("instances__emea__source__identity", "defaults__source__id
 
 
 def test_a_key_file_is_found_and_not_read_into_anything(places: Places) -> None:
-    """The most specific name that has a file anywhere gives its path, systemd's folder before ours; its content does not matter."""
+    """The most specific name that has a file anywhere gives its path, systemd's folder first; its content does not matter."""
     places.with_systemd()
     general = places.folder / "defaults__source__identity"
     general.write_bytes(b"-----BEGIN\n\xff\n" + b"x" * 2 * MAX_BYTES)
@@ -367,7 +367,7 @@ def test_a_key_file_is_found_and_not_read_into_anything(places: Places) -> None:
 
 
 def test_a_key_file_is_no_variable(places: Places) -> None:
-    """The variable of that name is the setting with the path, so it is no credential, and the places that are named leave it out."""
+    """The variable of that name is the setting with the path, so it is not a credential, and the message does not name the environment."""
     places.environ["LICSYNC_INSTANCES__EMEA__SOURCE__IDENTITY"] = "/etc/key"
     error = error_of(lambda: places.credentials().file(KEY.names))
     assert error.code is Code.CREDENTIAL_MISSING
@@ -417,7 +417,7 @@ def an_instance(**differences: Any) -> Instance:
 
 
 def asked(tmp_path: Path, *instances: Instance, **more: Any) -> tuple[Expected, ...]:
-    """What is asked for beside the cloud's token and the key of the digests."""
+    """The expected credentials without the cloud's token and the key of the digests."""
     cloud = CloudAccount(at=at("cloud__token"), enterprise="octo")
     config = Config(
         state_dir=tmp_path, credentials_dir=tmp_path, cloud=cloud, instances=instances, max_concurrent_runs=1, log_level="info", **more

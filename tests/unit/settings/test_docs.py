@@ -1,4 +1,4 @@
-"""`docs/configuration.md` says what the program does."""
+"""`docs/configuration.md` matches the program."""
 
 import re
 from pathlib import Path

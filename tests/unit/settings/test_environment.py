@@ -73,7 +73,7 @@ def test_secrets_may_stand_in_the_environment(load: Load) -> None:
 
 
 def test_a_secret_alone_makes_no_table(load: Load, refuse: Refuse) -> None:
-    """The variable of a token says nothing about a source or counts; of an instance that nobody configured it is a mistake."""
+    """The variable of a token does not configure a source or counts; for an unknown instance it is a mistake."""
     text = CLOUD + '[defaults]\ndelivery.kind = "connect"\n' + EMEA
     tokens = {"LICSYNC_DEFAULTS__SOURCE__TOKEN": "hunter2", "LICSYNC_INSTANCES__EMEA__COUNTS__TOKEN": "hunter2"}
     (emea,) = load(text, **tokens).config.instances
@@ -103,7 +103,7 @@ def test_every_kind_can_be_configured_by_variables_alone(load: Load) -> None:
     assert (mail.host, mail.sender, mail.to) == ("smtp.example.com", "licsync@example.com", ("a@example.com", "b@example.com"))
 
 
-def test_other_variables_are_none_of_our_business(load: Load) -> None:
+def test_other_variables_are_ignored(load: Load) -> None:
     """Variables without the prefix, and the one that names the file, are left alone."""
     assert load(LICSYNC_CONFIG="/etc/x.toml", LICSYNCED="1", PATH="/bin").config
 
@@ -132,7 +132,7 @@ def test_a_variable_that_names_no_setting_is_a_mistake(refuse: Refuse, subtests:
 
 
 def test_a_mistake_from_the_environment_names_the_variable(refuse: Refuse) -> None:
-    """What stands in the environment cannot be found in the file, so the variable is named."""
+    """A mistake in the environment is reported with the name of the variable."""
     assert (Problem("LICSYNC_MAX_CONCURRENT_RUNS", "must be a whole number"),) == refuse(LICSYNC_MAX_CONCURRENT_RUNS="hunter2")
 
 
@@ -145,6 +145,6 @@ def test_a_list_may_stand_in_the_environment(load: Load, subtests: pytest.Subtes
 
 
 def test_a_list_with_a_mistake_names_its_variable(refuse: Refuse) -> None:
-    """What is no window is refused as in the file, not with a stack."""
+    """An invalid window is refused as in the file."""
     (problem,) = refuse(VALID, LICSYNC_SCHEDULE__AVOID="mon 8-18")
     assert problem.what == "not a valid time window"

@@ -21,26 +21,26 @@ def refused(path: Path) -> Problem:
 
 
 def test_a_missing_file_names_the_command_that_writes_one(tmp_path: Path) -> None:
-    """A missing file is said with the next step."""
+    """A missing file is reported with the next step."""
     path = tmp_path / "none.toml"
     assert Problem(str(path), "no such file", f"create one with: $licsync config init > {path}") == refused(path)
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    """A folder in place of the file is said."""
+    """A folder in place of the file is reported."""
     assert "folder" in refused(tmp_path).what
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_an_unreadable_file_is_said(tmp_path: Path) -> None:
-    """A file without permission is said with the next step."""
+    """A file without permission is reported with the next step."""
     path = tmp_path / "config.toml"
     path.touch(mode=0)
     assert "permission denied" in refused(path).what
 
 
 def test_a_denied_file_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A refusal by the operating system is said with the next step, whoever runs the test."""
+    """A refusal by the operating system is reported with the next step, whoever runs the test."""
 
     def deny(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")

@@ -32,7 +32,7 @@ A_CRON_EXPRESSION_AND_A_WEEKDAY_REPLACE_EACH_OTHER = [
 
 
 def test_a_cron_expression_and_a_weekday_replace_each_other(subtests: pytest.Subtests) -> None:
-    """An instance says its planned time in one way only, whatever the general schedule says."""
+    """An instance has one kind of planned time only, whatever the general schedule has."""
     for over, under, expected in A_CRON_EXPRESSION_AND_A_WEEKDAY_REPLACE_EACH_OTHER:
         with subtests.test(over=over, under=under, expected=expected):
             assert expected == lay_schedule(over, under)
@@ -47,7 +47,7 @@ def test_merging_goes_down_to_single_keys() -> None:
 
 
 def test_a_table_that_is_none_is_empty(subtests: pytest.Subtests) -> None:
-    """Where something else stands than a table, an empty one is read."""
+    """Anything but a table is read as an empty one."""
     for raw in [{}, {"a": "text"}, {"a": {"b": [1]}}, [], None]:
         with subtests.test(raw=raw):
             assert table(raw, "a", "b") == {}

@@ -1,4 +1,4 @@
-"""Mistakes in a file: each said in plain words, all at once, each once."""
+"""Mistakes in a file: all at once, and each one once."""
 
 import pytest
 
@@ -159,8 +159,8 @@ def test_all_mistakes_of_a_file_come_at_once_and_in_its_order(refuse: Refuse) ->
     }
 
 
-def test_a_mistake_in_the_defaults_is_said_once(refuse: Refuse) -> None:
-    """What every instance takes from the defaults is reported where it stands, not for each of them."""
+def test_a_mistake_in_the_defaults_is_reported_once(refuse: Refuse) -> None:
+    """What every instance takes from the defaults is reported there, not for each of them."""
     fleet = "".join(f'[instances.i{number}]\nhostname = "i{number}.example.com"\n' for number in range(20))
     problems = refuse(CLOUD + DEFAULTS.replace("https://relay", "http://relay").replace(', username = "reader"', "") + fleet)
     assert [one.where for one in problems] == ["defaults.source.username", "defaults.delivery.url"]

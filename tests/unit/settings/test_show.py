@@ -5,6 +5,7 @@ import json
 import re
 import tomllib
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from .conftest import CLOUD, EMEA, VALID, Load
 
 
 def test_every_value_is_shown_with_its_origin(load: Load) -> None:
-    """Each effective setting has a row, and the row says which layer it is from."""
+    """Each effective setting has a row, with the layer it comes from."""
     rows = {
         one.path: (one.value, one.origin)
         for one in load(VALID, LICSYNC_LOG_LEVEL="debug", LICSYNC_DEFAULTS__SOURCE__REPORT_TIMEOUT="5m").show
@@ -201,12 +202,12 @@ def described(path: tuple[str, ...]) -> str:
     return "".join(text for name, text in tables().items() if re.fullmatch(place, name))
 
 
-# What an instance's own tables can say is described once, under [defaults], [schedule] and [guards].
+# The options of an instance's own tables are described once, under [defaults], [schedule] and [guards].
 DESCRIBED_ELSEWHERE = ("source", "counts", "delivery", "schedule", "guards")
 
 
 def test_the_example_describes_every_option(subtests: pytest.Subtests) -> None:
-    """Each option stands in the example's table of its own; a secret as the name of its credential."""
+    """Each option is in its own table of the example; a secret as the name of its credential."""
     for path in options():
         with subtests.test(path=path):
             *table, key = path
@@ -248,7 +249,7 @@ def test_the_example_is_valid_unfolded(load: Load, tmp_path: Path) -> None:
 
 
 def test_the_example_is_valid_with_every_line_switched_on(load: Load, tmp_path: Path) -> None:
-    """Each option that is commented out is a valid one when the `# ` is taken away, except what excludes one that stands there."""
+    """Each option that is commented out is valid when the `# ` is removed, except those that exclude another one."""
     text = re.sub(r"(?m)^# (?=[a-z_]+ = )(?!cron|organization)", "", unfolded())
     assert load(on_this_machine(text, tmp_path / "file")).config
 
@@ -273,6 +274,7 @@ def test_the_example_is_the_file_in_config() -> None:
     assert checkout.read_text(encoding="utf-8") == example_text()
 
 
+@cache
 def schema_validator() -> Any:
     return jsonschema.Draft202012Validator(settings_schema())
 

@@ -46,7 +46,7 @@ A_BAD_DURATION_IS_EXPLAINED = [
 
 
 def test_a_bad_duration_is_explained(subtests: pytest.Subtests) -> None:
-    """A refused duration says why and shows a good one."""
+    """A bad duration is refused with a reason and a valid example."""
     for value, part in A_BAD_DURATION_IS_EXPLAINED:
         with subtests.test(value=value, part=part):
             with pytest.raises(Mistake) as refused:
