@@ -72,9 +72,7 @@ def run_now_of_a_thousand() -> None:
                 asyncio.run(
                     run_now(
                         loaded.instances,
-                        runner=parts.runner,
-                        locks=parts.locks,
-                        clock=clock,
+                        parts.context,
                         max_concurrent_runs=4,
                         wait=timedelta(minutes=1),
                     )

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.proc import memory
-from licsync_daemon.model.ports import StateStore
 from licsync_daemon.model.run import Baseline, DeliveryOutcome, DeliveryRecord
+from licsync_daemon.model.store import StateStore
 from licsync_daemon.model.usage import Account, ServerIdentity
 from licsync_daemon.rules.digests import compare, digest_of, pack, unpack
 from licsync_daemon.state.files import open_state, prepare_state_dir

@@ -17,7 +17,7 @@ from licsync_daemon.deliveries.outbox import Outbox, take_back
 from licsync_daemon.model.alert import Alert, Message, Severity
 from licsync_daemon.model.errors import Code, RemoteError, StateUnwritableError
 from licsync_daemon.model.instance import CloudAccount, Config, Destination, HttpDelivery, Instance, ManualDelivery, ReportSource, Schedule
-from licsync_daemon.model.ports import WaitReporter
+from licsync_daemon.model.ports import UsageDocument, WaitReporter
 from licsync_daemon.model.run import Baseline, Decided, Decision, DeliveryRecord, Holder, Run, RunState, Trigger
 from licsync_daemon.model.usage import (
     Account,
@@ -33,10 +33,13 @@ from licsync_daemon.model.usage import (
     UploadState,
     UsageCounts,
 )
-from licsync_daemon.state.document import UsageDocument, write_document
+from licsync_daemon.state.document import write_document
+from licsync_daemon.state.held_exports import HELD, FileHeldExports
+from licsync_daemon.state.leases import FileLeases
 from licsync_daemon.state.memory import MemoryStore
 from licsync_daemon.state.spool import AccountSpool
-from licsync_daemon.sync.run import Runner
+from licsync_daemon.state.workspace import DiskWorkspace
+from licsync_daemon.sync.context import RunContext
 
 # The servers of the imaginary world, by server id.
 HOSTS = {f"server-{name}": f"ghes-{name}.example.com" for name in ("emea", "apac", "labs", "gov")}
@@ -478,13 +481,15 @@ def a_document(where: Path, accounts: Iterable[Account] = (), **changes: Any) ->
         )
 
 
-def a_runner(world: FarSides, spool_dir: Path, store: Any = None, **changes: Any) -> Runner:
-    return Runner(
+def a_context(world: FarSides, spool_dir: Path, store: Any = None, **changes: Any) -> RunContext:
+    return RunContext(
         **{
             "store": store if store is not None else MemoryStore(),
             "adapters": world,
             "clock": world.clock,
-            "spool_dir": spool_dir,
+            "workspace": DiskWorkspace(spool_dir),
+            "exports": FileHeldExports(spool_dir / HELD),
+            "leases": FileLeases(spool_dir, world.clock),
             "holder": a_holder(),
             "digest_key": b"a key of this test",
             **changes,

@@ -10,7 +10,8 @@ from licsync_daemon.cli import terminal
 from licsync_daemon.cli.exit import Exit
 from licsync_daemon.cli.loading import read_config
 from licsync_daemon.cli.starter import starter
-from licsync_daemon.daemon.adapters import NetworkAdapters
+from licsync_daemon.daemon.connections import Connections
+from licsync_daemon.http.clients import Clients
 from licsync_daemon.model.errors import ConfigError, Problem, RunError
 from licsync_daemon.model.instance import CloudAccount, Destination
 from licsync_daemon.model.usage import SyncStatus
@@ -51,11 +52,11 @@ def _from_cloud(arguments: argparse.Namespace) -> str:
     account, credentials = _account(arguments, os.environ)
     if account.organization is not None:
         raise ConfigError((Problem("cloud.organization", "GitHub lists no servers for an organization", "name an enterprise"),))
-    adapters = NetworkAdapters(account, credentials, SystemClock())
+    connections = Connections(Clients(account, credentials), SystemClock())
     found: list[SyncStatus] = []
 
     async def ask() -> int:
-        async with adapters.cloud(_Aloud()) as cloud:
+        async with connections.cloud(_Aloud()) as cloud:
             found.append(await cloud.sync_status())
         return Exit.OK
 

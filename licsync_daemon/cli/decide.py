@@ -14,11 +14,12 @@ from licsync_daemon.cli.loading import chosen, load
 from licsync_daemon.daemon.wiring import open_to_write
 from licsync_daemon.model.errors import ConfigError, Problem
 from licsync_daemon.model.instance import Config
-from licsync_daemon.model.ports import StateStore
 from licsync_daemon.model.run import Decision
+from licsync_daemon.model.store import StateStore
 from licsync_daemon.model.text import clean
 from licsync_daemon.monitoring.alerting import Alerting
 from licsync_daemon.settings.values import parse_duration
+from licsync_daemon.state.leases import FileLeases
 from licsync_daemon.sync import decisions
 from licsync_daemon.sync.decisions import AFTERWARDS, Author
 from licsync_daemon.system import log
@@ -42,7 +43,8 @@ def decide(arguments: argparse.Namespace) -> int:
         decision = acts[arguments.command](store)
         # A decision closes its alert. The daemon or the next --run-now sends that message; this command has no channels.
         log.set_up("error", config.invocation)  # the decision itself is printed
-        asyncio.run(Alerting(config, store, SystemClock(), ()).evaluate_at_last([decision.instance], within_s=0))
+        alerting = Alerting(config, store, SystemClock(), FileLeases(config.state_dir, SystemClock()), ())
+        asyncio.run(alerting.evaluate_at_last([decision.instance], within_s=0))
     finally:
         store.close()
     terminal.say(effect_of(decision))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from licsync_daemon.model.run import RunState
 
 if TYPE_CHECKING:  # `status --alive` loads no fleet
-    from licsync_daemon.sync.fleet import Result
+    from licsync_daemon.sync.waiting import Result
 
 
 class Exit(IntEnum):

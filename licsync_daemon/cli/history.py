@@ -12,8 +12,8 @@ from licsync_daemon.cli.loading import load
 from licsync_daemon.cli.results import show_changes, show_remarks
 from licsync_daemon.cli.terminal import moment, number
 from licsync_daemon.model.errors import ConfigError, Problem
-from licsync_daemon.model.ports import StateStore
 from licsync_daemon.model.run import Decision, Run, Transition
+from licsync_daemon.model.store import StateReader
 from licsync_daemon.model.text import iso
 from licsync_daemon.monitoring.status_json import decision_json, run_json
 from licsync_daemon.state.files import reading
@@ -48,7 +48,7 @@ def history(arguments: argparse.Namespace) -> int:
     return Exit.OK
 
 
-def _read(store: StateStore, instance: str | None, limit: int) -> Recorded:
+def _read(store: StateReader, instance: str | None, limit: int) -> Recorded:
     runs = store.runs(instance, limit=limit)
     return Recorded(runs, {run.run_id: store.transitions(run.run_id) for run in runs}, store.decisions(instance, limit=limit))
 

@@ -7,13 +7,13 @@ import os
 from licsync_daemon.cli import terminal
 from licsync_daemon.cli.exit import Exit
 from licsync_daemon.cli.loading import load
-from licsync_daemon.daemon.adapters import notifiers
 from licsync_daemon.model.alert import Message
 from licsync_daemon.model.errors import Code, ConfigError, Problem, RunError
 from licsync_daemon.model.instance import MailNotifier, NotifierTo
 from licsync_daemon.model.ports import Channel
 from licsync_daemon.monitoring.alerting import SEND_S
 from licsync_daemon.monitoring.alerts import trial
+from licsync_daemon.monitoring.channels.build import channels
 from licsync_daemon.settings.credentials import Credentials
 from licsync_daemon.system.clock import SystemClock
 from licsync_daemon.system.filelock import this_process
@@ -27,22 +27,22 @@ def notify(arguments: argparse.Namespace) -> int:
         raise ConfigError((Problem("notify", "no channel is configured", "add [notify.mail] or [notify.webhook]"),), "nothing to test")
     now = SystemClock().now()
     message = trial(machine=this_process(now).host, now=now)
-    channels = notifiers(config.notify, Credentials(config.credentials_dir, os.environ))
+    outgoing = channels(config.notify, Credentials(config.credentials_dir, os.environ))
     failures: list[RunError | None] = []
 
     async def work() -> int:
-        failures.extend(await asyncio.gather(*(_send(channel, message) for channel in channels)))
+        failures.extend(await asyncio.gather(*(_send(channel, message) for channel in outgoing)))
         return Exit.OK
 
     run_until_signal(work())
-    for channel, to, failure in zip(channels, config.notify, failures, strict=True):
+    for channel, to, failure in zip(outgoing, config.notify, failures, strict=True):
         if failure is None:
             terminal.about(channel.name, f"test message accepted ({_where(to)})", style="green")
         else:
             terminal.about(channel.name, f"{failure.code}: {failure.cause}", style="red")
             terminal.more(channel.name, f"next step: {failure.next_step}")
     failed = sum(one is not None for one in failures)
-    return Exit.OK if not failed else Exit.SOME_FAILED if failed < len(channels) else Exit.ALL_FAILED
+    return Exit.OK if not failed else Exit.SOME_FAILED if failed < len(outgoing) else Exit.ALL_FAILED
 
 
 async def _send(channel: Channel, message: Message) -> RunError | None:

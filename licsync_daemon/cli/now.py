@@ -17,9 +17,11 @@ from licsync_daemon.model.instance import Instance, NoSource
 from licsync_daemon.model.run import Run, Trigger
 from licsync_daemon.monitoring.status_json import run_json
 from licsync_daemon.rules.schedule import slot_at
-from licsync_daemon.sync.fleet import ASKED, Result
+from licsync_daemon.sync.fleet import ASKED
 from licsync_daemon.sync.fleet import run_now as run_fleet
-from licsync_daemon.sync.journal import Journal
+from licsync_daemon.sync.journal import Journal, new_run
+from licsync_daemon.sync.run import preview
+from licsync_daemon.sync.waiting import Result
 from licsync_daemon.system.clock import SystemClock
 from licsync_daemon.system.process import run_until_signal
 
@@ -69,9 +71,7 @@ def _sync(parts: Parts, instances: Sequence[Instance], arguments: argparse.Names
         results.extend(
             await run_fleet(
                 instances,
-                runner=parts.runner,
-                locks=parts.locks,
-                clock=parts.clock,
+                parts.context,
                 max_concurrent_runs=parts.config.max_concurrent_runs,
                 wait=arguments.wait if arguments.wait is not None else WAIT,
                 wait_sync=arguments.wait or timedelta(0),
@@ -133,7 +133,7 @@ async def _preview(parts: Parts, instance: Instance) -> tuple[Run, int | None]:
     journal = _unrecorded_journal(parts, instance)
     try:
         async with AsyncExitStack() as stack:
-            document = await parts.runner.preview(instance, journal, stack)
+            document = await preview(parts.context, instance, journal, stack)
             return journal.run, document.size_bytes
     except RunError as error:
         return journal.failed(error), None
@@ -142,8 +142,8 @@ async def _preview(parts: Parts, instance: Instance) -> tuple[Run, int | None]:
 
 
 def _unrecorded_journal(parts: Parts, instance: Instance) -> Journal:
-    run = parts.runner.new_run(instance, Trigger.PERSON, ASKED, slot_at(instance.schedule, parts.clock.now()))
-    journal = Journal(parts.store, parts.clock, run, parts.runner.observe)
+    slot = slot_at(instance.schedule, parts.clock.now())
+    journal = Journal(parts.context, new_run(parts.context, instance, trigger=Trigger.PERSON, reason=ASKED, slot=slot))
     journal.update()
     return journal
 
@@ -163,7 +163,7 @@ def payload(arguments: argparse.Namespace) -> int:
         async with AsyncExitStack() as stack:
             parts = stack.enter_context(unrecorded(config, SystemClock(), os.environ))
             journal = _unrecorded_journal(parts, instance)
-            document = await parts.runner.preview(instance, journal, stack)
+            document = await preview(parts.context, instance, journal, stack)
             if arguments.diff:
                 show_changes(journal.run)
                 return Exit.OK

@@ -9,7 +9,7 @@ from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.run import AWAITING, Run, RunState
 from licsync_daemon.rules.handover import folder_of
-from licsync_daemon.sync.fleet import Result
+from licsync_daemon.sync.waiting import Result
 
 CONNECT_HEADERS = ("instance", "state", "last sync", "age")
 HEADERS = ("instance", "accounts", "sent", "suspended", "unusable", "state", "collected", "delivered", "confirmed", "last sync")

@@ -12,17 +12,17 @@ import structlog
 
 from licsync_daemon.cli.exit import Exit
 from licsync_daemon.cli.loading import load, read_config
-from licsync_daemon.daemon.adapters import notifiers
 from licsync_daemon.daemon.daemon import HEARTBEAT_S, Daemon
 from licsync_daemon.daemon.daily import DailyCheck
 from licsync_daemon.daemon.wiring import Parts, recording, with_config
-from licsync_daemon.model.errors import ConfigError, LockedError, Problem, StateUnwritableError
+from licsync_daemon.model.errors import ConfigError, Problem, StateUnwritableError
 from licsync_daemon.model.instance import Config
+from licsync_daemon.monitoring.channels.build import channels
 from licsync_daemon.monitoring.preflight.in_child import preflight_in_child
 from licsync_daemon.settings.credentials import Credentials
 from licsync_daemon.state.files import prepare_state_dir
+from licsync_daemon.state.leases import FileLeases
 from licsync_daemon.system.clock import SystemClock
-from licsync_daemon.system.filelock import FileLock, in_words, read_holder, this_process
 from licsync_daemon.system.log import set_up
 from licsync_daemon.system.process import SIGNALS, leave_threads_behind
 from licsync_daemon.system.systemd import ServiceManager
@@ -42,41 +42,32 @@ async def _serve(path: Path, config: Config, clock: SystemClock) -> int:
     loop = asyncio.get_running_loop()
     for number in SIGNALS:
         loop.add_signal_handler(number, stop.set)
-    notifier = ServiceManager(os.environ)
+    service = ServiceManager(os.environ)
     serving: tuple[Daemon, DailyCheck, Parts] | None = None
 
     def reload() -> None:
         """Read the configuration again. An invalid one changes nothing; every problem is logged."""
         nonlocal config
-        notifier.send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        service.send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
             config = _reloaded(path, config)
             if serving is not None:
                 daemon, daily, parts = serving
-                daemon.reload(config, with_config(parts.runner, config, os.environ))
+                daemon.reload(config, with_config(parts.context, config, os.environ))
                 daily.soon()
-                parts.alerting.follow(config, notifiers(config.notify, Credentials(config.credentials_dir, os.environ)))
+                parts.alerting.follow(config, channels(config.notify, Credentials(config.credentials_dir, os.environ)))
         except ConfigError as error:
             log.error("daemon.reload_refused", problems=[str(problem) for problem in error.problems])  # noqa: TRY400 - sentences
         finally:
-            notifier.send("READY=1")
+            service.send("READY=1")
 
     loop.add_signal_handler(signal.SIGHUP, reload)
     try:
         while not stop.is_set():
             try:
-                with _daemon_lock(config, clock) as lock, recording(config, clock, os.environ) as parts:
+                with FileLeases(config.state_dir, clock).daemon() as lease, recording(config, clock, os.environ) as parts:
                     daily = DailyCheck(partial(preflight_in_child, path), parts.alerting.heed)
-                    daemon = Daemon(
-                        config,
-                        runner=parts.runner,
-                        locks=parts.locks,
-                        clock=clock,
-                        lock=lock,
-                        notifier=notifier,
-                        alerting=parts.alerting,
-                        daily=daily,
-                    )
+                    daemon = Daemon(config, parts.context, lease=lease, service=service, alerting=parts.alerting, daily=daily)
                     serving = (daemon, daily, parts)
                     try:
                         await daemon.serve(stop)
@@ -84,7 +75,7 @@ async def _serve(path: Path, config: Config, clock: SystemClock) -> int:
                         serving = None
             except (StateUnwritableError, OSError) as error:
                 log.error("daemon.state_unusable", cause=str(error))  # noqa: TRY400 - the cause is a sentence
-                notifier.send("READY=1", "WATCHDOG=1", f"STATUS={error}")
+                service.send("READY=1", "WATCHDOG=1", f"STATUS={error}")
                 await _pause(stop)
     finally:
         leave_threads_behind(loop)
@@ -99,14 +90,6 @@ def _reloaded(path: Path, before: Config) -> Config:
     for problem in loaded.warnings:
         log.warning("config.warning", where=problem.where, what=problem.what, hint=problem.hint)
     return loaded.config
-
-
-def _daemon_lock(config: Config, clock: SystemClock) -> FileLock:
-    path = config.state_dir / "daemon.lock"
-    lock = FileLock.take(path, holder=this_process(clock.now()))
-    if lock is None:
-        raise LockedError(path, in_words(read_holder(path)))
-    return lock
 
 
 async def _pause(stop: asyncio.Event) -> None:

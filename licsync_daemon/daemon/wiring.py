@@ -10,17 +10,21 @@ from pathlib import Path
 
 import structlog
 
-from licsync_daemon.daemon.adapters import NetworkAdapters, notifiers
+from licsync_daemon.daemon.connections import Connections
+from licsync_daemon.http.clients import Clients
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import Config
-from licsync_daemon.model.ports import Clock, StateStore
+from licsync_daemon.model.ports import Clock
+from licsync_daemon.model.store import RunStore, StateStore
 from licsync_daemon.monitoring.alerting import Alerting
+from licsync_daemon.monitoring.channels.build import channels
 from licsync_daemon.settings.credentials import DIGEST_KEY, Credentials
 from licsync_daemon.state.files import open_state, own_digest_key, prepare_state_dir, reading
+from licsync_daemon.state.held_exports import HELD, FileHeldExports
+from licsync_daemon.state.leases import FileLeases
 from licsync_daemon.state.memory import MemoryStore
-from licsync_daemon.sync.fleet import InstanceLocks
-from licsync_daemon.sync.journal import Observer, ignore
-from licsync_daemon.sync.run import Runner
+from licsync_daemon.state.workspace import DiskWorkspace
+from licsync_daemon.sync.context import Observer, RunContext, ignore
 from licsync_daemon.system.filelock import this_process
 
 log = structlog.get_logger()
@@ -32,17 +36,19 @@ class Parts:
 
     config: Config
     store: StateStore
-    runner: Runner
-    locks: InstanceLocks
-    clock: Clock
+    context: RunContext
     alerting: Alerting
+
+    @property
+    def clock(self) -> Clock:
+        return self.context.clock
 
 
 def open_to_write(state_dir: Path, now: datetime) -> StateStore:
-    """Make the state directory ready and open the state; say loudly where a damaged file had to be set aside.
+    """Make the state directory ready and open the state; log an error where a damaged file had to be set aside.
 
     Raises:
-        ConfigError, LockedError, StateError: As `recording` says.
+        ConfigError, LockedError, StateError: See `recording`.
     """
     prepare_state_dir(state_dir)
     opened = open_state(state_dir, now)
@@ -61,25 +67,15 @@ def recording(config: Config, clock: Clock, environ: Mapping[str, str], observe:
     """Open the state for writing and yield parts that record what they do.
 
     Raises:
-        ConfigError: The state directory is not ours.
+        ConfigError: The state directory belongs to another user.
         LockedError, StateError: The state file cannot be opened for writing.
     """
     store = open_to_write(config.state_dir, clock.now())
     try:
         credentials = Credentials(config.credentials_dir, environ)
-        key = credentials.optional_line(DIGEST_KEY)
-        runner = Runner(
-            store=store,
-            adapters=NetworkAdapters(config.cloud, credentials, clock, config.invocation),
-            clock=clock,
-            spool_dir=config.state_dir,
-            holder=this_process(clock.now()),
-            digest_key=key.encode() if key is not None else own_digest_key(config.state_dir),
-            fleet=config.instances,
-            observe=observe,
-        )
-        alerting = Alerting(config, store, clock, notifiers(config.notify, credentials))
-        yield Parts(config, store, runner, InstanceLocks(config.state_dir, clock), clock, alerting)
+        context = _context(config, store, clock, credentials, work_dir=config.state_dir, may_create_key=True)
+        context.observe = observe
+        yield Parts(config, store, context, Alerting(config, store, clock, context.leases, channels(config.notify, credentials)))
     finally:
         store.close()
 
@@ -88,31 +84,37 @@ def recording(config: Config, clock: Clock, environ: Mapping[str, str], observe:
 def unrecorded(config: Config, clock: Clock, environ: Mapping[str, str], observe: Observer = ignore) -> Iterator[Parts]:
     """Yield parts that send and record nothing lasting, for `--dry-run` and `payload`; they compare with what is recorded."""
     writable = config.state_dir.is_dir() and os.access(config.state_dir, os.W_OK)
+    work_dir = config.state_dir if writable else Path(tempfile.gettempdir())
     with reading(config.state_dir) as history:
-        credentials = Credentials(config.credentials_dir, environ)
-        key = credentials.optional_line(DIGEST_KEY)
         store = MemoryStore()
-        runner = Runner(
-            store=store,
-            adapters=NetworkAdapters(config.cloud, credentials, clock, config.invocation),
-            clock=clock,
-            spool_dir=config.state_dir if writable else Path(tempfile.gettempdir()),
-            holder=this_process(clock.now()),
-            digest_key=key.encode() if key is not None else own_digest_key(config.state_dir, create=False),
-            fleet=config.instances,
-            observe=observe,
-            history=history,
-        )
-        yield Parts(config, store, runner, InstanceLocks(config.state_dir, clock), clock, Alerting(config, store, clock, ()))
+        credentials = Credentials(config.credentials_dir, environ)
+        context = _context(config, store, clock, credentials, work_dir=work_dir, may_create_key=False)
+        context.observe, context.history = observe, history
+        yield Parts(config, store, context, Alerting(config, store, clock, context.leases, ()))
 
 
-def with_config(runner: Runner, config: Config, environ: Mapping[str, str]) -> Runner:
-    """Return a runner for another configuration on the same state; the old one goes on with what it has begun.
-
-    A host that wants to be left alone is left alone by both.
-    """
-    credentials = Credentials(config.credentials_dir, environ)
-    gates = runner.adapters.gates if isinstance(runner.adapters, NetworkAdapters) else {}
-    return replace(
-        runner, adapters=NetworkAdapters(config.cloud, credentials, runner.clock, config.invocation, gates), fleet=config.instances
+def _context(
+    config: Config, store: RunStore, clock: Clock, credentials: Credentials, *, work_dir: Path, may_create_key: bool
+) -> RunContext:
+    key = credentials.optional_line(DIGEST_KEY)
+    return RunContext(
+        store=store,
+        adapters=Connections(Clients(config.cloud, credentials), clock, config.invocation),
+        clock=clock,
+        workspace=DiskWorkspace(work_dir),
+        exports=FileHeldExports(work_dir / HELD),
+        leases=FileLeases(config.state_dir, clock),
+        holder=this_process(clock.now()),
+        digest_key=key.encode() if key is not None else own_digest_key(config.state_dir, create=may_create_key),
+        fleet=config.instances,
     )
+
+
+def with_config(context: RunContext, config: Config, environ: Mapping[str, str]) -> RunContext:
+    """Return a context for another configuration on the same state; the old one goes on with what it has begun.
+
+    Both respect a rate limit that either of them has hit.
+    """
+    clients = Clients(config.cloud, Credentials(config.credentials_dir, environ))
+    gates = context.adapters.gates if isinstance(context.adapters, Connections) else {}
+    return replace(context, adapters=Connections(clients, context.clock, config.invocation, gates), fleet=config.instances)

@@ -8,9 +8,9 @@ from urllib.parse import quote
 from licsync_daemon.http.client import HttpClient
 from licsync_daemon.http.retrier import Retrier
 from licsync_daemon.model.errors import Code, RemoteError
+from licsync_daemon.model.ports import UsageDocument
 from licsync_daemon.model.text import clean
 from licsync_daemon.model.usage import Upload, UploadState
-from licsync_daemon.state.document import UsageDocument
 
 MAX_UPLOAD_ID = 128  # characters, from the contract
 

@@ -12,11 +12,11 @@ import structlog
 
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.instance import Instance, ManualDelivery
+from licsync_daemon.model.ports import UsageDocument
 from licsync_daemon.model.run import DeliveryRecord
 from licsync_daemon.model.text import PLAIN, Invocation, command, iso
 from licsync_daemon.model.usage import Upload
 from licsync_daemon.rules.handover import export_name, folder_of, steps
-from licsync_daemon.state.document import UsageDocument
 from licsync_daemon.system.files import write_whole
 
 log = structlog.get_logger()

@@ -1,16 +1,25 @@
-"""Every promise between parts. A port's docstrings are the specification of its contract suite in `tests/contract/`."""
+"""Every promise between parts, but for the state (`store.py`). A port's docstrings are the specification of its contract suite."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, Self
 
-from licsync_daemon.model.alert import Alert, Message
+from licsync_daemon.model.alert import Message
 from licsync_daemon.model.instance import Instance
-from licsync_daemon.model.run import Decision, DeliveryRecord, InstanceRecord, Run, SeatRecord, Transition
-from licsync_daemon.model.usage import Collected, Installation, Listing, Person, SeatTotals, SyncStatus, Upload
-from licsync_daemon.state.document import UsageDocument
-from licsync_daemon.state.spool import AccountSpool
+from licsync_daemon.model.run import DeliveryRecord, Run
+from licsync_daemon.model.usage import (
+    Account,
+    Added,
+    Collected,
+    Export,
+    Installation,
+    Person,
+    SeatTotals,
+    ServerIdentity,
+    SyncStatus,
+    Upload,
+)
 
 
 class Clock(Protocol):
@@ -36,10 +45,128 @@ class WaitReporter(Protocol):
         """Tell that the wait, if there was one, is over."""
 
 
+class AccountSink(Protocol):
+    """Takes the accounts that a source reads."""
+
+    def add(self, account: Account) -> Added:
+        """Keep `account`, unless its id is there already."""
+
+    def clear(self) -> None:
+        """Forget every account, for another try at reading them."""
+
+
+class Accounts(AccountSink, Protocol):
+    """The accounts of one collection. They are gone when the context ends, or with the process."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def everyone(self) -> Iterator[Account]:
+        """Yield every account, suspended ones included, ordered by id. May be called again."""
+
+    def active(self) -> Iterator[Account]:
+        """Yield the accounts that are not suspended, ordered by id. May be called again."""
+
+
+class UsageDocument(Protocol):
+    """Exactly what leaves the machine, and its content hash. It is gone when the context ends, or with the process."""
+
+    @property
+    def identity(self) -> ServerIdentity: ...
+    @property
+    def collected_at(self) -> datetime: ...
+    @property
+    def content_type(self) -> str: ...
+    @property
+    def content_hash(self) -> str:
+        """Return "sha256:" and 64 hexadecimal digits; equal usage has an equal hash, an export need not."""
+
+    @property
+    def sent(self) -> int | None:
+        """Return the number of accounts in the document; None where an export is opaque."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Return the size after compression."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def pieces(self) -> AsyncIterator[bytes]:
+        """Yield the compressed document from its start."""
+
+    def plain(self) -> Iterator[bytes]:
+        """Yield the document as it is before compression."""
+
+
+class Workspace(Protocol):
+    """Room for what a run holds while it lasts. Nothing of it has a name on a disk. Every method raises `StateUnwritableError`."""
+
+    def accounts(self) -> Accounts:
+        """Return an empty collection of accounts."""
+
+    def document(self, accounts: Accounts, identity: ServerIdentity, collected: Collected) -> UsageDocument:
+        """Write the document of all accounts that are not suspended; the server id of `identity` must be known."""
+
+    def export_document(self, export: Export, identity: ServerIdentity, collected: Collected) -> UsageDocument:
+        """Put GitHub's own export into a document, unchanged."""
+
+
+class HeldExports(Protocol):
+    """Exports of held runs, kept until a person decides, and of what was sent, until it has arrived."""
+
+    def keep(self, run: Run, export: Export) -> None:
+        """Keep the export of a run by its content hash; durable when this returns.
+
+        Raises `StateUnwritableError`: nothing was kept.
+        """
+
+    def find(self, run: Run) -> Export | None:
+        """Return the export that a run held or sent, if it is there and its content still has the run's hash."""
+
+    def sweep(self, instance: str, wanted: Iterable[Run | None] = ()) -> None:
+        """Delete the exports of an instance except those of the `wanted` runs. Raises nothing."""
+
+
+class Lease(Protocol):
+    """The right to do something that only one process may do at a time: held until `release`, or the end of the process."""
+
+    def touch(self) -> None:
+        """Record that the holder is alive. Raises `OSError`."""
+
+    def release(self) -> None:
+        """Give the right back; releasing twice is harmless."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+class Leases(Protocol):
+    """Who may run an instance, evaluate the alerts, or be the daemon, among all processes on one state. Taking never waits."""
+
+    def instance(self, name: str) -> Lease | None:
+        """Take the right to run an instance; None where another process, or another part of this one, has it. Raises `OSError`."""
+
+    def holder(self, name: str) -> str:
+        """Say who has, or had last, the right to run an instance: "process 4711 on host-a since 2026-11-24 02:00:00 UTC"."""
+
+    def alerts(self) -> Lease | None:
+        """Take the right to evaluate alerts; None where another process has it. Raises `OSError`."""
+
+    def daemon(self) -> Lease:
+        """Take the right to be the daemon.
+
+        Raises `LockedError` where another daemon has it, `OSError` where the directory cannot be written.
+        """
+
+
 class UsageSource(Protocol):
     """Reads the license usage of one instance."""
 
-    async def collect(self, spool: AccountSpool) -> Collected:
+    async def collect(self, spool: AccountSink) -> Collected:
         """Fill `spool` with every usable account and answer the counts; an opaque export fills nothing.
 
         Nothing is kept between calls. Raises `RunError` with the cause; the spool's content is then meaningless.
@@ -108,123 +235,3 @@ class Channel(Protocol):
 
         Raises `RunError` with the cause. Bounded by timeouts of its own; canceled, it returns at once.
         """
-
-
-class StateStore(Protocol):
-    """What must outlive the process. Each call is one transaction, durable when it returns.
-
-    Every writing method raises `StateUnwritableError` and then has changed nothing.
-    An instance has at most one run that is `running` or `delivered`, at most one that is `held`, and at most one delivery record that is
-    not closed. At most one waits for a person (`AWAITING`); a newer run may be in progress beside it.
-    """
-
-    def save_run(
-        self,
-        run: Run,
-        at: datetime,
-        *,
-        delivery: DeliveryRecord | None = None,
-        remember: InstanceRecord | None = None,
-        instead_of: Run | None = None,
-    ) -> None:
-        """Insert or replace a run by its id, with its delivery record and what is known of its instance, all or nothing.
-
-        `instead_of` is the held run of the same instance whose place this one takes, or the one that waits for a person: it becomes
-        `superseded` if it is not final, and its approval is used up.
-        When the delivery record is closed as `confirmed`, the digests staged under its key take the place of the confirmed ones; closed
-        in another way, they are dropped.
-
-        A new run, or one whose state changed, adds a transition dated `at`. A final run is never changed back: then nothing is written.
-        Runs, closed delivery records and seat totals from more than 400 days before `at` are dropped, or before the newest `last_sync`
-        that is known, where that is earlier: it is the cloud's own date, and a clock of ours that is years ahead must not cost the history.
-        """
-
-    def open_run(self, instance: str) -> Run | None:
-        """Return the run of `instance` that is `running` or `delivered`."""
-
-    def held_run(self, instance: str) -> Run | None:
-        """Return the run of `instance` that a guard holds."""
-
-    def awaiting_run(self, instance: str) -> Run | None:
-        """Return the run of `instance` that waits for a person."""
-
-    def run(self, run_id: str) -> Run | None: ...
-
-    def runs(self, instance: str | None = None, *, limit: int = 20) -> tuple[Run, ...]:
-        """Return runs in the order they were recorded first, newest first; clocks jump, that order does not."""
-
-    def last_run(self, instance: str, *, good: bool = False, counted: bool = False) -> Run | None:
-        """Return the run that was recorded last; with `good` the last that ended well, with `counted` one whose accounts were counted."""
-
-    def transitions(self, run_id: str) -> tuple[Transition, ...]:
-        """Return the states a run went through, oldest first."""
-
-    def save_delivery(self, record: DeliveryRecord) -> None:
-        """Insert or replace a delivery record by its key."""
-
-    def open_delivery(self, instance: str) -> DeliveryRecord | None:
-        """Return the record of `instance` that is not closed."""
-
-    def deliveries(self, instance: str) -> tuple[DeliveryRecord, ...]:
-        """Return every record kept for `instance`, oldest first."""
-
-    def delivery_of(self, run_id: str) -> DeliveryRecord | None:
-        """Return the newest record that a run opened or took up, closed or not."""
-
-    def save_instance(self, record: InstanceRecord) -> None:
-        """Insert or replace what is known of an instance."""
-
-    def instance(self, name: str) -> InstanceRecord | None: ...
-
-    def save_listing(self, listing: Listing) -> None:
-        """Replace what the cloud listed."""
-
-    def listing(self) -> Listing | None: ...
-
-    def save_alert(self, alert: Alert) -> None:
-        """Insert an alert, or replace the same one: the open one of its instance and code, or one opened at the same time.
-
-        Closed ones are dropped after 400 days.
-        """
-
-    def open_alerts(self) -> tuple[Alert, ...]:
-        """Return the alerts that are not closed, by instance and code."""
-
-    def untold_closings(self, since: datetime) -> tuple[Alert, ...]:
-        """Return the alerts that were told, and closed after that and after `since`, the oldest closing first: nobody knows of it yet."""
-
-    def save_seats(self, record: SeatRecord) -> None:
-        """Add seat totals to the history."""
-
-    def seats(self) -> SeatRecord | None:
-        """Return the newest seat totals."""
-
-    def save_decision(self, decision: Decision, *, ends: Run | None = None) -> bool:
-        """Add a person's decision to the history, together with the end of the run it is about.
-
-        Answers False, and has written nothing, where that run has ended already.
-        """
-
-    def decisions(self, instance: str | None = None, *, limit: int = 100) -> tuple[Decision, ...]:
-        """Return decisions, newest first."""
-
-    def approval(self, run_id: str) -> Decision | None:
-        """Return the approval of a run that is not used up, if there is one; whether it has expired is the caller's question."""
-
-    def stage_digests(self, instance: str, key: str, chunks: Iterable[bytes]) -> None:
-        """Keep the digests of a usage under its delivery's key, in the place of what was staged for the instance before.
-
-        Several transactions, so that readers need not wait: digests count once a delivery record of that key is saved as confirmed.
-        """
-
-    def confirmed_digests(self, instance: str) -> Iterator[bytes] | None:
-        """Yield the digests of the last confirmed usage, chunk by chunk in order; None where there are none."""
-
-    def instances(self) -> tuple[InstanceRecord, ...]:
-        """Return every instance that is known or has a recorded run, retired ones included, by name."""
-
-    def changed_elsewhere(self) -> bool:
-        """Return whether another connection has written since the last time this was asked."""
-
-    def close(self) -> None:
-        """Give back the file; calling twice is harmless."""

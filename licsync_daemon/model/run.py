@@ -1,8 +1,9 @@
 """Runs, deliveries, decisions, and what else the state remembers, as values; the rules of `model.py` hold."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.usage import CLOCK_SLACK, Notice, ServerIdentity, UsageCounts
@@ -122,6 +123,10 @@ class Run:
     changes: Changes | None = None  # None: there is no earlier confirmed usage to compare with
     failures: int = 0  # how often this slot has failed so far, this run included; maintenance does not count
     permanent: bool = False  # the same request would fail again until somebody changes something
+
+    def ended(self, state: RunState, at: datetime, **more: Any) -> "Run":
+        """Return the run in a final `state`, with `more` fields changed; a run that has ended waits for nothing."""
+        return replace(self, state=state, ended_at=at, waiting_for=None, waiting_until=None, **more)
 
     @property
     def counted(self) -> UsageCounts | None:

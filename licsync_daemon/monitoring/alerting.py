@@ -15,11 +15,12 @@ import structlog
 from licsync_daemon.model.alert import Alert, Event, Message
 from licsync_daemon.model.errors import Code, RunError, StateUnwritableError
 from licsync_daemon.model.instance import Config
-from licsync_daemon.model.ports import Channel, Clock, StateStore
+from licsync_daemon.model.ports import Channel, Clock, Leases
+from licsync_daemon.model.store import AlertStore
 from licsync_daemon.monitoring.alerts import Change, message_of, plan
 from licsync_daemon.monitoring.concerns import ONLY_CHECKED, Concern, concerns, is_alerting
 from licsync_daemon.monitoring.status import InstanceView, instance_view
-from licsync_daemon.system.filelock import FileLock, is_alive, this_process
+from licsync_daemon.system.filelock import is_alive, this_process
 
 log = structlog.get_logger()
 
@@ -34,7 +35,7 @@ Key = tuple[str, Code]
 
 
 @dataclass(slots=True)
-class _Channel:
+class _Outgoing:
     """One channel, and the messages that it has not accepted yet although another one has."""
 
     channel: Channel
@@ -97,20 +98,21 @@ class _Channel:
 class Alerting:
     """Evaluates alerts and sends messages. One per process; a lock keeps two processes from doing so at the same time."""
 
-    def __init__(self, config: Config, store: StateStore, clock: Clock, notifiers: Iterable[Channel]) -> None:
+    def __init__(self, config: Config, store: AlertStore, clock: Clock, leases: Leases, channels: Iterable[Channel]) -> None:
         self._config = config
         self._store = store
         self._clock = clock
-        self._channels = [_Channel(one) for one in notifiers]
+        self._leases = leases
+        self._channels = [_Outgoing(one) for one in channels]
         self._noted: set[str] = set()
         self._all_noted = False
         self._awake = asyncio.Event()
         self._checked: Mapping[str, Sequence[Concern]] | None = None
 
-    def follow(self, config: Config, notifiers: Iterable[Channel]) -> None:
+    def follow(self, config: Config, channels: Iterable[Channel]) -> None:
         """Switch to another configuration. Messages pending for a channel are dropped; those that none accepted stay in the state."""
         self._config = config
-        self._channels = [_Channel(one) for one in notifiers]
+        self._channels = [_Outgoing(one) for one in channels]
         self.note()
 
     def heed(self, checked: Mapping[str, Sequence[Concern]]) -> None:
@@ -165,10 +167,10 @@ class Alerting:
             StateUnwritableError, OSError: The state, or the lock in its directory, cannot be written.
         """
         now = self._clock.now()
-        lock = FileLock.take(self._config.state_dir / "alerts.lock", holder=this_process(now))
-        if lock is None:
+        lease = self._leases.alerts()
+        if lease is None:
             return False
-        with lock:
+        with lease:
             views = await self._views(names, now)
             changes = self._saved(names, views, now)
             machine = this_process(now).host

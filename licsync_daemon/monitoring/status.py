@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 
 from licsync_daemon.model.alert import Alert
 from licsync_daemon.model.instance import Config, Instance
-from licsync_daemon.model.ports import StateStore
 from licsync_daemon.model.run import AWAITING_CLOUD, Decided, Decision, Holder, InstanceRecord, Run, RunState, SeatRecord
+from licsync_daemon.model.store import StateReader
 from licsync_daemon.monitoring.heartbeat import DaemonView
 from licsync_daemon.rules.schedule import Planned, Recorded, next_run
 from licsync_daemon.rules.servers import Findings, compare
@@ -60,7 +60,7 @@ class FleetView:
 
 
 def fleet_view(
-    config: Config, store: StateStore | None, now: datetime, daemon: DaemonView, is_alive: Callable[[Holder], bool]
+    config: Config, store: StateReader | None, now: datetime, daemon: DaemonView, is_alive: Callable[[Holder], bool]
 ) -> FleetView:
     """Return the view of all configured instances; without a store, nothing is known of them."""
     up_since = daemon.holder.since_at if daemon.alive and daemon.holder is not None else now
@@ -78,7 +78,7 @@ def fleet_view(
     )
 
 
-def _retired(config: Config, store: StateStore | None, now: datetime) -> tuple[InstanceRecord, ...]:
+def _retired(config: Config, store: StateReader | None, now: datetime) -> tuple[InstanceRecord, ...]:
     """Return the instances removed from the configuration lately. One that is configured again may not be recorded as such yet."""
     known = store.instances() if store else ()
     gone = (one for one in known if config.instance(one.name) is None)
@@ -87,7 +87,7 @@ def _retired(config: Config, store: StateStore | None, now: datetime) -> tuple[I
 
 def instance_view(
     instance: Instance,
-    store: StateStore | None,
+    store: StateReader | None,
     now: datetime,
     up_since: datetime,
     is_alive: Callable[[Holder], bool],

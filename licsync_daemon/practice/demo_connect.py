@@ -20,7 +20,8 @@ from licsync_daemon.monitoring.status_json import as_json as status_json
 from licsync_daemon.monitoring.status_json import run_json
 from licsync_daemon.practice.sandbox import Fleet, Sandbox
 from licsync_daemon.settings import load_config
-from licsync_daemon.sync.fleet import Result, run_now
+from licsync_daemon.sync.fleet import run_now
+from licsync_daemon.sync.waiting import Result
 from licsync_daemon.system.clock import SystemClock
 from licsync_daemon.system.filelock import is_alive
 
@@ -45,7 +46,7 @@ async def connect_demo(fleet: Fleet, *, as_json: bool) -> int:
             _set_up(box, name, roles.get(name, "well"), AGES[number % len(AGES)])
         with recording(config, SystemClock(), os.environ) as parts:
             results = await run_now(
-                config.instances, runner=parts.runner, locks=parts.locks, clock=parts.clock,
+                config.instances, parts.context,
                 max_concurrent_runs=config.max_concurrent_runs, wait=timedelta(0),
             )  # fmt: skip
             _show(results, fleet_view(config, parts.store, parts.clock.now(), NO_DAEMON, is_alive), as_json=as_json)

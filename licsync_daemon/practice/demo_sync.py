@@ -19,8 +19,9 @@ from licsync_daemon.monitoring.status_json import run_json
 from licsync_daemon.practice.sandbox import Fleet, Sandbox
 from licsync_daemon.rules.verdict import bare_host, drift
 from licsync_daemon.settings import load_config
-from licsync_daemon.sync.fleet import Result, run_now
+from licsync_daemon.sync.fleet import run_now
 from licsync_daemon.sync.journal import Journal
+from licsync_daemon.sync.waiting import Result
 from licsync_daemon.system.clock import SystemClock
 
 WHAT_IS_REAL = (
@@ -109,12 +110,12 @@ def _conclude(rounds: Sequence[Round], *, as_json: bool) -> int:
 async def _round(parts: Parts) -> Round:
     config = parts.config
     results = await run_now(
-        config.instances, runner=parts.runner, locks=parts.locks, clock=parts.clock,
+        config.instances, parts.context,
         max_concurrent_runs=config.max_concurrent_runs, wait=WAIT,
     )  # fmt: skip
     people, per_host = 0, Counter[str]()
     first = next(result.run for result in results if result.run is not None)
-    async with parts.runner.adapters.cloud(Journal(parts.store, parts.clock, first, parts.runner.observe)) as cloud:
+    async with parts.context.adapters.cloud(Journal(parts.context, first)) as cloud:
         seats = await cloud.seats()
         async for person in cloud.people():
             people += 1

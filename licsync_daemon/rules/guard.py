@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from licsync_daemon.model.errors import Code
+from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.instance import Guards
-from licsync_daemon.model.run import Tripped
+from licsync_daemon.model.run import Run, Tripped
 from licsync_daemon.model.usage import Notice, ServerIdentity, SyncStatus, UsageCounts
 from licsync_daemon.rules.verdict import NEVER, bare_host
 
@@ -22,6 +22,7 @@ ADVICE = {
     Code.SERVER_ID_SHARED: "disable it if it is a copy",
     Code.HOSTNAME_CHANGED: "disable it if it is a copy",
 }
+UNUSABLE_SHARE = 0.01  # of the rows of a report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,20 @@ class Neighbor:
 
     name: str
     identity: ServerIdentity
+
+
+def check_usage(counts: UsageCounts) -> None:
+    """Accept a collection, or say why it must not be sent.
+
+    Raises:
+        RunError: `REPORT_UNUSABLE_ROWS`: more than 1 % of the rows cannot be used.
+    """
+    if counts.unusable > counts.rows * UNUSABLE_SHARE:
+        raise RunError(
+            Code.REPORT_UNUSABLE_ROWS,
+            f"{counts.unusable} of {counts.rows} rows of the report cannot be used (more than 1 %)",
+            "look at the rows named in `$licsync history INSTANCE`, then run it again",
+        )
 
 
 def guard_usage(
@@ -127,6 +142,25 @@ def next_step(tripped: Iterable[Tripped], run_id: str) -> str:
     """Say what to do about a held run: what to look at first where it is about identity, and the command that releases it."""
     advice = dict.fromkeys(ADVICE[one.code] for one in tripped if one.code in ADVICE)
     return "; ".join((*advice, f'if that is right: $licsync approve {run_id} --reason "…"'))
+
+
+def may_pass(tripped: Sequence[Tripped], approved: Run | None, *, content_hash: str, is_export: bool) -> bool:
+    """Return whether nothing tripped, or a person approved exactly this usage, or nothing beyond the approved figures.
+
+    An export says itself which instance it is from. That must be as approved as well: another instance may have appeared under its id.
+
+    Args:
+        tripped: The guards that tripped now.
+        approved: The held run, if its approval is in force.
+        content_hash: The hash of what would be sent.
+        is_export: Whether that is an export.
+    """
+    if not tripped or approved is None:
+        return not tripped
+    beyond = beyond_approval(tripped, approved.tripped)
+    if content_hash == approved.content_hash:
+        return not (is_export and any(one.code in ON_IDENTITY for one in beyond))
+    return not beyond
 
 
 def beyond_approval(tripped: Sequence[Tripped], approved: Sequence[Tripped]) -> tuple[Tripped, ...]:

@@ -4,10 +4,9 @@ import shlex
 
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.instance import CommandSource
-from licsync_daemon.model.ports import Clock
+from licsync_daemon.model.ports import AccountSink, Clock
 from licsync_daemon.model.usage import Collected
 from licsync_daemon.sources.export import collected_from
-from licsync_daemon.state.spool import AccountSpool
 from licsync_daemon.system.child import run_child
 
 
@@ -18,7 +17,7 @@ class CommandUsageSource:
         self._source = source
         self._clock = clock
 
-    async def collect(self, spool: AccountSpool) -> Collected:
+    async def collect(self, spool: AccountSink) -> Collected:
         source = self._source
         what = f"the command {source.command[0]}"
         again = f"run it as the daemon's user, without a terminal, and check its output: {shlex.join(source.command)}"

@@ -2,9 +2,8 @@
 
 from dataclasses import replace
 
-from licsync_daemon.model.ports import UsageSource
+from licsync_daemon.model.ports import AccountSink, UsageSource
 from licsync_daemon.model.usage import Collected
-from licsync_daemon.state.spool import AccountSpool
 
 
 class CountedUsageSource:
@@ -18,7 +17,7 @@ class CountedUsageSource:
         self._export = export
         self._counts = counts
 
-    async def collect(self, spool: AccountSpool) -> Collected:
+    async def collect(self, spool: AccountSink) -> Collected:
         exported = await self._export.collect(spool)
         if exported.counts.counted:
             return exported

@@ -12,9 +12,9 @@ from datetime import datetime
 from typing import Any
 
 from licsync_daemon.model.errors import Code, RunError
+from licsync_daemon.model.ports import AccountSink
 from licsync_daemon.model.usage import Account, Collected, Export, Notice, UsageCounts
 from licsync_daemon.sources.rows import Tally, Unusable, usable
-from licsync_daemon.state.spool import AccountSpool
 
 MAX_NAME = 255  # characters of a server id, a hostname or a version
 SCANS = 4  # the maximum number of passes over the text: an incomplete object around another costs one more pass
@@ -22,7 +22,7 @@ SMALL = 1024 * 1024  # characters that may be scanned in any case
 _DECODER = json.JSONDecoder()
 
 
-def collected_from(data: bytes | bytearray, spool: AccountSpool, *, what: str, again: str, at: datetime) -> Collected:
+def collected_from(data: bytes | bytearray, spool: AccountSink, *, what: str, again: str, at: datetime) -> Collected:
     """Return the usage in an export. A readable list of users fills `spool`; an encrypted one cannot be counted.
 
     Args:

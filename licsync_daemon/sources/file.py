@@ -16,13 +16,12 @@ from typing import IO
 
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.instance import FileSource
-from licsync_daemon.model.ports import Clock
+from licsync_daemon.model.ports import AccountSink, Clock
 from licsync_daemon.model.text import read_date
 from licsync_daemon.model.usage import Collected
 from licsync_daemon.sources.export import collected_from
 from licsync_daemon.sources.rows import Tally
 from licsync_daemon.sources.users_csv import NEEDED, UsersCsvReader
-from licsync_daemon.state.spool import AccountSpool
 
 SETTLED = timedelta(seconds=5)  # a newer file may still be written to
 UNFINISHED = (".part", ".tmp")
@@ -47,7 +46,7 @@ class FileUsageSource:
         self._clock = clock
         self._newer_than = newer_than
 
-    async def collect(self, spool: AccountSpool) -> Collected:
+    async def collect(self, spool: AccountSink) -> Collected:
         for found in self.newest_first():
             with self._opened(found.path) as stream:
                 kind = kind_of(stream.read(PIECE_BYTES))
@@ -98,7 +97,7 @@ class FileUsageSource:
         with stream:
             yield stream
 
-    def _export(self, stream: IO[bytes], found: Candidate, spool: AccountSpool) -> Collected:
+    def _export(self, stream: IO[bytes], found: Candidate, spool: AccountSink) -> Collected:
         limit = self._source.max_export_bytes
         content = stream.read(limit + 1)
         if len(content) > limit:
@@ -106,7 +105,7 @@ class FileUsageSource:
             raise RunError(Code.EXPORT_TOO_LARGE, cause, "check that it is an export; if it is, raise `max_export_bytes`")
         return collected_from(content, spool, what=f"the file {found.path}", again="export again and replace the file", at=found.at)
 
-    async def _report(self, stream: IO[bytes], found: Candidate, spool: AccountSpool) -> Collected:
+    async def _report(self, stream: IO[bytes], found: Candidate, spool: AccountSink) -> Collected:
         reader, tally = UsersCsvReader(), Tally(spool)
         try:
             while piece := stream.read(PIECE_BYTES):

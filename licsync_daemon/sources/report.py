@@ -16,13 +16,12 @@ from licsync_daemon.http.response import REPORT
 from licsync_daemon.http.retrier import Retrier
 from licsync_daemon.model.errors import Code, RemoteError
 from licsync_daemon.model.instance import ReportSource
-from licsync_daemon.model.ports import Clock
+from licsync_daemon.model.ports import AccountSink, Clock
 from licsync_daemon.model.text import read_date
 from licsync_daemon.model.usage import Collected, Notice, UsageCounts
 from licsync_daemon.rules.retry import poll_until
 from licsync_daemon.sources.rows import Tally
 from licsync_daemon.sources.users_csv import UsersCsvReader
-from licsync_daemon.state.spool import AccountSpool
 
 REPORT_PATH = "stafftools/reports/all_users.csv"
 
@@ -36,7 +35,7 @@ class ReportUsageSource:
         self._retry = retry
         self._clock = clock
 
-    async def collect(self, spool: AccountSpool) -> Collected:
+    async def collect(self, spool: AccountSink) -> Collected:
         meta, version = await self._api("meta")
         stats, _ = await self._api("enterprise/stats/users")
         license_, _ = await self._api("enterprise/settings/license")
@@ -68,7 +67,7 @@ class ReportUsageSource:
 
         return await self._retry.call(ask)
 
-    async def _report(self, spool: AccountSpool) -> tuple[UsageCounts, tuple[Notice, ...], datetime | None]:
+    async def _report(self, spool: AccountSink) -> tuple[UsageCounts, tuple[Notice, ...], datetime | None]:
         """Read the report once from its start, discarding an earlier incomplete read."""
         operation = f"the report all_users.csv of {self._source.at.url}"
         spool.clear()

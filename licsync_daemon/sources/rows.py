@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 
 from licsync_daemon.model.errors import Code, RunError
+from licsync_daemon.model.ports import AccountSink
 from licsync_daemon.model.usage import MAX_ID, Account, Added, Notice, UsageCounts
-from licsync_daemon.state.spool import AccountSpool
 
 NAMED_ROWS = 5  # unusable rows that are named in a notice; the rest are counted
 
@@ -32,7 +32,7 @@ class Tally:
     `of` names what is read, `unit` the number of a row, in messages.
     """
 
-    def __init__(self, spool: AccountSpool, *, of: str = "report", unit: str = "line") -> None:
+    def __init__(self, spool: AccountSink, *, of: str = "report", unit: str = "line") -> None:
         self._spool = spool
         self._of = of
         self._unit = unit

@@ -17,11 +17,10 @@ from licsync_daemon.http.advice import TEMPORARY
 from licsync_daemon.http.retrier import Retrier
 from licsync_daemon.model.errors import Code, RemoteError, RunError
 from licsync_daemon.model.instance import SshSource
-from licsync_daemon.model.ports import Clock
+from licsync_daemon.model.ports import AccountSink, Clock
 from licsync_daemon.model.usage import Collected
 from licsync_daemon.sources.command import command_failed
 from licsync_daemon.sources.export import collected_from
-from licsync_daemon.state.spool import AccountSpool
 from licsync_daemon.system.child import Ended, run_child
 
 MAX_KEY_BYTES = 64 * 1024
@@ -45,7 +44,7 @@ class SshUsageSource:
         self._retry = retry
         self._clock = clock
 
-    async def collect(self, spool: AccountSpool) -> Collected:
+    async def collect(self, spool: AccountSink) -> Collected:
         source = self._source
         ended = await self._retry.call(self._run)
         what = f"the output of `{shlex.join(source.command)}` on {source.host}"

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import IO, Any, Self, cast
 
 from licsync_daemon.model.errors import StateUnwritableError
+from licsync_daemon.model.ports import Accounts
 from licsync_daemon.model.usage import Account, ServerIdentity, UsageCounts
-from licsync_daemon.state.spool import AccountSpool
 
 FORMAT = "licsync/1"
 CONTENT_TYPE = "application/json"
@@ -29,7 +29,7 @@ BATCH = 500  # users encoded at once
 
 
 @dataclass(slots=True)
-class UsageDocument:
+class FileDocument:
     """A finished document in an unlinked, gzip-compressed file. `close` (or leaving `with`) gives the space back."""
 
     identity: ServerIdentity
@@ -61,7 +61,7 @@ class UsageDocument:
 
 
 def write_document(
-    spool: AccountSpool,
+    accounts: Accounts,
     *,
     directory: Path,
     identity: ServerIdentity,
@@ -69,11 +69,11 @@ def write_document(
     version: str | None,
     http_only: bool,
     counts: UsageCounts,
-) -> UsageDocument:
-    """Write the document of everything in `spool` that is not suspended.
+) -> FileDocument:
+    """Write the document of every account that is not suspended.
 
     Args:
-        spool: The accounts.
+        accounts: The accounts.
         directory: Where the unlinked file lives; the state directory, so that it is on a disk the operator chose.
         identity: Whose usage it is; the server id must be known.
         collected_at: When the source was read.
@@ -100,7 +100,7 @@ def write_document(
                     f'{{"host_name":{_canonical(identity.hostname)},"server_id":{_canonical(identity.server_id)},"users":['.encode()
                 )
                 packed.write(_canonical(head)[:-1].encode() + b',"users":[')
-                users = spool.active()
+                users = accounts.active()
                 while batch := list(islice(users, BATCH)):
                     text = ("," if sent else "") + ",".join(_canonical(_user(account)) for account in batch)
                     digest.update(text.encode())
@@ -113,10 +113,10 @@ def write_document(
             on_failure.pop_all()  # from here on it lives as long as the document
     except OSError as error:
         raise StateUnwritableError(f"no room for the usage document in {directory}: {error}") from error
-    return UsageDocument(identity, collected_at, CONTENT_TYPE, f"sha256:{digest.hexdigest()}", sent, size, cast("IO[bytes]", file))
+    return FileDocument(identity, collected_at, CONTENT_TYPE, f"sha256:{digest.hexdigest()}", sent, size, cast("IO[bytes]", file))
 
 
-def wrap_export(content: bytes, *, directory: Path, identity: ServerIdentity, collected_at: datetime, counts: UsageCounts) -> UsageDocument:
+def wrap_export(content: bytes, *, directory: Path, identity: ServerIdentity, collected_at: datetime, counts: UsageCounts) -> FileDocument:
     """Put GitHub's own export into a document, unchanged and hashed whole. Equal usage need not have an equal hash: encryption may differ.
 
     Raises:
@@ -134,7 +134,7 @@ def wrap_export(content: bytes, *, directory: Path, identity: ServerIdentity, co
         raise StateUnwritableError(f"no room for the export in {directory}: {error}") from error
     digest = hashlib.sha256(content).hexdigest()
     sent = counts.sent if counts.counted else None
-    return UsageDocument(identity, collected_at, EXPORT_TYPE, f"sha256:{digest}", sent, size, cast("IO[bytes]", file))
+    return FileDocument(identity, collected_at, EXPORT_TYPE, f"sha256:{digest}", sent, size, cast("IO[bytes]", file))
 
 
 def _user(account: Account) -> dict[str, Any]:

@@ -229,13 +229,18 @@ def _migrate(path: Path) -> None:
     db = _connect(path)
     try:
         found = db.execute("PRAGMA user_version").fetchone()[0]
-        steps = [(number, _schema(number)) for number in range(found + 1, VERSION + 1)]
         if found == 0:
-            steps = [(VERSION, "".join(text for _, text in steps))]
-        for number, text in steps:
-            db.executescript(f"BEGIN IMMEDIATE; {text} PRAGMA user_version = {number}; COMMIT;")
+            create_tables(db)
+        for number in range(found + 1, VERSION + 1) if found else ():
+            db.executescript(f"BEGIN IMMEDIATE; {_schema(number)} PRAGMA user_version = {number}; COMMIT;")
     finally:
         db.close()
+
+
+def create_tables(db: sqlite3.Connection) -> None:
+    """Bring an empty database to the newest version in one transaction."""
+    text = "".join(_schema(number) for number in range(1, VERSION + 1))
+    db.executescript(f"BEGIN IMMEDIATE; {text} PRAGMA user_version = {VERSION}; COMMIT;")
 
 
 def _schema(number: int) -> str:

@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from licsync_daemon.model.errors import StateUnwritableError
@@ -16,44 +16,41 @@ from licsync_daemon.model.run import Run
 from licsync_daemon.model.usage import Export
 from licsync_daemon.system.files import write_whole
 
-FOLDER = "held"
+HELD = "held"  # the folder in the state directory
 
 
-def keep(state_dir: Path, run: Run, export: Export) -> None:
-    """Write a run's export, after a line that says whose it is; durable when this returns.
+@dataclass(frozen=True, slots=True)
+class FileHeldExports:
+    """The `HeldExports` port as files in a folder, which is made when it is needed."""
 
-    Raises:
-        StateUnwritableError: The disk is full or read-only.
-    """
-    path = _path(state_dir, run)
-    about = {field.name: getattr(export, field.name) for field in fields(Export) if field.name != "content"}
-    content = json.dumps(about).encode() + b"\n" + export.content
-    try:
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        write_whole(path, lambda file: file.write(content), part=path.with_suffix(".part"), mode=0o600)
-    except OSError as error:
-        raise StateUnwritableError(f"no room for the held export in {path.parent}: {error}") from error
+    folder: Path
 
+    def keep(self, run: Run, export: Export) -> None:
+        """Write a run's export, after a line that says which instance it is from."""
+        path = self._path(run)
+        about = {field.name: getattr(export, field.name) for field in fields(Export) if field.name != "content"}
+        content = json.dumps(about).encode() + b"\n" + export.content
+        try:
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            write_whole(path, lambda file: file.write(content), part=path.with_suffix(".part"), mode=0o600)
+        except OSError as error:
+            raise StateUnwritableError(f"no room for the held export in {path.parent}: {error}") from error
 
-def kept(state_dir: Path, run: Run) -> Export | None:
-    """Return the export that a run held or sent, if it is there and still the same."""
-    try:
-        about, _, content = _path(state_dir, run).read_bytes().partition(b"\n")
-        if f"sha256:{hashlib.sha256(content).hexdigest()}" != run.content_hash:
+    def find(self, run: Run) -> Export | None:
+        try:
+            about, _, content = self._path(run).read_bytes().partition(b"\n")
+            if f"sha256:{hashlib.sha256(content).hexdigest()}" != run.content_hash:
+                return None
+            return Export(content=content, **json.loads(about))
+        except (OSError, ValueError, TypeError):
             return None
-        return Export(content=content, **json.loads(about))
-    except (OSError, ValueError, TypeError):
-        return None
 
+    def sweep(self, instance: str, wanted: Iterable[Run | None] = ()) -> None:
+        left = {self._path(run) for run in wanted if run is not None}
+        for path in self.folder.glob(f"{instance}.*"):
+            if path not in left:
+                with suppress(OSError):
+                    path.unlink()
 
-def sweep(state_dir: Path, instance: str, wanted: Iterable[Run | None]) -> None:
-    """Delete the exports of an instance but those of the `wanted` runs."""
-    left = {_path(state_dir, run) for run in wanted if run is not None}
-    for path in (state_dir / FOLDER).glob(f"{instance}.*"):
-        if path not in left:
-            with suppress(OSError):
-                path.unlink()
-
-
-def _path(state_dir: Path, run: Run) -> Path:
-    return state_dir / FOLDER / f"{run.instance}.{(run.content_hash or '').removeprefix('sha256:')}.json"
+    def _path(self, run: Run) -> Path:
+        return self.folder / f"{run.instance}.{(run.content_hash or '').removeprefix('sha256:')}.json"

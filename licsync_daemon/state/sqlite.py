@@ -3,7 +3,6 @@
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from datetime import datetime
 from itertools import count, islice
 from typing import Any, TypeVar
@@ -57,7 +56,7 @@ class SqliteStore:
             if instead_of is not None:
                 other = self._one(rows.read_run, "SELECT * FROM run WHERE run_id = ?", instead_of.run_id)
                 if other is not None and other.state in {RunState.HELD} | AWAITING:
-                    self._end(replace(other, state=RunState.SUPERSEDED, ended_at=at), at)
+                    self._end(other.ended(RunState.SUPERSEDED, at), at)
                 self._db.execute(
                     "UPDATE decision SET used_at = ? WHERE run_id = ? AND what = 'approved' AND used_at IS NULL",
                     (rows.instant(at), instead_of.run_id),

@@ -13,11 +13,14 @@ import structlog
 
 from licsync_daemon.model.errors import Code, RunError, StateUnwritableError
 from licsync_daemon.model.instance import Instance
-from licsync_daemon.model.ports import CloudReader, StateStore
+from licsync_daemon.model.ports import CloudReader
 from licsync_daemon.model.run import AWAITING, AWAITING_CLOUD, DeliveryOutcome, DeliveryRecord, InstanceRecord, Run, SeatRecord
+from licsync_daemon.model.store import StateReader
 from licsync_daemon.model.usage import CLOCK_SLACK, Listing, ServerIdentity, SyncStatus, Upload
 from licsync_daemon.rules.verdict import Accepted, Confirmed, Refuted, Verdict, Waiting, entry_of, judge
-from licsync_daemon.sync.journal import Journal, RunContext
+from licsync_daemon.sync.context import RunContext
+from licsync_daemon.sync.housekeeping import close_stale
+from licsync_daemon.sync.journal import Journal
 
 log = structlog.get_logger()
 
@@ -25,7 +28,15 @@ log = structlog.get_logger()
 LISTING_FRESH = timedelta(minutes=10)  # an unchanged list is written again only after this
 
 
-async def look(far: RunContext, instances: Iterable[Instance]) -> list[Run]:
+async def look(context: RunContext, instances: Iterable[Instance]) -> list[Run]:
+    """Close stale runs of `instances`, whose leases the caller holds, then check those that were delivered. Return the checked runs."""
+    every = tuple(instances)
+    for instance in every:
+        close_stale(context, instance)
+    return await check_delivered(context, every)
+
+
+async def check_delivered(context: RunContext, instances: Iterable[Instance]) -> list[Run]:
     """Ask the cloud once and settle every run among `instances` that waits for its word. The caller holds their locks. Answers those runs.
 
     A cloud or an endpoint that cannot be read leaves a run as it is, until its time has passed.
@@ -33,55 +44,55 @@ async def look(far: RunContext, instances: Iterable[Instance]) -> list[Run]:
     watched = [
         (instance, run, record)
         for instance in instances
-        for run in watched_runs(far.store, instance.name)
-        if (record := far.store.delivery_of(run.run_id)) is not None
+        for run in watched_runs(context.store, instance.name)
+        if (record := context.store.delivery_of(run.run_id)) is not None
     ]
     if not watched:
         return []
     seen: list[Run] = []
-    journals = [Journal(far.store, far.clock, run, far.observe) for _, run, _ in watched]
+    journals = [Journal(context, run) for _, run, _ in watched]
     async with AsyncExitStack() as stack:
         status: SyncStatus | RunError
         try:
-            cloud = await stack.enter_async_context(far.adapters.cloud(journals[0]))
-            status = await read_status(far, cloud)
+            cloud = await stack.enter_async_context(context.adapters.cloud(journals[0]))
+            status = await read_status(context, cloud)
         except RunError as error:
             status = error
         for journal, (instance, _, record) in zip(journals, watched, strict=True):
             with structlog.contextvars.bound_contextvars(run_id=journal.run.run_id, instance=instance.name):
-                verdict = await _ask(far, instance, journal, record, status)
+                verdict = await _ask(context, instance, journal, record, status)
                 was = journal.run.state
-                _settle(far, instance, journal, record, status=status, verdict=verdict)
+                _settle(context, instance, journal, record, status=status, verdict=verdict)
                 seen.append(journal.run)
                 if was in AWAITING and journal.run.state.is_final:
-                    far.adapters.take_back(record)
+                    context.adapters.take_back(record)
         if any(run.state.is_good for run in seen) and not isinstance(status, RunError):
-            await read_seats(far, cloud)
+            await read_seats(context, cloud)
     return seen
 
 
-def watched_runs(store: StateStore, name: str) -> list[Run]:
+def watched_runs(store: StateReader, name: str) -> list[Run]:
     """Return the runs of an instance that wait for the cloud's word: one that was delivered, and one that a person was asked about."""
     return [run for run in (store.open_run(name), store.awaiting_run(name)) if run is not None and run.state in AWAITING_CLOUD]
 
 
-async def read_status(far: RunContext, cloud: CloudReader) -> SyncStatus:
+async def read_status(context: RunContext, cloud: CloudReader) -> SyncStatus:
     """Ask the cloud for every server's newest sync, and keep what it lists for `status`."""
     status = await cloud.sync_status()
-    before, now = far.store.listing(), far.clock.now()
+    before, now = context.store.listing(), context.clock.now()
     if status.exists and (before is None or before.entries != status.entries or abs(now - before.read_at) > LISTING_FRESH):
         with contextlib.suppress(StateUnwritableError):
-            far.store.save_listing(Listing(entries=status.entries, read_at=now))
+            context.store.save_listing(Listing(entries=status.entries, read_at=now))
     return status
 
 
-async def _ask(far: RunContext, instance: Instance, journal: Journal, record: DeliveryRecord, status: SyncStatus | RunError) -> Verdict:
+async def _ask(context: RunContext, instance: Instance, journal: Journal, record: DeliveryRecord, status: SyncStatus | RunError) -> Verdict:
     """Return what is known of a delivery now. Whatever goes wrong only keeps this one waiting, until its time is over."""
     if isinstance(status, RunError):
         log.warning("run.look_failed", code=status.code, cause=status.cause)
         return Waiting(status.cause)
     try:
-        async with far.adapters.delivery(instance, journal) as delivery:
+        async with context.adapters.delivery(instance, journal) as delivery:
             upload = await delivery.ask(record.upload_id) if record.upload_id else Upload(state=None)
         return judge(record, upload, status)
     except RunError as error:
@@ -95,13 +106,13 @@ async def _ask(far: RunContext, instance: Instance, journal: Journal, record: De
 
 
 def _settle(
-    far: RunContext, instance: Instance, journal: Journal, record: DeliveryRecord, *, status: SyncStatus | RunError, verdict: Verdict
+    context: RunContext, instance: Instance, journal: Journal, record: DeliveryRecord, *, status: SyncStatus | RunError, verdict: Verdict
 ) -> None:
-    now = far.clock.now()
+    now = context.clock.now()
     match verdict:
         case Confirmed(last_sync=last_sync):
             assert isinstance(status, SyncStatus)
-            known = far.store.instance(instance.name)
+            known = context.store.instance(instance.name)
             journal.confirmed(record, last_sync, instance_record(instance, record.identity, status, now, known))
         case Accepted():
             journal.accepted(record)
@@ -130,11 +141,11 @@ def _not_confirmed(why: str) -> RunError:
     )
 
 
-async def read_seats(far: RunContext, cloud: CloudReader) -> None:
+async def read_seats(context: RunContext, cloud: CloudReader) -> None:
     """Record the account's seat totals; a failure is only told, the runs are confirmed all the same."""
     try:
         totals = await cloud.seats()
-        far.store.save_seats(SeatRecord(read_at=far.clock.now(), consumed=totals.consumed, purchased=totals.purchased))
+        context.store.save_seats(SeatRecord(read_at=context.clock.now(), consumed=totals.consumed, purchased=totals.purchased))
     except (RunError, StateUnwritableError) as error:
         log.warning("seats.not_read", cause=str(error))
 
@@ -150,7 +161,7 @@ def server_id_known(known: InstanceRecord | None) -> str | None:
 
 
 def identity_known(instance: Instance, known: InstanceRecord | None) -> ServerIdentity:
-    """Return who an instance is as far as it was configured, or else remembered."""
+    """Return who an instance is as context as it was configured, or else remembered."""
     return ServerIdentity(hostname=instance.hostname, server_id=instance.server_id or server_id_known(known))
 
 

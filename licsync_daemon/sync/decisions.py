@@ -4,12 +4,12 @@ A decision is only recorded here, with actor, time, reason and ticket. What foll
 `--run-now`.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from licsync_daemon.model.errors import ConfigError, Problem
-from licsync_daemon.model.ports import StateStore
 from licsync_daemon.model.run import Decided, Decision, Run, RunState
+from licsync_daemon.model.store import DecisionStore
 from licsync_daemon.rules.schedule import HELD_FOR
 
 AFTERWARDS = {
@@ -31,7 +31,7 @@ class Author:
     ticket: str | None = None
 
 
-def approve(store: StateStore, run_id: str, author: Author) -> Decision:
+def approve(store: DecisionStore, run_id: str, author: Author) -> Decision:
     """Let a held run's usage be sent: once, within 7 days, and only as far as what was shown.
 
     Raises:
@@ -48,7 +48,7 @@ def approve(store: StateStore, run_id: str, author: Author) -> Decision:
     return decision
 
 
-def reject(store: StateStore, run_id: str, author: Author) -> Decision:
+def reject(store: DecisionStore, run_id: str, author: Author) -> Decision:
     """End a held run for good; the next slot collects anew.
 
     Raises:
@@ -56,12 +56,12 @@ def reject(store: StateStore, run_id: str, author: Author) -> Decision:
     """
     run = _held(store, run_id, "rejected", author.at)
     decision = _decision(run.instance, run_id, Decided.REJECTED, author)
-    if not store.save_decision(decision, ends=replace(run, state=RunState.REJECTED, ended_at=author.at)):
+    if not store.save_decision(decision, ends=run.ended(RunState.REJECTED, author.at)):
         _held(store, run_id, "rejected", author.at)  # it moved on since we looked: says to what
     return decision
 
 
-def acknowledge(store: StateStore, run_id: str, author: Author) -> Decision:
+def acknowledge(store: DecisionStore, run_id: str, author: Author) -> Decision:
     """Note that a person has seen a run's warnings or failure; nothing else follows from it.
 
     Raises:
@@ -75,7 +75,7 @@ def acknowledge(store: StateStore, run_id: str, author: Author) -> Decision:
     return decision
 
 
-def pause(store: StateStore, instance: str, until: datetime, author: Author) -> Decision:
+def pause(store: DecisionStore, instance: str, until: datetime, author: Author) -> Decision:
     """Start nothing for an instance by itself before `until`.
 
     Raises:
@@ -89,14 +89,14 @@ def pause(store: StateStore, instance: str, until: datetime, author: Author) -> 
     return decision
 
 
-def resume(store: StateStore, instance: str, author: Author) -> Decision:
+def resume(store: DecisionStore, instance: str, author: Author) -> Decision:
     """End a pause; resuming what is not paused changes nothing."""
     decision = _decision(instance, None, Decided.RESUMED, author)
     store.save_decision(decision)
     return decision
 
 
-def _held(store: StateStore, run_id: str, wish: str, now: datetime) -> Run:
+def _held(store: DecisionStore, run_id: str, wish: str, now: datetime) -> Run:
     run = store.run(run_id)
     if run is None:
         raise _unknown(run_id)

@@ -1,56 +1,58 @@
-"""The record of one run while it happens: every step goes to the state at once, and every end is logged once."""
+"""The record of one run while it happens: every step is stored at once, and every end is logged once."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+import secrets
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
 from licsync_daemon.model.errors import PERMANENT, Code, RemoteError, RunError, StateUnwritableError
-from licsync_daemon.model.ports import Adapters, Clock, StateStore
-from licsync_daemon.model.run import DeliveryOutcome, DeliveryRecord, InstanceRecord, Run, RunState, Tripped
+from licsync_daemon.model.instance import Instance
+from licsync_daemon.model.ports import CloudReader
+from licsync_daemon.model.run import DeliveryOutcome, DeliveryRecord, InstanceRecord, Run, RunState, Trigger, Tripped
 from licsync_daemon.model.usage import Collected, Notice
 from licsync_daemon.rules.guard import next_step
+from licsync_daemon.sync.context import RunContext
 
 log = structlog.get_logger()
 
-Observer = Callable[[Run], None]
-
-SHOWN_WAIT_S = 5.0  # a wait longer than this is written down before it begins, for `status`
+FAILURES_READ = 60  # runs of an instance, newest first: the failures of one slot are among them
+SHOWN_WAIT_S = 5.0  # a wait longer than this is stored before it begins, for `status`
 
 
 OPEN_PHASE = {
     RunState.DELIVERED: "waiting for confirmation",
-    RunState.AWAITING_UPLOAD: "waiting for a person to upload the export",
-    RunState.AWAITING_EXPORT: "waiting for a person to export and upload the usage",
+    RunState.AWAITING_UPLOAD: "waiting for someone to upload the export",
+    RunState.AWAITING_EXPORT: "waiting for someone to export and upload the usage",
 }
 
 
-def ignore(run: Run) -> None:
-    """The observer where nobody watches."""
-
-
-class RunContext(Protocol):
-    """What a look at the far sides works with; a `Runner` is one."""
-
-    @property
-    def store(self) -> StateStore: ...
-    @property
-    def adapters(self) -> Adapters: ...
-    @property
-    def clock(self) -> Clock: ...
-    @property
-    def observe(self) -> Observer: ...
+def new_run(context: RunContext, instance: Instance, *, trigger: Trigger, reason: str, slot: datetime | None) -> Run:
+    """Return a run that begins now, not recorded yet. It continues the count of failures of its slot."""
+    runs = context.store.runs(instance.name, limit=FAILURES_READ if slot is not None else 1)
+    failed = next((run for run in runs if run.slot == slot and run.state is RunState.FAILED), None)
+    return Run(
+        run_id=secrets.token_hex(6),
+        instance=instance.name,
+        trigger=trigger,
+        reason=reason,
+        slot=slot,
+        started_at=context.clock.now(),
+        holder=context.holder,
+        failures=failed.failures if failed is not None else 0,
+    )
 
 
 class Journal:
-    """Writes one run to the store (and hears about its waits, the `WaitReporter` port)."""
+    """Writes one run to the store (and records its waits, the `WaitReporter` port)."""
 
-    def __init__(self, store: StateStore, clock: Clock, run: Run, observe: Observer) -> None:
-        self._store = store
-        self._clock = clock
-        self._observe = observe
+    def __init__(self, context: RunContext, run: Run) -> None:
+        self._store = context.store
+        self._clock = context.clock
+        self._observe = context.observe
         self.run = run
 
     def update(
@@ -61,11 +63,24 @@ class Journal:
         instead_of: Run | None = None,
         **changes: Any,
     ) -> None:
-        """Change fields of the run and store it, together with what else belongs to the same moment."""
-        changed = replace(self.run, **changes)
-        self._store.save_run(changed, self._clock.now(), delivery=delivery, remember=remember, instead_of=instead_of)
-        self.run = changed
-        self._observe(changed)
+        """Change fields of the run and store it, together with what else belongs to the same moment.
+
+        Raises:
+            StateUnwritableError: Nothing was stored, and the run is as it was.
+        """
+        self._save(replace(self.run, **changes), delivery=delivery, remember=remember, instead_of=instead_of)
+
+    def _save(
+        self,
+        run: Run,
+        *,
+        delivery: DeliveryRecord | None = None,
+        remember: InstanceRecord | None = None,
+        instead_of: Run | None = None,
+    ) -> None:
+        self._store.save_run(run, self._clock.now(), delivery=delivery, remember=remember, instead_of=instead_of)
+        self.run = run
+        self._observe(run)
 
     def waiting(self, until: datetime, why: str, seconds: float) -> None:
         if seconds > SHOWN_WAIT_S and not self.run.state.is_final:
@@ -77,12 +92,12 @@ class Journal:
             self.update(waiting_for=None, waiting_until=None)
 
     def note_wait(self, why: str) -> None:
-        """Say what a delivered run is waiting for; written only when it is news."""
+        """Record what a delivered run waits for; stored only when it changes."""
         if self.run.waiting_for != why:
             self.update(waiting_for=why, waiting_until=None)
 
     def collected(self, collected: Collected) -> None:
-        """Note what the source found; it goes to the store with the next step."""
+        """Note what the source returned; it is stored with the next step."""
         self.run = replace(
             self.run,
             collected_at=collected.collected_at,
@@ -97,7 +112,7 @@ class Journal:
         log.info("run.collected", **(figures if counts.counted else {}), version=collected.version)
 
     def held(self, tripped: Sequence[Tripped], *, instead_of: Run | None) -> None:
-        """A guard stopped it; nothing left the machine. It takes the place of an earlier held run."""
+        """Record that a guard stopped the run; nothing left the machine. The run replaces an earlier held one."""
         first = tripped[0]
         more = f" (and {len(tripped) - 1} more)" if len(tripped) > 1 else ""
         self.update(
@@ -116,7 +131,7 @@ class Journal:
     def delivered(
         self, record: DeliveryRecord, upload_id: str, *, state: RunState = RunState.DELIVERED, instead_of: Run | None = None
     ) -> None:
-        """The endpoint took it, or a person has to: from here on the run belongs to no process."""
+        """Record that the endpoint accepted the usage, or that a person has to act: from here on the run belongs to no process."""
         now = self._clock.now()
         self.update(
             delivery=replace(record, upload_id=upload_id, accepted_at=now),
@@ -130,79 +145,52 @@ class Journal:
         log.info("run.delivered" if state is RunState.DELIVERED else "run.handed_over", upload_id=upload_id, sent=record.sent)
 
     def confirmed(self, record: DeliveryRecord, last_sync: datetime | None, remember: InstanceRecord) -> None:
-        """The cloud has it."""
-        now = self._clock.now()
-        self.update(
-            delivery=replace(record, closed_at=now, outcome=DeliveryOutcome.CONFIRMED),
-            remember=remember,
-            state=RunState.CONFIRMED,
-            phase="done",
-            ended_at=now,
-            content_hash=record.content_hash,
-            delivered_at=record.accepted_at,
-            confirmed_at=now,
-            last_sync=last_sync,
-            waiting_for=None,
-            waiting_until=None,
-        )
+        """Record that the cloud has the usage."""
+        self._arrived(record, DeliveryOutcome.CONFIRMED, remember, confirmed_at=self._clock.now(), last_sync=last_sync)
         log.info("run.confirmed", last_sync=last_sync and last_sync.isoformat())
 
     def accepted(self, record: DeliveryRecord) -> None:
-        """An organization's endpoint has it; nobody can confirm it."""
-        now = self._clock.now()
-        self.update(
-            delivery=replace(record, closed_at=now, outcome=DeliveryOutcome.ACCEPTED),
-            state=RunState.ACCEPTED,
-            phase="done",
-            ended_at=now,
-            content_hash=record.content_hash,
-            delivered_at=record.accepted_at,
-            waiting_for=None,
-            waiting_until=None,
-        )
+        """Record that the endpoint of an organization has the usage; no one can confirm it there."""
+        self._arrived(record, DeliveryOutcome.ACCEPTED)
         log.info("run.accepted")
 
-    def current(self, last_sync: datetime | None, notices: Sequence[Notice], remember: InstanceRecord) -> None:
-        """Nothing was sent: GitHub Connect's own sync is successful and young enough."""
-        self.update(
-            remember=remember,
-            state=RunState.CURRENT,
-            phase="done",
-            ended_at=self._clock.now(),
-            last_sync=last_sync,
-            notices=(*self.run.notices, *notices),
-            waiting_for=None,
-            waiting_until=None,
+    def _arrived(self, record: DeliveryRecord, outcome: DeliveryOutcome, remember: InstanceRecord | None = None, **more: Any) -> None:
+        now = self._clock.now()
+        arrived = self.run.ended(
+            RunState(outcome), now, phase="done", content_hash=record.content_hash, delivered_at=record.accepted_at, **more
         )
+        self._save(arrived, delivery=replace(record, closed_at=now, outcome=outcome), remember=remember)
+
+    def current(self, last_sync: datetime | None, notices: Sequence[Notice], remember: InstanceRecord) -> None:
+        """Record that nothing was sent: GitHub Connect's own sync is successful and young enough."""
+        notices = (*self.run.notices, *notices)
+        now = self._clock.now()
+        self._save(self.run.ended(RunState.CURRENT, now, phase="done", last_sync=last_sync, notices=notices), remember=remember)
         log.info("run.current", last_sync=last_sync and last_sync.isoformat(), warnings=[one.code for one in notices])
 
     def failed(self, error: RunError, record: DeliveryRecord | None = None) -> Run:
-        """Record and log a failure, once. Where even that cannot be written, the answer still says what happened."""
+        """Record and log a failure, once. Return the failed run, even where it could not be stored."""
         now = self._clock.now()
         later = now + error.retry_after if isinstance(error, RemoteError) and error.retry_after is not None else None
-        failed = replace(
-            self.run,
-            state=RunState.FAILED,
+        failed = self.run.ended(
+            RunState.FAILED,
+            now,
             failures=self.run.failures + (error.code is not Code.MAINTENANCE),
             permanent=error.code in PERMANENT,
-            ended_at=now,
             code=error.code,
             cause=error.cause,
             next_step=error.next_step,
             retry_not_before=later,
-            waiting_for=None,
-            waiting_until=None,
         )
         log.error("run.failed", code=error.code, cause=error.cause, next_step=error.next_step)
         self._end(failed, record)
         return self.run
 
     def interrupted(self) -> None:
-        """The process is stopping in mid-run; the slot is still due. A delivered run stays delivered."""
+        """Record that the process stops in mid-run; the slot is still due. A delivered run stays delivered."""
         if self.run.state is RunState.RUNNING:
             log.warning("run.interrupted")
-            ended = replace(self.run, state=RunState.INTERRUPTED, ended_at=self._clock.now(), waiting_for=None, waiting_until=None)
-            self._end(ended, None)
+            self._end(self.run.ended(RunState.INTERRUPTED, self._clock.now()), None)
 
     def _end(self, run: Run, record: DeliveryRecord | None) -> None:
         self.run = run
@@ -211,3 +199,19 @@ class Journal:
             self._store.save_run(run, self._clock.now(), delivery=record)
         except StateUnwritableError as error:
             log.error("state.unwritable", cause=str(error))  # noqa: TRY400 - the cause is a sentence, a stack says no more
+
+
+@dataclass(frozen=True, slots=True)
+class RunScope:
+    """What one run works with while it lasts.
+
+    Attributes:
+        stack: Closes what the run opened.
+        cloud: Reads what the cloud has.
+    """
+
+    context: RunContext
+    instance: Instance
+    journal: Journal
+    stack: AsyncExitStack
+    cloud: CloudReader

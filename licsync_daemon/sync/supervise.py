@@ -12,12 +12,14 @@ import structlog
 from licsync_daemon.model.errors import RunError, StateUnwritableError, own_error
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.ports import CloudReader
-from licsync_daemon.model.run import Run
+from licsync_daemon.model.run import Run, Trigger
 from licsync_daemon.model.usage import Installation, SyncStatus
 from licsync_daemon.rules.connect import installation_of, sighting, was_disconnected
 from licsync_daemon.rules.verdict import drift
 from licsync_daemon.sync.confirm import identity_known, instance_record, read_seats, read_status
-from licsync_daemon.sync.journal import Journal, RunContext
+from licsync_daemon.sync.context import RunContext
+from licsync_daemon.sync.housekeeping import close_stale
+from licsync_daemon.sync.journal import Journal, new_run
 
 log = structlog.get_logger()
 
@@ -25,13 +27,21 @@ PHASE = "looking at GitHub Connect's syncs"
 DATES_READ = 300  # runs of an instance from which its weekly instant is learned: ten weeks of looks
 
 
-async def watch(far: RunContext, begun: Sequence[tuple[Instance, Run]]) -> list[Run]:
-    """Ask the cloud once how the instances' syncs are, and end the runs that were begun for that. Answers them in the same order."""
-    journals = [Journal(far.store, far.clock, run, far.observe) for _, run in begun]
+async def watch(context: RunContext, instances: Sequence[Instance], *, trigger: Trigger, reason: str) -> list[Run]:
+    """Ask the cloud once about the syncs of all `instances`, whose leases the caller holds. Return a finished run for each, in order.
+
+    Raises:
+        StateUnwritableError: A run could not be recorded.
+    """
+    for instance in instances:
+        close_stale(context, instance)
+    if not instances:
+        return []
+    journals = [Journal(context, new_run(context, one, trigger=trigger, reason=reason, slot=None)) for one in instances]
     try:
         for journal in journals:
             journal.update(phase=PHASE)
-        await _watch(far, [instance for instance, _ in begun], journals)
+        await _watch(context, instances, journals)
     except asyncio.CancelledError:
         for journal in journals:
             journal.interrupted()
@@ -46,11 +56,11 @@ async def watch(far: RunContext, begun: Sequence[tuple[Instance, Run]]) -> list[
     return [journal.run for journal in journals]
 
 
-async def _watch(far: RunContext, instances: Sequence[Instance], journals: Sequence[Journal]) -> None:
+async def _watch(context: RunContext, instances: Sequence[Instance], journals: Sequence[Journal]) -> None:
     async with AsyncExitStack() as stack:
         try:
-            cloud = await stack.enter_async_context(far.adapters.cloud(journals[0]))
-            status = await read_status(far, cloud)
+            cloud = await stack.enter_async_context(context.adapters.cloud(journals[0]))
+            status = await read_status(context, cloud)
         except RunError as error:
             for journal in journals:
                 journal.failed(error)
@@ -58,8 +68,8 @@ async def _watch(far: RunContext, instances: Sequence[Instance], journals: Seque
         installations = await installations_of(cloud)
         for journal, instance in zip(journals, instances, strict=True):
             with structlog.contextvars.bound_contextvars(run_id=journal.run.run_id, instance=instance.name):
-                conclude(far, instance, journal, status, installations)
-        await read_seats(far, cloud)
+                conclude(context, instance, journal, status, installations)
+        await read_seats(context, cloud)
 
 
 async def installations_of(cloud: CloudReader) -> tuple[Installation, ...] | None:
@@ -72,13 +82,13 @@ async def installations_of(cloud: CloudReader) -> tuple[Installation, ...] | Non
 
 
 def conclude(
-    far: RunContext, instance: Instance, journal: Journal, status: SyncStatus, installations: Sequence[Installation] | None
+    context: RunContext, instance: Instance, journal: Journal, status: SyncStatus, installations: Sequence[Installation] | None
 ) -> None:
     """End a run with what was seen of its instance."""
-    known, now = far.store.instance(instance.name), far.clock.now()
+    known, now = context.store.instance(instance.name), context.clock.now()
     identity = identity_known(instance, known)
     before = known.last_sync if known is not None else None
-    earlier = far.store.runs(instance.name, limit=DATES_READ)
+    earlier = context.store.runs(instance.name, limit=DATES_READ)
     seen = sighting(
         instance,
         identity,

@@ -107,7 +107,7 @@ def test_a_person_uploads_what_lies_ready(site: Site, tmp_path: Path) -> None:
     site.extend("emea", 'guards = { max_usage_age = "3650d" }')
     done = site.run("--run-now", "emea")
     assert done.code == 6, done.all
-    assert f"waiting for a person to upload the export: {outbox}/emea" in done.out
+    assert f"waiting for someone to upload the export: {outbox}/emea" in done.out
     assert re.search(r"^total +- +- +- +- *$", done.out, re.MULTILINE)  # nothing could be counted, which is not zero
     (waiting,) = as_json(site.run("outbox", "--json"))["waiting"]
     assert (waiting["instance"], waiting["state"], waiting["folder"]) == ("emea", "awaiting_upload", f"{outbox}/emea")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.daemon.adapters import NetworkAdapters
+from licsync_daemon.daemon.connections import Connections
 from licsync_daemon.model.errors import Code, RemoteError
 from licsync_daemon.model.instance import CloudAccount, Destination
 from licsync_daemon.model.ports import Adapters, CloudReader
@@ -34,10 +34,10 @@ class World:
         return asyncio.run(main())
 
 
-def adapters_of(box: Sandbox, *, organization: bool) -> NetworkAdapters:
+def adapters_of(box: Sandbox, *, organization: bool) -> Connections:
     account = CloudAccount(at=Destination(url=box.cloud_api_url, token=("cloud__token",)))
     account = replace(account, organization=box.enterprise) if organization else replace(account, enterprise=box.enterprise)
-    return NetworkAdapters(account, Credentials(Path("/nowhere"), {"LICSYNC_CLOUD__TOKEN": box.cloud_token}, Path("/nowhere")), FakeClock())
+    return Connections(account, Credentials(Path("/nowhere"), {"LICSYNC_CLOUD__TOKEN": box.cloud_token}, Path("/nowhere")), FakeClock())
 
 
 @contextlib.contextmanager

@@ -14,12 +14,12 @@ from licsync_daemon.http.advice import Side
 from licsync_daemon.http.client import HttpClient
 from licsync_daemon.http.retrier import Retrier
 from licsync_daemon.model.instance import Destination, ManualDelivery
-from licsync_daemon.model.ports import Delivery
+from licsync_daemon.model.ports import Delivery, UsageDocument
 from licsync_daemon.model.run import Baseline, DeliveryRecord
 from licsync_daemon.model.text import Invocation
 from licsync_daemon.model.usage import ServerIdentity, UploadState, UsageCounts
 from licsync_daemon.practice.sandbox import Sandbox, generate_fleet
-from licsync_daemon.state.document import UsageDocument, wrap_export
+from licsync_daemon.state.document import wrap_export
 from tests.fakes import T0, FakeClock, FarSides, Waits, a_document, an_account, an_instance
 
 KEY = "5b1f0e6f9d0c4f4e8a55c3b1f0e6f9d0"

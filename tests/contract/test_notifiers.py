@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 import trustme
 
-from licsync_daemon.daemon.adapters import mail, notifiers
 from licsync_daemon.model.alert import Event, Message
 from licsync_daemon.model.errors import Code, RemoteError, RunError
 from licsync_daemon.model.instance import Destination, MailNotifier, WebhookNotifier
 from licsync_daemon.model.ports import Channel
 from licsync_daemon.monitoring.alerts import as_json
+from licsync_daemon.monitoring.channels.build import channels, mail
 from licsync_daemon.settings.credentials import Credentials
 from tests.contract.loopback import Server, answer, serving
 from tests.contract.smtp_server import Mailbox, mail_server
@@ -63,7 +63,7 @@ def mail_to(port: int, **changes: Any) -> MailNotifier:
 
 
 def built(to: MailNotifier | WebhookNotifier, environ: dict[str, str] | None = None) -> Channel:
-    (one,) = notifiers([to], Credentials(Path("/nonexistent"), environ or {}))
+    (one,) = channels([to], Credentials(Path("/nonexistent"), environ or {}))
     return one
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.daemon.adapters import NetworkAdapters
+from licsync_daemon.daemon.connections import Connections
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import SshSource
 from licsync_daemon.monitoring.preflight import instance as module
@@ -31,7 +31,7 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
 
 def found(source: SshSource) -> list[tuple[str, Outcome, Code | None]]:
     config, clock = a_config(), FakeClock()
-    adapters = NetworkAdapters(config.cloud, Credentials(config.credentials_dir, {}, Path("/nonexistent")), clock)
+    adapters = Connections(config.cloud, Credentials(config.credentials_dir, {}, Path("/nonexistent")), clock)
 
     async def main() -> list[tuple[str, Outcome, Code | None]]:
         return [(row.test, row.outcome, row.code) async for row in ssh_rows(EMEA, Probing(config, adapters, clock), source)]

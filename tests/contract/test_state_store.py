@@ -10,7 +10,6 @@ import pytest
 
 from licsync_daemon.model.alert import Alert, Severity
 from licsync_daemon.model.errors import Code, StateUnwritableError
-from licsync_daemon.model.ports import StateStore
 from licsync_daemon.model.run import (
     AWAITING,
     Changes,
@@ -25,6 +24,7 @@ from licsync_daemon.model.run import (
     Trigger,
     Tripped,
 )
+from licsync_daemon.model.store import StateStore
 from licsync_daemon.model.usage import Listing, Notice, ServerIdentity, SyncEntry, UsageCounts
 from licsync_daemon.state.files import open_state, prepare_state_dir
 from licsync_daemon.state.memory import MemoryStore

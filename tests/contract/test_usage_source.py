@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.daemon.adapters import NetworkAdapters
+from licsync_daemon.daemon.connections import Connections
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.instance import CloudAccount, CommandSource, Destination, FileSource, ReportSource, Source
 from licsync_daemon.model.ports import UsageSource
@@ -49,7 +49,7 @@ class World:
     def adapted(self, source: Source, counts: FileSource | None = None) -> Callable[[], AbstractAsyncContextManager[UsageSource]]:
         """Open a source as a run does."""
         secrets = Credentials(self.folder / "none", {"LICSYNC_TOKEN": self.box.instances["emea"].token}, self.folder / "none")
-        adapters = NetworkAdapters(CloudAccount(at=Destination(url="https://127.0.0.1")), secrets, self.clock)
+        adapters = Connections(CloudAccount(at=Destination(url="https://127.0.0.1")), secrets, self.clock)
         return lambda: adapters.source(an_instance(source=source, counts=counts), Waits())
 
     def dropped(self, name: str, content: str | bytes) -> tuple[FileSource, Callable[[], None], Callable[[], None]]:

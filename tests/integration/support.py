@@ -15,8 +15,9 @@ from licsync_daemon.model.instance import Config
 from licsync_daemon.model.run import DeliveryRecord, Run
 from licsync_daemon.practice.sandbox import Sandbox
 from licsync_daemon.settings import load_config
-from licsync_daemon.sync.fleet import Result, run_now
-from licsync_daemon.sync.journal import Observer, ignore
+from licsync_daemon.sync.context import Observer, ignore
+from licsync_daemon.sync.fleet import run_now
+from licsync_daemon.sync.waiting import Result
 
 START = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 COLUMNS = ["created_at", "id", "login", "email", "role", "suspended?", "last_logged_ip", "repos", "ssh_keys", "org_memberships",
@@ -122,9 +123,7 @@ class Practice:
     async def run_with(self, parts: Parts, *names: str, wait: timedelta = timedelta(minutes=2)) -> Outcome:
         config = parts.config
         chosen = tuple(one for one in config.instances if one.enabled and (not names or one.name in names))
-        results = await run_now(
-            chosen, runner=parts.runner, locks=parts.locks, clock=self.clock, max_concurrent_runs=config.max_concurrent_runs, wait=wait
-        )
+        results = await run_now(chosen, parts.context, max_concurrent_runs=config.max_concurrent_runs, wait=wait)
         return Outcome(results, named=bool(names))
 
     def deliveries(self, name: str) -> tuple[DeliveryRecord, ...]:

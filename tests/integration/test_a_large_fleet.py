@@ -17,10 +17,11 @@ from licsync_daemon.model.ports import UsageSource, WaitReporter
 from licsync_daemon.model.run import RunState, Trigger
 from licsync_daemon.practice.sandbox import Fault
 from licsync_daemon.rules.schedule import CATCH_UP, FIRST, SETTLE
+from licsync_daemon.state.leases import FileLeases
 from licsync_daemon.state.memory import MemoryStore
-from licsync_daemon.sync.fleet import InstanceLocks
+from licsync_daemon.sync.run import run_instance
 from licsync_daemon.system.clock import SystemClock
-from tests.fakes import FakeClock, FarSides, a_config, a_runner, an_ended_run, an_instance
+from tests.fakes import FakeClock, FarSides, a_config, a_context, an_ended_run, an_instance
 from tests.integration.daemons import a_daemon
 from tests.integration.support import SYNC_STATUS, Practice
 
@@ -59,19 +60,19 @@ def test_two_hundred_overdue_instances_after_a_boot(tmp_path: Path) -> None:
             earlier = BOOT - timedelta(days=9)
             store.save_run(an_ended_run(f"old-{one.name}", instance=one.name, started_at=earlier, slot=earlier), earlier)
         config = a_config(*instances, state_dir=tmp_path, max_concurrent_runs=AT_ONCE)
-        runner = a_runner(world, tmp_path, store, clock=clock)
+        context = a_context(world, tmp_path, store, clock=clock)
 
         async def live() -> None:
-            with a_daemon(config, runner) as daemon:
+            with a_daemon(config, context) as daemon:
                 stop = asyncio.Event()
                 serving = asyncio.create_task(daemon.serve(stop))
                 for tick in range(MANY * TAKES // AT_ONCE // TICK + 20):
                     for _ in range(40):
                         await asyncio.sleep(0)
                     if tick == 40:  # some are at it, some wait for their turn, and most are still to come
-                        daemon.reload(config, runner)
+                        daemon.reload(config, context)
                     frozen.tick(TICK)
-                    daemon._scheduler.wakeup()
+                    daemon.alarms.check()
                 stop.set()
                 await serving
 
@@ -93,7 +94,7 @@ def test_a_reload_forgets_no_rate_limit(practice: Practice) -> None:
     async def work() -> dict[str, Any]:
         with practice.recording() as parts:
             first = await practice.run_with(parts, "emea")
-            parts.runner.adapters = with_config(parts.runner, practice.config, {}).adapters
+            parts.context.adapters = with_config(parts.context, practice.config, {}).adapters
             second = await practice.run_with(parts, "amer")
             return {"emea": first["emea"].code, "amer": second["amer"].code}
 
@@ -105,23 +106,23 @@ def test_a_look_locks_only_what_is_delivered(tmp_path: Path) -> None:
     """While the daemon asks the cloud, however long that takes, `--run-now` finds every instance free that has nothing to be asked for."""
     (tmp_path / "locks").mkdir()
     clock = FakeClock()
-    world, locks = FarSides(clock), InstanceLocks(tmp_path, clock)
+    world, locks = FarSides(clock), FileLeases(tmp_path, clock)
     emea, apac = an_instance("emea"), an_instance("apac")
-    runner = a_runner(world, tmp_path)
+    context = a_context(world, tmp_path)
     free: dict[str, bool] = {}
 
     def ask(step: str, _: int) -> None:
         for name in ("emea", "apac"):
-            lock = locks.take(name)
+            lock = locks.instance(name)
             free[name] = lock is not None
             if lock is not None:
                 lock.release()
 
     async def work() -> list[Instance]:
-        await runner.run(emea, trigger=Trigger.SCHEDULE, reason="weekly slot", slot=None)
-        with a_daemon(a_config(emea, apac, state_dir=tmp_path), runner) as daemon:
+        await run_instance(context, emea, trigger=Trigger.SCHEDULE, reason="weekly slot", slot=None)
+        with a_daemon(a_config(emea, apac, state_dir=tmp_path), context) as daemon:
             world.interfere = ask
-            return await daemon._look()
+            return await daemon._worker._look()
 
     assert asyncio.run(work()) == [emea]
     assert free == {"emea": False, "apac": True}

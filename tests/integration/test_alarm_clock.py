@@ -12,7 +12,7 @@ from licsync_daemon.model.instance import Schedule
 from licsync_daemon.model.run import RunState
 from licsync_daemon.state.memory import MemoryStore
 from licsync_daemon.system.clock import SystemClock
-from tests.fakes import FarSides, a_config, a_runner, an_instance
+from tests.fakes import FarSides, a_config, a_context, an_instance
 from tests.integration.daemons import a_daemon
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -33,22 +33,22 @@ def test_the_alarm_rings_once_a_week_over_the_change_of_the_clock(tmp_path: Path
     with freezegun.freeze_time(start, real_asyncio=True) as frozen:
         store, clock = MemoryStore(), SystemClock()
         world = FarSides(clock)  # type: ignore[arg-type] # reads the time only
-        runner = a_runner(world, tmp_path, store, clock=clock)
+        context = a_context(world, tmp_path, store, clock=clock)
         instance = an_instance(schedule=Schedule(cron=cron, timezone="Europe/Berlin"))
         config = a_config(instance, state_dir=tmp_path)
 
         async def live() -> None:
-            with a_daemon(config, runner) as daemon:
+            with a_daemon(config, context) as daemon:
                 stop = asyncio.Event()
                 serving = asyncio.create_task(daemon.serve(stop))
                 await turns()
                 for _ in range(30):  # alarms: a run and its look for confirmation, week by week
-                    job = daemon._scheduler.get_job(instance.name)
-                    assert job is not None
-                    if job.next_run_time >= start + 5 * WEEK:
+                    at = daemon.alarms.planned().get(instance.name)
+                    assert at is not None
+                    if at >= start + 5 * WEEK:
                         break
-                    frozen.move_to(job.next_run_time + timedelta(seconds=1))
-                    daemon._scheduler.wakeup()
+                    frozen.move_to(at + timedelta(seconds=1))
+                    daemon.alarms.check()
                     await turns()
                 stop.set()
                 await serving

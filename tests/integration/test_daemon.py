@@ -59,7 +59,7 @@ class Serving:
 
     @property
     def alarms(self) -> dict[str, datetime]:
-        return {job.id: job.next_run_time for job in self.daemon._scheduler.get_jobs()}
+        return self.daemon.alarms.planned()
 
     def state(self, name: str) -> str | None:
         run = self.parts.store.last_run(name)
@@ -85,9 +85,7 @@ async def serving(practice: Practice, *, slot_came_while_up: bool = True) -> Asy
         clock.shift = timedelta(minutes=-10) if slot_came_while_up else timedelta(0)
         notifier = ServiceManager({"WATCHDOG_USEC": "200000"})
         with lock:
-            daemon = Daemon(
-                parts.config, runner=parts.runner, locks=parts.locks, clock=clock, lock=lock, notifier=notifier, alerting=parts.alerting
-            )
+            daemon = Daemon(parts.config, parts.context, lease=lock, service=notifier, alerting=parts.alerting)
             clock.shift = timedelta(0)
             task = asyncio.create_task(daemon.serve(stop))
             try:

@@ -10,10 +10,11 @@ from licsync_daemon.model.instance import Config, Instance, ManualDelivery, SshS
 from licsync_daemon.model.run import RunState, Trigger
 from licsync_daemon.model.usage import Export
 from licsync_daemon.state.files import prepare_state_dir
+from licsync_daemon.state.leases import FileLeases
 from licsync_daemon.state.memory import MemoryStore
-from licsync_daemon.sync.fleet import InstanceLocks
-from licsync_daemon.sync.run import Runner
-from tests.fakes import T0, FakeClock, FarSides, a_config, a_runner, an_instance
+from licsync_daemon.sync.context import RunContext
+from licsync_daemon.sync.run import run_instance
+from tests.fakes import T0, FakeClock, FarSides, a_config, a_context, an_instance
 from tests.integration.daemons import a_daemon
 
 EXPORT = Export(
@@ -37,7 +38,7 @@ class Stage:
         self.outbox.mkdir()
         self.world = FarSides(FakeClock())
         self.world.exports["emea"] = EXPORT
-        self.runner: Runner = a_runner(self.world, state_dir, Shared())
+        self.context: RunContext = a_context(self.world, state_dir, Shared())
         source = SshSource(host="ghes-emea.example.com", known_hosts=Path("/etc/licsync/known_hosts"))
         self.emea = an_instance("emea", source=source, delivery=ManualDelivery(outbox=self.outbox))
         self.before = a_config(self.emea, APAC, state_dir=state_dir)
@@ -48,7 +49,7 @@ class Stage:
         return replace(self.before, instances=fleet)
 
     def state(self) -> RunState:
-        return self.runner.store.runs("emea")[0].state
+        return self.context.store.runs("emea")[0].state
 
 
 @pytest.fixture
@@ -61,19 +62,19 @@ def test_taken_out_while_the_daemon_runs_it(stage: Stage, change: str) -> None:
     """The run in progress ends with the configuration that it began with; then what it laid ready is taken away."""
 
     async def main() -> None:
-        with a_daemon(stage.before, stage.runner) as daemon:
-            daemon._scheduler.start(paused=True)
+        with a_daemon(stage.before, stage.context) as daemon:
+            daemon.alarms.start(paused=True)
             reloaded: list[str] = []
 
             def interfere(step: str, _: object) -> None:
                 if not reloaded:
                     reloaded.append(step)
-                    daemon.reload(stage.after(change), stage.runner)
+                    daemon.reload(stage.after(change), stage.context)
 
             stage.world.interfere = interfere
             await daemon._start("emea")
             await daemon._tasks["emea"]
-            daemon._scheduler.shutdown(wait=False)
+            daemon.alarms.shut_down()
             assert reloaded
 
     asyncio.run(main())
@@ -83,18 +84,18 @@ def test_taken_out_while_the_daemon_runs_it(stage: Stage, change: str) -> None:
 @pytest.mark.parametrize("change", ["removed", "never to be synced"])
 def test_taken_out_while_another_process_is_at_it(stage: Stage, change: str) -> None:
     """The daemon hears of what that one wrote at its next heartbeat, and takes it away."""
-    asyncio.run(stage.runner.run(stage.emea, trigger=Trigger.PERSON, reason="asked", slot=T0))
+    asyncio.run(run_instance(stage.context, stage.emea, trigger=Trigger.PERSON, reason="asked", slot=T0))
 
     async def main() -> None:
-        with a_daemon(stage.before, stage.runner) as daemon:
-            daemon._scheduler.start(paused=True)
-            lock = InstanceLocks(stage.before.state_dir, stage.runner.clock).take("emea")
+        with a_daemon(stage.before, stage.context) as daemon:
+            daemon.alarms.start(paused=True)
+            lock = FileLeases(stage.before.state_dir, stage.context.clock).instance("emea")
             assert lock is not None
             with lock:
-                daemon.reload(stage.after(change), stage.runner)
+                daemon.reload(stage.after(change), stage.context)
                 assert stage.state() is RunState.AWAITING_UPLOAD
             daemon._beat()
-            daemon._scheduler.shutdown(wait=False)
+            daemon.alarms.shut_down()
 
     asyncio.run(main())
     assert (stage.state(), list(stage.outbox.iterdir())) == (RunState.SUPERSEDED, [])

@@ -1,7 +1,7 @@
 """Random histories of one instance: what the schedule promises through everything that happens to a machine in years of service.
 
 A small simulation without sockets, tasks or documents: the daemon asks `next_run` what comes next, and does it at once. The record is
-the real one (`Runner`, `Journal`, `decisions` over the store in memory); the far side is one word. True time is kept beside the clock,
+the real one (`RunContext`, `Journal`, `decisions` over the store in memory); the far side is one word. True time is kept beside the clock,
 which may be wrong, so that what a run is worth is judged by when it really happened. A clock that was ahead and is set right only after
 the time it showed has come leaves no trace: what it did is believed.
 """
@@ -24,8 +24,9 @@ from licsync_daemon.state.history import recorded
 from licsync_daemon.state.memory import MemoryStore
 from licsync_daemon.sync import decisions
 from licsync_daemon.sync.decisions import Author
-from licsync_daemon.sync.journal import Journal, ignore
-from tests.fakes import FakeClock, FarSides, a_runner, an_instance, permanent, transient
+from licsync_daemon.sync.housekeeping import close_stale, expire, note_clock
+from licsync_daemon.sync.journal import Journal, new_run
+from tests.fakes import FakeClock, FarSides, a_context, an_instance, permanent, transient
 
 NAME = "emea"
 CRONS = ("0 2 * * 2", "30 4 * * *", "15 23 * * 0", "0 2 1 * *")
@@ -50,7 +51,7 @@ class Machine:
 
     def __post_init__(self) -> None:
         self.store = MemoryStore()
-        self.runner = a_runner(FarSides(self.clock), Path("/nonexistent"), self.store)
+        self.context = a_context(FarSides(self.clock), Path("/nonexistent"), self.store)
         self.instance = an_instance(NAME, schedule=Schedule(cron=CRONS[0], timezone="Europe/Berlin"))
         self.up_since = self.changed_at = self.clock.now()
         self.began: dict[str, datetime] = {}  # when a run truly began
@@ -83,7 +84,7 @@ class Machine:
             if at >= until:
                 break
             self.clock.advance((at - self.now).total_seconds())
-            self.runner.expire(NAME)
+            expire(self.context, NAME)
             planned = self.planned()  # an alarm may be old: the state says what is due
             if planned is None or (planned.at > self.now + SECOND and not planned.is_confirm_look):
                 alarms += 1
@@ -116,7 +117,7 @@ class Machine:
 
     def _run(self, trigger: Trigger, reason: str, slot: datetime) -> None:
         run = self._new_run(trigger, reason, slot)
-        journal = Journal(self.store, self.clock, run, ignore)
+        journal = Journal(self.context, run)
         journal.update()
         if self.ahead == timedelta(0):
             self.right.add(run.run_id)
@@ -142,7 +143,7 @@ class Machine:
 
     def _new_run(self, trigger: Trigger, reason: str, slot: datetime) -> Run:
         """Return a run that begins now. Its id is its number: a retry is spread by it, and a history must be the same every time."""
-        run = replace(self.runner.new_run(self.instance, trigger, reason, slot), run_id=str(len(self.began)))
+        run = replace(new_run(self.context, self.instance, trigger=trigger, reason=reason, slot=slot), run_id=str(len(self.began)))
         self.began[run.run_id] = self.true
         return run
 
@@ -156,7 +157,7 @@ class Machine:
         run = self.store.open_run(NAME)
         assert run is not None
         assert run.delivered_at is not None
-        journal = Journal(self.store, self.clock, run, ignore)
+        journal = Journal(self.context, run)
         if self.far_side in {"well", "shrunk"}:
             journal.update(state=RunState.CONFIRMED, ended_at=self.now, confirmed_at=self.now, last_sync=self.true)
         elif abs(self.now - run.delivered_at) >= CONFIRM_TIMEOUT:
@@ -184,8 +185,8 @@ class Machine:
 
     def restarts(self) -> None:
         """End and begin again, at once."""
-        self.runner.close_stale(self.instance)
-        self.runner.note_clock(self.instance)
+        close_stale(self.context, self.instance)
+        note_clock(self.context, self.instance)
         self.up_since = self.changed_at = self.now
 
     def is_reloaded(self, which: int) -> None:
@@ -197,7 +198,7 @@ class Machine:
         self._set_clock(hours)
         self.before_their_time |= {run.run_id for run in self.runs() if run.started_at > self.now + CLOCK_SLACK}
         self.up_since, self.changed_at = min(self.up_since, self.now), min(self.changed_at, self.now)
-        self.runner.note_clock(self.instance)
+        note_clock(self.context, self.instance)
 
     def has_the_right_time(self) -> None:
         self.has_its_clock_set(-round(self.ahead / HOUR))

@@ -13,7 +13,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.run import Run, RunState, Trigger
 from licsync_daemon.rules.schedule import slot_at
-from tests.fakes import Died, FakeClock, FarSides, FlakyStore, a_runner, an_account, an_instance, permanent, transient
+from licsync_daemon.sync.confirm import look
+from licsync_daemon.sync.housekeeping import close_stale
+from licsync_daemon.sync.run import run_instance
+from tests.fakes import Died, FakeClock, FarSides, FlakyStore, a_context, an_account, an_instance, permanent, transient
 
 INSTANCES = (an_instance("emea"), an_instance("apac"))
 STEPS = ["open cloud", "open delivery", "open source", "collect", "sync_status", "send", "answer", "ask", "seats"]
@@ -40,14 +43,14 @@ class Fleet(RuleBasedStateMachine):
 
     def _run(self, instance: Instance) -> None:
         """Do what the daemon and `--run-now` do under the instance's lock; a dead process leaves everything as it is."""
-        runner = a_runner(self.world, Path(self.directory.name), self.store)
+        context = a_context(self.world, Path(self.directory.name), self.store)
         now = self.clock.now()
         try:
-            runner.close_stale(instance)
-            if runner.store.open_run(instance.name) is not None:
+            close_stale(context, instance)
+            if context.store.open_run(instance.name) is not None:
                 return
             slot = slot_at(instance.schedule, now)
-            asyncio.run(runner.run(instance, trigger=Trigger.SCHEDULE, reason="weekly slot", slot=slot))
+            asyncio.run(run_instance(context, instance, trigger=Trigger.SCHEDULE, reason="weekly slot", slot=slot))
         except Died:
             pass
         finally:
@@ -97,7 +100,7 @@ class Fleet(RuleBasedStateMachine):
     def looks(self, fails: str | None) -> None:
         if fails:
             self.world.fail[fails] = [transient()]
-        asyncio.run(a_runner(self.world, Path(self.directory.name), self.store).look(INSTANCES))
+        asyncio.run(look(a_context(self.world, Path(self.directory.name), self.store), INSTANCES))
         self._calm()
 
     # ---------------------------------------------------------------- what happens around it

@@ -10,9 +10,13 @@ from typing import Any
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.state import rows
 from licsync_daemon.state.files import Opened, open_state, own_digest_key, prepare_state_dir
+from licsync_daemon.state.held_exports import HELD, FileHeldExports
+from licsync_daemon.state.leases import FileLeases
 from licsync_daemon.state.sqlite import SqliteStore
-from licsync_daemon.sync.fleet import InstanceLocks, Result, run_now
-from licsync_daemon.sync.run import Runner
+from licsync_daemon.state.workspace import DiskWorkspace
+from licsync_daemon.sync.context import RunContext
+from licsync_daemon.sync.fleet import run_now
+from licsync_daemon.sync.waiting import Result
 from licsync_daemon.system.filelock import this_process
 from tests.fakes import an_instance
 from tests.torture.far_side import LastingFarSide, QuickClock
@@ -55,14 +59,14 @@ class TellingStore:
 class Desk:
     """What a process works with."""
 
-    runner: Runner
-    locks: InstanceLocks
+    context: RunContext
+    locks: FileLeases
     clock: QuickClock
     far: LastingFarSide
     opened: Opened
 
     async def run_now(self, *instances: Instance, wait: timedelta = timedelta(minutes=2)) -> list[Result]:
-        return await run_now(instances or (EMEA,), runner=self.runner, locks=self.locks, clock=self.clock, max_concurrent_runs=4, wait=wait)
+        return await run_now(instances or (EMEA,), self.context, max_concurrent_runs=4, wait=wait)
 
 
 @contextmanager
@@ -74,10 +78,11 @@ def at_a_desk(folder: Path, clock: QuickClock, tell: Tell | None = None) -> Iter
     try:
         far = LastingFarSide(folder, clock)
         store: Any = TellingStore(opened.store, tell) if tell else opened.store
-        runner = Runner(
-            store=store, adapters=far, clock=clock, spool_dir=state, holder=this_process(clock.now()), digest_key=own_digest_key(state),
+        context = RunContext(
+            store=store, adapters=far, clock=clock, workspace=DiskWorkspace(state), exports=FileHeldExports(state / HELD),
+            leases=FileLeases(state, clock), holder=this_process(clock.now()), digest_key=own_digest_key(state),
             fleet=(EMEA,),
         )  # fmt: skip
-        yield Desk(runner, InstanceLocks(state, clock), clock, far, opened)
+        yield Desk(context, FileLeases(state, clock), clock, far, opened)
     finally:
         opened.store.close()

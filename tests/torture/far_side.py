@@ -15,9 +15,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from licsync_daemon.model.instance import Instance
-from licsync_daemon.model.ports import WaitReporter
+from licsync_daemon.model.ports import UsageDocument, WaitReporter
 from licsync_daemon.model.usage import Account, Collected, Person, SeatTotals, SyncEntry, SyncStatus, Upload, UploadState
-from licsync_daemon.state.document import UsageDocument
 from licsync_daemon.state.spool import AccountSpool
 from tests.fakes import an_account, counts_of
 

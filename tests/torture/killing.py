@@ -27,6 +27,9 @@ from licsync_daemon.model.run import RunState, Trigger
 from licsync_daemon.rules.schedule import next_run, satisfies, slot_at
 from licsync_daemon.state import rows
 from licsync_daemon.state.history import recorded
+from licsync_daemon.sync.confirm import look
+from licsync_daemon.sync.housekeeping import close_stale
+from licsync_daemon.sync.run import run_instance
 from tests.torture.desk import EMEA, Desk, at_a_desk
 from tests.torture.far_side import NOON, QuickClock
 
@@ -114,7 +117,7 @@ def check(place: Path, told: list[dict[str, Any]]) -> str:
     with at_a_desk(place, clock) as desk:
         assert desk.opened.set_aside is None, "the state was damaged"
         with contextlib.ExitStack() as stack:
-            lock = desk.locks.take(EMEA.name)
+            lock = desk.locks.instance(EMEA.name)
             assert lock is not None, "the lock of a killed process is still held"
             stack.enter_context(lock)
         announced = [one for one in told if "writing" in one]
@@ -152,10 +155,10 @@ def settle(place: Path, before: int) -> int:
     clock = QuickClock(NOON + timedelta(minutes=1))
     with at_a_desk(place, clock) as desk:
         slot = slot_at(EMEA.schedule, clock.now())
-        store, up_since = desk.runner.store, clock.now()
+        store, up_since = desk.context.store, clock.now()
         for _ in range(6):
-            with desk.locks.take(EMEA.name):  # type: ignore[union-attr]
-                desk.runner.close_stale(EMEA)
+            with desk.locks.instance(EMEA.name):  # type: ignore[union-attr]
+                close_stale(desk.context, EMEA)
             known = recorded(store, EMEA.name)
             if any(satisfies(run, slot, clock.now()) for run in known.runs):
                 break
@@ -164,9 +167,9 @@ def settle(place: Path, before: int) -> int:
             assert planned.is_confirm_look or planned.slot == slot, f"the slot is neither due nor confirmed: {planned}"
             clock.advance(max(0.0, (planned.at - clock.now()).total_seconds()))
             if planned.is_confirm_look:
-                asyncio.run(desk.runner.look((EMEA,)))
+                asyncio.run(look(desk.context, (EMEA,)))
             else:
-                asyncio.run(desk.runner.run(EMEA, trigger=Trigger.SCHEDULE, reason=planned.reason, slot=slot))
+                asyncio.run(run_instance(desk.context, EMEA, trigger=Trigger.SCHEDULE, reason=planned.reason, slot=slot))
         runs = [run for run in store.runs(EMEA.name) if run.slot == slot and run.state is RunState.CONFIRMED]
         assert len(runs) == 1, f"confirmed {len(runs)} times: {store.runs(EMEA.name)}"
         posts = desk.far.posts()[before:]

@@ -31,10 +31,16 @@ from licsync_daemon.model.run import AWAITING, Decided, DeliveryOutcome, Run, Ru
 from licsync_daemon.model.usage import Export, UploadState
 from licsync_daemon.rules.schedule import Planned, next_run, satisfies, slot_at
 from licsync_daemon.state.files import open_state, prepare_state_dir
+from licsync_daemon.state.held_exports import HELD, FileHeldExports
 from licsync_daemon.state.history import recorded
+from licsync_daemon.state.leases import FileLeases
+from licsync_daemon.state.workspace import DiskWorkspace
 from licsync_daemon.sync import decisions
+from licsync_daemon.sync.confirm import look
+from licsync_daemon.sync.context import RunContext
 from licsync_daemon.sync.decisions import Author
-from licsync_daemon.sync.run import Runner
+from licsync_daemon.sync.housekeeping import close_stale, expire
+from licsync_daemon.sync.run import run_instance
 from tests.fakes import Died, FakeClock, FarSides, a_holder, an_account, an_instance, permanent, transient
 
 NAMES = ("emea", "apac", "gov")  # a person uploads the export of gov
@@ -144,9 +150,10 @@ class Service(RuleBasedStateMachine):
                 used = [one.used_at for one in self.store.decisions(name) if one.what is Decided.APPROVED and one.used_at is not None]
                 assert used, f"{record.sent} of {before.counts.sent} accounts were sent unseen"
 
-    def _runner(self) -> Runner:
-        return Runner(
-            store=self.store, adapters=self.world, clock=self.clock, spool_dir=self.state_dir, holder=a_holder(), digest_key=b"key",
+    def _context(self) -> RunContext:
+        return RunContext(
+            store=self.store, adapters=self.world, clock=self.clock, workspace=DiskWorkspace(self.state_dir),
+            exports=FileHeldExports(self.state_dir / HELD), leases=FileLeases(self.state_dir, self.clock), holder=a_holder(), digest_key=b"key",
             fleet=tuple(self.instances.values()),
         )  # fmt: skip
 
@@ -162,12 +169,12 @@ class Service(RuleBasedStateMachine):
 
     def _by_hand(self, name: str) -> None:
         """`--run-now` of one instance, without waiting for its confirmation."""
-        runner, instance = self._runner(), self.instances[name]
+        context, instance = self._context(), self.instances[name]
         try:
-            runner.close_stale(self.instances[name])
+            close_stale(context, self.instances[name])
             if self.store.open_run(name) is None and instance.enabled:
                 slot = slot_at(instance.schedule, self.clock.now())
-                asyncio.run(runner.run(instance, trigger=Trigger.PERSON, reason="asked with --run-now", slot=slot))
+                asyncio.run(run_instance(context, instance, trigger=Trigger.PERSON, reason="asked with --run-now", slot=slot))
         except Died:
             self._restart()
 
@@ -181,15 +188,17 @@ class Service(RuleBasedStateMachine):
                     break
                 at, name, planned = due
                 self.clock.advance(max(0.0, (at - self.clock.now()).total_seconds()))
-                runner = self._runner()
-                runner.close_stale(self.instances[name])
-                runner.expire(name)
+                context = self._context()
+                close_stale(context, self.instances[name])
+                expire(context, name)
                 if planned.is_confirm_look:
                     looks += 1
-                    asyncio.run(runner.look(self.instances.values()))
+                    asyncio.run(look(context, self.instances.values()))
                 else:
                     starts[name] += 1
-                    asyncio.run(runner.run(self.instances[name], trigger=Trigger.SCHEDULE, reason=planned.reason, slot=planned.slot))
+                    asyncio.run(
+                        run_instance(context, self.instances[name], trigger=Trigger.SCHEDULE, reason=planned.reason, slot=planned.slot)
+                    )
             except Died:
                 self.clock.advance(60)
                 self._restart()
@@ -204,7 +213,7 @@ class Service(RuleBasedStateMachine):
         for name, instance in self.instances.items():
             planned = self._planned(instance)
             if planned is None and instance.enabled:
-                self._runner().close_stale(self.instances[name])
+                close_stale(self._context(), self.instances[name])
                 planned = self._planned(instance)
             if planned is not None:
                 plans.append((max(planned.at, self.clock.now() + SOONEST), name, planned))

@@ -51,9 +51,7 @@ def test_thirty_of_the_installed_command(site: Site, rounds: Callable[[int], int
             assert instance is not None
             left = next((run for run in parts.store.runs("emea") if run.started_at > since), None)
             where[str(left.state) if left else "not begun"] += 1
-            again = run_now(
-                (instance,), runner=parts.runner, locks=parts.locks, clock=clock, max_concurrent_runs=1, wait=timedelta(minutes=1)
-            )
+            again = run_now((instance,), parts.context, max_concurrent_runs=1, wait=timedelta(minutes=1))
             (result,) = asyncio.run(again)
             assert result.run is not None, "the lock of a killed process is still held"
             assert result.run.state is RunState.CONFIRMED, result.run

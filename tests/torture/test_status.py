@@ -115,13 +115,13 @@ def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
         child = subprocess.Popen([sys.executable, "-c", KEEP, lock], stdout=writing)
         os.close(writing)
         assert os.read(reading, 4) == b"held"
-        assert desk.locks.take("emea") is None
+        assert desk.locks.instance("emea") is None
         assert desk.locks.holder("emea").startswith(f"process {child.pid} on ")
 
         child.kill()
         child.wait()
         os.close(reading)
 
-        taken = desk.locks.take("emea")
+        taken = desk.locks.instance("emea")
         assert taken is not None
         taken.release()

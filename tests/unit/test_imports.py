@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2] / PACKAGE
 HOMES = {
     "httpx": ("http.client", "http.failures"),
     "tenacity": ("http.retrier",),
-    "apscheduler": ("daemon.daemon",),
+    "apscheduler": ("daemon.alarms",),
     "pydantic": ("settings.*",),
     "pydantic_core": ("settings.*",),
     "cronsim": ("rules.schedule", "settings.*"),

@@ -22,7 +22,7 @@ async def cloud_rows(probing: Probing) -> Rows:
         if row.outcome is Outcome.FAIL:
             return
     try:
-        async with probing.ready(probing.adapters.cloud_client()) as client:
+        async with probing.ready(probing.clients.cloud()) as client:
             async for row in _account_rows(probing, client):
                 yield row
     except RunError as error:

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from licsync_daemon.daemon.adapters import mail
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.instance import Destination, MailNotifier, WebhookNotifier
+from licsync_daemon.monitoring.channels.build import mail
 from licsync_daemon.monitoring.preflight.judge_network import certificate_row
 from licsync_daemon.monitoring.preflight.network import Hop, Route, certificate_of
 from licsync_daemon.monitoring.preflight.probing import QUICK, Probing, refusal
@@ -22,7 +22,7 @@ async def delivery_rows(place: Place, probing: Probing, at: Destination) -> Rows
             return
     try:
         async with (
-            probing.ready(probing.adapters.endpoint_client(at)) as client,
+            probing.ready(probing.clients.endpoint(at)) as client,
             client.get(at.url, operation=f"the delivery endpoint {at.url}", limits=QUICK, wanted=ANY) as response,
         ):
             yield endpoint_row(place, response.status)
@@ -59,7 +59,7 @@ async def mail_rows(place: Place, probing: Probing, notifier: MailNotifier) -> R
         if row.outcome is Outcome.FAIL:
             return
     try:
-        shown = await mail(notifier, probing.adapters.credentials).try_out()
+        shown = await mail(notifier, probing.clients.credentials).try_out()
     except RunError as error:
         yield place.failed("login", error)
     else:

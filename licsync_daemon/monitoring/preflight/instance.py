@@ -24,7 +24,7 @@ async def report_rows(place: Place, probing: Probing, instance: Instance, report
         if row.outcome is Outcome.FAIL:
             return
     try:
-        async with probing.ready(probing.adapters.instance_client(report)) as client:
+        async with probing.ready(probing.clients.instance(report)) as client:
             async for row in _token_rows(place, probing, instance, report, client):
                 yield row
     except RunError as error:
@@ -65,7 +65,7 @@ async def ssh_rows(place: Place, probing: Probing, source: SshSource) -> Rows:
     """Yield whether host key, private key and command are right. The command runs with `-h`: no usage is printed."""
     command = " ".join(source.command)
     try:
-        private_key = probing.adapters.private_key(source)
+        private_key = probing.clients.private_key(source)
     except RunError as error:
         yield place.failed("ssh", error)
         return

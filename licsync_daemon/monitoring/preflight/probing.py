@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from licsync_daemon.daemon.adapters import NetworkAdapters
 from licsync_daemon.http.client import HttpClient
+from licsync_daemon.http.clients import Clients
 from licsync_daemon.http.response import API, Limits
 from licsync_daemon.http.tls import tls_context
 from licsync_daemon.model.errors import Code, RemoteError, RunError
@@ -43,7 +43,7 @@ class Probing:
     """What the probes of one check share."""
 
     config: Config
-    adapters: NetworkAdapters
+    clients: Clients
     clock: Clock
     found: Results = field(default_factory=Results)
     _contexts: dict[tuple[Path | None, ...], ssl.SSLContext] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class Probing:
     async def reachability(self, place: Place, to: Destination) -> Rows:
         """Yield whether a destination is reachable, step by step."""
         try:
-            route = route_of(to, self.adapters.proxy_auth(to))
+            route = route_of(to, self.clients.proxy_auth(to))
             tls = self.tls(to)
         except ValueError:
             fix = "check this destination's `proxy`, or the environment's proxy variables if it is `env`: only http and https are supported"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from licsync_daemon.daemon.adapters import NetworkAdapters
+from licsync_daemon.http.clients import Clients
 from licsync_daemon.model.errors import Code, Problem
 from licsync_daemon.model.instance import (
     CommandSource,
@@ -77,7 +77,7 @@ async def preflight(
         report: Receives how many remote places are done, of how many.
     """
     credentials = Credentials(config.credentials_dir, environ)
-    probing = Probing(config, NetworkAdapters(config.cloud, credentials, clock), clock)
+    probing = Probing(config, Clients(config.cloud, credentials), clock)
     rows = [*machine_rows(config, warnings, credentials), *_instances_here(probing)]
     if not offline:
         rows += await _all_of(list(_probes(probing)), report)
@@ -151,7 +151,7 @@ def _probes(probing: Probing) -> Iterator[Probe]:
                 yield Probe(_place(one), ssh_rows(_place(one), probing, source))
             if isinstance(source, ReportSource):
                 yield Probe(_place(one), report_rows(_place(one), probing, one, source))
-    for at, names in _endpoints(active, probing.adapters.credentials):
+    for at, names in _endpoints(active, probing.clients.credentials):
         place = Place(f"delivery of {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else ""))
         yield Probe(place, delivery_rows(place, probing, at))
     for notifier in config.notify:

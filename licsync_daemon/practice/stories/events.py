@@ -10,7 +10,7 @@ from licsync_daemon.model.run import Decision
 from licsync_daemon.model.text import iso
 from licsync_daemon.monitoring.status import FleetView
 from licsync_daemon.monitoring.status_json import as_json, decision_json, run_json
-from licsync_daemon.sync.fleet import Result
+from licsync_daemon.sync.waiting import Result
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from licsync_daemon.cli.exit import Exit, exit_code
 from licsync_daemon.daemon.wiring import Parts, recording, with_config
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import Instance
-from licsync_daemon.model.ports import StateStore
 from licsync_daemon.model.run import Decision, Run, RunState, Trigger
+from licsync_daemon.model.store import StateStore
 from licsync_daemon.monitoring.heartbeat import DaemonView
 from licsync_daemon.monitoring.status import fleet_view
 from licsync_daemon.practice.sandbox import Fleet, Sandbox
@@ -26,8 +26,12 @@ from licsync_daemon.rules.schedule import Planned, next_run
 from licsync_daemon.settings import load_config
 from licsync_daemon.state.history import recorded
 from licsync_daemon.sync import decisions
+from licsync_daemon.sync.confirm import look
+from licsync_daemon.sync.context import free_ones
 from licsync_daemon.sync.decisions import Author
 from licsync_daemon.sync.fleet import run_now
+from licsync_daemon.sync.housekeeping import expire
+from licsync_daemon.sync.run import run_instance
 from licsync_daemon.system.filelock import this_process
 
 TOGETHER = timedelta(seconds=1)  # runs due within this time start together
@@ -74,7 +78,7 @@ class Stage:
 
     def begin(self, parts: Parts) -> None:
         """Start with these parts of the program."""
-        self._parts = replace(parts, runner=replace(parts.runner, holder=self._holder))
+        self._parts = replace(parts, context=replace(parts.context, holder=self._holder))
 
     def tell(self, text: str) -> None:
         """Tell what happens outside the program."""
@@ -108,18 +112,18 @@ class Stage:
         return next_run(instance, known, self.now, up_since=self._scene.start, changed_at=self._changed_at)
 
     async def _work(self, instance: Instance, planned: Planned) -> None:
-        runner = self._parts.runner
+        context = self._parts.context
         try:
             await self.clock.sleep(0)  # until every task has started
             if planned.is_confirm_look:
-                with self._parts.locks.those_free(self.config.instances) as free:
-                    await runner.look(free)
+                with free_ones(context.leases, self.config.instances) as free:
+                    await look(context, free)
                 return
-            lock = self._parts.locks.take(instance.name)
-            assert lock is not None, "no other process uses this state directory"
-            with lock:
-                runner.expire(instance.name)
-                run = await runner.run(instance, trigger=Trigger.SCHEDULE, reason=planned.reason, slot=planned.slot)
+            lease = context.leases.instance(instance.name)
+            assert lease is not None, "no other process works on this fleet"
+            with lease:
+                expire(context, instance.name)
+                run = await run_instance(context, instance, trigger=Trigger.SCHEDULE, reason=planned.reason, slot=planned.slot)
             if run.state is RunState.FAILED:
                 self._tell_failure(instance, run)
         finally:
@@ -182,7 +186,7 @@ class Stage:
         at, self._quiet = self.now, True
         try:
             results = await run_now(
-                chosen, runner=parts.runner, locks=parts.locks, clock=self.clock, max_concurrent_runs=self.config.max_concurrent_runs,
+                chosen, parts.context, max_concurrent_runs=self.config.max_concurrent_runs,
                 wait=WAIT,
             )  # fmt: skip
         finally:
@@ -208,7 +212,7 @@ class Stage:
         self._path.write_text(change(self.text), encoding="utf-8")
         self.config = load_config(self._path, {}).config
         self._changed_at = self.now
-        self._parts = replace(self._parts, config=self.config, runner=with_config(self._parts.runner, self.config, {}))
+        self._parts = replace(self._parts, config=self.config, context=with_config(self._parts.context, self.config, {}))
 
     @property
     def text(self) -> str:

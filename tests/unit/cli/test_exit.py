@@ -4,7 +4,7 @@ import pytest
 
 from licsync_daemon.cli.exit import Exit, exit_code
 from licsync_daemon.model.run import RunState
-from licsync_daemon.sync.fleet import Result
+from licsync_daemon.sync.waiting import Result
 from tests.fakes import a_run, an_instance
 
 CONFIRMED, DELIVERED, FAILED, INTERRUPTED, RUNNING, HELD, LOCKED = (

@@ -16,6 +16,7 @@ from licsync_daemon.model.instance import Config
 from licsync_daemon.model.run import Decided, InstanceRecord, RunState
 from licsync_daemon.monitoring.alerting import AGAIN_S, EVERY_S, LONGEST_PAUSE_S, PAUSE_S, Alerting
 from licsync_daemon.monitoring.concerns import Concern
+from licsync_daemon.state.leases import FileLeases
 from licsync_daemon.system.filelock import FileLock
 from tests.fakes import T0, FakeChannel, FakeClock, FlakyStore, a_config, a_decision, an_alert, an_ended_run, an_instance
 
@@ -39,7 +40,7 @@ class World:
 
     def another(self) -> Alerting:
         """Return the alerting of another process."""
-        return Alerting(self.config, self.store, self.clock, self.channels)
+        return Alerting(self.config, self.store, self.clock, FileLeases(self.folder, self.clock), self.channels)
 
     def fails(self, name: str = "emea", code: Code = Code.UNAUTHORIZED, cause: str = "the token was refused") -> None:
         self.ends(name, RunState.FAILED, code=code, cause=cause, next_step="mend it", permanent=True)

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from licsync_daemon.model.errors import Code
-from licsync_daemon.model.ports import StateStore
 from licsync_daemon.model.run import Holder, InstanceRecord, Run, RunState, SeatRecord
+from licsync_daemon.model.store import StateStore
 from licsync_daemon.model.text import iso
 from licsync_daemon.model.usage import Listing, ServerIdentity, UsageCounts
 from licsync_daemon.monitoring.heartbeat import DaemonView

@@ -4,7 +4,7 @@ import pytest
 
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.usage import UsageCounts
-from licsync_daemon.rules.check import check_usage
+from licsync_daemon.rules.guard import check_usage
 
 
 def counts(rows: int, unusable: int) -> UsageCounts:

@@ -7,7 +7,7 @@ import pytest
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.run import Run, RunState
 from licsync_daemon.rules.schedule import MAINTENANCE_CAP, next_run
-from licsync_daemon.state.history import RUNS_READ, RUNS_READ_AT_MOST, recorded
+from licsync_daemon.state.history import MORE_RUNS_READ, RUNS_READ, recorded
 from licsync_daemon.state.memory import MemoryStore
 from tests.fakes import T0, a_run, an_ended_run, an_instance
 
@@ -33,18 +33,18 @@ def test_a_slot_in_maintenance_from_end_to_end_is_read_whole() -> None:
     """The longest that a weekly slot can become: asked again every hour at the earliest, for a week."""
     least = MAINTENANCE_CAP * 0.9
     quicker_at_first = 5
-    assert timedelta(days=7) / least + quicker_at_first <= RUNS_READ_AT_MOST
+    assert timedelta(days=7) / least + quicker_at_first <= MORE_RUNS_READ
 
 
 def test_what_is_held_or_confirmed_is_never_pushed_out(subtests: pytest.Subtests) -> None:
     """Behind any number of failures, the newest confirmed run and the held one are there, each once and in their order."""
-    for count in [0, RUNS_READ - 1, RUNS_READ, RUNS_READ_AT_MOST, RUNS_READ_AT_MOST + 1]:
+    for count in [0, RUNS_READ - 1, RUNS_READ, MORE_RUNS_READ, MORE_RUNS_READ + 1]:
         with subtests.test(count=count):
             confirmed = an_ended_run("confirmed", started_at=T0 - 8 * DAY, slot=T0 - 7 * DAY)
             held = a_run("held", started_at=T0, state=RunState.HELD)
             runs = recorded(a_store(confirmed, held, *in_maintenance(count)), "emea").runs
             assert [run.run_id for run in runs[-2:]] == ["held", "confirmed"]
-            assert len({run.run_id for run in runs}) == len(runs) == min(count, RUNS_READ_AT_MOST) + 2
+            assert len({run.run_id for run in runs}) == len(runs) == min(count, MORE_RUNS_READ) + 2
 
 
 def test_what_a_clock_that_was_ahead_confirmed_is_unbelieved_through_days_of_maintenance(subtests: pytest.Subtests) -> None:

@@ -12,9 +12,12 @@ from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.run import Run, RunState, Trigger
 from licsync_daemon.state.files import prepare_state_dir
-from licsync_daemon.sync.fleet import ASKED, InstanceLocks, Result, run_now
+from licsync_daemon.state.leases import FileLeases
+from licsync_daemon.sync.context import free_ones
+from licsync_daemon.sync.fleet import ASKED, run_now
+from licsync_daemon.sync.waiting import Result
 from licsync_daemon.system.filelock import FileLock
-from tests.fakes import T0, FakeClock, FarSides, FlakyStore, a_run, a_runner, an_ended_run, an_instance, permanent
+from tests.fakes import T0, FakeClock, FarSides, FlakyStore, a_context, a_run, an_ended_run, an_instance, permanent
 
 EMEA, APAC, LABS = (an_instance(name) for name in ("emea", "apac", "labs"))
 FLEET = (EMEA, APAC, LABS)
@@ -27,16 +30,14 @@ class Stage:
         self.clock = FakeClock()
         self.world = FarSides(self.clock)
         self.store = FlakyStore()
-        self.locks = InstanceLocks(directory, self.clock)
-        self.runner = a_runner(self.world, directory, self.store)
+        self.locks = FileLeases(directory, self.clock)
+        self.context = a_context(self.world, directory, self.store)
 
     def now(self, instances: Sequence[Instance] = FLEET, *, wait_s: float = 120, at_once: int = 4, wait_lock: bool = False) -> list[Result]:
         return asyncio.run(
             run_now(
                 instances,
-                runner=self.runner,
-                locks=self.locks,
-                clock=self.clock,
+                self.context,
                 max_concurrent_runs=at_once,
                 wait=timedelta(seconds=wait_s),
                 wait_lock=wait_lock,
@@ -134,7 +135,7 @@ def test_a_second_ask_delivers_anew(stage: Stage) -> None:
 
 def test_a_locked_instance_is_left_alone(stage: Stage) -> None:
     """Another process's instance is reported with its holder, and the others run."""
-    lock = stage.locks.take("apac")
+    lock = stage.locks.instance("apac")
     assert lock is not None
     with lock:
         results = stage.now()
@@ -150,7 +151,7 @@ class Other:
 
     def __init__(self, stage: Stage, name: str) -> None:
         self.stage, self.name = stage, name
-        self.lock = stage.locks.take(name)
+        self.lock = stage.locks.instance(name)
         self.holder = stage.locks.holder(name)
         stage.store.save_run(a_run("theirs", instance=name), T0)
 
@@ -177,7 +178,7 @@ def test_waiting_for_a_lock_is_told(stage: Stage) -> None:
     other = Other(stage, "emea")
     other.end_at(T0 + timedelta(minutes=10))
     seen: list[Run] = []
-    stage.runner.observe = seen.append
+    stage.context.observe = seen.append
     with structlog.testing.capture_logs() as logs:
         assert words(stage.now((EMEA,), wait_lock=True)) == [("emea", "confirmed")]
     until = T0 + timedelta(hours=1)
@@ -204,7 +205,7 @@ def test_waiting_for_a_lock_keeps_nobody_else(stage: Stage) -> None:
     """An instance that waits takes no place among those that run at once."""
     Other(stage, "emea").end_at(T0 + timedelta(minutes=10))
     done: list[datetime] = []
-    stage.runner.observe = lambda run: done.append(stage.clock.now()) if run.state is RunState.DELIVERED else None
+    stage.context.observe = lambda run: done.append(stage.clock.now()) if run.state is RunState.DELIVERED else None
     assert words(stage.now(FLEET, at_once=1, wait_lock=True)) == [("emea", "confirmed"), ("apac", "confirmed"), ("labs", "confirmed")]
     assert [at < T0 + timedelta(minutes=1) for at in done] == [True, True, False]
 
@@ -213,7 +214,7 @@ def test_a_delivered_instance_is_joined_while_another_looks(stage: Stage) -> Non
     """A look by another process holds the lock for a moment: that is no reason to call the instance locked."""
     stage.world.processes = False
     (first,) = stage.now((EMEA,), wait_s=0)
-    lock = stage.locks.take("emea")
+    lock = stage.locks.instance("emea")
     assert lock is not None
     with lock:
         (joined,) = stage.now((EMEA,), wait_s=0)
@@ -223,7 +224,7 @@ def test_a_delivered_instance_is_joined_while_another_looks(stage: Stage) -> Non
 def test_an_instance_that_another_runs_is_locked(stage: Stage) -> None:
     """A run in progress elsewhere is never joined."""
     stage.store.save_run(a_run(), T0)
-    lock = stage.locks.take("emea")
+    lock = stage.locks.instance("emea")
     assert lock is not None
     with lock:
         (result,) = stage.now((EMEA,))
@@ -236,9 +237,9 @@ def test_an_instance_that_is_taken_while_waiting_is_not_looked_at(stage: Stage) 
     stage.world.processes = False
     (result,) = stage.now((EMEA,), wait_s=0)
     assert result.run is not None
-    lock = stage.locks.take("emea")
+    lock = stage.locks.instance("emea")
     assert lock is not None
-    with stage.locks.those_free(FLEET) as free:
+    with free_ones(stage.locks, FLEET) as free:
         assert [one.name for one in free] == ["apac", "labs"]
     lock.release()
 
@@ -285,16 +286,14 @@ def test_stopping_interrupts_every_run(stage: Stage) -> None:
     """A cancelled command leaves every unfinished run `interrupted` and every lock free."""
 
     async def cut_short() -> None:
-        task = asyncio.ensure_future(
-            run_now(FLEET, runner=stage.runner, locks=stage.locks, clock=stage.clock, max_concurrent_runs=4, wait=timedelta(0))
-        )
+        task = asyncio.ensure_future(run_now(FLEET, stage.context, max_concurrent_runs=4, wait=timedelta(0)))
         stage.world.interfere = lambda step, number: task.cancel() and None if stage.world.calls.count("collect") == 3 else None
         with pytest.raises(asyncio.CancelledError):
             await task
 
     asyncio.run(cut_short())
     assert {run.state for run in stage.store.runs()} == {RunState.INTERRUPTED}
-    with stage.locks.those_free(FLEET) as free:
+    with free_ones(stage.locks, FLEET) as free:
         assert len(free) == 3
 
 

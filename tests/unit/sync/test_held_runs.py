@@ -11,8 +11,11 @@ from licsync_daemon.model.errors import Code
 from licsync_daemon.model.run import Decision, DeliveryOutcome, Run, RunState, Trigger
 from licsync_daemon.model.usage import UsageCounts
 from licsync_daemon.rules.schedule import HELD_FOR
+from licsync_daemon.sync.confirm import look
 from licsync_daemon.sync.decisions import Author, approve
-from tests.fakes import T0, FakeClock, FarSides, FlakyStore, a_runner, an_account, an_ended_run, an_instance, transient
+from licsync_daemon.sync.housekeeping import close_stale, expire
+from licsync_daemon.sync.run import run_instance
+from tests.fakes import T0, FakeClock, FarSides, FlakyStore, a_context, an_account, an_ended_run, an_instance, transient
 
 WEEK = timedelta(days=7)
 SECOND = timedelta(seconds=1)
@@ -27,7 +30,7 @@ class Stage:
         self.clock = FakeClock(T0 - WEEK)
         self.world = FarSides(self.clock)
         self.store = FlakyStore()
-        self.runner = a_runner(self.world, directory, self.store, fleet=(EMEA,))
+        self.context = a_context(self.world, directory, self.store, fleet=(EMEA,))
         self.has(BEFORE)
         self.run(slot=T0 - WEEK)
         self.clock.advance(60)
@@ -40,10 +43,10 @@ class Stage:
         self.world.default_accounts = [an_account(number) for number in range(1, accounts + 1)]
 
     def run(self, *, slot: object = T0) -> Run:
-        return asyncio.run(self.runner.run(EMEA, trigger=Trigger.SCHEDULE, reason="weekly slot", slot=slot))  # type: ignore[arg-type]
+        return asyncio.run(run_instance(self.context, EMEA, trigger=Trigger.SCHEDULE, reason="weekly slot", slot=slot))  # type: ignore[arg-type]
 
     def look(self) -> list[Run]:
-        return asyncio.run(self.runner.look((EMEA,)))
+        return asyncio.run(look(self.context, (EMEA,)))
 
     def held(self) -> Run:
         """Have it shrink, and answer the run that is held for that."""
@@ -120,14 +123,14 @@ def test_exactly_the_approved_usage_passes(stage: Stage) -> None:
 def test_exactly_the_approved_usage_passes_another_guard(stage: Stage) -> None:
     """Whose a clear document is belongs to its hash, so that one which trips anew about that is the approved one all the same."""
     stage.approve(stage.held())
-    stage.runner.fleet = (EMEA, an_instance("apac", server_id=EMEA.server_id))
+    stage.context.fleet = (EMEA, an_instance("apac", server_id=EMEA.server_id))
     assert stage.run().state is RunState.DELIVERED
 
 
 def test_another_usage_that_trips_another_guard_is_held(stage: Stage) -> None:
     """With another content hash only what was approved is covered."""
     stage.approve(stage.held())
-    stage.runner.fleet = (EMEA, an_instance("apac", server_id=EMEA.server_id))
+    stage.context.fleet = (EMEA, an_instance("apac", server_id=EMEA.server_id))
     stage.has(APPROVED + 1)
     run = stage.run()
     assert run.state is RunState.HELD
@@ -237,7 +240,7 @@ def test_a_held_run_expires(stage: Stage, age: timedelta, approved_after: timede
         stage.clock.jump(approved_after)
         stage.approve(held)
     stage.clock.jump(T0 + age - stage.clock.now())
-    stage.runner.expire("emea")
+    expire(stage.context, "emea")
     assert stage.state(held) is state
 
 
@@ -258,6 +261,6 @@ def test_a_crash_between_approval_and_record_uses_up_nothing(stage: Stage) -> No
     held = stage.held()
     approval = stage.approve(held)
     stage.store.save_run(replace(held, run_id="gone", state=RunState.RUNNING, phase="collecting", tripped=(), code=None), T0)
-    stage.runner.close_stale(EMEA)
+    close_stale(stage.context, EMEA)
     assert stage.store.approval(held.run_id) == approval
     assert stage.run().state is RunState.DELIVERED

@@ -15,11 +15,15 @@ from licsync_daemon.model.run import DeliveryOutcome, Run, RunState, Trigger
 from licsync_daemon.model.usage import Export
 from licsync_daemon.rules.schedule import Planned, next_run
 from licsync_daemon.state.files import prepare_state_dir
-from licsync_daemon.state.held_exports import FOLDER
+from licsync_daemon.state.held_exports import HELD
 from licsync_daemon.state.history import recorded
+from licsync_daemon.state.leases import FileLeases
+from licsync_daemon.sync.confirm import look
 from licsync_daemon.sync.decisions import Author, approve
-from licsync_daemon.sync.fleet import InstanceLocks, let_go, run_now
-from tests.fakes import T0, FakeClock, FarSides, FlakyStore, a_runner, an_account, an_instance, transient
+from licsync_daemon.sync.fleet import run_now
+from licsync_daemon.sync.housekeeping import close_stale, let_go_of_others
+from licsync_daemon.sync.run import run_instance
+from tests.fakes import T0, FakeClock, FarSides, FlakyStore, a_context, an_account, an_instance, transient
 
 HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
 CONTENT = b'{"instance": {"server_id": "server-emea"}, "users": "b3BhcXVl"}'
@@ -49,16 +53,16 @@ class Stage:
         self.world = FarSides(self.clock)
         self.world.exports["emea"] = an_export()
         self.store = FlakyStore()
-        self.runner = a_runner(self.world, self.directory, self.store)
+        self.context = a_context(self.world, self.directory, self.store)
         source = SshSource(host="ghes-emea.example.com", known_hosts=Path("/etc/licsync/known_hosts"))
         self.emea = an_instance("emea", source=source, delivery=ManualDelivery(outbox=self.outbox))
 
     def run(self, instance: Instance | None = None, *, slot: object = T0) -> Run:
-        run = self.runner.run(instance or self.emea, trigger=Trigger.SCHEDULE, reason="weekly slot", slot=slot)  # type: ignore[arg-type]
+        run = run_instance(self.context, instance or self.emea, trigger=Trigger.SCHEDULE, reason="weekly slot", slot=slot)  # type: ignore[arg-type]
         return asyncio.run(run)
 
     def look(self) -> list[Run]:
-        return asyncio.run(self.runner.look((self.emea,)))
+        return asyncio.run(look(self.context, (self.emea,)))
 
     def planned(self) -> Planned:
         planned = next_run(self.emea, recorded(self.store, "emea"), self.clock.now(), up_since=T0, changed_at=T0)
@@ -85,7 +89,7 @@ def test_of_an_opaque_export_nothing_is_counted(stage: Stage) -> None:
 def test_the_export_lies_ready_unchanged_with_what_to_do(stage: Stage) -> None:
     """Under a clear name, beside the steps in GitHub's own labels and a manifest; readable for the group, and the run stays open."""
     run = stage.run()
-    assert (run.state, run.phase) == (RunState.AWAITING_UPLOAD, "waiting for a person to upload the export")
+    assert (run.state, run.phase) == (RunState.AWAITING_UPLOAD, "waiting for someone to upload the export")
     name = "usage-emea-20261124T020000Z.json"
     assert stage.files() == ["README.txt", "manifest.json", name]
     folder = stage.outbox / "emea"
@@ -231,7 +235,7 @@ def test_an_export_of_somebody_else_is_held_and_kept(stage: Stage, changes: dict
     held = stage.run()
     assert (held.state, [one.code for one in held.tripped]) == (RunState.HELD, [code])
     assert stage.files() == []
-    (file,) = (stage.directory / FOLDER).iterdir()
+    (file,) = (stage.directory / HELD).iterdir()
     assert file.stat().st_mode & 0o777 == 0o600
     approve(stage.store, held.run_id, Author(actor="mona", at=stage.clock.now(), reason="rebuilt"))
     stage.world.exports["emea"] = an_export(b"{}")
@@ -243,7 +247,7 @@ def test_an_export_of_somebody_else_is_held_and_kept(stage: Stage, changes: dict
     stage.clock.advance(WEEK.total_seconds())
     stage.world.exports["emea"] = an_export(b"[]")
     stage.run(slot=T0 + WEEK)
-    assert list((stage.directory / FOLDER).iterdir()) == []
+    assert list((stage.directory / HELD).iterdir()) == []
 
 
 def test_a_readable_export_is_not_laid_ready(stage: Stage) -> None:
@@ -308,7 +312,7 @@ def test_a_kept_export_that_was_touched_is_collected_anew(stage: Stage) -> None:
     """Its hash is not the approved one any more; the fresh one is somebody else's still, as approved, and passes."""
     stage.world.exports["emea"] = an_export(server_id="server-other")
     held = stage.run()
-    (file,) = (stage.directory / FOLDER).iterdir()
+    (file,) = (stage.directory / HELD).iterdir()
     file.write_bytes(file.read_bytes() + b"x")
     approve(stage.store, held.run_id, Author(actor="mona", at=stage.clock.now(), reason="rebuilt"))
     run = stage.run()
@@ -321,7 +325,7 @@ def test_what_changed_about_its_identity_since_the_approval_holds_it_again(stage
     stage.world.exports["emea"] = an_export(server_id="server-other")
     held = stage.run()
     approve(stage.store, held.run_id, Author(actor="mona", at=stage.clock.now(), reason="rebuilt"))
-    stage.runner.fleet = (stage.emea, an_instance("apac", server_id="server-other"))
+    stage.context.fleet = (stage.emea, an_instance("apac", server_id="server-other"))
     run = stage.run()
     assert run.state is RunState.HELD
     assert Code.SERVER_ID_SHARED in [one.code for one in run.tripped]
@@ -329,12 +333,9 @@ def test_what_changed_about_its_identity_since_the_approval_holds_it_again(stage
 
 def test_run_now_joins_what_waits_for_a_person(stage: Stage) -> None:
     """One look, nothing new laid ready, no waiting for two minutes; a second time it is confirmed."""
-    locks = InstanceLocks(stage.directory, stage.clock)
 
     def now() -> Run:
-        results = run_now(
-            (stage.emea,), runner=stage.runner, locks=locks, clock=stage.clock, max_concurrent_runs=4, wait=timedelta(minutes=2)
-        )
+        results = run_now((stage.emea,), stage.context, max_concurrent_runs=4, wait=timedelta(minutes=2))
         (result,) = asyncio.run(results)
         assert result.run is not None
         return result.run
@@ -352,7 +353,7 @@ def test_what_waits_for_a_person_ends_where_an_endpoint_is_configured(stage: Sta
     """Nobody is asked to upload any more: the slot is due at once, and what is sent to the endpoint has a record of its own."""
     first = stage.run()
     stage.emea = replace(stage.emea, delivery=an_instance().delivery)
-    stage.runner.close_stale(stage.emea)
+    close_stale(stage.context, stage.emea)
     old = stage.store.run(first.run_id)
     assert old is not None
     assert (old.state, stage.store.awaiting_run("emea")) == (RunState.SUPERSEDED, None)
@@ -382,20 +383,20 @@ def test_nothing_is_left_of_an_instance_that_is_not_ours_any_more(stage: Stage, 
     stage.world.exports["emea"] = an_export(is_empty=True)
     stage.clock.advance(WEEK.total_seconds())
     held = stage.run(slot=T0 + WEEK)
-    assert (held.state, len(list((stage.directory / FOLDER).iterdir()))) == (RunState.HELD, 1)
-    locks = InstanceLocks(stage.directory, stage.clock)
-    let_go((stage.emea, an_instance("apac")), stage.runner, locks)
+    assert (held.state, len(list((stage.directory / HELD).iterdir()))) == (RunState.HELD, 1)
+    locks = FileLeases(stage.directory, stage.clock)
+    let_go_of_others(stage.context, (stage.emea, an_instance("apac")))
     assert stage.store.awaiting_run("emea") is not None
 
     fleet = (an_instance("apac"),) if removed else (replace(stage.emea, unsynced_because="it may not leave"),)
-    lock = locks.take("emea")
+    lock = locks.instance("emea")
     assert lock is not None
     with lock:
-        let_go(fleet, stage.runner, locks)
+        let_go_of_others(stage.context, fleet)
         assert len(stage.files()) == 3
-    let_go(fleet, stage.runner, locks)
+    let_go_of_others(stage.context, fleet)
 
-    assert (stage.files(), list((stage.directory / FOLDER).iterdir())) == ([], [])
+    assert (stage.files(), list((stage.directory / HELD).iterdir())) == ([], [])
     states = [run.state for one in (waiting, held) if (run := stage.store.run(one.run_id)) is not None]
     assert states == [RunState.SUPERSEDED, RunState.SUPERSEDED]
     assert stage.store.open_delivery("emea") is None
@@ -404,12 +405,12 @@ def test_nothing_is_left_of_an_instance_that_is_not_ours_any_more(stage: Stage, 
 def test_another_outbox_gets_what_waited_in_the_old_one(stage: Stage) -> None:
     """The slot is due at once, and nothing is left where nobody would look; where the outbox stayed the same, nothing is closed."""
     first = stage.run()
-    stage.runner.close_stale(stage.emea)
+    close_stale(stage.context, stage.emea)
     assert stage.store.awaiting_run("emea") == first
     other = stage.outbox.parent / "other"
     other.mkdir()
     stage.emea = replace(stage.emea, delivery=ManualDelivery(outbox=other))
-    stage.runner.close_stale(stage.emea)
+    close_stale(stage.context, stage.emea)
     assert (stage.files(), stage.planned().slot, stage.planned().is_confirm_look) == ([], T0, False)
     assert stage.run().state is RunState.AWAITING_UPLOAD
     assert len(list((other / "emea").iterdir())) == 3
@@ -419,7 +420,7 @@ def test_what_an_endpoint_took_does_not_keep_a_person_waiting(stage: Stage) -> N
     """With `manual` instead of `http`, nobody waits for the cloud's word on the upload any more: the slot is prepared anew."""
     run = stage.run(replace(stage.emea, delivery=an_instance().delivery))
     assert run.state is RunState.DELIVERED
-    stage.runner.close_stale(stage.emea)
+    close_stale(stage.context, stage.emea)
     closed = stage.store.run(run.run_id)
     assert closed is not None
     assert (closed.state, stage.store.open_delivery("emea"), stage.planned().is_confirm_look) == (RunState.SUPERSEDED, None, False)

@@ -8,7 +8,9 @@ from licsync_daemon.model.run import DeliveryOutcome, RunState, Trigger
 from licsync_daemon.model.usage import UploadState
 from licsync_daemon.rules.schedule import next_run
 from licsync_daemon.state.history import recorded
-from tests.fakes import T0, FakeClock, FarSides, FlakyStore, a_runner, an_instance
+from licsync_daemon.sync.confirm import look
+from licsync_daemon.sync.run import run_instance
+from tests.fakes import T0, FakeClock, FarSides, FlakyStore, a_context, an_instance
 
 EMEA = an_instance()
 
@@ -17,13 +19,13 @@ def test_accepted_satisfies_the_slot_and_closes_the_record(tmp_path: Path) -> No
     """While the endpoint still works on it, it is waited for; a failure there is a failure here."""
     clock = FakeClock()
     world, store = FarSides(clock, organization=True, processes=False), FlakyStore()
-    runner = a_runner(world, tmp_path, store)
-    run = asyncio.run(runner.run(EMEA, trigger=Trigger.SCHEDULE, reason="weekly slot", slot=T0))
+    context = a_context(world, tmp_path, store)
+    run = asyncio.run(run_instance(context, EMEA, trigger=Trigger.SCHEDULE, reason="weekly slot", slot=T0))
     assert run.state is RunState.DELIVERED
-    (waiting,) = asyncio.run(runner.look((EMEA,)))
+    (waiting,) = asyncio.run(look(context, (EMEA,)))
     assert waiting.state is RunState.DELIVERED
     world.process_all()
-    (done,) = asyncio.run(runner.look((EMEA,)))
+    (done,) = asyncio.run(look(context, (EMEA,)))
     record = store.delivery_of(run.run_id)
     assert record is not None
     assert (done.state, done.confirmed_at, done.last_sync, record.outcome) == (RunState.ACCEPTED, None, None, DeliveryOutcome.ACCEPTED)
@@ -35,8 +37,8 @@ def test_accepted_satisfies_the_slot_and_closes_the_record(tmp_path: Path) -> No
 def test_where_no_state_can_be_asked_the_202_is_enough(tmp_path: Path) -> None:
     clock = FakeClock()
     world = FarSides(clock, organization=True, processes=False, tells_states=False)
-    runner = a_runner(world, tmp_path)
-    asyncio.run(runner.run(EMEA, trigger=Trigger.SCHEDULE, reason="weekly slot", slot=T0))
-    assert [run.state for run in asyncio.run(runner.look((EMEA,)))] == [RunState.ACCEPTED]
+    context = a_context(world, tmp_path)
+    asyncio.run(run_instance(context, EMEA, trigger=Trigger.SCHEDULE, reason="weekly slot", slot=T0))
+    assert [run.state for run in asyncio.run(look(context, (EMEA,)))] == [RunState.ACCEPTED]
     world.uploads["x"] = next(iter(world.uploads.values()))
     assert world.uploads["x"].state is UploadState.PENDING

@@ -12,17 +12,20 @@ from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.run import DeliveryOutcome, DeliveryRecord, InstanceRecord, Run, RunState, SeatRecord, Trigger
 from licsync_daemon.model.usage import CLOCK_SLACK, SyncEntry, UploadState
+from licsync_daemon.sync.confirm import is_overdue, look
 from licsync_daemon.sync.decisions import Author, approve
-from licsync_daemon.sync.run import is_overdue
+from licsync_daemon.sync.housekeeping import close_stale, note_clock
+from licsync_daemon.sync.journal import Journal
+from licsync_daemon.sync.run import run_instance
 from tests.fakes import (
     T0,
     FakeClock,
     FarSides,
     FlakyStore,
+    a_context,
     a_delivery,
     a_holder,
     a_run,
-    a_runner,
     an_account,
     an_ended_run,
     an_instance,
@@ -36,7 +39,7 @@ EMEA, APAC = an_instance("emea"), an_instance("apac")
 
 
 class Stage:
-    """A world, a store, and a runner over both."""
+    """A world, a store, and a context over both."""
 
     def __init__(self, directory: Path) -> None:
         self.clock = FakeClock()
@@ -44,16 +47,16 @@ class Stage:
         self.store = FlakyStore()
         self.seen: list[Run] = []
         self.directory = directory
-        self.runner = a_runner(self.world, directory, self.store, observe=self.seen.append)
+        self.context = a_context(self.world, directory, self.store, observe=self.seen.append)
 
     async def run_async(self, instance: Instance = EMEA, *, slot: object = T0) -> Run:
-        return await self.runner.run(instance, trigger=Trigger.SCHEDULE, reason="weekly slot", slot=slot)  # type: ignore[arg-type]
+        return await run_instance(self.context, instance, trigger=Trigger.SCHEDULE, reason="weekly slot", slot=slot)  # type: ignore[arg-type]
 
     def run(self, instance: Instance = EMEA, *, slot: object = T0) -> Run:
         return asyncio.run(self.run_async(instance, slot=slot))
 
     def look(self, *instances: Instance) -> list[Run]:
-        return asyncio.run(self.runner.look(instances or (EMEA,)))
+        return asyncio.run(look(self.context, instances or (EMEA,)))
 
     def record(self, instance: str = "emea") -> DeliveryRecord:
         return self.store.deliveries(instance)[-1]
@@ -312,7 +315,7 @@ def accepted_but_run_failed(stage: Stage) -> DeliveryRecord:
     """Leave an accepted record whose run has ended: the upload arrived, and then the run's confirmation timed out elsewhere."""
     run = stage.run()
     record = stage.record()
-    stage.store._runs[run.run_id] = replace(run, state=RunState.FAILED, ended_at=T0, code=Code.INTERNAL)
+    stage.store.save_run(run.ended(RunState.FAILED, T0, code=Code.INTERNAL), T0)
     return record
 
 
@@ -404,7 +407,7 @@ def test_a_changed_identity_opens_a_new_record(stage: Stage) -> None:
 def test_a_disabled_copy_holds_nobody(stage: Stage, enabled: bool, state: RunState) -> None:
     """As the runbook says: once the copy is disabled, nothing of it can overwrite the original, which goes on."""
     copy = an_instance("labs", server_id=EMEA.server_id, enabled=enabled)
-    stage.runner.fleet = (EMEA, copy)
+    stage.context.fleet = (EMEA, copy)
     assert stage.run().state is state
 
 
@@ -429,7 +432,7 @@ def test_a_disk_that_fills_up_on_the_way(stage: Stage, step: str) -> None:
     assert ("send" in stage.world.calls) == (step in {"send", "answer"})
     stage.store.full = False
     stage.world.interfere = lambda at, number: None
-    stage.runner.close_stale(an_instance("emea"))
+    close_stale(stage.context, an_instance("emea"))
     stage.clock.advance(60)
     assert stage.run().state is RunState.DELIVERED
     assert len(stage.world.uploads) == 1
@@ -497,7 +500,7 @@ def test_a_delivered_run_stays_delivered_when_the_process_stops(stage: Stage) ->
 
     async def cut_short() -> None:
         task = asyncio.ensure_future(stage.run_async())
-        stage.runner.observe = lambda run: task.cancel() and None if run.state is RunState.DELIVERED else None
+        stage.context.observe = lambda run: task.cancel() and None if run.state is RunState.DELIVERED else None
         with contextlib.suppress(asyncio.CancelledError):  # it may have ended before the cancellation could reach it
             await task
 
@@ -512,7 +515,7 @@ def test_a_stale_run_is_closed(stage: Stage) -> None:
     """A `running` run whose lock we hold belongs to nobody any more."""
     stage.store.save_run(a_run(waiting_for="x", waiting_until=T0), T0)
     stage.clock.advance(10)
-    stage.runner.close_stale(an_instance("emea"))
+    close_stale(stage.context, an_instance("emea"))
     assert stage.store.runs() == (a_run(state=RunState.INTERRUPTED, ended_at=T0 + 10 * SECOND),)
 
 
@@ -520,7 +523,7 @@ def test_a_stale_run_is_closed(stage: Stage) -> None:
 def test_nothing_else_is_closed(stage: Stage, run: Run) -> None:
     """A delivered run and an ended one stay as they are."""
     stage.store.save_run(run, T0)
-    stage.runner.close_stale(an_instance("emea"))
+    close_stale(stage.context, an_instance("emea"))
     assert stage.store.runs() == (run,)
 
 
@@ -629,13 +632,11 @@ def test_no_error_leaves_a_run(stage: Stage) -> None:
 
 
 def test_seats_read_late_do_not_touch_a_confirmed_run(stage: Stage) -> None:
-    """A wait for the seat totals is nobody's wait: the confirmed run stays as it was."""
-    from licsync_daemon.sync.journal import Journal, ignore
-
+    """A wait for the seat totals belongs to no run: the confirmed run stays as it was."""
     stage.run()
     stage.clock.advance(5)
     (run,) = stage.look()
-    Journal(stage.store, stage.clock, run, ignore).waiting(stage.clock.now() + timedelta(minutes=1), "rate limited", 60.0)
+    Journal(stage.context, run).waiting(stage.clock.now() + timedelta(minutes=1), "rate limited", 60.0)
     assert stage.store.run(run.run_id) == run
 
 
@@ -726,8 +727,8 @@ def test_a_clock_that_was_set_back_is_noted_once(stage: Stage, started: list[tim
     for at in later:
         stage.store.save_run(an_ended_run("later", RunState.SKIPPED, started_at=T0 + at), T0 + at)
 
-    stage.runner.note_clock(EMEA)
-    stage.runner.note_clock(EMEA)
+    note_clock(stage.context, EMEA)
+    note_clock(stage.context, EMEA)
 
     marks = [run for run in stage.store.runs() if run.run_id not in {"ahead", "later"}]
     found = [(mark.state, mark.started_at, mark.slot, mark.reason) for mark in marks]

@@ -14,8 +14,13 @@ from licsync_daemon.model.usage import Installation
 from licsync_daemon.rules.schedule import next_run
 from licsync_daemon.state.files import prepare_state_dir
 from licsync_daemon.state.history import recorded
-from licsync_daemon.sync.fleet import InstanceLocks, Result, run_now
-from tests.fakes import T0, FakeClock, FarSides, FlakyStore, a_delivery, a_run, a_runner, an_account, an_instance, transient
+from licsync_daemon.state.leases import FileLeases
+from licsync_daemon.sync.confirm import look
+from licsync_daemon.sync.fleet import run_now
+from licsync_daemon.sync.run import run_instance
+from licsync_daemon.sync.supervise import watch
+from licsync_daemon.sync.waiting import Result
+from tests.fakes import T0, FakeClock, FarSides, FlakyStore, a_context, a_delivery, a_run, an_account, an_instance, transient
 
 HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
 LABS, EMEA, APAC = (an_instance(name, source=NoSource(), delivery=ConnectDelivery(), server_id=None) for name in ("labs", "emea", "apac"))
@@ -28,17 +33,17 @@ class Stage:
         self.clock = FakeClock()
         self.world = FarSides(self.clock)
         self.store = FlakyStore()
-        self.locks = InstanceLocks(directory, self.clock)
-        self.runner = a_runner(self.world, directory, self.store)
+        self.locks = FileLeases(directory, self.clock)
+        self.context = a_context(self.world, directory, self.store)
 
     def watch(self, *instances: object) -> list[Run]:
-        return asyncio.run(self.runner.watch(instances or (LABS,), trigger=Trigger.SCHEDULE, reason="look"))  # type: ignore[arg-type]
+        return asyncio.run(watch(self.context, instances or (LABS,), trigger=Trigger.SCHEDULE, reason="look"))  # type: ignore[arg-type]
 
     def now(self, *instances: object, wait_sync: timedelta = timedelta(0)) -> list[Result]:
         return asyncio.run(
             run_now(
                 instances,  # type: ignore[arg-type]
-                runner=self.runner, locks=self.locks, clock=self.clock, max_concurrent_runs=4, wait=2 * HOUR, wait_sync=wait_sync,
+                self.context, max_concurrent_runs=4, wait=2 * HOUR, wait_sync=wait_sync,
             )
         )  # fmt: skip
 
@@ -146,13 +151,13 @@ def test_with_a_source_the_guards_warn_and_drift_is_seen(stage: Stage) -> None:
     """Nothing can be held that GitHub Connect sends by itself: it is said, and the slot is satisfied by the look."""
     stage.world.sync("server-labs")
     stage.world.accounts["labs"] = [an_account(number) for number in range(1, 101)]
-    first = asyncio.run(stage.runner.run(READ, trigger=Trigger.SCHEDULE, reason="weekly slot", slot=T0))
+    first = asyncio.run(run_instance(stage.context, READ, trigger=Trigger.SCHEDULE, reason="weekly slot", slot=T0))
     assert (first.state, first.counts.sent, first.notices[0].code) == (RunState.CURRENT, 100, Code.AGE_UNKNOWN)
     stage.clock.advance(WEEK.total_seconds())
     stage.world.sync("server-labs")
     stage.world.installs = (Installation(hostname="ghes-labs.example.com", is_connected=True, accounts=9),)
     stage.world.accounts["labs"] = stage.world.accounts["labs"][:10]
-    second = asyncio.run(stage.runner.run(READ, trigger=Trigger.SCHEDULE, reason="weekly slot", slot=T0 + WEEK))
+    second = asyncio.run(run_instance(stage.context, READ, trigger=Trigger.SCHEDULE, reason="weekly slot", slot=T0 + WEEK))
     told = {one.code: one.text for one in second.notices}
     assert second.state is RunState.CURRENT
     assert "GitHub Connect sends this by itself" in told[Code.SHRUNK_USAGE]
@@ -200,7 +205,7 @@ def test_run_now_with_wait_watches_until_a_newer_sync_appears(stage: Stage) -> N
 
 def test_one_that_another_process_is_at_is_left_alone(stage: Stage) -> None:
     """Its answer names the holder; the others are looked at."""
-    lock = stage.locks.take("labs")
+    lock = stage.locks.instance("labs")
     assert lock is not None
     with lock:
         labs, emea = stage.now(LABS, EMEA)
@@ -218,7 +223,7 @@ def test_what_another_delivery_left_open_is_closed_and_stops_nobody(stage: Stage
     found = stage.store.run("left")
     assert found is not None
     assert found.state is (RunState.INTERRUPTED if left is RunState.RUNNING else RunState.SUPERSEDED)
-    assert asyncio.run(stage.runner.look((EMEA,))) == []
+    assert asyncio.run(look(stage.context, (EMEA,))) == []
     assert (stage.store.open_delivery("emea") is None) == (left is not RunState.RUNNING)
 
 

@@ -17,7 +17,7 @@ from licsync_daemon.practice.stories.events import Decided, Ended, Happened, Ran
 from licsync_daemon.practice.stories.playbill import STORIES
 from licsync_daemon.practice.stories.shrink import half_of
 from licsync_daemon.practice.stories.stage import _span, utc
-from licsync_daemon.sync.fleet import Result
+from licsync_daemon.sync.waiting import Result
 from tests.fakes import T0, a_decision, an_ended_run, an_instance
 
 

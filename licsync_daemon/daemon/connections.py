@@ -1,10 +1,9 @@
-"""Build the far sides of a run from what is configured: the only place that knows every kind of source, delivery and cloud."""
+"""Opens what a run talks to, as it is configured: the only module that knows every kind of source, delivery and cloud."""
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from licsync_daemon.cloud.enterprise import GithubCloud
@@ -12,35 +11,27 @@ from licsync_daemon.cloud.graphql import impatient
 from licsync_daemon.cloud.organization import OrganizationCloud
 from licsync_daemon.deliveries.http import HttpUpload
 from licsync_daemon.deliveries.outbox import Outbox, take_back
-from licsync_daemon.http.advice import Side
-from licsync_daemon.http.client import HttpClient
+from licsync_daemon.http.clients import Clients
 from licsync_daemon.http.retrier import Gate, Retrier
-from licsync_daemon.http.wire import AnswerFacts, basic
+from licsync_daemon.http.wire import AnswerFacts
 from licsync_daemon.model.instance import (
-    CloudAccount,
     CommandSource,
     ConnectDelivery,
     Destination,
     FileSource,
     HttpDelivery,
     Instance,
-    MailNotifier,
     ManualDelivery,
     NoSource,
-    NotifierTo,
     ReportSource,
     Source,
     SshSource,
-    WebhookNotifier,
 )
-from licsync_daemon.model.ports import Channel, Clock, CloudReader, Delivery, UsageSource, WaitReporter
+from licsync_daemon.model.ports import Clock, CloudReader, Delivery, UsageSource, WaitReporter
 from licsync_daemon.model.run import DeliveryRecord
 from licsync_daemon.model.text import PLAIN, Invocation
 from licsync_daemon.model.usage import SyncStatus
-from licsync_daemon.monitoring.channels.mail import Mail
-from licsync_daemon.monitoring.channels.webhook import Webhook
 from licsync_daemon.rules.handover import upload_page
-from licsync_daemon.settings.credentials import Credentials
 from licsync_daemon.sources.command import CommandUsageSource
 from licsync_daemon.sources.counted import CountedUsageSource
 from licsync_daemon.sources.file import FileUsageSource
@@ -49,11 +40,10 @@ from licsync_daemon.sources.ssh import SshUsageSource
 
 
 @dataclass(frozen=True, slots=True)
-class NetworkAdapters:
+class Connections:
     """Opens real connections (the `Adapters` port). Credentials are read for every request, so a rotated one is found."""
 
-    account: CloudAccount
-    credentials: Credentials
+    clients: Clients
     clock: Clock
     invocation: Invocation = PLAIN
     # For as long as the process lives:
@@ -77,7 +67,7 @@ class NetworkAdapters:
             case ReportSource():
                 return await stack.enter_async_context(self._report(source, waits))
             case SshSource():
-                return SshUsageSource(source, lambda: self.private_key(source), Retrier(self.clock, waits), self.clock)
+                return SshUsageSource(source, lambda: self.clients.private_key(source), Retrier(self.clock, waits), self.clock)
             case CommandSource():
                 return CommandUsageSource(source, self.clock)
             case FileSource():
@@ -87,7 +77,7 @@ class NetworkAdapters:
 
     @asynccontextmanager
     async def _report(self, source: ReportSource, waits: WaitReporter) -> AsyncIterator[UsageSource]:
-        async with self.instance_client(source) as client:
+        async with self.clients.instance(source) as client:
             yield ReportUsageSource(source, client, Retrier(self.clock, waits, gate=self._gate(source.at)), self.clock)
 
     @asynccontextmanager
@@ -97,7 +87,7 @@ class NetworkAdapters:
                 async with self._http_upload(instance.delivery.at, waits) as upload:
                     yield upload
             case ManualDelivery():
-                page = upload_page(self.account)
+                page = upload_page(self.clients.account)
                 yield Outbox(instance, instance.delivery, upload_page=page, now=self.clock.now(), invocation=self.invocation)
             case ConnectDelivery():
                 raise AssertionError("GitHub Connect carries the usage of this instance; nothing is ever sent for it")
@@ -107,14 +97,14 @@ class NetworkAdapters:
 
     @asynccontextmanager
     async def _http_upload(self, at: Destination, waits: WaitReporter) -> AsyncIterator[Delivery]:
-        async with self.endpoint_client(at) as client:
+        async with self.clients.endpoint(at) as client:
             yield HttpUpload(client, Retrier(self.clock, waits, gate=self._gate(at)))
 
     @asynccontextmanager
     async def cloud(self, waits: WaitReporter) -> AsyncIterator[CloudReader]:
-        account, at = self.account, self.account.at
+        account, at = self.clients.account, self.clients.account.at
         retry = Retrier(self.clock, waits, gate=self._gate(at))
-        async with self.cloud_client() as client:
+        async with self.clients.cloud() as client:
             try:
                 if account.organization is not None:
                     yield OrganizationCloud(account.organization, client, retry)
@@ -123,62 +113,3 @@ class NetworkAdapters:
                     yield GithubCloud(account.enterprise or "", client, retry, graphql_retry=graphql, remembered=self.remembered)
             finally:
                 self.facts[urlsplit(at.url).netloc] = client.seen
-
-    def instance_client(self, source: ReportSource) -> HttpClient:
-        version = {"X-GitHub-Api-Version": source.api_version} if source.api_version else {}
-        return HttpClient(
-            to=source.at,
-            side=Side.INSTANCE,
-            authorization=lambda: basic(source.username, self.credentials.github_token(source.at.token)),
-            proxy_auth=self.proxy_auth(source.at),
-            headers=version,
-        )
-
-    def endpoint_client(self, at: Destination) -> HttpClient:
-        return HttpClient(
-            to=at,
-            side=Side.DELIVERY,
-            authorization=lambda: f"Bearer {self.credentials.delivery_token(at.token)}",
-            proxy_auth=self.proxy_auth(at),
-        )
-
-    def cloud_client(self) -> HttpClient:
-        account, at = self.account, self.account.at
-        return HttpClient(
-            to=at,
-            side=Side.CLOUD if account.organization is None else Side.ORGANIZATION,
-            authorization=lambda: f"Bearer {self.credentials.github_token(at.token)}",
-            proxy_auth=self.proxy_auth(at),
-            headers={"X-GitHub-Api-Version": account.api_version},
-        )
-
-    def private_key(self, source: SshSource) -> Path:
-        """Return the file of the private key. Raises `RunError`."""
-        return source.private_key or self.credentials.file(source.private_key_credential)
-
-    def proxy_auth(self, at: Destination) -> Callable[[], str]:
-        """Return a reader of the proxy's credential; many proxies want none."""
-        return lambda: self.credentials.optional_line(at.proxy_auth) or ""
-
-
-def mail(to: MailNotifier, credentials: Credentials) -> Mail:
-    """Build the channel to people by mail. The password is read for every message."""
-    return Mail(to, password=lambda: credentials.line(to.password))
-
-
-def notifiers(channels: Iterable[NotifierTo], credentials: Credentials) -> tuple[Channel, ...]:
-    """Build every configured channel to people. Credentials are read for every message."""
-
-    def build(channel: NotifierTo) -> Channel:
-        match channel:
-            case MailNotifier():
-                return mail(channel, credentials)
-            case WebhookNotifier(at=at, secret_path=secret_path):
-                return Webhook(
-                    at,
-                    secret_path=lambda: credentials.optional_secret_path(secret_path) or "",
-                    authorization=lambda: f"Bearer {token}" if (token := credentials.optional_delivery_token(at.token)) else "",
-                    proxy_auth=lambda: credentials.optional_line(at.proxy_auth) or "",
-                )
-
-    return tuple(build(one) for one in channels)

@@ -1,0 +1,114 @@
+"""What an alarm leads to: a run, a check for confirmation, or a check of GitHub Connect's syncs."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from licsync_daemon.daemon.planner import Planner
+from licsync_daemon.model.errors import StateUnwritableError
+from licsync_daemon.model.instance import Config, ConnectDelivery, Instance
+from licsync_daemon.model.run import RunState, Trigger
+from licsync_daemon.rules.schedule import LOCKED_AGAIN, Planned
+from licsync_daemon.sync.confirm import look, watched_runs
+from licsync_daemon.sync.context import RunContext, free_ones
+from licsync_daemon.sync.housekeeping import close_stale, expire
+from licsync_daemon.sync.run import run_instance
+from licsync_daemon.sync.supervise import watch
+
+log = structlog.get_logger()
+
+SOONEST = timedelta(seconds=1)
+PAUSE = timedelta(seconds=30)  # before an instance is tried again whose outcome may not have been stored
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What was done: which other instances a check served, and when to plan the next alarm at the earliest."""
+
+    served: tuple[Instance, ...] = ()
+    not_before: datetime | None = None
+
+
+class Worker:
+    """Does what is due for an instance. At most `max_concurrent_runs` at once.
+
+    Attributes:
+        is_busy: Whether another task of this daemon works on an instance; its lease is not even tried then.
+    """
+
+    def __init__(self, config: Config, planner: Planner, is_busy: Callable[[Instance], bool]) -> None:
+        self._config = config
+        self._planner = planner
+        self._is_busy = is_busy
+        self._limit = asyncio.Semaphore(config.max_concurrent_runs)
+        self._watching = asyncio.Lock()
+
+    @property
+    def _context(self) -> RunContext:
+        return self._planner.context
+
+    def follow(self, config: Config) -> None:
+        """Go on with another configuration; runs in progress end with the one they began with."""
+        if config.max_concurrent_runs != self._config.max_concurrent_runs:
+            self._limit = asyncio.Semaphore(config.max_concurrent_runs)
+        self._config = config
+
+    async def work(self, name: str) -> Done:
+        """Do what is due for the named instance now, as the state and the configuration say at this moment. Raises nothing."""
+        try:
+            return await self._work(name)
+        except (StateUnwritableError, OSError) as error:
+            log.error("daemon.state_unusable", cause=str(error))  # noqa: TRY400 - the cause is a sentence
+        except Exception:
+            log.critical("daemon.work_crashed", instance=name, exc_info=True)
+        return Done(not_before=self._context.clock.now() + PAUSE)
+
+    async def _work(self, name: str) -> Done:
+        async with self._limit:
+            context = self._context
+            instance = self._config.instance(name)  # as it is configured now: the alarm may be from before a reload
+            if instance is None:
+                return Done()
+            lease = context.leases.instance(name)
+            if lease is None:
+                log.info("run.skipped", instance=name, cause=f"locked by {context.leases.holder(name)}")
+                return Done(not_before=context.clock.now() + LOCKED_AGAIN)
+            with lease:
+                close_stale(context, instance)
+                expire(context, name)
+                planned = self._planner.planned(instance)  # the alarm may be old: the state says what is due
+                if planned is None or (self._is_ahead(planned) and not planned.is_confirm_look):
+                    return Done()
+                if not (planned.is_confirm_look or planned.is_connect_look):
+                    return await self._run(instance, planned)
+        # Of a check only the next moment is planned; this alarm was for the one before it.
+        return await self._watch(instance) if planned.is_connect_look else await self._look()
+
+    async def _run(self, instance: Instance, planned: Planned) -> Done:
+        run = await run_instance(self._context, instance, trigger=Trigger.SCHEDULE, reason=planned.reason, slot=planned.slot)
+        return Done(not_before=self._context.clock.now() + PAUSE if run.state is RunState.FAILED else None)
+
+    async def _look(self) -> Done:
+        """Check every delivered instance that is free with one request to the cloud."""
+        context = self._context
+        idle = [one for one in self._config.instances if one.is_active and not self._is_busy(one)]
+        with free_ones(context.leases, [one for one in idle if watched_runs(context.store, one.name)]) as free:
+            await look(context, free)
+        return Done(served=tuple(free))
+
+    async def _watch(self, instance: Instance) -> Done:
+        """Check every free instance that GitHub Connect syncs with one request to the cloud; `instance` is due."""
+        async with self._watching:  # the alarms of a fleet ring together: the first one serves all
+            planned = self._planner.planned(instance)
+            if planned is None or not planned.is_connect_look or self._is_ahead(planned):
+                return Done()
+            watched = [one for one in self._config.instances if isinstance(one.delivery, ConnectDelivery) and one.is_active]
+            with free_ones(self._context.leases, [one for one in watched if not self._planner.is_paused(one)]) as free:
+                await watch(self._context, free, trigger=Trigger.SCHEDULE, reason=planned.reason)
+            return Done(served=tuple(free))
+
+    def _is_ahead(self, planned: Planned) -> bool:
+        return planned.at > self._context.clock.now() + SOONEST

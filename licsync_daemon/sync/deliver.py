@@ -1,0 +1,131 @@
+"""The delivery of a run: the record that is stored before the first byte is sent, the sending, and what an earlier run left open."""
+
+import secrets
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from licsync_daemon.model.errors import RemoteError
+from licsync_daemon.model.instance import ManualDelivery
+from licsync_daemon.model.ports import Delivery, UsageDocument
+from licsync_daemon.model.run import Baseline, DeliveryOutcome, DeliveryRecord, Run, RunState
+from licsync_daemon.model.usage import ServerIdentity
+from licsync_daemon.rules.digests import digest_of, pack
+from licsync_daemon.rules.verdict import Accepted, Confirmed, Refuted, baseline_of, judge, must_wait_s
+from licsync_daemon.sync.confirm import identity_known, instance_record, is_overdue, read_status
+from licsync_daemon.sync.journal import RunScope
+from licsync_daemon.sync.prepare import Prepared, continues
+
+log = structlog.get_logger()
+
+
+async def close_or_resume(scope: RunScope, record: DeliveryRecord, delivery: Delivery) -> DeliveryRecord | None:
+    """Close a record that an earlier run left open, or return it to be sent again with its key and baseline.
+
+    A record that was never accepted cannot be confirmed by the read-back alone: nothing shows that its first byte left. It is sent
+    again, which changes nothing at an endpoint that has it.
+    """
+    context, instance, journal = scope.context, scope.instance, scope.journal
+    now = context.clock.now()
+    outcome: DeliveryOutcome | None = None
+    if record.slot != journal.run.slot:
+        outcome = DeliveryOutcome.SLOT_PAST
+    elif record.upload_id is not None:
+        status = await read_status(context, scope.cloud)
+        verdict = judge(record, await delivery.ask(record.upload_id), status)
+        if isinstance(verdict, Confirmed | Accepted):
+            sender = context.store.run(record.run_id)
+            if sender is not None:  # what is confirmed now is what that run collected
+                journal.update(collected_at=sender.collected_at, counts=sender.counts, notices=sender.notices)
+            if isinstance(verdict, Confirmed):
+                known = context.store.instance(instance.name)
+                journal.confirmed(record, verdict.last_sync, instance_record(instance, record.identity, status, now, known))
+            else:
+                journal.accepted(record)
+            return None
+        outcome = verdict.outcome if isinstance(verdict, Refuted) else None
+        if outcome is None and is_overdue(record, instance, now):
+            outcome = DeliveryOutcome.NOT_CONFIRMED
+    if outcome is None:
+        return record
+    context.store.save_delivery(replace(record, closed_at=now, outcome=outcome))
+    log.info("delivery.given_up", key=record.key, outcome=outcome)
+    return None
+
+
+async def open_record(scope: RunScope, earlier: DeliveryRecord | None, prepared: Prepared, held: Run | None) -> DeliveryRecord:
+    """Return the delivery record to send under: the `earlier` open one if the usage is still the same, else a new one, stored durably.
+
+    Storing it is also the moment from which a held run is superseded and its approval used up.
+    """
+    context, instance, journal = scope.context, scope.instance, scope.journal
+    identity, document = prepared.identity, prepared.document
+    if earlier is not None:
+        if continues(earlier, prepared):
+            record = replace(earlier, run_id=journal.run.run_id)
+            journal.update(delivery=record, instead_of=held)
+            return record
+        context.store.save_delivery(replace(earlier, closed_at=context.clock.now(), outcome=DeliveryOutcome.USAGE_CHANGED))
+    baseline = baseline_of(identity, prepared.status)
+    if (pause := must_wait_s(baseline)) > 0:
+        journal.waiting(context.clock.now() + timedelta(seconds=pause), "the cloud's clock to pass its newest sync", pause)
+        await context.clock.sleep(pause)
+        journal.resumed()
+    now = context.clock.now()
+    record = _new_record(journal.run, identity, baseline, content_hash=document.content_hash, sent=document.sent, opened_at=now)
+    if document.sent is not None and prepared.accounts is not None:
+        digests = (digest_of(account, context.digest_key) for account in prepared.accounts.everyone())
+        context.store.stage_digests(instance.name, record.key, pack(digests))
+    known = instance_record(instance, identity, prepared.status, now, context.store.instance(instance.name))
+    journal.update(delivery=record, remember=known, instead_of=held)
+    return record
+
+
+async def ask_person(scope: RunScope, record: DeliveryRecord | None, delivery: Delivery) -> None:
+    """Ask a person for everything: to export the usage on the instance and to upload it."""
+    context, instance, journal = scope.context, scope.instance, scope.journal
+    if record is None:
+        known, now = context.store.instance(instance.name), context.clock.now()
+        identity = identity_known(instance, known)
+        status = await read_status(context, scope.cloud)
+        record = _new_record(journal.run, identity, baseline_of(identity, status), content_hash="", sent=None, opened_at=now)
+        journal.update(delivery=record, remember=instance_record(instance, identity, status, now, known))
+    journal.update(phase="delivering")
+    await send(scope, record, None, delivery)
+
+
+async def send(scope: RunScope, record: DeliveryRecord, document: UsageDocument | None, delivery: Delivery) -> None:
+    """Send a document, or ask a person for one where there is none; from here on the run belongs to no process."""
+    context, instance, journal = scope.context, scope.instance, scope.journal
+    try:
+        upload_id = await delivery.send(document, record.key)
+    except RemoteError as error:
+        if not error.transient:  # refused for good; otherwise the document may have arrived, and the record stays open
+            context.store.save_delivery(replace(record, closed_at=context.clock.now(), outcome=DeliveryOutcome.REFUSED))
+        raise
+    if not isinstance(instance.delivery, ManualDelivery):
+        journal.delivered(record, upload_id)
+        return
+    state = RunState.AWAITING_EXPORT if document is None else RunState.AWAITING_UPLOAD
+    earlier = context.store.awaiting_run(instance.name)
+    journal.delivered(record, upload_id, state=state, instead_of=earlier)
+    theirs = context.store.delivery_of(earlier.run_id) if earlier is not None else None
+    if theirs is not None and theirs.upload_id != upload_id:  # another outbox is configured now
+        context.adapters.take_back(theirs)
+
+
+def _new_record(
+    run: Run, identity: ServerIdentity, baseline: Baseline, *, content_hash: str, sent: int | None, opened_at: datetime
+) -> DeliveryRecord:
+    return DeliveryRecord(
+        key=secrets.token_hex(16),
+        instance=run.instance,
+        run_id=run.run_id,
+        slot=run.slot,
+        content_hash=content_hash,
+        identity=identity,
+        sent=sent,
+        baseline=baseline,
+        opened_at=opened_at,
+    )

@@ -1,0 +1,102 @@
+"""Wait for the confirmation of several runs together, while others still run."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from licsync_daemon.model.errors import StateUnwritableError
+from licsync_daemon.model.instance import Instance
+from licsync_daemon.model.run import AWAITING, AWAITING_CLOUD, Run
+from licsync_daemon.rules.verdict import next_look
+from licsync_daemon.sync.confirm import look
+from licsync_daemon.sync.context import RunContext, free_ones
+
+log = structlog.get_logger()
+
+LOOK_LIMIT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one instance. `run` is None only where another process runs it: then `locked_by` says which."""
+
+    instance: Instance
+    run: Run | None
+    locked_by: str | None = None
+
+
+class ConfirmationWait:
+    """Checks what is delivered while other runs go on, and then for a while; keeps `results` up to date."""
+
+    def __init__(self, context: RunContext, runs: Sequence[asyncio.Task[None]], results: dict[str, Result]) -> None:
+        self._context = context
+        self._runs = runs
+        self._results = results
+        self._asked: set[str] = set()  # runs that wait for a person, which takes longer than minutes: one check tells
+        self._since = context.clock.now()
+        self._ended_s: float | None = None  # when the last run ended
+
+    async def wait(self, limit: timedelta) -> None:
+        """Return when nothing is open any more, or `limit` after the last run has ended."""
+        waiting: list[Instance] = []
+        while True:
+            running = {task for task in self._runs if not task.done()}
+            left = self._left_s(running, limit)
+            before, waiting = waiting, self._unconfirmed()
+            if not running and (not waiting or left <= 0):
+                return
+            if not waiting:
+                await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                continue
+            if len(waiting) > len(before):  # something new was delivered: check again soon
+                self._since = self._context.clock.now()
+            if not await self._napped(running, left):
+                continue
+            if not await self._look(waiting, limit_s=max(1.0, min(left, LOOK_LIMIT_S))):
+                await asyncio.gather(*running)
+                return
+
+    def _left_s(self, running: set[asyncio.Task[None]], limit: timedelta) -> float:
+        """Return how long to go on waiting; while others run, as long as one check may take."""
+        now_s = self._context.clock.monotonic()
+        if self._ended_s is None and not running:
+            self._ended_s = now_s
+        return LOOK_LIMIT_S if self._ended_s is None else limit.total_seconds() - (now_s - self._ended_s)
+
+    def _unconfirmed(self) -> list[Instance]:
+        return [
+            one.instance
+            for one in self._results.values()
+            if one.run is not None and one.run.state in AWAITING_CLOUD and one.run.run_id not in self._asked
+        ]
+
+    async def _napped(self, running: set[asyncio.Task[None]], left_s: float) -> bool:
+        """Wait until the next check is due; return False where a run ended before that."""
+        now: datetime = self._context.clock.now()
+        pause_s = min((next_look(self._since, now, eager=True) - now).total_seconds(), left_s)
+        nap = asyncio.ensure_future(self._context.clock.sleep(max(0.0, pause_s)))
+        await asyncio.wait({nap, *running}, return_when=asyncio.FIRST_COMPLETED)
+        if not nap.done():
+            nap.cancel()
+            return False
+        return True
+
+    async def _look(self, waiting: Sequence[Instance], *, limit_s: float) -> bool:
+        """Check once; return whether checking again makes sense."""
+        try:
+            with suppress(TimeoutError), free_ones(self._context.leases, waiting) as free:
+                async with asyncio.timeout(limit_s):  # a server that asks for a long pause must not outlast the person who waits
+                    await look(self._context, free)
+            for instance in waiting:
+                run = self._results[instance.name].run
+                assert run is not None
+                self._results[instance.name] = Result(instance, self._context.store.run(run.run_id) or run)
+        except (StateUnwritableError, OSError) as error:  # what was delivered stays so; the next check settles it
+            log.error("state.unwritable", cause=str(error))  # noqa: TRY400 - the cause is a sentence
+            return False
+        self._asked |= {one.run.run_id for one in self._results.values() if one.run is not None and one.run.state in AWAITING}
+        return True
