@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from licsync_daemon.daemon.connections import Connections
+from licsync_daemon.http.clients import Clients
 from licsync_daemon.model.errors import Code, RemoteError
 from licsync_daemon.model.instance import CloudAccount, Destination
 from licsync_daemon.model.ports import Adapters, CloudReader
@@ -37,7 +38,8 @@ class World:
 def adapters_of(box: Sandbox, *, organization: bool) -> Connections:
     account = CloudAccount(at=Destination(url=box.cloud_api_url, token=("cloud__token",)))
     account = replace(account, organization=box.enterprise) if organization else replace(account, enterprise=box.enterprise)
-    return Connections(account, Credentials(Path("/nowhere"), {"LICSYNC_CLOUD__TOKEN": box.cloud_token}, Path("/nowhere")), FakeClock())
+    credentials = Credentials(Path("/nowhere"), {"LICSYNC_CLOUD__TOKEN": box.cloud_token}, Path("/nowhere"))
+    return Connections(Clients(account, credentials), FakeClock())
 
 
 @contextlib.contextmanager

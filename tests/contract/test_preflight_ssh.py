@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.daemon.connections import Connections
+from licsync_daemon.http.clients import Clients
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import SshSource
 from licsync_daemon.monitoring.preflight import instance as module
@@ -31,10 +31,10 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
 
 def found(source: SshSource) -> list[tuple[str, Outcome, Code | None]]:
     config, clock = a_config(), FakeClock()
-    adapters = Connections(config.cloud, Credentials(config.credentials_dir, {}, Path("/nonexistent")), clock)
+    clients = Clients(config.cloud, Credentials(config.credentials_dir, {}, Path("/nonexistent")))
 
     async def main() -> list[tuple[str, Outcome, Code | None]]:
-        return [(row.test, row.outcome, row.code) async for row in ssh_rows(EMEA, Probing(config, adapters, clock), source)]
+        return [(row.test, row.outcome, row.code) async for row in ssh_rows(EMEA, Probing(config, clients, clock), source)]
 
     return asyncio.run(main())
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from licsync_daemon.daemon.connections import Connections
+from licsync_daemon.http.clients import Clients
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.instance import CloudAccount, CommandSource, Destination, FileSource, ReportSource, Source
 from licsync_daemon.model.ports import UsageSource
@@ -49,7 +50,7 @@ class World:
     def adapted(self, source: Source, counts: FileSource | None = None) -> Callable[[], AbstractAsyncContextManager[UsageSource]]:
         """Open a source as a run does."""
         secrets = Credentials(self.folder / "none", {"LICSYNC_TOKEN": self.box.instances["emea"].token}, self.folder / "none")
-        adapters = Connections(CloudAccount(at=Destination(url="https://127.0.0.1")), secrets, self.clock)
+        adapters = Connections(Clients(CloudAccount(at=Destination(url="https://127.0.0.1")), secrets), self.clock)
         return lambda: adapters.source(an_instance(source=source, counts=counts), Waits())
 
     def dropped(self, name: str, content: str | bytes) -> tuple[FileSource, Callable[[], None], Callable[[], None]]:

@@ -10,7 +10,7 @@ import pytest
 from licsync_daemon.deliveries.outbox import Outbox
 from licsync_daemon.model.instance import ManualDelivery
 from licsync_daemon.model.usage import Export
-from licsync_daemon.state.held_exports import keep, kept
+from licsync_daemon.state.held_exports import HELD, FileHeldExports
 from licsync_daemon.system.files import write_whole
 from tests.fakes import T0, a_document, a_run, an_account, an_instance
 
@@ -77,10 +77,11 @@ def test_a_held_export_is_durable(tmp_path: Path, synced: list[str]) -> None:
     content = b'{"users": []}'
     export = Export(content=content, server_id="server-emea", hostname=None, version=None, is_clear=False, is_empty=True)
     run = a_run(content_hash="sha256:" + hashlib.sha256(content).hexdigest())
-    keep(tmp_path, run, export)
+    exports = FileHeldExports(tmp_path / HELD)
+    exports.keep(run, export)
     assert synced[-1] == "held"
     assert synced[-2].endswith(".part")
-    assert kept(tmp_path, run) == export
+    assert exports.find(run) == export
 
 
 def test_every_file_of_a_hand_over_is_durable(tmp_path: Path, synced: list[str]) -> None:
