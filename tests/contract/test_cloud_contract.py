@@ -127,7 +127,8 @@ def test_an_organization_that_is_not_there_is_named() -> None:
     """What to check is the organization, not an enterprise."""
     with Sandbox(generate_fleet(seed=5, instances=1, people=20)) as box:
         adapters = adapters_of(box, organization=True)
-        adapters = replace(adapters, account=replace(adapters.account, organization="nobody"))
+        account = replace(adapters.clients.account, organization="nobody")
+        adapters = replace(adapters, clients=replace(adapters.clients, account=account))
         with pytest.raises(RemoteError) as caught:
             World(adapters, lambda: None, 0).read(lambda cloud: cloud.seats())
     assert caught.value.code is Code.NOT_FOUND

@@ -122,7 +122,7 @@ def test_a_look_locks_only_what_is_delivered(tmp_path: Path) -> None:
         await run_instance(context, emea, trigger=Trigger.SCHEDULE, reason="weekly slot", slot=None)
         with a_daemon(a_config(emea, apac, state_dir=tmp_path), context) as daemon:
             world.interfere = ask
-            return (await daemon._worker._look()).served
+            return list((await daemon._worker._look()).served)
 
     assert asyncio.run(work()) == [emea]
     assert free == {"emea": False, "apac": True}
