@@ -27,6 +27,8 @@ from licsync_daemon.model.usage import Listing, Notice, ServerIdentity, SyncEntr
 from licsync_daemon.system.filelock import holder_from_json, holder_to_json
 
 DbRow = dict[str, Any]
+COUNTS = tuple(field.name for field in fields(UsageCounts))
+EMPTY = "[]"  # most runs have no notice and tripped no guard: their lists need no parser
 
 
 def instant(value: datetime | None) -> str | None:
@@ -42,8 +44,13 @@ def _instant(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+def _listed(text: str) -> list[Any]:
+    found: list[Any] = json.loads(text) if text != EMPTY else []
+    return found
+
+
 def run_row(run: Run) -> DbRow:
-    counts = {f.name: getattr(run.counts, f.name) for f in fields(UsageCounts)} | {"counted": int(run.counts.counted)}
+    counts = {name: getattr(run.counts, name) for name in COUNTS} | {"counted": int(run.counts.counted)}
     holder = run.holder
     return {
         "run_id": run.run_id,
@@ -96,7 +103,7 @@ def read_run(row: DbRow) -> Run:
         delivered_at=read_instant(row["delivered_at"]),
         confirmed_at=read_instant(row["confirmed_at"]),
         last_sync=read_instant(row["last_sync"]),
-        counts=UsageCounts(**{f.name: row[f.name] for f in fields(UsageCounts)} | {"counted": bool(row["counted"])}),
+        counts=UsageCounts(**{name: row[name] for name in COUNTS} | {"counted": bool(row["counted"])}),
         version=row["version"],
         content_hash=row["content_hash"],
         accounts_in_cloud=row["accounts_in_cloud"],
@@ -106,12 +113,12 @@ def read_run(row: DbRow) -> Run:
         retry_not_before=read_instant(row["retry_not_before"]),
         tripped=tuple(
             Tripped(Code(code), text, before=before, after=after, subject=subject)
-            for code, text, before, after, subject in json.loads(row["tripped"])
+            for code, text, before, after, subject in _listed(row["tripped"])
         ),
         changes=Changes(**json.loads(row["changes"])) if row["changes"] else None,
         failures=row["failures"],
         permanent=bool(row["permanent"]),
-        notices=tuple(Notice(code=Code(code), text=text) for code, text in json.loads(row["notices"])),
+        notices=tuple(Notice(code=Code(code), text=text) for code, text in _listed(row["notices"])),
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from hypothesis import Phase, event, example, given, settings
 from hypothesis import strategies as st
 
@@ -290,6 +291,7 @@ def play(*history: Happening) -> Machine:
 
 
 # Without shrinking: a failing history is read as it is, and shrinking one takes minutes.
+@pytest.mark.timeout(600)  # hundreds of histories of weeks, each with hundreds of runs in a real database
 @settings(phases=[Phase.explicit, Phase.generate], max_examples=min(1000, 4 * settings.default.max_examples))
 @given(st.lists(HAPPENINGS, min_size=1, max_size=12))
 @example([("lives", 24), ("has_a_wrong_clock", 8 * 24, 24)])  # a run from a time that has not come
