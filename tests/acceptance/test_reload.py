@@ -93,7 +93,7 @@ def _other_state(site: Site) -> None:
 BAD: Sequence[tuple[Callable[[Site], None], str]] = (
     (_unknown_key, "instances.emea.hostnam"),
     (_no_toml, "config.toml"),
-    (_no_text, "it is not UTF-8 text"),
+    (_no_text, "not UTF-8 text"),
     (_gone, "no such file"),
     (_folder, "this is a folder"),
     (_other_state, "state_dir: cannot change while the daemon runs (restart it instead)"),

@@ -204,7 +204,7 @@ def test_killed_in_mid_run(site: Site) -> None:
 
     shown = json.loads(site.run("status", "--json").out)["instances"][0]
     assert shown["state"] == "interrupted"
-    assert "the process at it is gone" in site.run("status").out
+    assert "its process is gone" in site.run("status").out
     site.box.instances["emea"].report_ready_after = 0.0
     done = site.run("--run-now", "emea", "--json")
 
