@@ -95,7 +95,7 @@ BAD: Sequence[tuple[Callable[[Site], None], str]] = (
     (_no_toml, "config.toml"),
     (_no_text, "not UTF-8 text"),
     (_gone, "no such file"),
-    (_folder, "this is a folder"),
+    (_folder, "is a folder, not a file"),
     (_other_state, "state_dir: cannot change while the daemon runs (restart it instead)"),
 )
 
