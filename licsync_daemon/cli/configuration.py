@@ -51,7 +51,9 @@ def _from_cloud(arguments: argparse.Namespace) -> str:
     """Query the cloud for its servers, and return a configuration for them."""
     account, credentials = _account(arguments, os.environ)
     if account.organization is not None:
-        raise ConfigError((Problem("cloud.organization", "GitHub lists no servers for an organization", "name an enterprise"),))
+        raise ConfigError(
+            (Problem("cloud.organization", "GitHub lists no servers for an organization", "name an enterprise"),), "invalid argument"
+        )
     connections = Connections(Clients(account, credentials), SystemClock())
     found: list[SyncStatus] = []
 
@@ -74,7 +76,7 @@ def _account(arguments: argparse.Namespace, environ: Mapping[str, str]) -> tuple
     """
     if arguments.enterprise is None:
         if arguments.api_url is not None:
-            raise ConfigError((Problem("--api-url", "requires --enterprise", "add --enterprise NAME"),))
+            raise ConfigError((Problem("--api-url", "requires --enterprise", "add --enterprise NAME"),), "invalid argument")
         config = read_config(arguments.config).config
         return config.cloud, Credentials(config.credentials_dir, environ)
     try:
@@ -87,7 +89,9 @@ def _account(arguments: argparse.Namespace, environ: Mapping[str, str]) -> tuple
             token=("cloud__token",),
         )
     except Mistake as mistake:
-        raise ConfigError((Problem("--api-url, or LICSYNC_CLOUD__API_URL or __PROXY", mistake.what, mistake.hint),)) from mistake
+        raise ConfigError(
+            (Problem("--api-url, or LICSYNC_CLOUD__API_URL or __PROXY", mistake.what, mistake.hint),), "invalid argument"
+        ) from mistake
     folder = Path(environ.get("LICSYNC_CREDENTIALS_DIR", DEFAULT_CREDENTIALS_DIR))
     return CloudAccount(at=at, enterprise=arguments.enterprise), Credentials(folder, environ)
 

@@ -50,7 +50,7 @@ def test_the_configured_cloud_is_asked_otherwise(synced: Site) -> None:
         (["--enterprise", "other"], {}, "check `cloud.enterprise`"),
         (["--enterprise", "octo-enterprise"], {"LICSYNC_CLOUD__TOKEN": "ghp_" + "x" * 36}, "returned 401"),
         (["--enterprise", "octo-enterprise"], {"LICSYNC_CLOUD__TOKEN": ""}, "is empty"),
-        (["--enterprise", "octo-enterprise"], {"LICSYNC_CLOUD__PROXY": "socks5://x"}, "a proxy is an http"),
+        (["--enterprise", "octo-enterprise"], {"LICSYNC_CLOUD__PROXY": "socks5://x"}, "a proxy must be an http"),
     ],
     ids=["enterprise", "token", "no token", "proxy"],
 )
