@@ -28,9 +28,8 @@ DEFAULT_CREDENTIALS_DIR = "/etc/licsync/credentials"
 def config(arguments: argparse.Namespace) -> int:
     """Print a sample, the effective settings and their origin, or the JSON Schema for editors."""
     if (arguments.from_cloud and arguments.what != "init") or (arguments.enterprise is not None and not arguments.from_cloud):
-        raise ConfigError(
-            (Problem("config", "--enterprise requires --from-cloud, and --from-cloud requires init", "config init --from-cloud"),)
-        )
+        what = "--enterprise requires --from-cloud, and --from-cloud requires init"
+        raise ConfigError((Problem("config", what, "config init --from-cloud"),), "invalid argument")
     if arguments.what == "init":
         print(_from_cloud(arguments) if arguments.from_cloud else example_text(), end="")
         return Exit.OK

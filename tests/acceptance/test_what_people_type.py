@@ -52,5 +52,5 @@ def test_what_nobody_would_send_is_not_approved(site: Site, gone: bool) -> None:
     else:
         site.extend("amer", "enabled = false")
     done = site.run("approve", run.run_id, "--reason", "right")
-    assert (done.code, "nothing would send it: amer is not configured, or not to be synced" in done.err) == (2, True)
+    assert (done.code, "nothing would send it: amer is not configured or is excluded from sync" in done.err) == (2, True)
     assert site.run("reject", run.run_id, "--reason", "gone").code == 0
