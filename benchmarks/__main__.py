@@ -16,7 +16,7 @@ from benchmarks.proc import memory, switches
 from licsync_daemon.daemon.daily import SETTLE_S
 from licsync_daemon.daemon.wiring import recording
 from licsync_daemon.practice.sandbox import Sandbox, generate_fleet
-from licsync_daemon.rules.schedule import settle_jitter
+from licsync_daemon.rules.next_run import settle_jitter
 from licsync_daemon.settings import load_config
 from licsync_daemon.sync.fleet import run_now
 from licsync_daemon.system import log

@@ -11,11 +11,11 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from licsync_daemon.deliveries.outbox import Outbox, take_back
 from licsync_daemon.model.alert import Alert, Message, Severity
-from licsync_daemon.model.errors import Code, RemoteError, StateUnwritableError
+from licsync_daemon.model.errors import Code, LockedError, RemoteError, StateUnwritableError
 from licsync_daemon.model.instance import CloudAccount, Config, Destination, HttpDelivery, Instance, ManualDelivery, ReportSource, Schedule
 from licsync_daemon.model.ports import UsageDocument, WaitReporter
 from licsync_daemon.model.run import Baseline, Decided, Decision, DeliveryRecord, Holder, Run, RunState, Trigger
@@ -290,6 +290,67 @@ class FakeChannel:
         if self.fail:
             raise self.fail.pop(0)
         self.told.append(message)
+
+
+class MemoryLeases:
+    """The `Leases` port within one process."""
+
+    def __init__(self) -> None:
+        self._taken: dict[str, _MemoryLease] = {}
+
+    def instance(self, name: str) -> "_MemoryLease | None":
+        return self._take(f"instance {name}")
+
+    def holder(self, name: str) -> str:
+        return "process 4711 on host-a" if f"instance {name}" in self._taken else "another process"
+
+    def alerts(self) -> "_MemoryLease | None":
+        return self._take("alerts")
+
+    def daemon(self) -> "_MemoryLease":
+        lease = self._take("daemon")
+        if lease is None:
+            raise LockedError(Path("daemon"), "process 4711 on host-a")
+        return lease
+
+    def _take(self, right: str) -> "_MemoryLease | None":
+        if right in self._taken and self._taken[right].is_held:
+            return None
+        self._taken[right] = _MemoryLease()
+        return self._taken[right]
+
+
+class _MemoryLease:
+    is_held = True
+
+    def touch(self) -> None:
+        assert self.is_held
+
+    def release(self) -> None:
+        self.is_held = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+class MemoryHeldExports:
+    """The `HeldExports` port within one process."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str | None], Export] = {}
+
+    def keep(self, run: Run, export: Export) -> None:
+        self._kept[run.instance, run.content_hash] = export
+
+    def find(self, run: Run) -> Export | None:
+        return self._kept.get((run.instance, run.content_hash))
+
+    def sweep(self, instance: str, wanted: Iterable[Run | None] = ()) -> None:
+        left = {(run.instance, run.content_hash) for run in wanted if run is not None}
+        self._kept = {key: export for key, export in self._kept.items() if key[0] != instance or key in left}
 
 
 class FlakyStore(MemoryStore):

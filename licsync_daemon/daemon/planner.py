@@ -2,7 +2,7 @@
 
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.run import Decided
-from licsync_daemon.rules.schedule import Planned, next_run
+from licsync_daemon.rules.next_run import Planned, next_run
 from licsync_daemon.state.history import recorded
 from licsync_daemon.sync.context import RunContext
 

@@ -11,7 +11,7 @@ from licsync_daemon.daemon.planner import Planner
 from licsync_daemon.model.errors import StateUnwritableError
 from licsync_daemon.model.instance import Config, ConnectDelivery, Instance
 from licsync_daemon.model.run import RunState, Trigger
-from licsync_daemon.rules.schedule import LOCKED_AGAIN, Planned
+from licsync_daemon.rules.next_run import LOCKED_AGAIN, Planned
 from licsync_daemon.sync.confirm import look, watched_runs
 from licsync_daemon.sync.context import RunContext, free_ones
 from licsync_daemon.sync.housekeeping import close_stale, expire

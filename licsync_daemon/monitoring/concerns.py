@@ -14,7 +14,7 @@ from licsync_daemon.model.usage import Notice
 from licsync_daemon.monitoring.status import InstanceView
 from licsync_daemon.rules.connect import CONNECT, SYNC_NOW
 from licsync_daemon.rules.handover import export_name, folder_of, upload_page
-from licsync_daemon.rules.schedule import SEEN
+from licsync_daemon.rules.next_run import SEEN
 
 REMIND = timedelta(days=2)
 FAILURES = 3  # in a row: the third attempt is half an hour after the first

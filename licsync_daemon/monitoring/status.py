@@ -13,7 +13,7 @@ from licsync_daemon.model.instance import Config, Instance
 from licsync_daemon.model.run import AWAITING_CLOUD, Decided, Decision, Holder, InstanceRecord, Run, RunState, SeatRecord
 from licsync_daemon.model.store import StateReader
 from licsync_daemon.monitoring.heartbeat import DaemonView
-from licsync_daemon.rules.schedule import Planned, Recorded, next_run
+from licsync_daemon.rules.next_run import Planned, Recorded, next_run
 from licsync_daemon.rules.servers import Findings, compare
 from licsync_daemon.state.history import recorded
 

@@ -13,7 +13,7 @@ from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.run import Run, RunState
 from licsync_daemon.model.usage import CLOCK_SLACK, Installation, Notice, ServerIdentity, SyncStatus
-from licsync_daemon.rules.schedule import SEEN
+from licsync_daemon.rules.next_run import SEEN
 from licsync_daemon.rules.verdict import FAILURES, SUCCESS, bare_host, entry_of
 
 WEEK = timedelta(days=7)

@@ -1,65 +1,18 @@
-"""When an instance is due, and why. Pure: the schedule, what is recorded, and the time are arguments.
+"""When an instance is planned to run. Pure: the schedule and the time are arguments.
 
 Wall-clock arithmetic is cronsim's, which follows Debian cron at daylight-saving changes: a time that does not exist runs at the next one
 that does, a time that exists twice runs once. A *slot* is a planned instant, in UTC; the newest at or before now is the one to satisfy.
 """
 
-import hashlib
-import itertools
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 
-from licsync_daemon.model.blackout import next_free
-from licsync_daemon.model.errors import Code
-from licsync_daemon.model.instance import ConnectDelivery, Instance, Schedule
-from licsync_daemon.model.run import AWAITING, Decided, Decision, Run, RunState
-from licsync_daemon.model.text import words
-from licsync_daemon.model.usage import CLOCK_SLACK
-from licsync_daemon.rules.verdict import next_look, next_upload_look
+from licsync_daemon.model.instance import Schedule
 
-FIRST_RETRY = timedelta(minutes=15)
-RETRY_GROWTH = 1.35  # with the two beside it: 12 attempts within 21 hours, then two a day
-RETRY_CAP = timedelta(hours=12)
-MAINTENANCE_CAP = timedelta(hours=1)  # how long an instance that has come back may go unnoticed; 25 runs a day are recorded meanwhile
 WEEK = timedelta(days=7)
-PROBE = timedelta(days=1)  # of what fails for good until somebody changes something
-HONORED = timedelta(days=1)  # of what the far side asks for; counted from the failure, so that it passes
-SETTLE = timedelta(seconds=60)  # after a start, before what was missed is caught up: networks and clocks come up late
-SETTLE_JITTER_S = 300
-LOCKED_AGAIN = timedelta(seconds=60)
-HELD_FOR = timedelta(days=7)  # a held run waits so long for a decision, and an approval holds so long
-SYNCED_WITHIN = timedelta(hours=1)  # a run is synced no longer before its beginning, by the cloud's clock: else ours was ahead
-
-CATCH_UP = "catch-up after downtime"
-FIRST = "first sync"
-CONFIRM = "next look for confirmation"
-INTERRUPTED = "carried on after an interruption"
-CHANGED = "tried again after a restart or reload"
-FIRST_WATCH = "first look at GitHub Connect's syncs"
-WATCH = "look at GitHub Connect's syncs"
-#: What a watch found out, rather than why it could not.
-SEEN = frozenset({Code.NEVER_SYNCED, Code.LATE, Code.NOT_CONNECTED, Code.SYNC_FAILED, Code.BAD_RESPONSE})
-UNDECIDED = "end of the time to approve the held run"
-STOPPED = frozenset({RunState.HELD, RunState.REJECTED, RunState.EXPIRED})
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """The next thing to happen for an instance. `slot` is the one a run then satisfies; None for a look.
-
-    A look settles what was delivered or handed over; a watch sees how GitHub Connect is doing.
-    """
-
-    at: datetime
-    reason: str
-    slot: datetime | None
-    is_confirm_look: bool = False
-    is_connect_look: bool = False
 
 
 def slot_at(schedule: Schedule, now: datetime) -> datetime:
@@ -90,198 +43,8 @@ def _is_kept(schedule: Schedule, planned: datetime) -> bool:
     return week % schedule.every_weeks == 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
-    """What is recorded of an instance, as far as it decides what comes next.
-
-    Attributes:
-        runs: The newest recorded runs, in the order of recording, newest first; enough to hold every run of the current slot.
-        approval: The approval of its held run that is not used up.
-        pause: The newest decision to pause or resume it.
-    """
-
-    runs: Sequence[Run] = ()
-    approval: Decision | None = None
-    pause: Decision | None = None
-
-
-def satisfies(run: Run, slot: datetime, now: datetime) -> bool:
-    """Return whether a run did what `slot` asked for: it ended well, and recorded this slot or started between it and now.
-
-    What was only watched (`current` without a slot) did nothing that a slot asks for.
-    """
-    if not run.state.is_good or (run.state is RunState.CURRENT and run.slot is None):
-        return False
-    return run.slot == slot or slot <= run.started_at <= now
-
-
-def next_run(instance: Instance, recorded: Recorded, now: datetime, *, up_since: datetime, changed_at: datetime) -> Planned | None:
-    """Return what happens next for an instance.
-
-    Args:
-        instance: With its schedule.
-        recorded: What is known of it.
-        now: The time.
-        up_since: Since when the daemon is up; a slot before that was missed and is caught up after a settling delay.
-        changed_at: When the configuration was read; what failed for good before is tried again after that.
-
-    Returns:
-        None for an instance that is disabled or not synced, and while a run is in progress.
-    """
-    if not instance.is_active:
-        return None
-    up_since, changed_at = min(up_since, now), min(changed_at, now)  # a clock that was ahead at the start must not delay until then
-    newest = next((run for run in recorded.runs if run.state not in {RunState.SUPERSEDED, RunState.SKIPPED}), None)
-    if newest is not None and newest.state is RunState.RUNNING:
-        return None
-    if newest is not None and newest.state is RunState.DELIVERED:
-        return Planned(next_look(newest.delivered_at or newest.started_at, now), CONFIRM, None, is_confirm_look=True)
-    every: list[Planned] = []
-    if isinstance(instance.delivery, ConnectDelivery):
-        watched = _watch(instance, recorded.runs, now, up_since=up_since)
-        every.append(_after_pause(watched, recorded.pause, now))
-    if instance.has_slots:
-        awaiting = next((run for run in recorded.runs if run.state in AWAITING), None)
-        approved = recorded.approval is not None and recorded.approval.in_force(now)
-        if awaiting is not None:
-            at = next_upload_look(awaiting.delivered_at or awaiting.started_at, now, instance.watch_every)
-            every.append(Planned(at, CONFIRM, None, is_confirm_look=True))
-        if awaiting is None or approved or awaiting.slot != slot_at(instance.schedule, now):
-            planned = _due(instance, recorded, newest, now, up_since=up_since, changed_at=changed_at)
-            every.append(_allowed(planned, instance, recorded.pause, now))
-    return min(every, key=lambda one: one.at)
-
-
-def _watch(instance: Instance, runs: Sequence[Run], now: datetime, *, up_since: datetime) -> Planned:
-    """Return when the cloud is asked again how GitHub Connect is doing for an instance."""
-    newest = next((run for run in runs if run.state is not RunState.SKIPPED and run.started_at <= now + CLOCK_SLACK), None)
-    settled = up_since + SETTLE
-    if newest is None:
-        return Planned(settled, FIRST_WATCH, None, is_connect_look=True)
-    at, reason = newest.started_at + instance.watch_every, WATCH
-    if newest.state is RunState.FAILED and newest.code not in SEEN and not newest.permanent:  # the cloud could not be read
-        again = _ended(newest, now) + retry_wait(max(1, newest.failures), newest.run_id)
-        at, reason = min((at, reason), (again, f"retry {max(1, newest.failures)} after {words(newest.code)}"))
-    return Planned(max(at, settled) if at < up_since else at, reason, None, is_connect_look=True)
-
-
-def _due(instance: Instance, recorded: Recorded, newest: Run | None, now: datetime, *, up_since: datetime, changed_at: datetime) -> Planned:
-    """Return what the schedule and the record ask for, windows and pauses aside."""
-    slot = slot_at(instance.schedule, now)
-    following = slot_after(instance.schedule, now)
-    later = Planned(following, _slot_words(instance.schedule), following)
-    settled = up_since + SETTLE + settle_jitter(instance.name)
-    runs = _believable(recorded.runs, now)
-    if recorded.approval is not None and recorded.approval.in_force(now):
-        approved = _approved(recorded.approval, runs, slot, now, up_since=up_since, settled=settled, changed_at=changed_at)
-        return approved if approved.at < following else replace(later, reason=f"approved by {recorded.approval.actor}")
-    if any(satisfies(run, slot, now) for run in runs):
-        return later
-    stopped = next((run for run in runs if run.slot == slot and run.state in STOPPED), None)
-    if stopped is not None:  # a guard held it, and nobody has approved it
-        end = stopped.started_at + HELD_FOR
-        return Planned(end, UNDECIDED, slot) if stopped.state is RunState.HELD and end < following else later
-    failed = [run for run in runs if run.slot == slot and run.state is RunState.FAILED]
-    if failed:
-        again = _retry(failed, slot, now, settled=settled, changed_at=changed_at)
-        return again if again.at < following else later
-    if newest is None and slot < max(up_since, changed_at):  # it was configured after its slot
-        reason = FIRST
-    elif newest is not None and newest.state is RunState.INTERRUPTED and newest.slot == slot:
-        reason = INTERRUPTED
-    else:
-        reason = CATCH_UP if slot < up_since else _slot_words(instance.schedule)
-    return Planned(settled if slot < up_since else slot, reason, slot)
-
-
-def _approved(
-    approval: Decision, runs: Sequence[Run], slot: datetime, now: datetime, *, up_since: datetime, settled: datetime, changed_at: datetime
-) -> Planned:
-    """Return when an approved usage is collected anew: at once; where that has failed since, as any failed run is tried again."""
-    since = itertools.takewhile(lambda run: run.state is not RunState.HELD, runs)
-    failed = [run for run in since if run.slot == slot and run.state is RunState.FAILED and _ended(run, now) >= approval.at]
-    if failed:
-        return _retry(failed, slot, now, settled=settled, changed_at=changed_at)
-    return Planned(min(approval.at, now) if approval.at >= up_since else settled, f"approved by {approval.actor}", slot)
-
-
-def _believable(runs: Sequence[Run], now: datetime) -> list[Run]:
-    """Leave out runs whose clock was ahead: those that began later than a run that was recorded after them, or than now.
-
-    Without that, a run made while the clock was weeks ahead would satisfy its slot when that comes. The other explanation, a clock that
-    was behind for the run recorded after, is believed where the cloud's own date speaks for it.
-    """
-    believed, latest = [], now + CLOCK_SLACK
-    for run in runs:
-        if run.started_at <= latest or (run.started_at <= now + CLOCK_SLACK and _dated_by_the_cloud(run)):
-            believed.append(run)
-            latest = min(latest, run.started_at + CLOCK_SLACK)
-    return believed
-
-
-def _dated_by_the_cloud(run: Run) -> bool:
-    """Return whether the cloud's date of the sync fits the run's beginning, which is what counts for its slot: then our clock was right."""
-    return run.last_sync is not None and run.started_at <= run.last_sync + SYNCED_WITHIN
-
-
-def _ended(run: Run, now: datetime) -> datetime:
-    """Return when a run ended; one that a clock set forward in its midst has ended in the future counts from its start."""
-    return run.ended_at if run.ended_at is not None and run.ended_at <= now else run.started_at
-
-
-def _retry(failures: Sequence[Run], slot: datetime, now: datetime, *, settled: datetime, changed_at: datetime) -> Planned:
-    """Return when the first of the failed runs (newest first) is tried again: up the ladder, or when something has changed."""
-    failed = failures[0]
-    ended = _ended(failed, now)
-    after = words(failed.code)
-    if failed.permanent:
-        if changed_at > ended:
-            return Planned(max(settled, changed_at) if settled > ended else changed_at, CHANGED, slot)
-        return Planned(ended + PROBE, f"daily probe after {after}", slot)
-    if failed.code is Code.MAINTENANCE:  # nobody's failure: a rhythm of its own, beside the ladder
-        in_a_row = sum(1 for _ in itertools.takewhile(lambda run: run.code is Code.MAINTENANCE, failures))
-        wait, reason = retry_wait(in_a_row, failed.run_id, cap=MAINTENANCE_CAP), f"again after {after}"
-    else:
-        wait, reason = retry_wait(max(1, failed.failures), failed.run_id), f"retry {max(1, failed.failures)} after {after}"
-    at = ended + wait
-    if failed.retry_not_before is not None:
-        at = max(at, min(failed.retry_not_before, ended + HONORED))
-    return Planned(at, reason, slot)
-
-
-def retry_wait(number: int, key: str, *, cap: timedelta = RETRY_CAP) -> timedelta:
-    """Return how long to wait before the `number`-th retry: 15 minutes, growing by 35 % up to `cap`, give or take 10 %.
-
-    `key` spreads the retries of a fleet that failed together; the same key gives the same wait.
-    """
-    spread = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") / 2**32
-    grown = FIRST_RETRY * RETRY_GROWTH ** min(number - 1, 40)  # long past the cap, and no number is too large
-    return min(cap, grown) * (0.9 + 0.2 * spread)
-
-
-def _allowed(planned: Planned, instance: Instance, pause: Decision | None, now: datetime) -> Planned:
-    """Move what is planned out of pauses and blackout windows, and say so."""
-    at, reason = max(planned.at, now) if planned.at < now else planned.at, planned.reason
-    paused = _after_pause(replace(planned, at=at), pause, now)
-    at, reason = paused.at, paused.reason
-    free = next_free(at, instance.schedule.avoid, instance.schedule.timezone)
-    if free != at:
-        at, reason = free, f"{reason}, after a blackout window"
-    return replace(planned, at=at, reason=reason) if (at, reason) != (planned.at, planned.reason) else planned
-
-
-def _after_pause(planned: Planned, pause: Decision | None, now: datetime) -> Planned:
-    if pause is not None and pause.what is Decided.PAUSED and pause.in_force(now) and pause.until is not None and pause.until > planned.at:
-        return replace(planned, at=pause.until, reason=f"{planned.reason}, paused until then: {pause.reason}")
-    return planned
-
-
-def _slot_words(schedule: Schedule) -> str:
+def slot_words(schedule: Schedule) -> str:
+    """Return "weekly slot" or "planned slot", as `status` names the reason of a run."""
     _, _, day, month, weekday = schedule.cron.split()
     weekly = (day, month) == ("*", "*") and re.fullmatch(r"\w+", weekday)
     return "weekly slot" if weekly else "planned slot"
-
-
-def settle_jitter(name: str) -> timedelta:
-    """Return a stable delay of up to 5 minutes, so that a fleet does not start all at once."""
-    return timedelta(seconds=int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % SETTLE_JITTER_S)

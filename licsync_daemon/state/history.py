@@ -2,7 +2,7 @@
 
 from licsync_daemon.model.run import Decided
 from licsync_daemon.model.store import StateReader
-from licsync_daemon.rules.schedule import Recorded
+from licsync_daemon.rules.next_run import Recorded
 
 RUNS_READ = 60  # of an instance, newest first: with the newest confirmed one among them, all that decides
 MORE_RUNS_READ = 200  # where it is not: a week holds up to 192 runs in maintenance, 26 on the ladder

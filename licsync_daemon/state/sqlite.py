@@ -1,11 +1,11 @@
 """The state in one small SQLite file (the durable `StateStore`). What the file is opened with is in `files.py`."""
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from itertools import count, islice
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from licsync_daemon.model.alert import Alert
 from licsync_daemon.model.errors import StateUnwritableError
@@ -23,6 +23,7 @@ from licsync_daemon.model.run import (
 )
 from licsync_daemon.model.usage import Listing
 from licsync_daemon.state import rows
+from licsync_daemon.state.database import Database
 from licsync_daemon.system.filelock import FileLock
 
 T = TypeVar("T")
@@ -30,12 +31,11 @@ T = TypeVar("T")
 CHUNKS_AT_ONCE = 16  # of digests in one transaction: more than SQLite's cache holds would lock out readers before the commit
 
 
-class SqliteStore:
+class SqliteStore(Database):
     """Every method is one transaction; a writing one is durable when it returns (`synchronous=EXTRA`)."""
 
     def __init__(self, db: sqlite3.Connection, lock: FileLock | None = None) -> None:
-        self._db = db
-        self._db.row_factory = sqlite3.Row
+        super().__init__(db)
         self._lock = lock
         self._version = self._data_version()
 
@@ -252,57 +252,15 @@ class SqliteStore:
         before, self._version = self._version, self._data_version()
         return before != self._version
 
-    def close(self) -> None:
-        self._db.close()
-        if self._lock is not None:
-            self._lock.release()
-
     def _data_version(self) -> int:
         version = self._one(lambda row: int(row["data_version"]), "PRAGMA data_version")
         assert version is not None
         return version
 
-    def _put(self, table: str, key: str, row: rows.DbRow) -> None:
-        """Insert `row`, or replace the columns of the row with the same key. Table and columns are our own names, never input."""
-        columns, marks = ", ".join(row), ", ".join(f":{column}" for column in row)
-        changes = ", ".join(f"{column} = excluded.{column}" for column in row if column != key)
-        self._db.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks}) ON CONFLICT ({key}) DO UPDATE SET {changes}", row)  # noqa: S608
-
-    def _one(self, read: Callable[[rows.DbRow], T], sql: str, *values: Any) -> T | None:
-        found = self._all(read, sql, *values)
-        return found[0] if found else None
-
-    def _all(self, read: Callable[[rows.DbRow], T], sql: str, *values: Any) -> tuple[T, ...]:
-        with _translated():
-            try:
-                return tuple(read(dict(row)) for row in self._db.execute(sql, values))
-            except (
-                ValueError,
-                TypeError,
-                KeyError,
-            ) as error:  # a row that nobody here wrote: the file was damaged between its pages' checks
-                raise sqlite3.DataError(f"a row cannot be read ({error})") from error
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """Everything inside or nothing. The write lock is taken first, so that what was read inside still holds when it is written."""
-        with _translated():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise StateUnwritableError(f"the state file cannot be used: {error}") from error
+    def close(self) -> None:
+        self._db.close()
+        if self._lock is not None:
+            self._lock.release()
 
 
 def _read_state(row: rows.DbRow) -> RunState:

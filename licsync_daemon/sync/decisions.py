@@ -10,7 +10,7 @@ from datetime import datetime
 from licsync_daemon.model.errors import ConfigError, Problem
 from licsync_daemon.model.run import Decided, Decision, Run, RunState
 from licsync_daemon.model.store import DecisionStore
-from licsync_daemon.rules.schedule import HELD_FOR
+from licsync_daemon.rules.next_run import HELD_FOR
 
 AFTERWARDS = {
     Decided.APPROVED: "the daemon sends it at its next heartbeat; at once with: $licsync --run-now {instance}",

@@ -13,7 +13,7 @@ from licsync_daemon.model.instance import ConnectDelivery, Instance, ManualDeliv
 from licsync_daemon.model.run import AWAITING, KEEP, DeliveryOutcome, Run, RunState, Trigger
 from licsync_daemon.model.usage import CLOCK_SLACK
 from licsync_daemon.rules.handover import folder_of
-from licsync_daemon.rules.schedule import HELD_FOR
+from licsync_daemon.rules.next_run import HELD_FOR
 from licsync_daemon.sync.context import RunContext
 from licsync_daemon.sync.journal import FAILURES_READ, new_run
 

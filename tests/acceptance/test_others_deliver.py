@@ -13,7 +13,7 @@ import pytest
 
 from licsync_daemon.model.run import RunState
 from licsync_daemon.practice.sandbox.clock import iso
-from licsync_daemon.rules.schedule import WATCH
+from licsync_daemon.rules.next_run import WATCH
 from tests.acceptance.support import Command, Done, Site, started, wait_for
 
 STATUS = "/enterprises/octo-enterprise/license-sync-status"

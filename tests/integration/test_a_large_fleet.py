@@ -16,7 +16,7 @@ from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.ports import UsageSource, WaitReporter
 from licsync_daemon.model.run import RunState, Trigger
 from licsync_daemon.practice.sandbox import Fault
-from licsync_daemon.rules.schedule import CATCH_UP, FIRST, SETTLE
+from licsync_daemon.rules.next_run import CATCH_UP, FIRST, SETTLE
 from licsync_daemon.state.leases import FileLeases
 from licsync_daemon.state.memory import MemoryStore
 from licsync_daemon.sync.run import run_instance

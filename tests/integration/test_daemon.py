@@ -15,7 +15,7 @@ from licsync_daemon.daemon.wiring import Parts
 from licsync_daemon.model.run import Run, RunState, Trigger
 from licsync_daemon.practice.sandbox import Fault, Processing, Sandbox, generate_fleet
 from licsync_daemon.practice.sandbox.cloud import Mode
-from licsync_daemon.rules.schedule import retry_wait
+from licsync_daemon.rules.next_run import retry_wait
 from licsync_daemon.system.filelock import FileLock
 from licsync_daemon.system.systemd import ServiceManager
 from tests.integration.support import META, SYNC_STATUS, UPLOADS, Practice

@@ -20,7 +20,8 @@ from licsync_daemon.model.errors import Code, ConfigError
 from licsync_daemon.model.instance import Schedule
 from licsync_daemon.model.run import KEEP, Run, RunState, Trigger
 from licsync_daemon.model.usage import CLOCK_SLACK
-from licsync_daemon.rules.schedule import CATCH_UP, FIRST, SETTLE, Planned, next_run, slot_after, slot_at
+from licsync_daemon.rules.next_run import CATCH_UP, FIRST, SETTLE, Planned, next_run
+from licsync_daemon.rules.schedule import slot_after, slot_at
 from licsync_daemon.state.history import recorded
 from licsync_daemon.state.memory import MemoryStore
 from licsync_daemon.sync import decisions

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import Instance, Schedule
 from licsync_daemon.model.run import Run, RunState
-from licsync_daemon.rules.schedule import Planned, Recorded, next_run, satisfies, slot_after, slot_at
+from licsync_daemon.rules.next_run import Planned, Recorded, next_run, satisfies
+from licsync_daemon.rules.schedule import slot_after, slot_at
 from tests.fakes import a_run, an_instance
 
 ZONES = (

@@ -24,7 +24,8 @@ from typing import Any
 import structlog
 
 from licsync_daemon.model.run import RunState, Trigger
-from licsync_daemon.rules.schedule import next_run, satisfies, slot_at
+from licsync_daemon.rules.next_run import next_run, satisfies
+from licsync_daemon.rules.schedule import slot_at
 from licsync_daemon.state import rows
 from licsync_daemon.state.history import recorded
 from licsync_daemon.sync.confirm import look

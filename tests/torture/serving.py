@@ -29,7 +29,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from licsync_daemon.model.instance import Guards, Instance, ManualDelivery, Schedule, SshSource
 from licsync_daemon.model.run import AWAITING, Decided, DeliveryOutcome, Run, RunState, Trigger
 from licsync_daemon.model.usage import Export, UploadState
-from licsync_daemon.rules.schedule import Planned, next_run, satisfies, slot_at
+from licsync_daemon.rules.next_run import Planned, next_run, satisfies
+from licsync_daemon.rules.schedule import slot_at
 from licsync_daemon.state.files import open_state, prepare_state_dir
 from licsync_daemon.state.held_exports import HELD, FileHeldExports
 from licsync_daemon.state.history import recorded

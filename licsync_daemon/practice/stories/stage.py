@@ -22,7 +22,7 @@ from licsync_daemon.monitoring.status import fleet_view
 from licsync_daemon.practice.sandbox import Fleet, Sandbox
 from licsync_daemon.practice.stories.clock import SimulatedClock
 from licsync_daemon.practice.stories.events import Decided, Event, Happened, Ran, Shown, Told
-from licsync_daemon.rules.schedule import Planned, next_run
+from licsync_daemon.rules.next_run import Planned, next_run
 from licsync_daemon.settings import load_config
 from licsync_daemon.state.history import recorded
 from licsync_daemon.sync import decisions

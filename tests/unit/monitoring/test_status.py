@@ -13,7 +13,7 @@ from licsync_daemon.model.usage import Listing, ServerIdentity, UsageCounts
 from licsync_daemon.monitoring.heartbeat import DaemonView
 from licsync_daemon.monitoring.status import FleetView, fleet_view
 from licsync_daemon.monitoring.status_json import as_json, run_json
-from licsync_daemon.rules.schedule import CONFIRM
+from licsync_daemon.rules.next_run import CONFIRM
 from licsync_daemon.state.memory import MemoryStore
 from tests.fakes import T0, a_config, a_holder, a_run, an_alert, an_ended_run, an_entry, an_instance
 

@@ -12,7 +12,7 @@ from licsync_daemon.model.instance import Instance, Schedule
 from licsync_daemon.model.run import Decided, Decision, Run, RunState
 from licsync_daemon.model.text import words
 from licsync_daemon.model.usage import CLOCK_SLACK
-from licsync_daemon.rules.schedule import (
+from licsync_daemon.rules.next_run import (
     CATCH_UP,
     CHANGED,
     CONFIRM,
@@ -31,9 +31,8 @@ from licsync_daemon.rules.schedule import (
     retry_wait,
     satisfies,
     settle_jitter,
-    slot_after,
-    slot_at,
 )
+from licsync_daemon.rules.schedule import slot_after, slot_at
 from tests.fakes import T0, a_decision, a_run, an_ended_run, an_instance
 
 WEEKLY = Schedule(cron="0 2 * * 2", timezone="UTC")  # T0 is one of its slots

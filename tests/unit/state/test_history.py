@@ -6,7 +6,7 @@ import pytest
 
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.run import Run, RunState
-from licsync_daemon.rules.schedule import MAINTENANCE_CAP, next_run
+from licsync_daemon.rules.next_run import MAINTENANCE_CAP, next_run
 from licsync_daemon.state.history import MORE_RUNS_READ, RUNS_READ, recorded
 from licsync_daemon.state.memory import MemoryStore
 from tests.fakes import T0, a_run, an_ended_run, an_instance

@@ -8,7 +8,7 @@ import pytest
 
 from licsync_daemon.model.errors import ConfigError
 from licsync_daemon.model.run import Decided, Decision, Run, RunState
-from licsync_daemon.rules.schedule import HELD_FOR
+from licsync_daemon.rules.next_run import HELD_FOR
 from licsync_daemon.state.memory import MemoryStore
 from licsync_daemon.sync.decisions import Author, acknowledge, approve, pause, reject, resume
 from tests.fakes import T0, a_decision, a_run, an_ended_run

@@ -10,7 +10,7 @@ import pytest
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.run import Decision, DeliveryOutcome, Run, RunState, Trigger
 from licsync_daemon.model.usage import UsageCounts
-from licsync_daemon.rules.schedule import HELD_FOR
+from licsync_daemon.rules.next_run import HELD_FOR
 from licsync_daemon.sync.confirm import look
 from licsync_daemon.sync.decisions import Author, approve
 from licsync_daemon.sync.housekeeping import close_stale, expire

@@ -13,7 +13,7 @@ from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import Instance, ManualDelivery, NoSource, SshSource
 from licsync_daemon.model.run import DeliveryOutcome, Run, RunState, Trigger
 from licsync_daemon.model.usage import Export
-from licsync_daemon.rules.schedule import Planned, next_run
+from licsync_daemon.rules.next_run import Planned, next_run
 from licsync_daemon.state.files import prepare_state_dir
 from licsync_daemon.state.held_exports import HELD
 from licsync_daemon.state.history import recorded

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from licsync_daemon.model.run import DeliveryOutcome, RunState, Trigger
 from licsync_daemon.model.usage import UploadState
-from licsync_daemon.rules.schedule import next_run
+from licsync_daemon.rules.next_run import next_run
 from licsync_daemon.state.history import recorded
 from licsync_daemon.sync.confirm import look
 from licsync_daemon.sync.run import run_instance

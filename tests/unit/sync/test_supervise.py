@@ -11,7 +11,7 @@ from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import ConnectDelivery, NoSource
 from licsync_daemon.model.run import Run, RunState, Trigger
 from licsync_daemon.model.usage import Installation
-from licsync_daemon.rules.schedule import next_run
+from licsync_daemon.rules.next_run import next_run
 from licsync_daemon.state.files import prepare_state_dir
 from licsync_daemon.state.history import recorded
 from licsync_daemon.state.leases import FileLeases

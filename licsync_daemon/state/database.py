@@ -1,0 +1,61 @@
+"""An open SQLite database: transactions, rows, and errors."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from licsync_daemon.model.errors import StateUnwritableError
+from licsync_daemon.state.rows import DbRow
+
+T = TypeVar("T")
+
+
+class Database:
+    """Every method raises `StateUnwritableError` where SQLite cannot read or write."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._db.row_factory = sqlite3.Row
+
+    def _put(self, table: str, key: str, row: DbRow) -> None:
+        """Insert `row`, or replace the columns of the row with the same key. Table and columns are our own names, never input."""
+        columns, marks = ", ".join(row), ", ".join(f":{column}" for column in row)
+        changes = ", ".join(f"{column} = excluded.{column}" for column in row if column != key)
+        self._db.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks}) ON CONFLICT ({key}) DO UPDATE SET {changes}", row)  # noqa: S608
+
+    def _one(self, read: Callable[[DbRow], T], sql: str, *values: Any) -> T | None:
+        found = self._all(read, sql, *values)
+        return found[0] if found else None
+
+    def _all(self, read: Callable[[DbRow], T], sql: str, *values: Any) -> tuple[T, ...]:
+        with _translated():
+            try:
+                return tuple(read(dict(row)) for row in self._db.execute(sql, values))
+            except (
+                ValueError,
+                TypeError,
+                KeyError,
+            ) as error:  # a row that nobody here wrote: the file was damaged between its pages' checks
+                raise sqlite3.DataError(f"a row cannot be read ({error})") from error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Everything inside or nothing. The write lock is taken first, so that what was read inside still holds when it is written."""
+        with _translated():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StateUnwritableError(f"the state file cannot be used: {error}") from error
