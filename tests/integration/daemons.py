@@ -12,13 +12,13 @@ from licsync_daemon.system.systemd import ServiceManager
 
 
 @contextmanager
-def a_daemon(config: Config, context: RunContext) -> Iterator[Daemon]:
+def a_daemon(config: Config, context: RunContext, service: ServiceManager | None = None) -> Iterator[Daemon]:
     """Build one over `context`, its clock and its store, and hold its lease for as long as it is used. The state directory must be there."""
     with FileLeases(config.state_dir, context.clock).daemon() as lease:
         yield Daemon(
             config,
             context,
             lease=lease,
-            service=ServiceManager({}),
+            service=service or ServiceManager({}),
             alerting=Alerting(config, context.store, context.clock, context.leases, ()),
         )

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,8 @@ from licsync_daemon.practice.sandbox.cloud import Mode
 from licsync_daemon.rules.next_run import retry_wait
 from licsync_daemon.system.filelock import FileLock
 from licsync_daemon.system.systemd import ServiceManager
+from tests.fakes import FakeClock, FarSides, a_config, a_context
+from tests.integration.daemons import a_daemon
 from tests.integration.support import META, SYNC_STATUS, UPLOADS, Practice
 
 
@@ -286,3 +289,39 @@ def test_a_run_whose_process_died_is_closed_and_made_anew(practice: Practice) ->
             assert old.state is RunState.INTERRUPTED
 
     asyncio.run(work())
+
+
+@pytest.mark.parametrize(
+    ("watchdog_us", "every_s"),
+    [("", 30.0), ("200000", 0.1), ("30000000", 15.0), ("600000000", 30.0)],
+    ids=["no watchdog", "a short interval", "the interval of the unit", "a long interval"],
+)
+def test_the_heartbeat_is_as_frequent_as_the_watchdog_requires(tmp_path: Path, watchdog_us: str, every_s: float) -> None:
+    """Twice in the interval of the watchdog, so that one late heartbeat does not end the daemon; every 30 seconds otherwise."""
+    service = ServiceManager({"WATCHDOG_USEC": watchdog_us})
+    with a_daemon(a_config(state_dir=tmp_path), a_context(FarSides(FakeClock()), tmp_path), service) as daemon:
+        assert daemon._beat_every_s() == every_s
+
+
+@pytest.mark.parametrize("by", [timedelta(days=-21), timedelta(days=21)], ids=["back", "ahead"])
+def test_a_clock_that_was_set_moves_the_alarms(tmp_path: Path, by: timedelta) -> None:
+    """The next heartbeat compares the wall clock with the monotonic one and plans again: what is due runs within minutes."""
+    (tmp_path / "locks").mkdir()
+    clock = FakeClock()
+
+    async def work() -> list[datetime]:
+        with a_daemon(a_config(state_dir=tmp_path), a_context(FarSides(clock), tmp_path)) as daemon:
+            daemon.alarms.start(paused=True)
+            daemon._plan_all()
+            planned = [daemon.alarms.planned()["emea"]]
+            for jump in (timedelta(0), by):
+                clock.jump(jump)
+                clock.advance(30)
+                daemon._beat()
+                planned.append(daemon.alarms.planned()["emea"])
+            daemon.alarms.shut_down()
+            return planned
+
+    planned, later, moved = asyncio.run(work())
+    assert later == planned  # time that just passes moves nothing
+    assert timedelta(0) < moved - clock.now() < timedelta(minutes=10)

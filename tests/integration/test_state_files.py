@@ -8,7 +8,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -180,13 +180,25 @@ def test_a_newer_file_is_refused_and_left_byte_for_byte(directory: Path) -> None
     assert sorted(path.name for path in directory.iterdir()) == ["locks", "state.db", "state.lock"]
 
 
+def without_the_page_of(name: str, data: bytes) -> bytes:
+    """Return a file in which the first page of a table or an index is lost; its header, its length and its schema are intact."""
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.deserialize(data)
+        (size,) = db.execute("PRAGMA page_size").fetchone()
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (name,)).fetchone()
+    return data[: (page - 1) * size] + b"\0" * size + data[page * size :]
+
+
 DAMAGES = {
     "other bytes": lambda data: b"this is no database" * 100,
     "a short file": lambda data: b"x",
     "a long gap": lambda data: data[:4096] + b"\0" * (len(data) - 4096),
     "cut in half": lambda data: data[: len(data) // 2],
     "its last page lost": lambda data: data[:-4096],
+    "its last byte lost": lambda data: data[:-1],
     "its header lost": lambda data: b"\0" * 100 + data[100:],
+    "a table lost": lambda data: without_the_page_of("delivery", data),
+    "an index lost": lambda data: without_the_page_of("one_open_run", data),
 }
 
 

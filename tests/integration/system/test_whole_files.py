@@ -10,30 +10,43 @@ import pytest
 from licsync_daemon.deliveries.outbox import Outbox
 from licsync_daemon.model.instance import ManualDelivery
 from licsync_daemon.model.usage import Export
+from licsync_daemon.state.files import own_digest_key
 from licsync_daemon.state.held_exports import HELD, FileHeldExports
 from licsync_daemon.system.files import write_whole
 from tests.fakes import T0, a_document, a_run, an_account, an_instance
 
 
+class Synced(list[str]):
+    """The names of what is synced, in order, and what each file contained then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._contents: dict[int, bytes] = {}
+
+    def note(self, descriptor: int) -> None:
+        link = Path(f"/proc/self/fd/{descriptor}")
+        self.append(link.readlink().name)
+        if link.is_file():
+            self._contents[os.fstat(descriptor).st_ino] = link.read_bytes()
+
+    def has_all_of(self, path: Path) -> bool:
+        """Return whether the file was synced with the content that it has now."""
+        return self._contents.get(path.stat().st_ino) == path.read_bytes()
+
+
 @pytest.fixture
-def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of what is synced, in order."""
-    names: list[str] = []
-    really = os.fsync
-
-    def fsync(descriptor: int) -> None:
-        names.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
-        really(descriptor)
-
-    monkeypatch.setattr(os, "fsync", fsync)
-    return names
+def synced(monkeypatch: pytest.MonkeyPatch) -> Synced:
+    """Record what is synced instead of waiting for the disk."""
+    found = Synced()
+    monkeypatch.setattr(os, "fsync", found.note)
+    return found
 
 
 def write(path: Path, content: bytes, **more: str | None) -> None:
     write_whole(path, lambda file: file.write(content), part=path.with_suffix(".part"), mode=0o640, **more)
 
 
-def test_a_file_is_synced_before_it_is_renamed_and_its_folder_after(tmp_path: Path, synced: list[str]) -> None:
+def test_a_file_is_synced_before_it_is_renamed_and_its_folder_after(tmp_path: Path, synced: Synced) -> None:
     """First the content, then the name; the permissions do not depend on the umask."""
     before = os.umask(0o077)
     try:
@@ -41,6 +54,7 @@ def test_a_file_is_synced_before_it_is_renamed_and_its_folder_after(tmp_path: Pa
     finally:
         os.umask(before)
     assert synced == ["a.part", tmp_path.name]
+    assert synced.has_all_of(tmp_path / "a.json")
     assert ((tmp_path / "a.json").read_bytes(), (tmp_path / "a.json").stat().st_mode & 0o777) == (b"new", 0o640)
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
@@ -72,19 +86,21 @@ def test_a_failure_leaves_the_earlier_file(tmp_path: Path, monkeypatch: pytest.M
     assert (tmp_path / "a.json").read_bytes() == b"old"
 
 
-def test_a_held_export_is_durable(tmp_path: Path, synced: list[str]) -> None:
+def test_a_held_export_is_durable(tmp_path: Path, synced: Synced) -> None:
     """It and its folder are synced before the run is recorded as held."""
     content = b'{"users": []}'
     export = Export(content=content, server_id="server-emea", hostname=None, version=None, is_clear=False, is_empty=True)
     run = a_run(content_hash="sha256:" + hashlib.sha256(content).hexdigest())
     exports = FileHeldExports(tmp_path / HELD)
     exports.keep(run, export)
+    (path,) = (tmp_path / HELD).iterdir()
+    assert synced.has_all_of(path)
     assert synced[-1] == "held"
     assert synced[-2].endswith(".part")
     assert exports.find(run) == export
 
 
-def test_every_file_of_a_hand_over_is_durable(tmp_path: Path, synced: list[str]) -> None:
+def test_every_file_of_a_hand_over_is_durable(tmp_path: Path, synced: Synced) -> None:
     """The export, the note and the manifest."""
     instance = an_instance(delivery=ManualDelivery(outbox=tmp_path))
     assert isinstance(instance.delivery, ManualDelivery)
@@ -94,3 +110,13 @@ def test_every_file_of_a_hand_over_is_durable(tmp_path: Path, synced: list[str])
     parts = [name for name in synced if name.endswith(".part")]
     assert [name.partition("-")[0] for name in parts] == [".usage", ".README.txt.part", ".manifest.json.part"]
     assert synced.count("emea") == 3
+    assert all(synced.has_all_of(path) for path in (tmp_path / "emea").iterdir())
+
+
+def test_the_digest_key_is_synced_before_it_has_its_name(tmp_path: Path, synced: Synced) -> None:
+    """No power failure leaves an empty key, with which every account would appear as another one; only the owner can read the file."""
+    path = tmp_path / "digest.key"
+    assert own_digest_key(tmp_path) == path.read_bytes()
+    assert synced.has_all_of(path)
+    assert synced[0].startswith(".digest.key-")
+    assert path.stat().st_mode & 0o777 == 0o600

@@ -163,3 +163,16 @@ def test_a_rate_limit_longer_than_a_run_sends_nothing() -> None:
 
     made, error = asyncio.run(main())
     assert (made, error.code, error.transient, error.retry_after) == (0, Code.RATE_LIMITED, True, after(MAX_ELAPSED_S + 1))
+
+
+def test_another_error_closes_no_gate() -> None:
+    """Only a rate limit concerns the whole host; after any other error, the next run sends its request at once."""
+
+    async def main() -> list[float]:
+        clock, gate = FakeClock(), Gate()
+        with pytest.raises(RemoteError):
+            await Retrier(clock, Waits(), gate=gate, policy=lambda *_: GiveUp()).call(Requests(clock, transient(retry_after=after(30))))
+        await Retrier(clock, Waits(), gate=gate).call(Requests(clock))
+        return clock.slept
+
+    assert asyncio.run(main()) == []

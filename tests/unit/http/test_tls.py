@@ -2,6 +2,7 @@
 
 import ssl
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,8 +11,16 @@ from licsync_daemon.model.errors import Code, RemoteError
 from licsync_daemon.model.instance import Destination
 
 
-def test_a_context_verifies_and_speaks_tls_1_2_or_newer() -> None:
-    """Explicitly, whatever the system's OpenSSL was built for."""
+def test_a_context_verifies_and_speaks_tls_1_2_or_newer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Explicitly, whatever the system's OpenSSL was built or configured for."""
+    default = ssl.create_default_context
+
+    def lenient(**options: Any) -> ssl.SSLContext:
+        context = default(**options)
+        context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", lenient)
     for context in (trusting(None), tls_context(Destination(url="https://ghes.example.com"))):
         assert context.minimum_version == ssl.TLSVersion.TLSv1_2
         assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)

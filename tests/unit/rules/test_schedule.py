@@ -110,6 +110,16 @@ def test_slots_of_other_schedules(cron: str, zone: str, now: datetime, newest: d
     assert slot_at(Schedule(cron=cron, timezone=zone), now) == newest
 
 
+def test_a_schedule_may_leave_out_weeks() -> None:
+    """With `every_weeks = 2` the slots are two weeks apart, and the newest slot stays the same in the week between them."""
+    schedule = Schedule(cron="0 2 * * 2", timezone="UTC", every_weeks=2)
+    first = slot_after(schedule, T0)
+    assert first in {T0 + WEEK, T0 + 2 * WEEK}
+    assert slot_after(schedule, first) == first + 2 * WEEK
+    for later in (timedelta(0), WEEK, 2 * WEEK - SECOND):
+        assert slot_at(schedule, first + later) == first
+
+
 def test_the_next_slot_is_never_in_the_past(subtests: pytest.Subtests) -> None:
     """In the second pass of a repeated hour, the slot of the first pass is over; the next one is tomorrow's."""
     for cron, zone, now, following in [

@@ -1,5 +1,6 @@
 """What is read of an instance's record is enough to decide, however many runs there are."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from licsync_daemon.model.run import Run, RunState
 from licsync_daemon.rules.next_run import MAINTENANCE_CAP, next_run
 from licsync_daemon.state.history import MORE_RUNS_READ, RUNS_READ, recorded
 from licsync_daemon.state.memory import MemoryStore
+from licsync_daemon.sync.decisions import Author, pause, resume
 from tests.fakes import T0, a_run, an_ended_run, an_instance
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -57,3 +59,14 @@ def test_what_a_clock_that_was_ahead_confirmed_is_unbelieved_through_days_of_mai
             planned = next_run(an_instance(), known, T0 + hours * HOUR, up_since=UP, changed_at=UP)
             assert planned is not None
             assert planned.slot == T0
+
+
+def test_the_newest_decision_on_a_pause_counts() -> None:
+    """A pause lasts until its end or until somebody resumes the instance; then the slot is due as if there had been no pause."""
+    store, author = MemoryStore(), Author(actor="mona", at=T0, reason="rack moves")
+    expected = next_run(an_instance(), recorded(store, "emea"), T0 + HOUR, up_since=UP, changed_at=UP)
+    paused = pause(store, "emea", T0 + DAY, author)
+    assert recorded(store, "emea").pause == paused
+    resumed = resume(store, "emea", replace(author, at=T0 + HOUR))
+    assert recorded(store, "emea").pause == resumed
+    assert next_run(an_instance(), recorded(store, "emea"), T0 + HOUR, up_since=UP, changed_at=UP) == expected

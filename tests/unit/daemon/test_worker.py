@@ -1,0 +1,58 @@
+"""What an alarm leads to: only what is due, and no check of a paused instance."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+from licsync_daemon.daemon.planner import Planner
+from licsync_daemon.daemon.worker import Done, Worker
+from licsync_daemon.model.instance import ConnectDelivery, Instance, NoSource
+from licsync_daemon.sync.context import RunContext
+from licsync_daemon.sync.decisions import Author, pause
+from tests.fakes import T0, FakeClock, FarSides, a_config, a_context, an_instance
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+def a_worker(context: RunContext, *instances: Instance) -> Worker:
+    return Worker(a_config(*instances), Planner(context), lambda _: False)
+
+
+def a_world(directory: Path, clock: FakeClock) -> tuple[FarSides, RunContext]:
+    (directory / "locks").mkdir()
+    world = FarSides(clock)
+    return world, a_context(world, directory)
+
+
+def test_an_alarm_that_rings_early_starts_nothing(tmp_path: Path) -> None:
+    """An alarm may be older than the current plan: the state decides what is due, and nothing else is done."""
+    clock = FakeClock(T0 + HOUR)
+    world, context = a_world(tmp_path, clock)
+
+    async def main() -> list[int]:
+        worker, runs = a_worker(context, an_instance()), []
+        for later_s in (0, 600):  # a first sync waits until the daemon has settled
+            clock.advance(later_s)
+            await worker.work("emea")
+            runs.append(len(context.store.runs("emea")))
+        return runs
+
+    assert asyncio.run(main()) == [0, 1]
+    assert world.calls.count("collect") == 1
+
+
+def test_a_paused_instance_is_left_out_of_a_check(tmp_path: Path) -> None:
+    """The alarm of one instance that GitHub Connect syncs serves the whole fleet, except instances that are paused at that moment."""
+    clock = FakeClock()
+    _, context = a_world(tmp_path, clock)
+    labs, emea = (an_instance(name, source=NoSource(), delivery=ConnectDelivery()) for name in ("labs", "emea"))
+    pause(context.store, "emea", clock.now() + DAY, Author(actor="mona", at=clock.now(), reason="it moves"))
+
+    async def main() -> list[Done]:
+        worker, done = a_worker(context, labs, emea), []
+        for later in (HOUR, DAY):
+            clock.advance(later.total_seconds())
+            done.append(await worker.work("labs"))
+        return done
+
+    assert [one.served for one in asyncio.run(main())] == [(labs,), (labs, emea)]
