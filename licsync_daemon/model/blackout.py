@@ -49,7 +49,7 @@ def parse_window(text: str) -> Window:
         first, last, start, end = match.groups()
         begin, finish = _minutes(start), _minutes(end)
         if begin in {finish, 24 * 60}:
-            raise ValueError(f'"{text}" is a window of no length; examples: {EXAMPLES}')
+            raise ValueError(f'"{text}" has no length; examples: {EXAMPLES}')
         return Weekly(_days(first, last, text), begin, finish)
     if match := _DATED.fullmatch(words):
         start_day, start, end_day, end = match.groups()
@@ -58,14 +58,14 @@ def parse_window(text: str) -> Window:
         if end_at <= begin_at:
             raise ValueError(f'"{text}" ends before it begins')
         return Dated(begin_at, end_at)
-    raise ValueError(f'"{text}" is no window; examples: {EXAMPLES}')
+    raise ValueError(f'"{text}" is not a valid window; examples: {EXAMPLES}')
 
 
 def _days(first: str, last: str | None, text: str) -> frozenset[int]:
     if first == "daily" and last is None:
         return frozenset(range(7))
     if first not in DAYS or (last is not None and last not in DAYS):
-        raise ValueError(f'"{text}" names no weekday ({", ".join(DAYS)}, daily)')
+        raise ValueError(f'"{text}" does not start with a weekday ({", ".join(DAYS)}, daily)')
     begin, length = DAYS.index(first), (DAYS.index(last or first) - DAYS.index(first)) % 7
     return frozenset((begin + offset) % 7 for offset in range(length + 1))
 
@@ -73,7 +73,7 @@ def _days(first: str, last: str | None, text: str) -> frozenset[int]:
 def _minutes(text: str) -> int:
     hour, minute = int(text[:2]), int(text[3:])
     if minute > 59 or hour > 24 or (hour == 24 and minute):
-        raise ValueError(f'"{text}" is no time of day')
+        raise ValueError(f'"{text}" is not a time of day')
     return hour * 60 + minute
 
 

@@ -18,7 +18,7 @@ ON_IDENTITY = frozenset({Code.SERVER_ID_CHANGED, Code.SERVER_ID_SHARED, Code.HOS
 
 #: What to do before an approval is thought of: to approve another identity sends under the one that is configured.
 ADVICE = {
-    Code.SERVER_ID_CHANGED: "look up `server_id` in a fresh export, and configure it if it is another",
+    Code.SERVER_ID_CHANGED: "look up `server_id` in a new export, and configure it if it differs",
     Code.SERVER_ID_SHARED: "disable it if it is a copy",
     Code.HOSTNAME_CHANGED: "disable it if it is a copy",
 }
@@ -42,8 +42,8 @@ def check_usage(counts: UsageCounts) -> None:
     if counts.unusable > counts.rows * UNUSABLE_SHARE:
         raise RunError(
             Code.REPORT_UNUSABLE_ROWS,
-            f"{counts.unusable} of {counts.rows} rows of the report cannot be used (more than 1 %)",
-            "look at the rows named in `$licsync history INSTANCE`, then run it again",
+            f"{counts.unusable} of {counts.rows} rows of the report are unusable (more than 1%)",
+            "check the rows listed by `$licsync history INSTANCE`, then run it again",
         )
 
 
@@ -55,7 +55,7 @@ def guard_usage(
     if not counts.counted:
         pass  # an opaque export: nobody can tell
     elif counts.sent == 0:
-        tripped.append(Tripped(Code.EMPTY_USAGE, "there is not one account to send", before=before, after=0))
+        tripped.append(Tripped(Code.EMPTY_USAGE, "there are no accounts to send", before=before, after=0))
     else:
         tripped += _compared(counts.sent, before, guards)
         tripped += _below_seats(counts, guards)
@@ -130,10 +130,10 @@ def _listed(host: str, server_id: str | None, status: SyncStatus) -> list[Trippe
     names = sorted({bare_host(e.hostname or "") for e in of_id if newest is None or (e.date or NEVER) >= newest})
     tripped = []
     if others and server_id is not None:
-        text = f"the cloud knows {host} under the server id {', '.join(others)}, not {server_id}: was the instance rebuilt?"
+        text = f"the cloud lists {host} under the server id {', '.join(others)}, not {server_id}: was the instance rebuilt?"
         tripped.append(Tripped(Code.SERVER_ID_CHANGED, text, subject=f"{','.join(others)}>{server_id}"))
     if names:
-        text = f"the cloud lists the server id {server_id} under {', '.join(names)}, not {host}: was the instance renamed, or copied?"
+        text = f"the cloud lists the server id {server_id} under {', '.join(names)}, not {host}: was the instance renamed or copied?"
         tripped.append(Tripped(Code.HOSTNAME_CHANGED, text, subject=f"{','.join(names)}>{host}"))
     return tripped
 
@@ -141,7 +141,7 @@ def _listed(host: str, server_id: str | None, status: SyncStatus) -> list[Trippe
 def next_step(tripped: Iterable[Tripped], run_id: str) -> str:
     """Say what to do about a held run: what to look at first where it is about identity, and the command that releases it."""
     advice = dict.fromkeys(ADVICE[one.code] for one in tripped if one.code in ADVICE)
-    return "; ".join((*advice, f'if that is right: $licsync approve {run_id} --reason "…"'))
+    return "; ".join((*advice, f'if this is correct: $licsync approve {run_id} --reason "…"'))
 
 
 def may_pass(tripped: Sequence[Tripped], approved: Run | None, *, content_hash: str, is_export: bool) -> bool:
@@ -186,14 +186,14 @@ def notices(counts: UsageCounts, newest_activity: datetime | None) -> tuple[Noti
     """Return what a person should know though it stops nothing."""
     found = []
     if not counts.counted:
-        text = "the export is opaque, so only its identity and that it is not empty were checked; `counts` lets the guards count"
+        text = "the export is encrypted, so only its server identity and non-emptiness were checked; `counts` lets the guards check counts"
         found.append(Notice(code=Code.COUNTS_UNKNOWN, text=text))
     if counts.counted and counts.seats_used is not None and counts.sent > counts.seats_used:
         more = counts.sent - counts.seats_used
         text = f"{more:,} more accounts than used seats: accounts that never signed in are listed and consume no license"
         found.append(Notice(code=Code.ABOVE_SEATS, text=text))
     if newest_activity is None:
-        found.append(Notice(code=Code.AGE_UNKNOWN, text="the report shows no activity, so its age cannot be told"))
+        found.append(Notice(code=Code.AGE_UNKNOWN, text="the report shows no activity, so its age is unknown"))
     return tuple(found)
 
 

@@ -29,14 +29,14 @@ SYNCED_WITHIN = timedelta(hours=1)  # a run is synced no longer before its begin
 
 CATCH_UP = "catch-up after downtime"
 FIRST = "first sync"
-CONFIRM = "next look for confirmation"
-INTERRUPTED = "carried on after an interruption"
-CHANGED = "tried again after a restart or reload"
-FIRST_WATCH = "first look at GitHub Connect's syncs"
-WATCH = "look at GitHub Connect's syncs"
+CONFIRM = "next confirmation check"
+INTERRUPTED = "continued after an interruption"
+CHANGED = "retry after a restart or reload"
+FIRST_WATCH = "first GitHub Connect check"
+WATCH = "GitHub Connect check"
 #: What a watch found out, rather than why it could not.
 SEEN = frozenset({Code.NEVER_SYNCED, Code.LATE, Code.NOT_CONNECTED, Code.SYNC_FAILED, Code.BAD_RESPONSE})
-UNDECIDED = "end of the time to approve the held run"
+UNDECIDED = "approval period of the held run ends"
 STOPPED = frozenset({RunState.HELD, RunState.REJECTED, RunState.EXPIRED})
 
 

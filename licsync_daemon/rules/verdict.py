@@ -94,7 +94,7 @@ def server_id_of(identity: ServerIdentity, status: SyncStatus) -> str:
         )
     raise RunError(
         Code.SERVER_ID_UNKNOWN,
-        f"no server id is known for {host}, and the cloud lists no server of that name",
+        f"no server id is known for {host}, and the cloud lists no server with that name",
         "set the instance's `server_id`: open enterprise settings > License on the instance, press *Export license usage*, "
         "and copy `server_id` from the file",
     )
@@ -135,7 +135,7 @@ def judge(record: DeliveryRecord, upload: Upload, status: SyncStatus) -> Verdict
             DeliveryOutcome.UPLOAD_FAILED,
             Code.UPLOAD_FAILED,
             f"the endpoint could not process the upload{why}",
-            "look at the quoted error; the usage is sent anew with the next run",
+            "check the quoted error; the next run sends the usage again",
         )
     if not status.exists:  # an organization
         return Waiting("the upload is still being processed") if upload.state is UploadState.PENDING else Accepted()
@@ -146,17 +146,17 @@ def judge(record: DeliveryRecord, upload: Upload, status: SyncStatus) -> Verdict
     later = record.baseline.date is None or entry.date > record.baseline.date  # no sync at all is earlier than any date
     newer = later if comparable else _signature(entry) != record.baseline.entry
     if not newer:
-        return Waiting("the cloud's newest sync is the one from before")
+        return Waiting("the cloud's latest sync is still the previous one")
     if entry.status in FAILURES:
         why = f': "{entry.error}"' if entry.error else ""
         return Refuted(
             DeliveryOutcome.SYNC_FAILED,
             Code.SYNC_FAILED,
-            f"the cloud's newest sync of this instance failed{why}",
-            "look at the quoted error; the usage is sent anew with the next run",
+            f"the cloud's latest sync of this instance failed{why}",
+            "check the quoted error; the next run sends the usage again",
         )
     if entry.status != SUCCESS or entry.error:
-        return Waiting(f"the cloud's newest sync has the status {entry.status or 'unknown'}")
+        return Waiting(f"the cloud's latest sync has the status {entry.status or 'unknown'}")
     if upload.state is UploadState.PENDING:
         return Waiting("the upload is still being processed")
     if not comparable and upload.state is not UploadState.SUCCESS:

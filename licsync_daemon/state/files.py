@@ -51,13 +51,13 @@ def prepare_state_dir(path: Path) -> None:
                 (
                     Problem(
                         "state_dir",
-                        f"{path} belongs to user {user_name(found.st_uid)}, and you are {user_name(os.geteuid())}",
+                        f"{path} belongs to user {user_name(found.st_uid)}, but you are {user_name(os.geteuid())}",
                         "run it as its owner: $licsync …",
                     ),
                 )
             )
         if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise ConfigError((Problem("state_dir", f"{path} can be written by others", f"run: chmod 0700 {path}"),))
+            raise ConfigError((Problem("state_dir", f"{path} is writable by other users", f"run: chmod 0700 {path}"),))
         if stat.S_IMODE(found.st_mode) != 0o700:
             path.chmod(0o700)
         (path / "locks").mkdir(mode=0o700, exist_ok=True)
@@ -134,7 +134,7 @@ def open_for_reading(directory: Path) -> SqliteStore | None:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code == sqlite3.SQLITE_READONLY:  # a reader may not undo what a writer left half done
             raise StateError(
-                f"a process died while it wrote to {path}; the next daemon or --run-now puts that right, and nothing is lost"
+                f"a process died while writing to {path}; the next daemon or --run-now repairs it, and nothing is lost"
             ) from error
         raise StateUnwritableError(f"the state file {path} cannot be read: {error}") from error
 
@@ -162,7 +162,7 @@ def own_digest_key(directory: Path, *, create: bool = True) -> bytes:
                 fresh.unlink()
         return path.read_bytes() if path.exists() else secrets.token_bytes(32)
     except OSError as error:
-        raise StateUnwritableError(f"the key of the digests in {directory} cannot be used: {error}") from error
+        raise StateUnwritableError(f"the digest key in {directory} cannot be used: {error}") from error
 
 
 def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
@@ -202,7 +202,7 @@ def _condition(path: Path, *, read_only: bool = False) -> str:
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if version > VERSION:
                 raise StateNewerError(
-                    f"the state file {path} has version {version}, and this program knows up to {VERSION}: install the newer one again"
+                    f"the state file {path} has version {version}, and this program knows up to {VERSION}: install the newer version again"
                 )
             db.execute("BEGIN")  # nobody writes meanwhile
             sound = db.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok" and version > 0 and _is_whole(db, path)

@@ -129,7 +129,7 @@ def _not_uploaded(record: DeliveryRecord) -> RunError:
     return RunError(
         Code.NOT_UPLOADED,
         f"nobody has uploaded the usage since {record.opened_at:%Y-%m-%d}, or the upload has not arrived",
-        "the next run prepares it anew; see who looks after the uploads: $licsync outbox",
+        "the next run prepares it again; find out who is responsible for uploads, and see: $licsync outbox",
     )
 
 
@@ -137,7 +137,7 @@ def _not_confirmed(why: str) -> RunError:
     return RunError(
         Code.NOT_CONFIRMED,
         f"the upload was accepted, but the cloud did not confirm it in time: {why}",
-        "look at the enterprise's Licensing page for this server's last sync; the usage is sent anew with the next run",
+        "check this server's last sync on the enterprise's Licensing page; the next run sends the usage again",
     )
 
 

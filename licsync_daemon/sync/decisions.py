@@ -13,10 +13,10 @@ from licsync_daemon.model.store import DecisionStore
 from licsync_daemon.rules.next_run import HELD_FOR
 
 AFTERWARDS = {
-    Decided.APPROVED: "the daemon sends it at its next heartbeat; at once with: $licsync --run-now {instance}",
-    Decided.REJECTED: "nothing was sent; the next slot collects anew",
+    Decided.APPROVED: "the daemon sends it at its next heartbeat; to send it now: $licsync --run-now {instance}",
+    Decided.REJECTED: "nothing was sent; the next scheduled run collects usage again",
     Decided.ACKNOWLEDGED: "noted",
-    Decided.PAUSED: "nothing is started for {instance} by itself until {until}",
+    Decided.PAUSED: "scheduled runs of {instance} are suspended until {until}",
     Decided.RESUMED: "{instance} follows its schedule again",
 }
 
@@ -41,7 +41,7 @@ def approve(store: DecisionStore, run_id: str, author: Author) -> Decision:
     standing = store.approval(run_id)
     if standing is not None and standing.in_force(author.at):
         raise _refused(
-            run_id, f"it was approved already, by {standing.actor}", "the daemon sends it, or: $licsync --run-now " + run.instance
+            run_id, f"it was already approved by {standing.actor}", "the daemon sends it, or: $licsync --run-now " + run.instance
         )
     decision = _decision(run.instance, run_id, Decided.APPROVED, author, until=author.at + HELD_FOR)
     store.save_decision(decision)
@@ -111,7 +111,7 @@ def _held(store: DecisionStore, run_id: str, wish: str, now: datetime) -> Run:
     standing = store.approval(run_id)
     if wish == "approved" and now - run.started_at >= HELD_FOR and (standing is None or not standing.in_force(now)):
         why = f"the approval by {standing.actor} has expired" if standing is not None else "nobody decided within 7 days"
-        raise _refused(run_id, f"it cannot be {wish}: {why}", f"look at it anew: $licsync --run-now {run.instance}")
+        raise _refused(run_id, f"it cannot be {wish}: {why}", f"collect usage again: $licsync --run-now {run.instance}")
     return run
 
 

@@ -48,7 +48,7 @@ def let_go(context: RunContext, name: str) -> None:
     store = context.store
     _interrupt(context, name)
     left = (store.awaiting_run(name), store.open_run(name), store.held_run(name))
-    _supersede(context, left, "the instance is not configured any more, or not to be synced")
+    _supersede(context, left, "the instance is no longer configured or is excluded from sync")
     context.exports.sweep(name)
 
 

@@ -129,7 +129,7 @@ async def _read_beside_connect(scope: RunScope) -> None:
     journal = scope.journal
     journal.update(phase="collecting")
     prepared = await collect(scope)
-    warnings = [Notice(code=one.code, text=f"{one.text}; GitHub Connect sends this by itself") for one in prepared.tripped]
+    warnings = [Notice(code=one.code, text=f"{one.text}; GitHub Connect sends this automatically") for one in prepared.tripped]
     journal.update(phase=PHASE, notices=(*journal.run.notices, *warnings))
     conclude(scope.context, scope.instance, journal, prepared.status, await installations_of(scope.cloud))
 

@@ -23,7 +23,7 @@ from licsync_daemon.sync.journal import Journal, new_run
 
 log = structlog.get_logger()
 
-PHASE = "looking at GitHub Connect's syncs"
+PHASE = "checking GitHub Connect's syncs"
 DATES_READ = 300  # runs of an instance from which its weekly instant is learned: ten weeks of looks
 
 

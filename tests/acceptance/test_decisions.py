@@ -89,7 +89,7 @@ def test_from_a_guard_to_the_confirmed_usage(site: Site) -> None:
     assert site.uploads("emea") == 0  # nothing has happened by that alone
     again = typed(site, approval)
     assert again.code == 2
-    assert "it was approved already, by " in again.err
+    assert "it was already approved by " in again.err
     release = next_step(shown)
     assert release in approved.out
     sent = typed(site, release)
@@ -285,7 +285,7 @@ def test_a_writing_command_by_root(open_site: Site, subtests: pytest.Subtests) -
             done = open_site.run(*arguments)
             assert (done.code, done.out) == (2, "")
             typed = f"sudo -u {owner} licsync-daemon --config {open_site.config} "
-            assert f"belongs to user {owner}, and you are root (run it as its owner: {typed}" in done.err
+            assert f"belongs to user {owner}, but you are root (run it as its owner: {typed}" in done.err
     assert list(open_site.state_dir.iterdir()) == []
     assert list(open_site.box.requests) == []
 
@@ -307,4 +307,4 @@ def test_a_writing_command_by_somebody_else(open_site: Site) -> None:
         skip(f"other users cannot read the program's own folder: {running.err}")
 
     assert code == 2
-    assert re.search(r"and you are 65533 \(run it as its owner: sudo -u \w+ licsync-daemon ", running.err)
+    assert re.search(r"but you are 65533 \(run it as its owner: sudo -u \w+ licsync-daemon ", running.err)

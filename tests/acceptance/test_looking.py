@@ -86,7 +86,7 @@ def test_status_as_json(site: Site) -> None:
     assert (emea["state"], emea["overdue"], emea["next"]["reason"]) == ("confirmed", False, "weekly slot")
     assert all(emea["last_run"][name] for name in ("collected_at", "delivered_at", "confirmed_at", "last_sync"))
     assert emea["last_run"]["run_id"] == emea["last_confirmed_run"]["run_id"]
-    assert (amer["state"], amer["overdue"], amer["next"]["reason"]) == ("failed", True, "tried again after a restart or reload")
+    assert (amer["state"], amer["overdue"], amer["next"]["reason"]) == ("failed", True, "retry after a restart or reload")
     assert amer["last_confirmed_run"] is None
     assert found["seats"]["consumed"] == site.box.cloud.seats()
 

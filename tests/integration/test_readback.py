@@ -99,7 +99,7 @@ def test_an_unknown_status_keeps_waiting(practice: Practice) -> None:
     practice.box.cloud.processing = Processing(delay_s=0, status="importing")
     open_ = practice.run("emea", wait=timedelta(seconds=20))
     assert open_.exit == OPEN
-    assert open_["emea"].waiting_for == "the cloud's newest sync has the status importing"
+    assert open_["emea"].waiting_for == "the cloud's latest sync has the status importing"
 
     practice.box.set_sync_entry("emea", entry(practice.box.clock.now))
     outcome = practice.run("emea")
@@ -203,7 +203,7 @@ def test_an_entry_from_the_future_that_does_not_change_confirms_nothing(practice
     outcome = practice.run("emea", wait=timedelta(seconds=30))
 
     assert outcome.states == {"emea": "delivered"}
-    assert outcome["emea"].waiting_for == "the cloud's newest sync is the one from before"
+    assert outcome["emea"].waiting_for == "the cloud's latest sync is still the previous one"
 
 
 def test_an_endpoint_without_upload_states(practice: Practice) -> None:
@@ -239,7 +239,7 @@ def test_a_push_by_connect_before_the_baseline_confirms_nothing(practice: Practi
     outcome = practice.run("emea", wait=timedelta(seconds=30))
 
     assert outcome.states == {"emea": "delivered"}
-    assert outcome["emea"].waiting_for == "the cloud's newest sync is the one from before"
+    assert outcome["emea"].waiting_for == "the cloud's latest sync is still the previous one"
 
 
 def test_a_cloud_that_cannot_be_read_keeps_a_delivered_run(practice: Practice) -> None:

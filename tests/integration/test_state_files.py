@@ -104,7 +104,7 @@ def test_a_directory_that_others_may_write_is_refused(tmp_path: Path, bits: int)
     """What others can write may hold anything: it is refused with the command that mends it."""
     (tmp_path / "state").mkdir()
     (tmp_path / "state").chmod(bits)
-    with pytest.raises(ConfigError, match="can be written by others") as refused:
+    with pytest.raises(ConfigError, match="is writable by other users") as refused:
         prepare_state_dir(tmp_path / "state")
     assert f"chmod 0700 {tmp_path / 'state'}" in refused.value.problems[0].hint
     assert mode(tmp_path / "state") == bits

@@ -46,7 +46,7 @@ def test_a_wait_for_the_clouds_word_has_an_end(
 ) -> None:
     """It says what is waited for, and when the wait is over: `confirm_timeout` after the delivery, `max_age` after a person was asked."""
     store = MemoryStore()
-    why = "the cloud's newest sync is the one from before"
+    why = "the cloud's latest sync is still the previous one"
     store.save_run(a_run(state=state, started_at=T0 - HOUR, delivered_at=T0 - HOUR, waiting_for=why), T0)
     out = shown(capsys, store, a_config(an_instance(delivery=delivery)))
     assert f"emea: {line} at the latest\nemea: waiting: {why}\n" in out

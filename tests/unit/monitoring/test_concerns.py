@@ -192,7 +192,7 @@ HELD = a_run(
     state=RunState.HELD,
     code=Code.SHRUNK_USAGE,
     cause="700 accounts after 1,000: 300 fewer",
-    next_step='if that is right: $licsync approve held --reason "…"',
+    next_step='if this is correct: $licsync approve held --reason "…"',
     tripped=(Tripped(Code.SHRUNK_USAGE, "700 accounts after 1,000: 300 fewer", before=1000, after=700),),
 )
 
@@ -204,7 +204,7 @@ def test_a_held_run_asks_for_a_decision() -> None:
         code=Code.SHRUNK_USAGE,
         severity=Severity.ALERT,
         text="held, and nothing was sent: 700 accounts after 1,000: 300 fewer",
-        next_step='if that is right: $licsync approve held --reason "…"',
+        next_step='if this is correct: $licsync approve held --reason "…"',
         since=T0,
     )
 

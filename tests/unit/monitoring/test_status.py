@@ -88,7 +88,7 @@ def test_a_running_run_whose_process_is_gone_shows_as_interrupted(subtests: pyte
 
 @pytest.mark.parametrize(
     ("earlier", "reason"),
-    [((), "carried on after an interruption"), ((an_ended_run("good", started_at=T0),), "weekly slot")],
+    [((), "continued after an interruption"), ((an_ended_run("good", started_at=T0),), "weekly slot")],
     ids=["still due", "satisfied before"],
 )
 def test_what_follows_a_process_that_is_gone_is_planned(earlier: tuple[Run, ...], reason: str) -> None:

@@ -275,8 +275,8 @@ def test_without_a_server_id_the_list_says_nothing() -> None:
     assert who(listed=[("server-old", "ghes-emea.example.com")], me=other(None)) == {}
 
 
-APPROVE = 'if that is right: $licsync approve run1 --reason "…"'
-LOOK_UP = "look up `server_id` in a fresh export, and configure it if it is another; "
+APPROVE = 'if this is correct: $licsync approve run1 --reason "…"'
+LOOK_UP = "look up `server_id` in a new export, and configure it if it differs; "
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def test_an_approval_that_still_stands() -> None:
     store = a_store()
     approve(store, "held", MONA)
     words = refusal(approve, store, "held", JOHN)
-    assert "it was approved already, by mona" in words
+    assert "it was already approved by mona" in words
     assert "$licsync --run-now emea" in words
 
 
@@ -122,7 +122,7 @@ def test_after_seven_days_nothing_can_be_approved(subtests: pytest.Subtests) -> 
             store, author = a_store(), replace(MONA, at=T0 + age)
             if refused:
                 words = refusal(approve, store, "held", author)
-                assert "it cannot be approved: nobody decided within 7 days (look at it anew: $licsync --run-now emea)" in words
+                assert "it cannot be approved: nobody decided within 7 days (collect usage again: $licsync --run-now emea)" in words
                 assert reject(store, "held", author).what is Decided.REJECTED
             else:
                 assert approve(store, "held", author).until == author.at + HELD_FOR
@@ -133,7 +133,7 @@ def test_an_approval_that_has_expired_is_not_given_anew() -> None:
     store = a_store()
     approve(store, "held", MONA)
     late = replace(JOHN, at=MONA.at + HELD_FOR)
-    assert "it cannot be approved: the approval by mona has expired (look at it anew" in refusal(approve, store, "held", late)
+    assert "it cannot be approved: the approval by mona has expired (collect usage again" in refusal(approve, store, "held", late)
 
 
 def test_an_approval_dated_by_a_clock_ahead_is_no_approval() -> None:

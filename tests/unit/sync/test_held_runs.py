@@ -79,7 +79,7 @@ def test_a_held_run_has_left_nothing_anywhere(stage: Stage) -> None:
     run = stage.held()
     (guard,) = run.tripped
     assert (guard.code, guard.before, guard.after) == (Code.SHRUNK_USAGE, BEFORE, APPROVED)
-    assert run.next_step == f'if that is right: $licsync approve {run.run_id} --reason "…"'
+    assert run.next_step == f'if this is correct: $licsync approve {run.run_id} --reason "…"'
     assert run.changes is not None
     assert run.changes.removed == BEFORE - APPROVED
     assert run.content_hash

@@ -106,7 +106,7 @@ def test_an_error_of_our_own_ends_the_look_and_nothing_else(stage: Stage) -> Non
 def test_looks_follow_each_other_every_six_hours(stage: Stage) -> None:
     """A verdict, good or bad, is not retried: the next look comes when it is planned. Without a source there are no slots."""
     first = stage.planned()
-    assert (first.reason, first.is_connect_look, first.slot) == ("first look at GitHub Connect's syncs", True, None)  # type: ignore[attr-defined]
+    assert (first.reason, first.is_connect_look, first.slot) == ("first GitHub Connect check", True, None)  # type: ignore[attr-defined]
     for sync in (False, True):
         if sync:
             stage.world.sync("server-labs")
@@ -160,7 +160,7 @@ def test_with_a_source_the_guards_warn_and_drift_is_seen(stage: Stage) -> None:
     second = asyncio.run(run_instance(stage.context, READ, trigger=Trigger.SCHEDULE, reason="weekly slot", slot=T0 + WEEK))
     told = {one.code: one.text for one in second.notices}
     assert second.state is RunState.CURRENT
-    assert "GitHub Connect sends this by itself" in told[Code.SHRUNK_USAGE]
+    assert "GitHub Connect sends this automatically" in told[Code.SHRUNK_USAGE]
     assert "9 of 10 accounts" in told[Code.COUNT_DRIFT]
     assert "send" not in stage.world.calls
     planned = stage.planned(READ)
