@@ -1,5 +1,6 @@
 """The documentation names what is there: every code, every module, every dependency, and no file that is not."""
 
+import ast
 import json
 import re
 import tomllib
@@ -40,13 +41,27 @@ def test_every_code_is_raised_somewhere(code: Code) -> None:
     assert f"Code.{code.name}" in sources
 
 
-def test_the_source_map_names_every_module() -> None:
-    """A newcomer finds every module and folder in CONTRIBUTING.md."""
+def test_the_source_map_has_each_folders_sentence() -> None:
+    """A newcomer finds every folder in CONTRIBUTING.md, with the sentence that the folder itself begins with."""
     package = ROOT / "licsync_daemon"
-    folders = [f"licsync_daemon/{path.name}/" for path in package.iterdir() if (path / "__init__.py").exists()]
-    modules = [path.name for path in package.glob("*.py") if path.name != "__init__.py"]
+    sentences = {
+        f"licsync_daemon/{path.parent.name}/": ast.get_docstring(ast.parse(path.read_text())).splitlines()[0]
+        for path in package.glob("*/__init__.py")
+    }
 
-    assert [name for name in (*folders, *modules) if name not in CONTRIBUTING] == []
+    assert [folder for folder, sentence in sentences.items() if f"`{folder}` | {sentence} |" not in CONTRIBUTING] == []
+
+
+def test_the_source_map_names_no_module_that_is_gone() -> None:
+    """Every module that a row of the source map names is in its folder, and every folder of `Where to add` exists."""
+    rows = re.findall(r"^\| \d \| `(licsync_daemon/\w+/)` \|[^|]*\|(.*)\|$", CONTRIBUTING, re.MULTILINE)
+    named = [(ROOT / folder / name) for folder, text in rows for name in re.findall(r"`([\w/]+\.py|\w+/)`", text)]
+
+    assert len(named) > 60
+    assert [str(path) for path in named if not path.exists()] == []
+    where = CONTRIBUTING[CONTRIBUTING.index("## Where to add") : CONTRIBUTING.index("## Tests")]
+    paths = [one for one in re.findall(r"`([\w/]+\.(?:py|md|toml))`", where) if "/" in one and not re.search(r"NAME|ftp", one)]
+    assert [one for one in paths if not (ROOT / one).exists() and not (ROOT / "licsync_daemon" / one).exists()] == []
 
 
 def test_every_dependency_has_its_reason() -> None:
