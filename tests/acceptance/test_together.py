@@ -75,7 +75,7 @@ def test_a_daemon_and_a_run_now(site: Site) -> None:
     named = site.run("--run-now", "emea")
 
     assert named.code == 11
-    assert f"emea: locked: process {daemon.process.pid} on " in named.out
+    assert f"emea: locked: skipped: in use by process {daemon.process.pid} on " in named.out
     site.box.instances["emea"].report_ready_after = 0.0
     wait_for(lambda: {site.state("emea"), site.state("amer")} == {"confirmed"}, within_s=40)
     assert (site.uploads("emea"), site.uploads("amer")) == (1, 1)
