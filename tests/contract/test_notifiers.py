@@ -4,7 +4,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from licsync_daemon.model.instance import Destination, MailNotifier, WebhookNoti
 from licsync_daemon.model.ports import Channel
 from licsync_daemon.monitoring.alerts import as_json
 from licsync_daemon.monitoring.channels.build import channels, mail
+from licsync_daemon.monitoring.channels.mail import own_name
 from licsync_daemon.settings.credentials import Credentials
 from tests.contract.loopback import Server, answer, serving
 from tests.contract.smtp_server import Mailbox, mail_server
@@ -404,27 +405,95 @@ def test_a_server_that_is_not_there() -> None:
     assert (error.code, "notify.mail" in error.next_step) == (Code.UNREACHABLE, True)
 
 
-async def mail_outcome(answer: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]) -> RunError | None:
+async def mail_outcome(
+    answer: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], **changes: Any
+) -> RunError | None:  # fmt: skip
     """Send a mail to a server with this behavior; return the error."""
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    over = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            await answer(reader, writer)
+        writer.transport.abort()
+        over.set()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
-        return await outcome(built(mail_to(server.sockets[0].getsockname()[1])), OPENED)
+        return await outcome(built(mail_to(server.sockets[0].getsockname()[1], **changes), PASSWORD), OPENED)
     finally:
+        await over.wait()
         server.close()
         await server.wait_closed()
 
 
-def test_a_server_that_hangs_up() -> None:
-    """In the middle of the conversation."""
+async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, replies: tuple[str, ...]) -> None:
+    for number, reply in enumerate(replies):
+        if number > 0:
+            await reader.readline()
+        writer.write(f"{reply}\r\n".encode())
+        await writer.drain()
 
-    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"220 mx.example.com\r\n")
+
+def replying(*replies: str) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
+    """Return a server that greets, replies to each command in turn, and closes the connection."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await converse(reader, writer, replies)
+        writer.close()
+
+    return serve
+
+
+HELLO = "220 mx.example.com"
+LOST, LATER, NEVER, TLS = Code.CONNECTION_LOST, Code.SERVER_ERROR, Code.REJECTED, Code.TLS_FAILED
+
+
+def test_a_server_that_ends_the_conversation(subtests: pytest.Subtests) -> None:
+    """At each step: the connection, the greeting, the commands, the start of TLS."""
+    for name, (replies, changes, code, transient) in {
+        "closes at once": ((), {}, LOST, True),
+        "closes after the greeting": ((HELLO,), {}, LOST, True),
+        "greets with a permanent refusal": (("554 no",), {}, NEVER, False),
+        "greets with a temporary refusal": (("421 busy",), {}, LATER, True),
+        "greets with something else": (("HTTP/1.1 400 Bad Request",), {}, NEVER, False),
+        "knows neither EHLO nor HELO": ((HELLO, "502 no", "502 no"), {}, NEVER, False),
+        "refuses the sender": ((HELLO, "250 mx", "550 no", "250 ok", "221 bye"), {}, NEVER, False),
+        "closes after a refusal": ((HELLO, "250 mx", "421 busy"), {}, LATER, True),
+        "refuses to start TLS": ((HELLO, "250-mx\r\n250 STARTTLS", "454 not now"), {"security": "starttls"}, LATER, True),
+        "does not know EHLO, so no TLS": ((HELLO, "502 no"), {"security": "starttls"}, TLS, False),
+        "does not know EHLO, so no login": ((HELLO, "502 no"), {"username": "licsync"}, NEVER, False),
+        "does not speak TLS": ((HELLO,), {"security": "tls"}, TLS, False),
+        "closes instead of TLS": ((), {"security": "tls"}, TLS, False),
+    }.items():
+        with subtests.test(name):
+            error = asyncio.run(mail_outcome(replying(*replies), **changes))
+            assert isinstance(error, RemoteError)
+            assert (error.code, error.transient) == (code, transient)
+            assert error.next_step
+
+
+def test_a_server_without_extensions() -> None:
+    """HELO is enough for a message without TLS and login."""
+    replies = (HELLO, "502 no", "250 mx", "250 ok", "250 ok", "250 ok", "354 go")
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await converse(reader, writer, replies)
+        while await reader.readline() != b".\r\n":
+            pass
+        writer.write(b"250 ok\r\n")
         await reader.readline()
         writer.close()
 
-    error = asyncio.run(mail_outcome(hang_up))
-    assert error is not None
-    assert error.code is Code.CONNECTION_LOST
+    assert asyncio.run(mail_outcome(serve)) is None
+
+
+def test_the_name_in_the_greeting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine's full name, else its address, since servers refuse a short name."""
+    monkeypatch.setattr("socket.getfqdn", lambda: "ghes-tools.example.com")
+    assert own_name() == "ghes-tools.example.com"
+    monkeypatch.setattr("socket.getfqdn", lambda: "container")
+    monkeypatch.setattr("socket.gethostbyname", lambda _: "172.17.0.2")
+    assert own_name() == "[172.17.0.2]"
 
 
 def test_a_server_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
