@@ -119,28 +119,25 @@ def test_nulls_among_the_nodes_are_passed_over_and_told() -> None:
     assert [(one["event"], one["missing"]) for one in logs] == [("cloud.graphql_incomplete", 1)]
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        refused("FORBIDDEN"),
-        refused("INSUFFICIENT_SCOPES"),
-        {"data": {"enterprise": None}} | refused("NOT_FOUND", path=["enterprise"]),
-        {"data": {"enterprise": {"ownerInfo": None}}},
-        {"data": {"enterprise": None}},
-    ],
-    ids=["forbidden", "scopes", "not found", "no owner", "no enterprise"],
-)
-def test_what_the_token_may_not_ask_is_not_known(body: dict[str, Any]) -> None:
+def test_what_the_token_may_not_ask_is_not_known(subtests: pytest.Subtests) -> None:
     """The result is None, after one request, and the log has the next step."""
-    with structlog.testing.capture_logs() as logs:
-        found, variables, _ = asked(reply(body))
-    assert found is None
-    assert len(variables) == 1
-    (line,) = logs
-    assert (line["event"], "read:enterprise" in line["next_step"] or "cloud.enterprise" in line["next_step"]) == (
-        "cloud.graphql_not_allowed",
-        True,
-    )
+    for name, body in {
+        "forbidden": refused("FORBIDDEN"),
+        "scopes": refused("INSUFFICIENT_SCOPES"),
+        "not found": {"data": {"enterprise": None}} | refused("NOT_FOUND", path=["enterprise"]),
+        "no owner": {"data": {"enterprise": {"ownerInfo": None}}},
+        "no enterprise": {"data": {"enterprise": None}},
+    }.items():
+        with subtests.test(name):
+            with structlog.testing.capture_logs() as logs:
+                found, variables, _ = asked(reply(body))
+            assert found is None
+            assert len(variables) == 1
+            (line,) = logs
+            assert (line["event"], "read:enterprise" in line["next_step"] or "cloud.enterprise" in line["next_step"]) == (
+                "cloud.graphql_not_allowed",
+                True,
+            )
 
 
 @pytest.mark.parametrize("status", [403, 404], ids=["refused", "no such endpoint"])
@@ -185,21 +182,18 @@ def test_a_limit_is_seen_among_other_errors() -> None:
     assert asked(reply(body))[0].code is Code.RATE_LIMITED
 
 
-@pytest.mark.parametrize(
-    "too_much",
-    [
-        answer(502, b'{"data": null, "errors": [{"message": "Something went wrong while executing your query."}]}'),
-        answer(504),
-        reply(refused(None, "Something went wrong while executing your query. This may be the result of a timeout.")),
-        reply(refused("RESOURCE_LIMITS_EXCEEDED", "Resource limits for this query exceeded.")),
-    ],
-    ids=["502", "504", "timeout with 200", "resource limit with 200"],
-)
-def test_what_takes_too_long_is_asked_for_in_smaller_pages(too_much: bytes) -> None:
+def test_what_takes_too_long_is_asked_for_in_smaller_pages(subtests: pytest.Subtests) -> None:
     """Every failure halves the page, and later pages stay small."""
-    found, variables, _ = asked(too_much, too_much, reply(servers(a_server("a"), cursor="X")), reply(servers(a_server("b"))))
-    assert [one.hostname for one in found] == ["a", "b"]
-    assert [(one["first"], one["after"]) for one in variables] == [(100, None), (50, None), (25, None), (25, "X")]
+    for name, too_much in {
+        "502": answer(502, b'{"data": null, "errors": [{"message": "Something went wrong while executing your query."}]}'),
+        "504": answer(504),
+        "timeout with 200": reply(refused(None, "Something went wrong while executing your query. This may be the result of a timeout.")),
+        "resource limit with 200": reply(refused("RESOURCE_LIMITS_EXCEEDED", "Resource limits for this query exceeded.")),
+    }.items():
+        with subtests.test(name):
+            found, variables, _ = asked(too_much, too_much, reply(servers(a_server("a"), cursor="X")), reply(servers(a_server("b"))))
+            assert [one.hostname for one in found] == ["a", "b"]
+            assert [(one["first"], one["after"]) for one in variables] == [(100, None), (50, None), (25, None), (25, "X")]
 
 
 def test_other_failures_do_not_make_pages_smaller() -> None:
@@ -216,9 +210,9 @@ def test_any_other_error_is_quoted() -> None:
     assert len(variables) == 1
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
+def test_what_is_no_reply_is_an_error(subtests: pytest.Subtests) -> None:
+    """An incomplete response is never an empty fleet."""
+    for body in (
         [],
         {},
         {"data": []},
@@ -227,14 +221,11 @@ def test_any_other_error_is_quoted() -> None:
         {"data": {"enterprise": {"ownerInfo": {"enterpriseServerInstallations": {"nodes": {}, "pageInfo": {}}}}}},
         servers(a_server(), cursor=""),
         {"errors": "no"} | servers() | {"data": None},
-    ],
-    ids=str,
-)
-def test_what_is_no_reply_is_an_error(body: Any) -> None:
-    """An incomplete response is never an empty fleet."""
-    found, _, _ = asked(reply(body))
-    assert isinstance(found, RemoteError)
-    assert found.code is Code.BAD_RESPONSE
+    ):
+        with subtests.test(body=body):
+            found, _, _ = asked(reply(body))
+            assert isinstance(found, RemoteError)
+            assert found.code is Code.BAD_RESPONSE
 
 
 def test_pages_in_a_circle_end() -> None:

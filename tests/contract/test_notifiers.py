@@ -409,21 +409,22 @@ async def mail_outcome(
     answer: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], **changes: Any
 ) -> RunError | None:  # fmt: skip
     """Send a mail to a server with this behavior; return the error."""
-    over = asyncio.Event()
+    handlers: list[asyncio.Task[Any] | None] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handlers.append(asyncio.current_task())
         with suppress(OSError):
             await answer(reader, writer)
         writer.transport.abort()
-        over.set()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
         return await outcome(built(mail_to(server.sockets[0].getsockname()[1], **changes), PASSWORD), OPENED)
     finally:
-        await over.wait()
+        await asyncio.gather(*(task for task in handlers if task))
         server.close()
         await server.wait_closed()
+        await asyncio.sleep(0)
 
 
 async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, replies: tuple[str, ...]) -> None:
