@@ -1,6 +1,6 @@
 """Stand-ins that keep the ports' promises: a clock that is moved by hand, far sides that follow a script, and builders of values.
 
-Nothing here waits for real time. Every call on a far side goes through `FarSides.at`, which counts it and is the one place where a test
+Nothing here waits for real time. Every call on a far side goes through `FakeWorld.at`, which counts it and is the one place where a test
 lets it fail, cancels the task, or lets the process die.
 """
 
@@ -111,7 +111,7 @@ class _Uploaded:
 
 
 @dataclass
-class FarSides:
+class FakeWorld:
     """The `Adapters` port over one imaginary world: instances with accounts, an endpoint with uploads, a cloud with sync dates.
 
     Attributes:
@@ -202,7 +202,7 @@ class FarSides:
 
 @dataclass
 class _Source:
-    world: FarSides
+    world: FakeWorld
     instance: Instance
 
     async def collect(self, spool: AccountSpool) -> Collected:
@@ -226,7 +226,7 @@ class _Source:
 
 @dataclass
 class _Delivery:
-    world: FarSides
+    world: FakeWorld
 
     async def send(self, document: UsageDocument | None, key: str) -> str:
         assert document is not None
@@ -254,7 +254,7 @@ class _Delivery:
 
 @dataclass
 class _Cloud:
-    world: FarSides
+    world: FakeWorld
 
     async def sync_status(self) -> SyncStatus:
         await self.world.at("sync_status")
@@ -285,7 +285,7 @@ class FakeChannel:
         self.told: list[Message] = []
         self.fail: list[BaseException] = []
 
-    async def tell(self, message: Message) -> None:
+    async def send(self, message: Message) -> None:
         await asyncio.sleep(0)
         if self.fail:
             raise self.fail.pop(0)
@@ -542,7 +542,7 @@ def a_document(where: Path, accounts: Iterable[Account] = (), **changes: Any) ->
         )
 
 
-def a_context(world: FarSides, spool_dir: Path, store: Any = None, **changes: Any) -> RunContext:
+def a_context(world: FakeWorld, spool_dir: Path, store: Any = None, **changes: Any) -> RunContext:
     return RunContext(
         **{
             "store": store if store is not None else MemoryStore(),

@@ -48,7 +48,7 @@ def notify(arguments: argparse.Namespace) -> int:
 async def _send(channel: Channel, message: Message) -> RunError | None:
     try:
         async with asyncio.timeout(SEND_S):
-            await channel.tell(message)
+            await channel.send(message)
     except RunError as error:
         return error
     except TimeoutError:

@@ -62,7 +62,7 @@ def show_fleet(view: FleetView) -> None:
 def _show_alerts(view: FleetView) -> None:
     """Print the open alerts."""
     for alert in view.alerts:
-        notified = f"notified {span(view.at - alert.told_at)} ago" if alert.told_at is not None else "no notification sent"
+        notified = f"notified {span(view.at - alert.notified_at)} ago" if alert.notified_at is not None else "no notification sent"
         since = f"since {moment(alert.opened_at, view.at)}, {notified}"
         where = alert.instance or "the fleet"
         style = "red" if alert.severity is Severity.ALERT else "yellow"

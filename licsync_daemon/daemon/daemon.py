@@ -18,7 +18,7 @@ from licsync_daemon.model.ports import Lease
 from licsync_daemon.model.store import RunStore
 from licsync_daemon.monitoring.alerting import Alerting
 from licsync_daemon.sync.context import RunContext
-from licsync_daemon.sync.housekeeping import close_stale, let_go_of_others, note_clock
+from licsync_daemon.sync.housekeeping import close_stale, record_clock_set_back, release_unconfigured
 from licsync_daemon.system.systemd import ServiceManager
 
 log = structlog.get_logger()
@@ -105,7 +105,7 @@ class Daemon:
             changed = self._context.store.changed_elsewhere() or was_set
             if changed:
                 self._alerting.note()
-                self._let_go()  # another process may have worked on it when it was taken out
+                self._release_unconfigured()  # another process may have worked on it when it was taken out
             for instance in self._config.instances:
                 if instance.name not in self._tasks and (changed or not self.alarms.is_set(instance.name)):
                     self._plan(instance)
@@ -124,7 +124,7 @@ class Daemon:
         self._planner.correct_clock()
         with suppress(StateUnwritableError):
             for instance in self._config.instances:
-                note_clock(self._context, instance)
+                record_clock_set_back(self._context, instance)
 
     def _clock_offset_s(self) -> float:
         return self._context.clock.now().timestamp() - self._context.clock.monotonic()
@@ -141,7 +141,7 @@ class Daemon:
         """Plan every configured instance, and note in the state which ones are no longer configured."""
         with suppress(StateUnwritableError):
             _note_retired(self._context.store, self._config, self._context.clock.now())
-        self._let_go()
+        self._release_unconfigured()
         self._correct_clock()
         for instance in self._config.instances:
             if instance.is_active:
@@ -174,10 +174,10 @@ class Daemon:
             with lease:
                 close_stale(self._context, instance)
 
-    def _let_go(self) -> None:
+    def _release_unconfigured(self) -> None:
         """Close what is left of instances no longer configured. Only the daemon does: a command may have a smaller configuration."""
         with suppress(StateUnwritableError, OSError):
-            let_go_of_others(self._context, self._config.instances)
+            release_unconfigured(self._context, self._config.instances)
 
     # ---------------------------------------------------------------- work
 
@@ -198,7 +198,7 @@ class Daemon:
             self._alerting.note(touched)
             configured = self._config.instance(name)
             if configured is None or configured.unsynced_because is not None:  # taken out while the run went on
-                self._let_go()
+                self._release_unconfigured()
             if self.alarms.is_on:
                 for each in touched:
                     if (instance := self._config.instance(each)) is not None:

@@ -15,22 +15,22 @@ from licsync_daemon.monitoring.preflight.rows import CheckRow, Outcome, alerts
 
 log = structlog.get_logger()
 
-SETTLE_S = 120.0  # after a start or a reload, so that what comes up with us is there
+STARTUP_DELAY_S = 120.0  # after a start or a reload, so that what comes up with us is there
 EVERY_S = 24 * 3600.0
 
 Check = Callable[[], Awaitable[Sequence[CheckRow]]]
-Heed = Callable[[Mapping[str, Sequence[Concern]]], None]
+Publish = Callable[[Mapping[str, Sequence[Concern]]], None]
 
 
 class DailyCheck:
     """Checks soon after a start, after each reload, and then every day."""
 
-    def __init__(self, check: Check, heed: Heed, *, settle_s: float = SETTLE_S, every_s: float = EVERY_S) -> None:
+    def __init__(self, check: Check, publish: Publish, *, startup_delay_s: float = STARTUP_DELAY_S, every_s: float = EVERY_S) -> None:
         self._check = check
-        self._heed = heed
-        self._settle_s = settle_s
+        self._publish = publish
+        self._startup_delay_s = startup_delay_s
         self._every_s = every_s
-        self._told: list[CheckRow] = []
+        self._reported: list[CheckRow] = []
         self._changed = asyncio.Event()
 
     def soon(self) -> None:
@@ -39,14 +39,14 @@ class DailyCheck:
 
     async def serve(self) -> None:
         """Check until canceled."""
-        wait_s = self._settle_s
+        wait_s = self._startup_delay_s
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._changed.wait()
             if self._changed.is_set():
                 self._changed.clear()
-                wait_s = self._settle_s
+                wait_s = self._startup_delay_s
                 continue
             await self._once()
             wait_s = self._every_s
@@ -66,11 +66,11 @@ class DailyCheck:
             return
         wrong = [row for row in rows if row.outcome is not Outcome.OK]
         for row in wrong:
-            if not any(_same(row, told) for told in self._told):
+            if not any(_same(row, told) for told in self._reported):
                 tell = log.error if row.outcome is Outcome.FAIL else log.warning
                 tell("preflight.found", place=row.place, test=row.test, code=row.code, seen=row.seen, next_step=row.fix)
-        self._told = wrong
-        self._heed(alerts(rows))
+        self._reported = wrong
+        self._publish(alerts(rows))
         log.info("preflight.done", tests=len(rows), wrong=len(wrong))
 
 

@@ -12,11 +12,11 @@ from licsync_daemon.model.errors import StateUnwritableError
 from licsync_daemon.model.instance import Config, ConnectDelivery, Instance
 from licsync_daemon.model.run import RunState, Trigger
 from licsync_daemon.rules.next_run import LOCKED_AGAIN, Planned
-from licsync_daemon.sync.confirm import look, watched_runs
-from licsync_daemon.sync.context import RunContext, free_ones
+from licsync_daemon.sync.confirm import check_open_deliveries, unconfirmed_runs
+from licsync_daemon.sync.context import RunContext, hold_free
 from licsync_daemon.sync.housekeeping import close_stale, expire
 from licsync_daemon.sync.run import run_instance
-from licsync_daemon.sync.supervise import watch
+from licsync_daemon.sync.supervise import check_connect
 
 log = structlog.get_logger()
 
@@ -44,7 +44,7 @@ class Worker:
         self._planner = planner
         self._is_busy = is_busy
         self._limit = asyncio.Semaphore(config.max_concurrent_runs)
-        self._watching = asyncio.Lock()
+        self._connect_lock = asyncio.Lock()
 
     @property
     def _context(self) -> RunContext:
@@ -80,34 +80,34 @@ class Worker:
                 close_stale(context, instance)
                 expire(context, name)
                 planned = self._planner.planned(instance)  # the alarm may be old: the state says what is due
-                if planned is None or (self._is_ahead(planned) and not planned.is_confirm_look):
+                if planned is None or (self._is_ahead(planned) and not planned.is_confirm_check):
                     return Done()
-                if not (planned.is_confirm_look or planned.is_connect_look):
+                if not (planned.is_confirm_check or planned.is_connect_check):
                     return await self._run(instance, planned)
         # Of a check only the next moment is planned; this alarm was for the one before it.
-        return await self._watch(instance) if planned.is_connect_look else await self._look()
+        return await self._check_connect(instance) if planned.is_connect_check else await self._check_deliveries()
 
     async def _run(self, instance: Instance, planned: Planned) -> Done:
         run = await run_instance(self._context, instance, trigger=Trigger.SCHEDULE, reason=planned.reason, slot=planned.slot)
         return Done(not_before=self._context.clock.now() + PAUSE if run.state is RunState.FAILED else None)
 
-    async def _look(self) -> Done:
+    async def _check_deliveries(self) -> Done:
         """Check every delivered instance that is free with one request to the cloud."""
         context = self._context
         idle = [one for one in self._config.instances if one.is_active and not self._is_busy(one)]
-        with free_ones(context.leases, [one for one in idle if watched_runs(context.store, one.name)]) as free:
-            await look(context, free)
+        with hold_free(context.leases, [one for one in idle if unconfirmed_runs(context.store, one.name)]) as free:
+            await check_open_deliveries(context, free)
         return Done(served=tuple(free))
 
-    async def _watch(self, instance: Instance) -> Done:
+    async def _check_connect(self, instance: Instance) -> Done:
         """Check every free instance that GitHub Connect syncs with one request to the cloud; `instance` is due."""
-        async with self._watching:  # the alarms of a fleet ring together: the first one serves all
+        async with self._connect_lock:  # the alarms of a fleet ring together: the first one serves all
             planned = self._planner.planned(instance)
-            if planned is None or not planned.is_connect_look or self._is_ahead(planned):
+            if planned is None or not planned.is_connect_check or self._is_ahead(planned):
                 return Done()
             watched = [one for one in self._config.instances if isinstance(one.delivery, ConnectDelivery) and one.is_active]
-            with free_ones(self._context.leases, [one for one in watched if not self._planner.is_paused(one)]) as free:
-                await watch(self._context, free, trigger=Trigger.SCHEDULE, reason=planned.reason)
+            with hold_free(self._context.leases, [one for one in watched if not self._planner.is_paused(one)]) as free:
+                await check_connect(self._context, free, trigger=Trigger.SCHEDULE, reason=planned.reason)
             return Done(served=tuple(free))
 
     def _is_ahead(self, planned: Planned) -> bool:

@@ -22,7 +22,7 @@ class Alert:
         instance: Whose; "" for the whole fleet. Of each instance and code at most one is open.
         next_step: What to do now; of a closed one, why it is over.
         changed_at: When its meaning changed last; a changed number or date is no news.
-        told_at: When the notifiers were told last; None: not yet.
+        notified_at: When the notifiers were told last; None: not yet.
     """
 
     instance: str
@@ -32,7 +32,7 @@ class Alert:
     next_step: str
     opened_at: datetime
     changed_at: datetime
-    told_at: datetime | None = None
+    notified_at: datetime | None = None
     closed_at: datetime | None = None
 
 

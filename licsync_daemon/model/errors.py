@@ -219,6 +219,6 @@ class RemoteError(RunError):
         self.status = status
 
 
-def own_error() -> RunError:
+def internal_error() -> RunError:
     """Return what a run fails with where this program is wrong itself; its log has the stack."""
     return RunError(Code.INTERNAL, "an error in licsync-daemon itself", "report it with the log of this run")

@@ -230,7 +230,7 @@ class Channel(Protocol):
     def name(self) -> str:
         """Return the kind of channel, such as `mail`; no address."""
 
-    async def tell(self, message: Message) -> None:
+    async def send(self, message: Message) -> None:
         """Hand one message over; it was taken when this returns.
 
         Raises `RunError` with the cause. Bounded by timeouts of its own; canceled, it returns at once.

@@ -129,7 +129,7 @@ class AlertStore(StateReader, Protocol):
         Closed ones are dropped after 400 days.
         """
 
-    def untold_closings(self, since: datetime) -> tuple[Alert, ...]:
+    def unsent_closings(self, since: datetime) -> tuple[Alert, ...]:
         """Return the alerts that were sent, then closed after `since`, and whose closing was not sent; oldest closing first."""
 
 

@@ -54,7 +54,7 @@ class _Outgoing:
             async with asyncio.timeout(SEND_S):
                 for key, message in tuple(self.pending.items()):
                     try:
-                        await self.channel.tell(message)
+                        await self.channel.send(message)
                     except RunError as error:
                         failure = error
                         if error.code is not Code.REJECTED:  # only this message was rejected; the next one may be accepted
@@ -212,7 +212,7 @@ class Alerting:
             if change.alert not in there:
                 self._store.save_alert(change.alert)
                 _log(change)
-        closings = [Change(one, Event.CLOSED) for one in self._store.untold_closings(now - SEND_WITHIN)]
+        closings = [Change(one, Event.CLOSED) for one in self._store.unsent_closings(now - SEND_WITHIN)]
         return [*closings, *(one for one in changes if one.event not in {None, Event.CLOSED})]
 
     def _is_judged(self, alert: Alert) -> bool:
@@ -224,8 +224,8 @@ class Alerting:
         for one in changes:
             alert = one.alert
             if (alert.instance, alert.code) in sent:
-                told_at = max(self._clock.now(), alert.changed_at, alert.closed_at or alert.changed_at)
-                self._store.save_alert(replace(alert, told_at=told_at))
+                notified_at = max(self._clock.now(), alert.changed_at, alert.closed_at or alert.changed_at)
+                self._store.save_alert(replace(alert, notified_at=notified_at))
 
 
 @contextmanager

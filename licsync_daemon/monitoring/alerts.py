@@ -58,9 +58,9 @@ def _open_or_change(name: str, concern: Concern, alert: Alert | None, now: datet
         )
         return Change(opened, Event.OPENED)
     alert = _at_most_now(alert, now)
-    told_at = alert.told_at
+    notified_at = alert.notified_at
     worse = (alert.severity, concern.severity) == (Severity.WARNING, Severity.ALERT)
-    restarted = concern.since is not None and told_at is not None and told_at < concern.since <= now
+    restarted = concern.since is not None and notified_at is not None and notified_at < concern.since <= now
     news = worse or restarted or not same_meaning(alert.text, concern.text)
     changed = replace(
         alert,
@@ -69,25 +69,25 @@ def _open_or_change(name: str, concern: Concern, alert: Alert | None, now: datet
         next_step=concern.next_step,
         changed_at=now if news else alert.changed_at,
     )
-    if told_at is None:
+    if notified_at is None:
         return Change(changed, Event.OPENED)
-    if news or told_at < changed.changed_at:
+    if news or notified_at < changed.changed_at:
         return Change(changed, Event.CHANGED)
-    is_time = concern.remind is not None and now - told_at >= concern.remind
+    is_time = concern.remind is not None and now - notified_at >= concern.remind
     return Change(changed, Event.REMINDER if is_time else None)
 
 
 def _at_most_now(alert: Alert, now: datetime) -> Alert:
     """Discard times recorded while the clock was ahead."""
-    if alert.told_at is None or alert.told_at <= now + CLOCK_SLACK:
+    if alert.notified_at is None or alert.notified_at <= now + CLOCK_SLACK:
         return alert
     changed_at = min(alert.changed_at, now)
-    return replace(alert, changed_at=changed_at, told_at=changed_at)
+    return replace(alert, changed_at=changed_at, notified_at=changed_at)
 
 
 def _close(alert: Alert, view: InstanceView | None, now: datetime) -> Change:
     closed = replace(alert, closed_at=now, next_step=f"no action needed: {why_over(alert, view)}")
-    return Change(closed, Event.CLOSED if alert.told_at is not None else None)
+    return Change(closed, Event.CLOSED if alert.notified_at is not None else None)
 
 
 def why_over(alert: Alert, view: InstanceView | None) -> str:

@@ -14,7 +14,7 @@ from licsync_daemon.model.usage import Notice
 from licsync_daemon.monitoring.status import InstanceView
 from licsync_daemon.rules.connect import CONNECT, SYNC_NOW
 from licsync_daemon.rules.handover import export_name, folder_of, upload_page
-from licsync_daemon.rules.next_run import SEEN
+from licsync_daemon.rules.next_run import CONCLUSIVE
 
 REMIND = timedelta(days=2)
 FAILURES = 3  # in a row: the third attempt is half an hour after the first
@@ -225,7 +225,7 @@ def _conclusive(runs: Iterable[Run], *, about_the_cloud: bool) -> Iterator[Run]:
     for run in runs:
         if run.state in INCONCLUSIVE:
             continue
-        if (run.state is not RunState.FAILED or run.code in SEEN) if about_the_cloud else run.collected_at is not None:
+        if (run.state is not RunState.FAILED or run.code in CONCLUSIVE) if about_the_cloud else run.collected_at is not None:
             yield run
 
 

@@ -58,7 +58,7 @@ def _alert_json(alert: Alert) -> dict[str, Any]:
         "next_step": alert.next_step,
         "opened_at": iso(alert.opened_at),
         "changed_at": iso(alert.changed_at),
-        "told_at": iso(alert.told_at),
+        "told_at": iso(alert.notified_at),
     }
 
 

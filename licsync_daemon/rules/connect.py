@@ -13,7 +13,7 @@ from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.run import Run, RunState
 from licsync_daemon.model.usage import CLOCK_SLACK, Installation, Notice, ServerIdentity, SyncStatus
-from licsync_daemon.rules.next_run import SEEN
+from licsync_daemon.rules.next_run import CONCLUSIVE
 from licsync_daemon.rules.verdict import FAILURES, SUCCESS, bare_host, entry_of
 
 WEEK = timedelta(days=7)
@@ -27,7 +27,7 @@ CONNECT = "on {host}, open enterprise settings > GitHub Connect, connect it, and
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class ConnectVerdict:
     """The result of a Connect check. `code` is None if the latest sync succeeded and is recent enough."""
 
     last_sync: datetime | None
@@ -67,11 +67,13 @@ def installation_of(instance: Instance, installations: Sequence[Installation] | 
 
 def was_disconnected(earlier: Iterable[Run]) -> bool:
     """Return whether the newest conclusive check before this one saw a disconnected server."""
-    last = next((run for run in earlier if run.state is RunState.CURRENT or (run.state is RunState.FAILED and run.code in SEEN)), None)
+    last = next(
+        (run for run in earlier if run.state is RunState.CURRENT or (run.state is RunState.FAILED and run.code in CONCLUSIVE)), None
+    )
     return last is not None and Code.NOT_CONNECTED in {last.code, *(one.code for one in last.notices)}
 
 
-def sighting(
+def judge_connect(
     instance: Instance,
     identity: ServerIdentity,
     status: SyncStatus,
@@ -81,7 +83,7 @@ def sighting(
     before: datetime | None,
     disconnected_before: bool,
     now: datetime,
-) -> Sighting:
+) -> ConnectVerdict:
     """Judge an instance.
 
     Args:
@@ -106,26 +108,26 @@ def sighting(
         notices.append(Notice(code=Code.NOT_CONNECTED, text=f"{host} is no longer connected; it will not sync automatically"))
     if entry is None or entry.date is None:
         if disconnected:
-            return Sighting(before, Code.NOT_CONNECTED, f"{host} is not connected to the cloud account", CONNECT.format(host=host))
+            return ConnectVerdict(before, Code.NOT_CONNECTED, f"{host} is not connected to the cloud account", CONNECT.format(host=host))
         what = "lists no server with this hostname" if entry is None else "has never received a sync from this server"
-        return Sighting(before, Code.NEVER_SYNCED, f"the cloud {what}", CONNECT.format(host=host))
+        return ConnectVerdict(before, Code.NEVER_SYNCED, f"the cloud {what}", CONNECT.format(host=host))
     if entry.status in FAILURES or (entry.status == SUCCESS and entry.error):
         why = f': "{entry.error}"' if entry.error else ""
         cause = f"the latest sync by GitHub Connect ({entry.date:%Y-%m-%d %H:%M} UTC) failed{why}"
-        return Sighting(before, Code.SYNC_FAILED, cause, _step(host, disconnected=disconnected), tuple(notices))
+        return ConnectVerdict(before, Code.SYNC_FAILED, cause, _step(host, disconnected=disconnected), tuple(notices))
     if entry.date > at + CLOCK_SLACK:
         cause = f"the cloud dates the latest sync {entry.date:%Y-%m-%d %H:%M} UTC, which is in the future by its own clock"
-        return Sighting(before, Code.BAD_RESPONSE, cause, SYNC_NOW.format(host=host), tuple(notices))
+        return ConnectVerdict(before, Code.BAD_RESPONSE, cause, SYNC_NOW.format(host=host), tuple(notices))
     last: datetime | None = entry.date
     if entry.status != SUCCESS:
         last = before
         notices.append(Notice(code=Code.BAD_RESPONSE, text=f'the latest sync has the unknown status "{entry.status or ""}"'))
     if last is None or at - last > instance.max_age:
-        return Sighting(last, Code.LATE, _too_old(last, at), _step(host, disconnected=disconnected), tuple(notices))
+        return ConnectVerdict(last, Code.LATE, _too_old(last, at), _step(host, disconnected=disconnected), tuple(notices))
     anchor = anchor_of([*dates, last])
     if anchor is not None and at > (expected := expected_after(last, anchor)) + LATE_AFTER:
         notices.append(Notice(code=Code.LATE, text=f"the weekly sync expected at about {expected:%Y-%m-%d %H:%M} UTC has not arrived"))
-    return Sighting(last, notices=tuple(notices))
+    return ConnectVerdict(last, notices=tuple(notices))
 
 
 def _step(host: str, *, disconnected: bool) -> str:

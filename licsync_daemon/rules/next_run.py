@@ -13,7 +13,7 @@ from licsync_daemon.model.run import AWAITING, Decided, Decision, Run, RunState
 from licsync_daemon.model.text import words
 from licsync_daemon.model.usage import CLOCK_SLACK
 from licsync_daemon.rules.schedule import slot_after, slot_at, slot_words
-from licsync_daemon.rules.verdict import next_look, next_upload_look
+from licsync_daemon.rules.verdict import next_check, next_upload_check
 
 FIRST_RETRY = timedelta(minutes=15)
 RETRY_GROWTH = 1.35  # with the two beside it: 12 attempts within 21 hours, then two a day
@@ -21,8 +21,8 @@ RETRY_CAP = timedelta(hours=12)
 MAINTENANCE_CAP = timedelta(hours=1)  # how long an instance that has come back may go unnoticed; 25 runs a day are recorded meanwhile
 PROBE = timedelta(days=1)  # of what fails for good until somebody changes something
 HONORED = timedelta(days=1)  # of what the far side asks for; counted from the failure, so that it passes
-SETTLE = timedelta(seconds=60)  # after a start, before what was missed is caught up: networks and clocks come up late
-SETTLE_JITTER_S = 300
+STARTUP_DELAY = timedelta(seconds=60)  # after a start, before what was missed is caught up: networks and clocks come up late
+STARTUP_JITTER_S = 300
 LOCKED_AGAIN = timedelta(seconds=60)
 HELD_FOR = timedelta(days=7)  # a held run waits so long for a decision, and an approval holds so long
 SYNCED_WITHIN = timedelta(hours=1)  # a run is synced no longer before its beginning, by the cloud's clock: else ours was ahead
@@ -32,11 +32,11 @@ FIRST = "first sync"
 CONFIRM = "next confirmation check"
 INTERRUPTED = "continued after an interruption"
 CHANGED = "retry after a restart or reload"
-FIRST_WATCH = "first GitHub Connect check"
-WATCH = "GitHub Connect check"
+FIRST_CONNECT_CHECK = "first GitHub Connect check"
+CONNECT_CHECK = "GitHub Connect check"
 #: What a watch found out, rather than why it could not.
-SEEN = frozenset({Code.NEVER_SYNCED, Code.LATE, Code.NOT_CONNECTED, Code.SYNC_FAILED, Code.BAD_RESPONSE})
-UNDECIDED = "approval period of the held run ends"
+CONCLUSIVE = frozenset({Code.NEVER_SYNCED, Code.LATE, Code.NOT_CONNECTED, Code.SYNC_FAILED, Code.BAD_RESPONSE})
+APPROVAL_ENDS = "approval period of the held run ends"
 STOPPED = frozenset({RunState.HELD, RunState.REJECTED, RunState.EXPIRED})
 
 
@@ -50,8 +50,8 @@ class Planned:
     at: datetime
     reason: str
     slot: datetime | None
-    is_confirm_look: bool = False
-    is_connect_look: bool = False
+    is_confirm_check: bool = False
+    is_connect_check: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,7 @@ class Recorded:
 def satisfies(run: Run, slot: datetime, now: datetime) -> bool:
     """Return whether a run did what `slot` asked for: it ended well, and recorded this slot or started between it and now.
 
-    What was only watched (`current` without a slot) did nothing that a slot asks for.
+    What was only checked (`current` without a slot) did nothing that a slot asks for.
     """
     if not run.state.is_good or (run.state is RunState.CURRENT and run.slot is None):
         return False
@@ -99,34 +99,34 @@ def next_run(instance: Instance, recorded: Recorded, now: datetime, *, up_since:
     if newest is not None and newest.state is RunState.RUNNING:
         return None
     if newest is not None and newest.state is RunState.DELIVERED:
-        return Planned(next_look(newest.delivered_at or newest.started_at, now), CONFIRM, None, is_confirm_look=True)
+        return Planned(next_check(newest.delivered_at or newest.started_at, now), CONFIRM, None, is_confirm_check=True)
     every: list[Planned] = []
     if isinstance(instance.delivery, ConnectDelivery):
-        watched = _watch(instance, recorded.runs, now, up_since=up_since)
-        every.append(_after_pause(watched, recorded.pause, now))
+        connect_check = _connect_check(instance, recorded.runs, now, up_since=up_since)
+        every.append(_after_pause(connect_check, recorded.pause, now))
     if instance.has_slots:
         awaiting = next((run for run in recorded.runs if run.state in AWAITING), None)
         approved = recorded.approval is not None and recorded.approval.in_force(now)
         if awaiting is not None:
-            at = next_upload_look(awaiting.delivered_at or awaiting.started_at, now, instance.watch_every)
-            every.append(Planned(at, CONFIRM, None, is_confirm_look=True))
+            at = next_upload_check(awaiting.delivered_at or awaiting.started_at, now, instance.watch_every)
+            every.append(Planned(at, CONFIRM, None, is_confirm_check=True))
         if awaiting is None or approved or awaiting.slot != slot_at(instance.schedule, now):
             planned = _due(instance, recorded, newest, now, up_since=up_since, changed_at=changed_at)
             every.append(_allowed(planned, instance, recorded.pause, now))
     return min(every, key=lambda one: one.at)
 
 
-def _watch(instance: Instance, runs: Sequence[Run], now: datetime, *, up_since: datetime) -> Planned:
+def _connect_check(instance: Instance, runs: Sequence[Run], now: datetime, *, up_since: datetime) -> Planned:
     """Return when the cloud is asked again how GitHub Connect is doing for an instance."""
     newest = next((run for run in runs if run.state is not RunState.SKIPPED and run.started_at <= now + CLOCK_SLACK), None)
-    settled = up_since + SETTLE
+    ready_at = up_since + STARTUP_DELAY
     if newest is None:
-        return Planned(settled, FIRST_WATCH, None, is_connect_look=True)
-    at, reason = newest.started_at + instance.watch_every, WATCH
-    if newest.state is RunState.FAILED and newest.code not in SEEN and not newest.permanent:  # the cloud could not be read
+        return Planned(ready_at, FIRST_CONNECT_CHECK, None, is_connect_check=True)
+    at, reason = newest.started_at + instance.watch_every, CONNECT_CHECK
+    if newest.state is RunState.FAILED and newest.code not in CONCLUSIVE and not newest.permanent:  # the cloud could not be read
         again = _ended(newest, now) + retry_wait(max(1, newest.failures), newest.run_id)
         at, reason = min((at, reason), (again, f"retry {max(1, newest.failures)} after {words(newest.code)}"))
-    return Planned(max(at, settled) if at < up_since else at, reason, None, is_connect_look=True)
+    return Planned(max(at, ready_at) if at < up_since else at, reason, None, is_connect_check=True)
 
 
 def _due(instance: Instance, recorded: Recorded, newest: Run | None, now: datetime, *, up_since: datetime, changed_at: datetime) -> Planned:
@@ -134,20 +134,20 @@ def _due(instance: Instance, recorded: Recorded, newest: Run | None, now: dateti
     slot = slot_at(instance.schedule, now)
     following = slot_after(instance.schedule, now)
     later = Planned(following, slot_words(instance.schedule), following)
-    settled = up_since + SETTLE + settle_jitter(instance.name)
-    runs = _believable(recorded.runs, now)
+    ready_at = up_since + STARTUP_DELAY + startup_jitter(instance.name)
+    runs = _plausible(recorded.runs, now)
     if recorded.approval is not None and recorded.approval.in_force(now):
-        approved = _approved(recorded.approval, runs, slot, now, up_since=up_since, settled=settled, changed_at=changed_at)
+        approved = _approved(recorded.approval, runs, slot, now, up_since=up_since, ready_at=ready_at, changed_at=changed_at)
         return approved if approved.at < following else replace(later, reason=f"approved by {recorded.approval.actor}")
     if any(satisfies(run, slot, now) for run in runs):
         return later
     stopped = next((run for run in runs if run.slot == slot and run.state in STOPPED), None)
     if stopped is not None:  # a guard held it, and nobody has approved it
         end = stopped.started_at + HELD_FOR
-        return Planned(end, UNDECIDED, slot) if stopped.state is RunState.HELD and end < following else later
+        return Planned(end, APPROVAL_ENDS, slot) if stopped.state is RunState.HELD and end < following else later
     failed = [run for run in runs if run.slot == slot and run.state is RunState.FAILED]
     if failed:
-        again = _retry(failed, slot, now, settled=settled, changed_at=changed_at)
+        again = _retry(failed, slot, now, ready_at=ready_at, changed_at=changed_at)
         return again if again.at < following else later
     if newest is None and slot < max(up_since, changed_at):  # it was configured after its slot
         reason = FIRST
@@ -155,21 +155,21 @@ def _due(instance: Instance, recorded: Recorded, newest: Run | None, now: dateti
         reason = INTERRUPTED
     else:
         reason = CATCH_UP if slot < up_since else slot_words(instance.schedule)
-    return Planned(settled if slot < up_since else slot, reason, slot)
+    return Planned(ready_at if slot < up_since else slot, reason, slot)
 
 
 def _approved(
-    approval: Decision, runs: Sequence[Run], slot: datetime, now: datetime, *, up_since: datetime, settled: datetime, changed_at: datetime
+    approval: Decision, runs: Sequence[Run], slot: datetime, now: datetime, *, up_since: datetime, ready_at: datetime, changed_at: datetime
 ) -> Planned:
     """Return when an approved usage is collected anew: at once; where that has failed since, as any failed run is tried again."""
     since = itertools.takewhile(lambda run: run.state is not RunState.HELD, runs)
     failed = [run for run in since if run.slot == slot and run.state is RunState.FAILED and _ended(run, now) >= approval.at]
     if failed:
-        return _retry(failed, slot, now, settled=settled, changed_at=changed_at)
-    return Planned(min(approval.at, now) if approval.at >= up_since else settled, f"approved by {approval.actor}", slot)
+        return _retry(failed, slot, now, ready_at=ready_at, changed_at=changed_at)
+    return Planned(min(approval.at, now) if approval.at >= up_since else ready_at, f"approved by {approval.actor}", slot)
 
 
-def _believable(runs: Sequence[Run], now: datetime) -> list[Run]:
+def _plausible(runs: Sequence[Run], now: datetime) -> list[Run]:
     """Leave out runs whose clock was ahead: those that began later than a run that was recorded after them, or than now.
 
     Without that, a run made while the clock was weeks ahead would satisfy its slot when that comes. The other explanation, a clock that
@@ -177,13 +177,13 @@ def _believable(runs: Sequence[Run], now: datetime) -> list[Run]:
     """
     believed, latest = [], now + CLOCK_SLACK
     for run in runs:
-        if run.started_at <= latest or (run.started_at <= now + CLOCK_SLACK and _dated_by_the_cloud(run)):
+        if run.started_at <= latest or (run.started_at <= now + CLOCK_SLACK and _is_dated_by_cloud(run)):
             believed.append(run)
             latest = min(latest, run.started_at + CLOCK_SLACK)
     return believed
 
 
-def _dated_by_the_cloud(run: Run) -> bool:
+def _is_dated_by_cloud(run: Run) -> bool:
     """Return whether the cloud's date of the sync fits the run's beginning, which is what counts for its slot: then our clock was right."""
     return run.last_sync is not None and run.started_at <= run.last_sync + SYNCED_WITHIN
 
@@ -193,14 +193,14 @@ def _ended(run: Run, now: datetime) -> datetime:
     return run.ended_at if run.ended_at is not None and run.ended_at <= now else run.started_at
 
 
-def _retry(failures: Sequence[Run], slot: datetime, now: datetime, *, settled: datetime, changed_at: datetime) -> Planned:
+def _retry(failures: Sequence[Run], slot: datetime, now: datetime, *, ready_at: datetime, changed_at: datetime) -> Planned:
     """Return when the first of the failed runs (newest first) is tried again: up the ladder, or when something has changed."""
     failed = failures[0]
     ended = _ended(failed, now)
     after = words(failed.code)
     if failed.permanent:
         if changed_at > ended:
-            return Planned(max(settled, changed_at) if settled > ended else changed_at, CHANGED, slot)
+            return Planned(max(ready_at, changed_at) if ready_at > ended else changed_at, CHANGED, slot)
         return Planned(ended + PROBE, f"daily probe after {after}", slot)
     if failed.code is Code.MAINTENANCE:  # nobody's failure: a rhythm of its own, beside the ladder
         in_a_row = sum(1 for _ in itertools.takewhile(lambda run: run.code is Code.MAINTENANCE, failures))
@@ -240,6 +240,6 @@ def _after_pause(planned: Planned, pause: Decision | None, now: datetime) -> Pla
     return planned
 
 
-def settle_jitter(name: str) -> timedelta:
+def startup_jitter(name: str) -> timedelta:
     """Return a stable delay of up to 5 minutes, so that a fleet does not start all at once."""
-    return timedelta(seconds=int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % SETTLE_JITTER_S)
+    return timedelta(seconds=int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % STARTUP_JITTER_S)

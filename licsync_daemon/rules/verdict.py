@@ -15,10 +15,10 @@ SUCCESS = "success"  # the only status GitHub shows; no list of values is publis
 FAILURES = frozenset({"failure", "failed", "error"})  # assumed, from GraphQL's FAILURE; anything else keeps the question open
 INCOMPARABLE = timedelta(seconds=5)  # a baseline this far ahead of the reply that held it says that dates and `Date` differ in clock
 NEVER = datetime.min.replace(tzinfo=UTC)
-FIRST_LOOK_S = 5.0
-LOOK_CAP_S = 60.0
+FIRST_CHECK_S = 5.0
+CHECK_CAP_S = 60.0
 LONG_S = 24 * 3600.0  # past this the clock has jumped; the next look is a minute away, and no loop counts up to it
-EAGER_FIRST_LOOK_S = 0.25
+EAGER_FIRST_CHECK_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,22 +169,22 @@ def drift(sent: int, held: int) -> Notice | None:
     return Notice(code=Code.COUNT_DRIFT, text=f"the cloud has {held:,} of {sent:,} accounts that were sent") if held < sent else None
 
 
-def next_look(delivered_at: datetime, now: datetime, *, eager: bool = False) -> datetime:
+def next_check(delivered_at: datetime, now: datetime, *, eager: bool = False) -> datetime:
     """Return when to ask the cloud again about a delivery: after 5 s growing to 60 s; sooner at first when a person is waiting.
 
     The looks are fixed moments after `delivered_at`, so nothing need be stored: 5, 10, 20, 40, 80 s, then every minute.
     """
     delivered_at = min(delivered_at, now)  # the clock may have been set back meanwhile
     passed = (now - delivered_at).total_seconds()
-    after = EAGER_FIRST_LOOK_S if eager else FIRST_LOOK_S
+    after = EAGER_FIRST_CHECK_S if eager else FIRST_CHECK_S
     if passed > LONG_S:
-        after = passed + LOOK_CAP_S
+        after = passed + CHECK_CAP_S
     while after <= passed:
-        after += min(after, LOOK_CAP_S)
+        after += min(after, CHECK_CAP_S)
     return delivered_at + timedelta(seconds=after)
 
 
-def next_upload_look(since: datetime, now: datetime, every: timedelta) -> datetime:
+def next_upload_check(since: datetime, now: datetime, every: timedelta) -> datetime:
     """Return when to ask again about what a person has to do: every `every` after `since`, so that nothing need be stored."""
     since = min(since, now)
     return since + ((now - since) // every + 1) * every

@@ -265,7 +265,7 @@ def alert_row(alert: Alert) -> DbRow:
         "next_step": alert.next_step,
         "opened_at": instant(alert.opened_at),
         "changed_at": instant(alert.changed_at),
-        "told_at": instant(alert.told_at),
+        "told_at": instant(alert.notified_at),
         "closed_at": instant(alert.closed_at),
     }
 
@@ -279,6 +279,6 @@ def read_alert(row: DbRow) -> Alert:
         next_step=row["next_step"],
         opened_at=_instant(row["opened_at"]),
         changed_at=_instant(row["changed_at"]),
-        told_at=read_instant(row["told_at"]),
+        notified_at=read_instant(row["told_at"]),
         closed_at=read_instant(row["closed_at"]),
     )

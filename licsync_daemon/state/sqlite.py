@@ -188,7 +188,7 @@ class SqliteStore(Database):
     def open_alerts(self) -> tuple[Alert, ...]:
         return self._all(rows.read_alert, "SELECT * FROM alert WHERE closed_at IS NULL ORDER BY instance, code")
 
-    def untold_closings(self, since: datetime) -> tuple[Alert, ...]:
+    def unsent_closings(self, since: datetime) -> tuple[Alert, ...]:
         sql = "SELECT * FROM alert WHERE closed_at > ? AND closed_at > told_at ORDER BY closed_at"
         return self._all(rows.read_alert, sql, rows.instant(since))
 

@@ -28,7 +28,7 @@ log = structlog.get_logger()
 LISTING_FRESH = timedelta(minutes=10)  # an unchanged list is written again only after this
 
 
-async def look(context: RunContext, instances: Iterable[Instance]) -> list[Run]:
+async def check_open_deliveries(context: RunContext, instances: Iterable[Instance]) -> list[Run]:
     """Close stale runs of `instances`, whose leases the caller holds, then check those that were delivered. Return the checked runs."""
     every = tuple(instances)
     for instance in every:
@@ -44,7 +44,7 @@ async def check_delivered(context: RunContext, instances: Iterable[Instance]) ->
     watched = [
         (instance, run, record)
         for instance in instances
-        for run in watched_runs(context.store, instance.name)
+        for run in unconfirmed_runs(context.store, instance.name)
         if (record := context.store.delivery_of(run.run_id)) is not None
     ]
     if not watched:
@@ -60,9 +60,9 @@ async def check_delivered(context: RunContext, instances: Iterable[Instance]) ->
             status = error
         for journal, (instance, _, record) in zip(journals, watched, strict=True):
             with structlog.contextvars.bound_contextvars(run_id=journal.run.run_id, instance=instance.name):
-                verdict = await _ask(context, instance, journal, record, status)
+                verdict = await _verdict(context, instance, journal, record, status)
                 was = journal.run.state
-                _settle(context, instance, journal, record, status=status, verdict=verdict)
+                _record(context, instance, journal, record, status=status, verdict=verdict)
                 seen.append(journal.run)
                 if was in AWAITING and journal.run.state.is_final:
                     context.adapters.take_back(record)
@@ -71,7 +71,7 @@ async def check_delivered(context: RunContext, instances: Iterable[Instance]) ->
     return seen
 
 
-def watched_runs(store: StateReader, name: str) -> list[Run]:
+def unconfirmed_runs(store: StateReader, name: str) -> list[Run]:
     """Return the runs of an instance that wait for the cloud's word: one that was delivered, and one that a person was asked about."""
     return [run for run in (store.open_run(name), store.awaiting_run(name)) if run is not None and run.state in AWAITING_CLOUD]
 
@@ -86,7 +86,9 @@ async def read_status(context: RunContext, cloud: CloudReader) -> SyncStatus:
     return status
 
 
-async def _ask(context: RunContext, instance: Instance, journal: Journal, record: DeliveryRecord, status: SyncStatus | RunError) -> Verdict:
+async def _verdict(
+    context: RunContext, instance: Instance, journal: Journal, record: DeliveryRecord, status: SyncStatus | RunError
+) -> Verdict:
     """Return what is known of a delivery now. Whatever goes wrong only keeps this one waiting, until its time is over."""
     if isinstance(status, RunError):
         log.warning("run.look_failed", code=status.code, cause=status.cause)
@@ -105,7 +107,7 @@ async def _ask(context: RunContext, instance: Instance, journal: Journal, record
         return Waiting("an error in licsync-daemon itself; its log says more")
 
 
-def _settle(
+def _record(
     context: RunContext, instance: Instance, journal: Journal, record: DeliveryRecord, *, status: SyncStatus | RunError, verdict: Verdict
 ) -> None:
     now = context.clock.now()
@@ -155,14 +157,14 @@ def is_overdue(record: DeliveryRecord, instance: Instance, now: datetime) -> boo
     return record.accepted_at is not None and abs(now - record.accepted_at) >= instance.confirm_within
 
 
-def server_id_known(known: InstanceRecord | None) -> str | None:
+def remembered_server_id(known: InstanceRecord | None) -> str | None:
     """Return the server id that is remembered of an instance."""
     return known.identity.server_id if known is not None and known.identity is not None else None
 
 
-def identity_known(instance: Instance, known: InstanceRecord | None) -> ServerIdentity:
+def known_identity(instance: Instance, known: InstanceRecord | None) -> ServerIdentity:
     """Return who an instance is as context as it was configured, or else remembered."""
-    return ServerIdentity(hostname=instance.hostname, server_id=instance.server_id or server_id_known(known))
+    return ServerIdentity(hostname=instance.hostname, server_id=instance.server_id or remembered_server_id(known))
 
 
 def instance_record(

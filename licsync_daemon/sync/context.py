@@ -58,7 +58,7 @@ class RunContext:
 
 
 @contextmanager
-def free_ones(leases: Leases, instances: Iterable[Instance]) -> Iterator[list[Instance]]:
+def hold_free(leases: Leases, instances: Iterable[Instance]) -> Iterator[list[Instance]]:
     """Hold the leases of those instances that no one else holds, and yield these instances."""
     with ExitStack() as stack:
         held = []

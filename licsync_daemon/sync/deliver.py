@@ -13,7 +13,7 @@ from licsync_daemon.model.run import Baseline, DeliveryOutcome, DeliveryRecord, 
 from licsync_daemon.model.usage import ServerIdentity
 from licsync_daemon.rules.digests import digest_of, pack
 from licsync_daemon.rules.verdict import Accepted, Confirmed, Refuted, baseline_of, judge, must_wait_s
-from licsync_daemon.sync.confirm import identity_known, instance_record, is_overdue, read_status
+from licsync_daemon.sync.confirm import instance_record, is_overdue, known_identity, read_status
 from licsync_daemon.sync.journal import RunScope
 from licsync_daemon.sync.prepare import Prepared, continues
 
@@ -87,7 +87,7 @@ async def ask_person(scope: RunScope, record: DeliveryRecord | None, delivery: D
     context, instance, journal = scope.context, scope.instance, scope.journal
     if record is None:
         known, now = context.store.instance(instance.name), context.clock.now()
-        identity = identity_known(instance, known)
+        identity = known_identity(instance, known)
         status = await read_status(context, scope.cloud)
         record = _new_record(journal.run, identity, baseline_of(identity, status), content_hash="", sent=None, opened_at=now)
         journal.update(delivery=record, remember=instance_record(instance, identity, status, now, known))

@@ -12,12 +12,12 @@ from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.run import Run, RunState, Trigger
 from licsync_daemon.model.store import StateReader
 from licsync_daemon.rules.schedule import slot_at
-from licsync_daemon.rules.verdict import next_look
-from licsync_daemon.sync.context import RunContext, free_ones
+from licsync_daemon.rules.verdict import next_check
+from licsync_daemon.sync.context import RunContext, hold_free
 from licsync_daemon.sync.housekeeping import close_stale
 from licsync_daemon.sync.journal import new_run
 from licsync_daemon.sync.run import not_started, run_instance
-from licsync_daemon.sync.supervise import watch
+from licsync_daemon.sync.supervise import check_connect
 from licsync_daemon.sync.waiting import ConfirmationWait, Result
 
 log = structlog.get_logger()
@@ -46,13 +46,13 @@ async def run_now(
     """
     by_connect = [instance for instance in instances if not instance.has_slots]
     with_slots = [instance for instance in instances if instance.has_slots]
-    results = {result.instance.name: result for result in await _watch(context, by_connect, wait=wait_sync)}
+    results = {result.instance.name: result for result in await _check_connect(context, by_connect, wait=wait_sync)}
     more = await _run_all(context, with_slots, max_concurrent_runs=max_concurrent_runs, wait=wait, wait_lock=wait_lock)
     results |= {result.instance.name: result for result in more}
     return [results[instance.name] for instance in instances]
 
 
-async def _watch(context: RunContext, instances: Sequence[Instance], *, wait: timedelta) -> list[Result]:
+async def _check_connect(context: RunContext, instances: Sequence[Instance], *, wait: timedelta) -> list[Result]:
     """Check what GitHub Connect syncs; with time to wait, until every instance has a newer sync than at first."""
     clock = context.clock
     end_s, since = clock.monotonic() + wait.total_seconds(), clock.now()
@@ -60,8 +60,8 @@ async def _watch(context: RunContext, instances: Sequence[Instance], *, wait: ti
     waiting = list(instances)
     first: dict[str, datetime | None] = {}
     while True:
-        with free_ones(context.leases, waiting) as free:
-            runs = await watch(context, free, trigger=Trigger.PERSON, reason=ASKED)
+        with hold_free(context.leases, waiting) as free:
+            runs = await check_connect(context, free, trigger=Trigger.PERSON, reason=ASKED)
         results |= {run.instance: Result(instance, run) for instance, run in zip(free, runs, strict=True)}
         results |= {one.name: Result(one, None, context.leases.holder(one.name)) for one in waiting if one.name not in results}
         for run in runs:
@@ -71,7 +71,7 @@ async def _watch(context: RunContext, instances: Sequence[Instance], *, wait: ti
         if not waiting or left <= 0:
             return list(results.values())
         now = clock.now()
-        await clock.sleep(min((next_look(since, now) - now).total_seconds(), left))
+        await clock.sleep(min((next_check(since, now) - now).total_seconds(), left))
 
 
 async def _run_all(

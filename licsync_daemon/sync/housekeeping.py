@@ -43,7 +43,7 @@ def close_stale(context: RunContext, instance: Instance) -> None:
     _supersede(context, left, OTHER_DELIVERY)
 
 
-def let_go(context: RunContext, name: str) -> None:
+def release_instance(context: RunContext, name: str) -> None:
     """Close all that is open of an instance for which nothing is done any more, and delete its exports."""
     store = context.store
     _interrupt(context, name)
@@ -52,7 +52,7 @@ def let_go(context: RunContext, name: str) -> None:
     context.exports.sweep(name)
 
 
-def let_go_of_others(context: RunContext, instances: Sequence[Instance]) -> None:
+def release_unconfigured(context: RunContext, instances: Sequence[Instance]) -> None:
     """Let go of every recorded instance that is not among `instances` or is not to be synced, unless another process works on it."""
     wanted = {one.name for one in instances if one.unsynced_because is None}
     for name in (known.name for known in context.store.instances() if known.name not in wanted):
@@ -60,7 +60,7 @@ def let_go_of_others(context: RunContext, instances: Sequence[Instance]) -> None
             lease = context.leases.instance(name)
             if lease is not None:
                 with lease:
-                    let_go(context, name)
+                    release_instance(context, name)
 
 
 def expire(context: RunContext, name: str) -> None:
@@ -71,7 +71,7 @@ def expire(context: RunContext, name: str) -> None:
         log.warning("run.expired", run_id=held.run_id, instance=name)
 
 
-def note_clock(context: RunContext, instance: Instance) -> None:
+def record_clock_set_back(context: RunContext, instance: Instance) -> None:
     """Record that the clock was set back, where it was: no run dated in the future then satisfies a later slot."""
     now = context.clock.now()
     runs = context.store.runs(instance.name, limit=FAILURES_READ)

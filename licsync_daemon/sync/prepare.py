@@ -15,7 +15,7 @@ from licsync_daemon.model.usage import Collected, Export, ServerIdentity, SyncSt
 from licsync_daemon.rules.digests import compare, digest_of, unpack
 from licsync_daemon.rules.guard import ON_IDENTITY, Neighbor, check_usage, guard_identity, guard_usage, notices, version_change
 from licsync_daemon.rules.verdict import server_id_of
-from licsync_daemon.sync.confirm import identity_known, read_status, server_id_known
+from licsync_daemon.sync.confirm import known_identity, read_status, remembered_server_id
 from licsync_daemon.sync.context import RunContext
 from licsync_daemon.sync.journal import RunScope
 
@@ -70,7 +70,7 @@ async def collect(scope: RunScope) -> Prepared:
     return Prepared(identity, accounts, document, status, tripped, collected.export)
 
 
-async def take_kept(scope: RunScope, held: Run | None) -> Prepared | None:
+async def reuse_kept_export(scope: RunScope, held: Run | None) -> Prepared | None:
     """Take the kept export of a run that was approved, or that sent it in vain, instead of collecting anew, if it is still whole."""
     context, instance, journal = scope.context, scope.instance, scope.journal
     if held is None or (export := context.exports.find(held)) is None:
@@ -120,9 +120,9 @@ def _tripped_by_identity(
     remembered = context.known.instance(instance.name)
     before = remembered.identity if remembered is not None else None
     if stated:
-        before = identity_known(instance, remembered)
+        before = known_identity(instance, remembered)
     neighbors = [
-        Neighbor(name=other.name, identity=identity_known(other, context.known.instance(other.name)))
+        Neighbor(name=other.name, identity=known_identity(other, context.known.instance(other.name)))
         for other in context.fleet
         if other.is_active and other.name != instance.name
     ]
@@ -138,7 +138,7 @@ async def _identity(scope: RunScope) -> ServerIdentity:
         try:
             return replace(identity, server_id=server_id_of(identity, status))
         except RunError as error:
-            remembered = server_id_known(context.known.instance(instance.name))
+            remembered = remembered_server_id(context.known.instance(instance.name))
             if remembered is None or error.code is not Code.SERVER_ID_UNKNOWN:
                 raise
             return replace(identity, server_id=remembered)
@@ -147,7 +147,7 @@ async def _identity(scope: RunScope) -> ServerIdentity:
 
 def _stated(context: RunContext, instance: Instance, export: Export) -> ServerIdentity:
     """Return who an export says it is of; what it does not say is what was configured or known before."""
-    known = identity_known(instance, context.known.instance(instance.name))
+    known = known_identity(instance, context.known.instance(instance.name))
     return ServerIdentity(hostname=export.hostname or known.hostname, server_id=export.server_id or known.server_id)
 
 

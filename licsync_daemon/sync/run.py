@@ -10,7 +10,7 @@ from datetime import datetime
 
 import structlog
 
-from licsync_daemon.model.errors import Code, RunError, StateUnwritableError, own_error
+from licsync_daemon.model.errors import Code, RunError, StateUnwritableError, internal_error
 from licsync_daemon.model.instance import ConnectDelivery, Instance, ManualDelivery, NoSource
 from licsync_daemon.model.ports import Delivery, UsageDocument
 from licsync_daemon.model.run import DeliveryRecord, Run, Trigger
@@ -20,7 +20,7 @@ from licsync_daemon.sync.confirm import check_delivered
 from licsync_daemon.sync.context import RunContext
 from licsync_daemon.sync.deliver import ask_person, close_or_resume, open_record, send
 from licsync_daemon.sync.journal import Journal, RunScope, new_run
-from licsync_daemon.sync.prepare import Prepared, collect, continues, take_kept
+from licsync_daemon.sync.prepare import Prepared, collect, continues, reuse_kept_export
 from licsync_daemon.sync.supervise import PHASE, conclude, installations_of
 
 log = structlog.get_logger()
@@ -43,7 +43,7 @@ async def run_instance(context: RunContext, instance: Instance, *, trigger: Trig
             raise
         except Exception:  # whatever it is, it stays with this instance
             log.critical("run.crashed", exc_info=True)
-            return journal.failed(own_error())
+            return journal.failed(internal_error())
 
 
 def not_started(context: RunContext, instance: Instance, *, trigger: Trigger, reason: str, slot: datetime | None, cause: str) -> Run:
@@ -121,7 +121,7 @@ async def _prepare(scope: RunScope, held: Run | None, approved: Run | None, reco
     sender = context.store.run(record.run_id) if record is not None else None
     context.exports.sweep(scope.instance.name, (held, sender))
     scope.journal.update(phase="collecting")
-    return await take_kept(scope, approved or sender) or await collect(scope)
+    return await reuse_kept_export(scope, approved or sender) or await collect(scope)
 
 
 async def _read_beside_connect(scope: RunScope) -> None:

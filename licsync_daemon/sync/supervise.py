@@ -9,14 +9,14 @@ from contextlib import AsyncExitStack
 
 import structlog
 
-from licsync_daemon.model.errors import RunError, StateUnwritableError, own_error
+from licsync_daemon.model.errors import RunError, StateUnwritableError, internal_error
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.ports import CloudReader
 from licsync_daemon.model.run import Run, Trigger
 from licsync_daemon.model.usage import Installation, SyncStatus
-from licsync_daemon.rules.connect import installation_of, sighting, was_disconnected
+from licsync_daemon.rules.connect import installation_of, judge_connect, was_disconnected
 from licsync_daemon.rules.verdict import drift
-from licsync_daemon.sync.confirm import identity_known, instance_record, read_seats, read_status
+from licsync_daemon.sync.confirm import instance_record, known_identity, read_seats, read_status
 from licsync_daemon.sync.context import RunContext
 from licsync_daemon.sync.housekeeping import close_stale
 from licsync_daemon.sync.journal import Journal, new_run
@@ -27,7 +27,7 @@ PHASE = "checking GitHub Connect's syncs"
 DATES_READ = 300  # runs of an instance from which its weekly instant is learned: ten weeks of looks
 
 
-async def watch(context: RunContext, instances: Sequence[Instance], *, trigger: Trigger, reason: str) -> list[Run]:
+async def check_connect(context: RunContext, instances: Sequence[Instance], *, trigger: Trigger, reason: str) -> list[Run]:
     """Ask the cloud once about the syncs of all `instances`, whose leases the caller holds. Return a finished run for each, in order.
 
     Raises:
@@ -41,7 +41,7 @@ async def watch(context: RunContext, instances: Sequence[Instance], *, trigger: 
     try:
         for journal in journals:
             journal.update(phase=PHASE)
-        await _watch(context, instances, journals)
+        await _check_all(context, instances, journals)
     except asyncio.CancelledError:
         for journal in journals:
             journal.interrupted()
@@ -52,11 +52,11 @@ async def watch(context: RunContext, instances: Sequence[Instance], *, trigger: 
         log.critical("watch.crashed", exc_info=True)
         for journal in journals:
             if not journal.run.state.is_final:
-                journal.failed(own_error())
+                journal.failed(internal_error())
     return [journal.run for journal in journals]
 
 
-async def _watch(context: RunContext, instances: Sequence[Instance], journals: Sequence[Journal]) -> None:
+async def _check_all(context: RunContext, instances: Sequence[Instance], journals: Sequence[Journal]) -> None:
     async with AsyncExitStack() as stack:
         try:
             cloud = await stack.enter_async_context(context.adapters.cloud(journals[0]))
@@ -86,10 +86,10 @@ def conclude(
 ) -> None:
     """End a run with what was seen of its instance."""
     known, now = context.store.instance(instance.name), context.clock.now()
-    identity = identity_known(instance, known)
+    identity = known_identity(instance, known)
     before = known.last_sync if known is not None else None
     earlier = context.store.runs(instance.name, limit=DATES_READ)
-    seen = sighting(
+    seen = judge_connect(
         instance,
         identity,
         status,

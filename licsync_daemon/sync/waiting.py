@@ -11,13 +11,13 @@ import structlog
 from licsync_daemon.model.errors import StateUnwritableError
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.run import AWAITING, AWAITING_CLOUD, Run
-from licsync_daemon.rules.verdict import next_look
-from licsync_daemon.sync.confirm import look
-from licsync_daemon.sync.context import RunContext, free_ones
+from licsync_daemon.rules.verdict import next_check
+from licsync_daemon.sync.confirm import check_open_deliveries
+from licsync_daemon.sync.context import RunContext, hold_free
 
 log = structlog.get_logger()
 
-LOOK_LIMIT_S = 30.0
+CHECK_LIMIT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class ConfirmationWait:
         self._context = context
         self._runs = runs
         self._results = results
-        self._asked: set[str] = set()  # runs that wait for a person, which takes longer than minutes: one check tells
+        self._waits_for_person: set[str] = set()  # runs that wait for a person, which takes longer than minutes: one check tells
         self._since = context.clock.now()
         self._ended_s: float | None = None  # when the last run ended
 
@@ -54,9 +54,9 @@ class ConfirmationWait:
                 continue
             if len(waiting) > len(before):  # something new was delivered: check again soon
                 self._since = self._context.clock.now()
-            if not await self._napped(running, left):
+            if not await self._slept(running, left):
                 continue
-            if not await self._look(waiting, limit_s=max(1.0, min(left, LOOK_LIMIT_S))):
+            if not await self._check(waiting, limit_s=max(1.0, min(left, CHECK_LIMIT_S))):
                 await asyncio.gather(*running)
                 return
 
@@ -65,19 +65,19 @@ class ConfirmationWait:
         now_s = self._context.clock.monotonic()
         if self._ended_s is None and not running:
             self._ended_s = now_s
-        return LOOK_LIMIT_S if self._ended_s is None else limit.total_seconds() - (now_s - self._ended_s)
+        return CHECK_LIMIT_S if self._ended_s is None else limit.total_seconds() - (now_s - self._ended_s)
 
     def _unconfirmed(self) -> list[Instance]:
         return [
             one.instance
             for one in self._results.values()
-            if one.run is not None and one.run.state in AWAITING_CLOUD and one.run.run_id not in self._asked
+            if one.run is not None and one.run.state in AWAITING_CLOUD and one.run.run_id not in self._waits_for_person
         ]
 
-    async def _napped(self, running: set[asyncio.Task[None]], left_s: float) -> bool:
+    async def _slept(self, running: set[asyncio.Task[None]], left_s: float) -> bool:
         """Wait until the next check is due; return False where a run ended before that."""
         now: datetime = self._context.clock.now()
-        pause_s = min((next_look(self._since, now, eager=True) - now).total_seconds(), left_s)
+        pause_s = min((next_check(self._since, now, eager=True) - now).total_seconds(), left_s)
         nap = asyncio.ensure_future(self._context.clock.sleep(max(0.0, pause_s)))
         await asyncio.wait({nap, *running}, return_when=asyncio.FIRST_COMPLETED)
         if not nap.done():
@@ -85,12 +85,12 @@ class ConfirmationWait:
             return False
         return True
 
-    async def _look(self, waiting: Sequence[Instance], *, limit_s: float) -> bool:
+    async def _check(self, waiting: Sequence[Instance], *, limit_s: float) -> bool:
         """Check once; return whether checking again makes sense."""
         try:
-            with suppress(TimeoutError), free_ones(self._context.leases, waiting) as free:
+            with suppress(TimeoutError), hold_free(self._context.leases, waiting) as free:
                 async with asyncio.timeout(limit_s):  # a server that asks for a long pause must not outlast the person who waits
-                    await look(self._context, free)
+                    await check_open_deliveries(self._context, free)
             for instance in waiting:
                 run = self._results[instance.name].run
                 assert run is not None
@@ -98,5 +98,5 @@ class ConfirmationWait:
         except (StateUnwritableError, OSError) as error:  # what was delivered stays so; the next check settles it
             log.error("state.unwritable", cause=str(error))  # noqa: TRY400 - the cause is a sentence
             return False
-        self._asked |= {one.run.run_id for one in self._results.values() if one.run is not None and one.run.state in AWAITING}
+        self._waits_for_person |= {one.run.run_id for one in self._results.values() if one.run is not None and one.run.state in AWAITING}
         return True

@@ -13,7 +13,7 @@ import pytest
 
 from licsync_daemon.model.run import RunState
 from licsync_daemon.practice.sandbox.clock import iso
-from licsync_daemon.rules.next_run import WATCH
+from licsync_daemon.rules.next_run import CONNECT_CHECK
 from tests.acceptance.support import Command, Done, Site, started, wait_for
 
 STATUS = "/enterprises/octo-enterprise/license-sync-status"
@@ -92,7 +92,11 @@ def test_the_daemon_watches_the_whole_fleet_with_one_request(site: Site) -> None
         run = replace(site.earlier(name, 0, RunState.CURRENT), slot=None)
         site.record(replace(run, started_at=run.started_at - timedelta(hours=6) + timedelta(seconds=3)))
     daemon = started(site)
-    wait_for(lambda: all(run is not None and run.reason == WATCH and run.state == "current" for run in map(site.last, site.box.instances)))
+    wait_for(
+        lambda: all(
+            run is not None and run.reason == CONNECT_CHECK and run.state == "current" for run in map(site.last, site.box.instances)
+        )
+    )
     assert daemon.end()[0] == 0
     assert len(site.asked("cloud", STATUS)) == 1
 

@@ -16,7 +16,7 @@ from licsync_daemon.model.instance import CloudAccount, Destination
 from licsync_daemon.model.ports import Adapters, CloudReader
 from licsync_daemon.practice.sandbox import Sandbox, generate_fleet
 from licsync_daemon.settings.credentials import Credentials
-from tests.fakes import FakeClock, FarSides, Waits
+from tests.fakes import FakeClock, FakeWorld, Waits
 
 
 @dataclass
@@ -44,7 +44,7 @@ def adapters_of(box: Sandbox, *, organization: bool) -> Connections:
 
 @contextlib.contextmanager
 def far_sides() -> Iterator[World]:
-    world = FarSides(clock=FakeClock())
+    world = FakeWorld(clock=FakeClock())
     yield World(world, lambda: world.sync("server-emea"), 1)
 
 

@@ -20,7 +20,7 @@ from licsync_daemon.model.text import Invocation
 from licsync_daemon.model.usage import ServerIdentity, UploadState, UsageCounts
 from licsync_daemon.practice.sandbox import Sandbox, generate_fleet
 from licsync_daemon.state.document import wrap_export
-from tests.fakes import T0, FakeClock, FarSides, Waits, a_document, an_account, an_instance
+from tests.fakes import T0, FakeClock, FakeWorld, Waits, a_document, an_account, an_instance
 
 KEY = "5b1f0e6f9d0c4f4e8a55c3b1f0e6f9d0"
 FLEET = generate_fleet(seed=3, instances=1, people=20)
@@ -38,7 +38,7 @@ class Case:
 
 @contextmanager
 def fake(tmp_path: Path) -> Iterator[Case]:
-    world = FarSides(FakeClock())
+    world = FakeWorld(FakeClock())
     yield Case(lambda: world.delivery(an_instance(), Waits()), lambda: len(world.processed))
 
 

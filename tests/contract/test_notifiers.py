@@ -71,7 +71,7 @@ def built(to: MailNotifier | WebhookNotifier, environ: dict[str, str] | None = N
 async def outcome(channel: Channel, *messages: Message) -> RunError | None:
     try:
         for message in messages:
-            await channel.tell(message)
+            await channel.send(message)
     except RunError as error:
         return error
     return None
@@ -134,7 +134,7 @@ def test_a_message_that_was_taken_has_arrived(kind: str) -> None:
             channel = await EVERY[kind](stack)
             seen = []
             for message in (OPENED, replace(OPENED, event=Event.CLOSED, subject="[licsync] resolved: emea: unreachable")):
-                await channel.notifier.tell(message)
+                await channel.notifier.send(message)
                 seen.append(channel.arrived())
             return channel.notifier.name, seen
 
@@ -184,7 +184,7 @@ def test_a_far_side_that_says_nothing_holds_nobody_who_cancels(kind: str) -> Non
         server = await asyncio.start_server(watched, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         channel = built(mail_to(port) if kind == "mail" else WebhookNotifier(at=Destination(url=f"http://127.0.0.1:{port}")))
-        task = asyncio.create_task(channel.tell(OPENED))
+        task = asyncio.create_task(channel.send(OPENED))
         await asyncio.wait_for(came.wait(), 5)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

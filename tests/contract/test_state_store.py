@@ -135,7 +135,7 @@ def test_nothing_is_there_at_first(store: StateStore) -> None:
     assert store.delivery_of("run1") is None
     assert store.listing() is None
     assert store.open_alerts() == ()
-    assert store.untold_closings(T0) == ()
+    assert store.unsent_closings(T0) == ()
     assert store.instances() == ()
 
 
@@ -661,7 +661,7 @@ def test_what_the_cloud_listed_comes_back_as_it_was_saved(reopen: Open, entries:
 
 ALERTS = [
     an_alert(),
-    an_alert(Code.LATE, severity=Severity.WARNING, text="früher", changed_at=T0 + SECOND, told_at=T0 + DAY),
+    an_alert(Code.LATE, severity=Severity.WARNING, text="früher", changed_at=T0 + SECOND, notified_at=T0 + DAY),
     an_alert(Code.TIMEOUT, instance="", text="", next_step=""),
 ]
 
@@ -677,55 +677,55 @@ def test_an_open_alert_is_replaced_by_instance_and_code(store: StateStore) -> No
     """Of an instance and a code one alert is open, whatever changes of it; others stay."""
     store.save_alert(an_alert())
     store.save_alert(an_alert(instance="apac"))
-    changed = an_alert(severity=Severity.WARNING, text="other", told_at=T0 + SECOND, opened_at=T0 + SECOND)
+    changed = an_alert(severity=Severity.WARNING, text="other", notified_at=T0 + SECOND, opened_at=T0 + SECOND)
     store.save_alert(changed)
     assert store.open_alerts() == (an_alert(instance="apac"), changed)
 
 
 def test_a_closed_alert_stays_closed_and_leaves_room_for_the_next(store: StateStore) -> None:
     """After its closing the same may open again; saving the closed one anew, to say that it was told, touches neither."""
-    closed = an_alert(told_at=T0, closed_at=T0 + SECOND)
-    store.save_alert(an_alert(told_at=T0))
+    closed = an_alert(notified_at=T0, closed_at=T0 + SECOND)
+    store.save_alert(an_alert(notified_at=T0))
     store.save_alert(closed)
     assert store.open_alerts() == ()
     again = an_alert(opened_at=T0 + DAY, changed_at=T0 + DAY)
     store.save_alert(again)
-    store.save_alert(replace(closed, told_at=T0 + 2 * SECOND))
+    store.save_alert(replace(closed, notified_at=T0 + 2 * SECOND))
     assert store.open_alerts() == (again,)
-    assert store.untold_closings(T0 - DAY) == ()
+    assert store.unsent_closings(T0 - DAY) == ()
 
 
 @pytest.mark.parametrize(
     ("alert", "untold"),
     [
-        (an_alert(told_at=T0, closed_at=T0 + SECOND), True),
-        (an_alert(told_at=T0 + SECOND, closed_at=T0 + SECOND), False),
+        (an_alert(notified_at=T0, closed_at=T0 + SECOND), True),
+        (an_alert(notified_at=T0 + SECOND, closed_at=T0 + SECOND), False),
         (an_alert(closed_at=T0 + SECOND), False),
-        (an_alert(told_at=T0), False),
-        (an_alert(told_at=T0 - DAY, closed_at=T0), False),
+        (an_alert(notified_at=T0), False),
+        (an_alert(notified_at=T0 - DAY, closed_at=T0), False),
     ],
     ids=["closed after it was told", "told as closed", "never told", "open", "long ago"],
 )
 def test_closings_that_nobody_knows_of(reopen: Open, alert: Alert, untold: bool) -> None:
     """Only who heard of an alert wants to hear that it is over, and only if that was not long ago."""
     reopen().save_alert(alert)
-    assert reopen().untold_closings(T0) == ((alert,) if untold else ())
+    assert reopen().unsent_closings(T0) == ((alert,) if untold else ())
 
 
 def test_closings_come_in_their_order(store: StateStore) -> None:
     """The oldest closing first, whichever was opened first."""
     for number in (2, 1, 3):
-        store.save_alert(an_alert(instance=f"i{number}", told_at=T0, closed_at=T0 + number * SECOND))
-    assert [one.instance for one in store.untold_closings(T0)] == ["i1", "i2", "i3"]
+        store.save_alert(an_alert(instance=f"i{number}", notified_at=T0, closed_at=T0 + number * SECOND))
+    assert [one.instance for one in store.unsent_closings(T0)] == ["i1", "i2", "i3"]
 
 
 @pytest.mark.parametrize(("ago", "kept"), [(400 * DAY, True), (400 * DAY + SECOND, False)])
 def test_closed_alerts_are_dropped_after_400_days(store: StateStore, ago: timedelta, kept: bool) -> None:
     """Open ones stay, however old they are."""
-    store.save_alert(an_alert(told_at=T0 - 999 * DAY, closed_at=T0 - ago))
+    store.save_alert(an_alert(notified_at=T0 - 999 * DAY, closed_at=T0 - ago))
     store.save_alert(an_alert(Code.LATE, opened_at=T0 - 999 * DAY))
     store.save_run(an_ended_run(), T0)
-    assert len(store.untold_closings(T0 - 998 * DAY)) == kept
+    assert len(store.unsent_closings(T0 - 998 * DAY)) == kept
     assert len(store.open_alerts()) == 1
 
 

@@ -21,7 +21,7 @@ from licsync_daemon.practice.sandbox import Fault, Sandbox, generate_fleet
 from licsync_daemon.settings.credentials import Credentials
 from licsync_daemon.state.spool import AccountSpool
 from tests.contract.sshd import EXPORT, Sshd, serving_ssh
-from tests.fakes import FakeClock, FarSides, Waits, an_account, an_instance, transient
+from tests.fakes import FakeClock, FakeWorld, Waits, an_account, an_instance, transient
 
 CSV = "id,login,email,suspended?\n1,mona,mona@example.com,false\n2,hubot,hubot@example.com,true\n"
 CLEAR = json.dumps({"users": [{"id": 1, "emails": ["mona@example.com"]}, {"id": 2, "emails": [], "suspended": True}]})
@@ -69,7 +69,7 @@ class World:
 
 
 def fake(world: World) -> Kit:
-    far = FarSides(world.clock, default_accounts=[an_account(1), an_account(2, suspended=True)])
+    far = FakeWorld(world.clock, default_accounts=[an_account(1), an_account(2, suspended=True)])
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[UsageSource]:

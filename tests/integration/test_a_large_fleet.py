@@ -16,12 +16,12 @@ from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.ports import UsageSource, WaitReporter
 from licsync_daemon.model.run import RunState, Trigger
 from licsync_daemon.practice.sandbox import Fault
-from licsync_daemon.rules.next_run import CATCH_UP, FIRST, SETTLE
+from licsync_daemon.rules.next_run import CATCH_UP, FIRST, STARTUP_DELAY
 from licsync_daemon.state.leases import FileLeases
 from licsync_daemon.state.memory import MemoryStore
 from licsync_daemon.sync.run import run_instance
 from licsync_daemon.system.clock import SystemClock
-from tests.fakes import FakeClock, FarSides, a_config, a_context, an_ended_run, an_instance
+from tests.fakes import FakeClock, FakeWorld, a_config, a_context, an_ended_run, an_instance
 from tests.integration.daemons import a_daemon
 from tests.integration.support import SYNC_STATUS, Practice
 
@@ -31,7 +31,7 @@ BOOT = datetime(2026, 11, 26, 9, 0, tzinfo=UTC)  # two days after everybody's sl
 
 
 @dataclass
-class Crowd(FarSides):
+class Crowd(FakeWorld):
     """Far sides that take 10 seconds for a report and count who waits for one."""
 
     inside: int = 0
@@ -82,7 +82,7 @@ def test_two_hundred_overdue_instances_after_a_boot(tmp_path: Path) -> None:
     assert len(runs) == MANY
     assert {run.state for run in runs} == {RunState.CONFIRMED}
     assert sorted({run.reason for run in runs}) == [CATCH_UP, FIRST]
-    assert min(run.started_at for run in runs) >= BOOT + SETTLE
+    assert min(run.started_at for run in runs) >= BOOT + STARTUP_DELAY
     assert world.most == AT_ONCE
     assert world.calls.count("collect") == MANY
 
@@ -106,7 +106,7 @@ def test_a_look_locks_only_what_is_delivered(tmp_path: Path) -> None:
     """While the daemon asks the cloud, however long that takes, `--run-now` finds every instance free that has nothing to be asked for."""
     (tmp_path / "locks").mkdir()
     clock = FakeClock()
-    world, locks = FarSides(clock), FileLeases(tmp_path, clock)
+    world, locks = FakeWorld(clock), FileLeases(tmp_path, clock)
     emea, apac = an_instance("emea"), an_instance("apac")
     context = a_context(world, tmp_path)
     free: dict[str, bool] = {}
@@ -122,7 +122,7 @@ def test_a_look_locks_only_what_is_delivered(tmp_path: Path) -> None:
         await run_instance(context, emea, trigger=Trigger.SCHEDULE, reason="weekly slot", slot=None)
         with a_daemon(a_config(emea, apac, state_dir=tmp_path), context) as daemon:
             world.interfere = ask
-            return list((await daemon._worker._look()).served)
+            return list((await daemon._worker._check_deliveries()).served)
 
     assert asyncio.run(work()) == [emea]
     assert free == {"emea": False, "apac": True}

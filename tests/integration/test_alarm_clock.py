@@ -12,7 +12,7 @@ from licsync_daemon.model.instance import Schedule
 from licsync_daemon.model.run import RunState
 from licsync_daemon.state.memory import MemoryStore
 from licsync_daemon.system.clock import SystemClock
-from tests.fakes import FarSides, a_config, a_context, an_instance
+from tests.fakes import FakeWorld, a_config, a_context, an_instance
 from tests.integration.daemons import a_daemon
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -32,7 +32,7 @@ def test_the_alarm_rings_once_a_week_over_the_change_of_the_clock(tmp_path: Path
     start = datetime(2027, 3, 16, 12, tzinfo=UTC)  # the change is on Sunday, 28 March
     with freezegun.freeze_time(start, real_asyncio=True) as frozen:
         store, clock = MemoryStore(), SystemClock()
-        world = FarSides(clock)  # type: ignore[arg-type] # reads the time only
+        world = FakeWorld(clock)  # type: ignore[arg-type] # reads the time only
         context = a_context(world, tmp_path, store, clock=clock)
         instance = an_instance(schedule=Schedule(cron=cron, timezone="Europe/Berlin"))
         config = a_config(instance, state_dir=tmp_path)

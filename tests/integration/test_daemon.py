@@ -19,7 +19,7 @@ from licsync_daemon.practice.sandbox.cloud import Mode
 from licsync_daemon.rules.next_run import retry_wait
 from licsync_daemon.system.filelock import FileLock
 from licsync_daemon.system.systemd import ServiceManager
-from tests.fakes import FakeClock, FarSides, a_config, a_context
+from tests.fakes import FakeClock, FakeWorld, a_config, a_context
 from tests.integration.daemons import a_daemon
 from tests.integration.support import META, SYNC_STATUS, UPLOADS, Practice
 
@@ -299,7 +299,7 @@ def test_a_run_whose_process_died_is_closed_and_made_anew(practice: Practice) ->
 def test_the_heartbeat_is_as_frequent_as_the_watchdog_requires(tmp_path: Path, watchdog_us: str, every_s: float) -> None:
     """Twice in the interval of the watchdog, so that one late heartbeat does not end the daemon; every 30 seconds otherwise."""
     service = ServiceManager({"WATCHDOG_USEC": watchdog_us})
-    with a_daemon(a_config(state_dir=tmp_path), a_context(FarSides(FakeClock()), tmp_path), service) as daemon:
+    with a_daemon(a_config(state_dir=tmp_path), a_context(FakeWorld(FakeClock()), tmp_path), service) as daemon:
         assert daemon._beat_every_s() == every_s
 
 
@@ -310,7 +310,7 @@ def test_a_clock_that_was_set_moves_the_alarms(tmp_path: Path, by: timedelta) ->
     clock = FakeClock()
 
     async def work() -> list[datetime]:
-        with a_daemon(a_config(state_dir=tmp_path), a_context(FarSides(clock), tmp_path)) as daemon:
+        with a_daemon(a_config(state_dir=tmp_path), a_context(FakeWorld(clock), tmp_path)) as daemon:
             daemon.alarms.start(paused=True)
             daemon._plan_all()
             planned = [daemon.alarms.planned()["emea"]]

@@ -20,15 +20,15 @@ from licsync_daemon.model.errors import Code, ConfigError
 from licsync_daemon.model.instance import Schedule
 from licsync_daemon.model.run import KEEP, Run, RunState, Trigger
 from licsync_daemon.model.usage import CLOCK_SLACK
-from licsync_daemon.rules.next_run import CATCH_UP, FIRST, SETTLE, Planned, next_run
+from licsync_daemon.rules.next_run import CATCH_UP, FIRST, STARTUP_DELAY, Planned, next_run
 from licsync_daemon.rules.schedule import slot_after, slot_at
 from licsync_daemon.state.history import recorded
 from licsync_daemon.state.memory import MemoryStore
 from licsync_daemon.sync import decisions
 from licsync_daemon.sync.decisions import Author
-from licsync_daemon.sync.housekeeping import close_stale, expire, note_clock
+from licsync_daemon.sync.housekeeping import close_stale, expire, record_clock_set_back
 from licsync_daemon.sync.journal import Journal, new_run
-from tests.fakes import FakeClock, FarSides, a_context, an_instance, permanent, transient
+from tests.fakes import FakeClock, FakeWorld, a_context, an_instance, permanent, transient
 
 NAME = "emea"
 CRONS = ("0 2 * * 2", "30 4 * * *", "15 23 * * 0", "0 2 1 * *")
@@ -53,7 +53,7 @@ class Machine:
 
     def __post_init__(self) -> None:
         self.store = MemoryStore()
-        self.context = a_context(FarSides(self.clock), Path("/nonexistent"), self.store)
+        self.context = a_context(FakeWorld(self.clock), Path("/nonexistent"), self.store)
         self.instance = an_instance(NAME, schedule=Schedule(cron=CRONS[0], timezone="Europe/Berlin"))
         self.up_since = self.changed_at = self.clock.now()
         self.began: dict[str, datetime] = {}  # when a run truly began
@@ -88,12 +88,12 @@ class Machine:
             self.clock.advance((at - self.now).total_seconds())
             expire(self.context, NAME)
             planned = self.planned()  # an alarm may be old: the state says what is due
-            if planned is None or (planned.at > self.now + SECOND and not planned.is_confirm_look):
+            if planned is None or (planned.at > self.now + SECOND and not planned.is_confirm_check):
                 alarms += 1
                 assert alarms < 100, f"alarms for nothing: {planned}"
-            elif planned.is_confirm_look:
+            elif planned.is_confirm_check:
                 looks += 1
-                self._look()
+                self._check()
             else:
                 starts[planned.slot] += 1
                 self._start(planned)
@@ -111,7 +111,7 @@ class Machine:
         slot, reason = planned.slot, planned.reason
         assert slot is not None
         if reason in {CATCH_UP, FIRST} and self.up_since > slot:
-            assert self.now >= self.up_since + SETTLE, "a catch-up before the machine has settled"
+            assert self.now >= self.up_since + STARTUP_DELAY, "a catch-up before the machine has settled"
         if self.ahead == timedelta(0) and not reason.startswith("approved"):
             done = [run for run in self.runs() if run.state is RunState.CONFIRMED and run.run_id in self.right and run.started_at >= slot]
             assert not done, f"{slot} was satisfied already by {done}, and is run again ({reason})"
@@ -155,7 +155,7 @@ class Machine:
         if hours * HOUR >= KEEP - DAY:  # history is kept for 400 days: what is older by this clock is forgotten with the next run
             self.right.clear()
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         run = self.store.open_run(NAME)
         assert run is not None
         assert run.delivered_at is not None
@@ -181,14 +181,14 @@ class Machine:
     def dies_in_a_run(self) -> None:
         """The process is killed in the midst of a run, and started again."""
         planned = self.planned()
-        if planned is not None and not planned.is_confirm_look and planned.slot is not None:
+        if planned is not None and not planned.is_confirm_check and planned.slot is not None:
             self.store.save_run(self._new_run(Trigger.SCHEDULE, planned.reason, planned.slot), self.now)
         self.restarts()
 
     def restarts(self) -> None:
         """End and begin again, at once."""
         close_stale(self.context, self.instance)
-        note_clock(self.context, self.instance)
+        record_clock_set_back(self.context, self.instance)
         self.up_since = self.changed_at = self.now
 
     def is_reloaded(self, which: int) -> None:
@@ -200,7 +200,7 @@ class Machine:
         self._set_clock(hours)
         self.before_their_time |= {run.run_id for run in self.runs() if run.started_at > self.now + CLOCK_SLACK}
         self.up_since, self.changed_at = min(self.up_since, self.now), min(self.changed_at, self.now)
-        note_clock(self.context, self.instance)
+        record_clock_set_back(self.context, self.instance)
 
     def has_the_right_time(self) -> None:
         self.has_its_clock_set(-round(self.ahead / HOUR))

@@ -13,10 +13,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.run import Run, RunState, Trigger
 from licsync_daemon.rules.schedule import slot_at
-from licsync_daemon.sync.confirm import look
+from licsync_daemon.sync.confirm import check_open_deliveries
 from licsync_daemon.sync.housekeeping import close_stale
 from licsync_daemon.sync.run import run_instance
-from tests.fakes import Died, FakeClock, FarSides, FlakyStore, a_context, an_account, an_instance, permanent, transient
+from tests.fakes import Died, FakeClock, FakeWorld, FlakyStore, a_context, an_account, an_instance, permanent, transient
 
 INSTANCES = (an_instance("emea"), an_instance("apac"))
 STEPS = ["open cloud", "open delivery", "open source", "collect", "sync_status", "send", "answer", "ask", "seats"]
@@ -30,7 +30,7 @@ class Fleet(RuleBasedStateMachine):
         super().__init__()
         self.directory = tempfile.TemporaryDirectory()
         self.clock = FakeClock()
-        self.world = FarSides(self.clock)
+        self.world = FakeWorld(self.clock)
         self.world.accounts = {one.name: [an_account(1), an_account(2)] for one in INSTANCES}
         self.store = FlakyStore()
         self.confirmed_before: dict[str, Run] = {}
@@ -100,7 +100,7 @@ class Fleet(RuleBasedStateMachine):
     def looks(self, fails: str | None) -> None:
         if fails:
             self.world.fail[fails] = [transient()]
-        asyncio.run(look(a_context(self.world, Path(self.directory.name), self.store), INSTANCES))
+        asyncio.run(check_open_deliveries(a_context(self.world, Path(self.directory.name), self.store), INSTANCES))
         self._calm()
 
     # ---------------------------------------------------------------- what happens around it

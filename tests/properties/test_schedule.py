@@ -168,7 +168,7 @@ def test_what_is_planned_makes_progress(data: st.DataObject, schedule: Schedule,
         assert runs
         assert runs[0].state is RunState.RUNNING
         return
-    if planned.is_confirm_look:
+    if planned.is_confirm_check:
         assert planned.at > NOW
         return
     if planned.at > NOW:
@@ -186,7 +186,7 @@ def test_a_satisfied_slot_is_never_planned_again(data: st.DataObject, schedule: 
     instance = an_instance(schedule=schedule)
     runs = data.draw(histories(schedule))
     planned = asked(instance, runs, NOW, min(up_since, NOW))
-    if planned is not None and not planned.is_confirm_look:
+    if planned is not None and not planned.is_confirm_check:
         assert planned.slot in {slot_at(schedule, NOW), slot_after(schedule, NOW)}
         assert planned.slot is not None
         # A run that began later than one recorded after it, or than now, was made by a clock that was ahead: it satisfies nothing.
@@ -215,7 +215,7 @@ def test_waiting_long_enough_makes_it_due(data: st.DataObject, hours: int) -> No
     runs = data.draw(histories(schedule))
     up_since = NOW - timedelta(hours=hours)
     planned = asked(instance, runs, NOW, up_since)
-    if planned is not None and not planned.is_confirm_look and planned.at > NOW:
+    if planned is not None and not planned.is_confirm_check and planned.at > NOW:
         if planned.slot is not None and any(satisfies(run, planned.slot, planned.at) for run in runs):
             return
         again = asked(instance, runs, planned.at, up_since)

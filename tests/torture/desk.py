@@ -19,7 +19,7 @@ from licsync_daemon.sync.fleet import run_now
 from licsync_daemon.sync.waiting import Result
 from licsync_daemon.system.filelock import this_process
 from tests.fakes import an_instance
-from tests.torture.far_side import LastingFarSide, QuickClock
+from tests.torture.lasting_world import LastingWorld, QuickClock
 
 EMEA = an_instance("emea")
 Tell = Callable[[dict[str, Any]], None]
@@ -62,7 +62,7 @@ class Desk:
     context: RunContext
     locks: FileLeases
     clock: QuickClock
-    far: LastingFarSide
+    far: LastingWorld
     opened: Opened
 
     async def run_now(self, *instances: Instance, wait: timedelta = timedelta(minutes=2)) -> list[Result]:
@@ -76,7 +76,7 @@ def at_a_desk(folder: Path, clock: QuickClock, tell: Tell | None = None) -> Iter
     prepare_state_dir(state)
     opened = open_state(state, clock.now())
     try:
-        far = LastingFarSide(folder, clock)
+        far = LastingWorld(folder, clock)
         store: Any = TellingStore(opened.store, tell) if tell else opened.store
         context = RunContext(
             store=store, adapters=far, clock=clock, workspace=DiskWorkspace(state), exports=FileHeldExports(state / HELD),

@@ -28,11 +28,11 @@ from licsync_daemon.rules.next_run import next_run, satisfies
 from licsync_daemon.rules.schedule import slot_at
 from licsync_daemon.state import rows
 from licsync_daemon.state.history import recorded
-from licsync_daemon.sync.confirm import look
+from licsync_daemon.sync.confirm import check_open_deliveries
 from licsync_daemon.sync.housekeeping import close_stale
 from licsync_daemon.sync.run import run_instance
 from tests.torture.desk import EMEA, Desk, at_a_desk
-from tests.torture.far_side import NOON, QuickClock
+from tests.torture.lasting_world import NOON, QuickClock
 
 WEEK = timedelta(days=7)
 FRESH = 0.1  # the share of processes that have to make the state file first
@@ -165,10 +165,10 @@ def settle(place: Path, before: int) -> int:
                 break
             planned = next_run(EMEA, known, clock.now(), up_since=up_since, changed_at=up_since)
             assert planned is not None
-            assert planned.is_confirm_look or planned.slot == slot, f"the slot is neither due nor confirmed: {planned}"
+            assert planned.is_confirm_check or planned.slot == slot, f"the slot is neither due nor confirmed: {planned}"
             clock.advance(max(0.0, (planned.at - clock.now()).total_seconds()))
-            if planned.is_confirm_look:
-                asyncio.run(look(desk.context, (EMEA,)))
+            if planned.is_confirm_check:
+                asyncio.run(check_open_deliveries(desk.context, (EMEA,)))
             else:
                 asyncio.run(run_instance(desk.context, EMEA, trigger=Trigger.SCHEDULE, reason=planned.reason, slot=slot))
         runs = [run for run in store.runs(EMEA.name) if run.slot == slot and run.state is RunState.CONFIRMED]

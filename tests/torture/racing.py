@@ -22,7 +22,7 @@ import structlog
 from licsync_daemon.cli.exit import Exit, exit_code
 from licsync_daemon.model.run import RunState
 from tests.torture.desk import EMEA, at_a_desk
-from tests.torture.far_side import NOON, QuickClock
+from tests.torture.lasting_world import NOON, QuickClock
 
 RACERS = 4
 

@@ -37,12 +37,12 @@ from licsync_daemon.state.history import recorded
 from licsync_daemon.state.leases import FileLeases
 from licsync_daemon.state.workspace import DiskWorkspace
 from licsync_daemon.sync import decisions
-from licsync_daemon.sync.confirm import look
+from licsync_daemon.sync.confirm import check_open_deliveries
 from licsync_daemon.sync.context import RunContext
 from licsync_daemon.sync.decisions import Author
 from licsync_daemon.sync.housekeeping import close_stale, expire
 from licsync_daemon.sync.run import run_instance
-from tests.fakes import Died, FakeClock, FarSides, a_holder, an_account, an_instance, permanent, transient
+from tests.fakes import Died, FakeClock, FakeWorld, a_holder, an_account, an_instance, permanent, transient
 
 NAMES = ("emea", "apac", "gov")  # a person uploads the export of gov
 SCHEDULES = ("0 2 * * 2", "30 4 * * *", "15 23 * * 0", "0 2 1 * *")
@@ -98,7 +98,7 @@ class Service(RuleBasedStateMachine):
         self.state_dir = Path(self.folder.name) / "state"
         prepare_state_dir(self.state_dir)
         self.clock = FakeClock()
-        self.world = FarSides(self.clock)
+        self.world = FakeWorld(self.clock)
         self.world.interfere = self._interfere
         self.instances = {name: an_instance(name, guards=Guards(shrink_accounts=2)) for name in NAMES}
         outbox = Path(self.folder.name) / "outbox"
@@ -192,9 +192,9 @@ class Service(RuleBasedStateMachine):
                 context = self._context()
                 close_stale(context, self.instances[name])
                 expire(context, name)
-                if planned.is_confirm_look:
+                if planned.is_confirm_check:
                     looks += 1
-                    asyncio.run(look(context, self.instances.values()))
+                    asyncio.run(check_open_deliveries(context, self.instances.values()))
                 else:
                     starts[name] += 1
                     asyncio.run(

@@ -20,7 +20,7 @@ from licsync_daemon.monitoring.status import FleetView, fleet_view
 from licsync_daemon.state.files import open_for_reading
 from tests.fakes import a_config, a_run, an_ended_run
 from tests.torture.desk import EMEA, at_a_desk
-from tests.torture.far_side import NOON, QuickClock
+from tests.torture.lasting_world import NOON, QuickClock
 
 WAITS_AT_MOST_S = 0.1
 HOLD = """

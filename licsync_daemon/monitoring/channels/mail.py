@@ -53,7 +53,7 @@ class Mail:
         self._to = to
         self._password = password
 
-    async def tell(self, message: Message) -> None:
+    async def send(self, message: Message) -> None:
         """Send a message. It is sent once the server has accepted it for at least one recipient.
 
         Raises:

@@ -26,7 +26,7 @@ class Webhook:
         self._authorization = authorization
         self._proxy_auth = proxy_auth
 
-    async def tell(self, message: Message) -> None:
+    async def send(self, message: Message) -> None:
         """Post a message; any 2xx is a success.
 
         Raises:

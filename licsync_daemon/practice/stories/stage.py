@@ -26,8 +26,8 @@ from licsync_daemon.rules.next_run import Planned, next_run
 from licsync_daemon.settings import load_config
 from licsync_daemon.state.history import recorded
 from licsync_daemon.sync import decisions
-from licsync_daemon.sync.confirm import look
-from licsync_daemon.sync.context import free_ones
+from licsync_daemon.sync.confirm import check_open_deliveries
+from licsync_daemon.sync.context import hold_free
 from licsync_daemon.sync.decisions import Author
 from licsync_daemon.sync.fleet import run_now
 from licsync_daemon.sync.housekeeping import expire
@@ -104,7 +104,7 @@ class Stage:
         if first >= until:
             return None
         together = [(one, planned) for one, planned in plans if planned.at <= first + TOGETHER]
-        checks = [pair for pair in together if pair[1].is_confirm_look]
+        checks = [pair for pair in together if pair[1].is_confirm_check]
         return max(first, self.now), checks[:1] or together
 
     def _planned(self, instance: Instance) -> Planned | None:
@@ -115,9 +115,9 @@ class Stage:
         context = self._parts.context
         try:
             await self.clock.sleep(0)  # until every task has started
-            if planned.is_confirm_look:
-                with free_ones(context.leases, self.config.instances) as free:
-                    await look(context, free)
+            if planned.is_confirm_check:
+                with hold_free(context.leases, self.config.instances) as free:
+                    await check_open_deliveries(context, free)
                 return
             lease = context.leases.instance(instance.name)
             assert lease is not None, "no other process works on this fleet"

@@ -94,7 +94,7 @@ def test_open_alerts_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     """Each with since when, when somebody was told, and what to do; also where nobody could be told."""
     store = MemoryStore()
     store.save_alert(an_alert(Code.LATE, instance="", severity=Severity.WARNING))
-    store.save_alert(an_alert(opened_at=T0 - 2 * HOUR, told_at=T0 - HOUR))
+    store.save_alert(an_alert(opened_at=T0 - 2 * HOUR, notified_at=T0 - HOUR))
     out = shown(capsys, store, a_config())
     assert (
         "warning: the fleet: late: it cannot be reached (since 02:00:00, no notification sent)\n  next step: look at the network\n" in out

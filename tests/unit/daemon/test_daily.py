@@ -25,7 +25,7 @@ class Stage:
         self.checked = 0
         self.called = asyncio.Event()
         self.heeded: list[Mapping[str, Sequence[Concern]]] = []
-        self.daily = DailyCheck(self.check, self.heeded.append, settle_s=0.0, every_s=every_s)
+        self.daily = DailyCheck(self.check, self.heeded.append, startup_delay_s=0.0, every_s=every_s)
 
     async def check(self) -> Sequence[CheckRow]:
         self.checked += 1

@@ -9,7 +9,7 @@ from licsync_daemon.daemon.worker import Done, Worker
 from licsync_daemon.model.instance import ConnectDelivery, Instance, NoSource
 from licsync_daemon.sync.context import RunContext
 from licsync_daemon.sync.decisions import Author, pause
-from tests.fakes import T0, FakeClock, FarSides, a_config, a_context, an_instance
+from tests.fakes import T0, FakeClock, FakeWorld, a_config, a_context, an_instance
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -18,9 +18,9 @@ def a_worker(context: RunContext, *instances: Instance) -> Worker:
     return Worker(a_config(*instances), Planner(context), lambda _: False)
 
 
-def a_world(directory: Path, clock: FakeClock) -> tuple[FarSides, RunContext]:
+def a_world(directory: Path, clock: FakeClock) -> tuple[FakeWorld, RunContext]:
     (directory / "locks").mkdir()
-    world = FarSides(clock)
+    world = FakeWorld(clock)
     return world, a_context(world, directory)
 
 

@@ -58,7 +58,7 @@ class World:
 
     @property
     def open(self) -> list[tuple[str, Code, bool]]:
-        return [(one.instance, one.code, one.told_at is not None) for one in self.store.open_alerts()]
+        return [(one.instance, one.code, one.notified_at is not None) for one in self.store.open_alerts()]
 
     def told(self, channel: int = 0) -> list[tuple[Event, str]]:
         return [(one.event, one.alert.instance if one.alert else "") for one in self.channels[channel].told]
@@ -107,7 +107,7 @@ def test_only_the_named_instances_are_looked_at(world: World) -> None:
 def test_an_instance_that_is_gone_has_no_alerts(world: World) -> None:
     """Those of the fleet itself are somebody else's to close."""
     for name in ("labs", ""):
-        world.store.save_alert(an_alert(instance=name, told_at=T0))
+        world.store.save_alert(an_alert(instance=name, notified_at=T0))
     world.clock.advance(1)
     world.evaluate()
     assert [name for name, _, _ in world.open] == [""]
@@ -226,7 +226,7 @@ def test_an_end_that_nobody_took_is_told_later(world: World) -> None:
 
 def test_an_end_of_long_ago_is_not_told(world: World) -> None:
     """After a day it would only confuse."""
-    world.store.save_alert(an_alert(told_at=T0 - DAY, closed_at=T0))
+    world.store.save_alert(an_alert(notified_at=T0 - DAY, closed_at=T0))
     world.clock.advance(86400)
     world.evaluate()
     assert world.told() == []
@@ -317,11 +317,11 @@ class Stuck(FakeChannel):
         super().__init__()
         self.hangs = asyncio.Event()
 
-    async def tell(self, message: Any) -> None:
+    async def send(self, message: Any) -> None:
         if self.told:
             self.hangs.set()
             await asyncio.Event().wait()
-        await super().tell(message)
+        await super().send(message)
 
 
 def test_a_channel_that_hangs_is_left_after_a_while(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

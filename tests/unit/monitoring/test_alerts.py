@@ -63,7 +63,7 @@ def test_a_concern_opens_an_alert() -> None:
 def test_what_is_not_bad_enough_opens_nothing() -> None:
     """But what is open already stays so."""
     assert planned(a_concern(opens=False), None) is None
-    assert planned(a_concern(opens=False), an_alert(told_at=T0)) == Change(an_alert(told_at=T0), None)
+    assert planned(a_concern(opens=False), an_alert(notified_at=T0)) == Change(an_alert(notified_at=T0), None)
 
 
 def test_what_nobody_was_told_is_told_as_opened() -> None:
@@ -75,7 +75,7 @@ def test_what_nobody_was_told_is_told_as_opened() -> None:
 def test_alerts_are_apart_by_instance_and_code() -> None:
     """Each instance has its own; a second code of one instance is a second alert."""
     found = {"emea": [a_concern(), a_concern(code=Code.OVERDUE)], "apac": [a_concern()]}
-    changes = plan(found, [an_alert(told_at=T0)], T0, {})
+    changes = plan(found, [an_alert(notified_at=T0)], T0, {})
     assert [(one.alert.instance, one.alert.code, one.event) for one in changes] == [
         ("emea", Code.UNREACHABLE, None),
         ("emea", Code.OVERDUE, Event.OPENED),
@@ -98,15 +98,15 @@ def test_what_is_news(subtests: pytest.Subtests) -> None:
         "began in the future": (a_concern(since=T0 + DAY), None),
     }.items():
         with subtests.test(name):
-            change = planned(concern, an_alert(told_at=T0))
+            change = planned(concern, an_alert(notified_at=T0))
             changed_at = T0 + HOUR if event else T0
             text, step = concern.text, concern.next_step
-            assert change == Change(an_alert(told_at=T0, changed_at=changed_at, text=text, next_step=step), event)
+            assert change == Change(an_alert(notified_at=T0, changed_at=changed_at, text=text, next_step=step), event)
 
 
 def test_numbers_change_silently() -> None:
     """The text is brought up to date, and nobody is told."""
-    alert = an_alert(text="silent since 3 days", told_at=T0)
+    alert = an_alert(text="silent since 3 days", notified_at=T0)
     change = planned(a_concern(text="silent since 4 days"), alert)
     assert change == Change(replace(alert, text="silent since 4 days"), None)
 
@@ -118,16 +118,16 @@ def test_numbers_change_silently() -> None:
 )
 def test_what_becomes_worse_is_told(before: Severity, now: Severity, event: Event | None) -> None:
     """A warning that becomes an alert is news."""
-    change = planned(a_concern(severity=now), an_alert(severity=before, told_at=T0))
+    change = planned(a_concern(severity=now), an_alert(severity=before, notified_at=T0))
     assert change is not None
     assert (change.alert.severity, change.event) == (now, event)
 
 
 def test_a_change_that_nobody_was_told_is_told_later() -> None:
     """Also when nothing has changed since: what counts is what was told last."""
-    alert = an_alert(changed_at=T0 + SECOND, told_at=T0)
+    alert = an_alert(changed_at=T0 + SECOND, notified_at=T0)
     assert planned(a_concern(), alert) == Change(alert, Event.CHANGED)
-    assert planned(a_concern(), replace(alert, told_at=T0 + SECOND)) == Change(replace(alert, told_at=T0 + SECOND), None)
+    assert planned(a_concern(), replace(alert, notified_at=T0 + SECOND)) == Change(replace(alert, notified_at=T0 + SECOND), None)
 
 
 @pytest.mark.parametrize(
@@ -141,15 +141,15 @@ def test_a_change_that_nobody_was_told_is_told_later() -> None:
 )
 def test_what_waits_for_a_person_is_told_again(after: timedelta, remind: timedelta | None, event: Event | None) -> None:
     """Counted from when it was told last."""
-    assert planned(a_concern(remind=remind), an_alert(told_at=T0), after) == Change(an_alert(told_at=T0), event)
+    assert planned(a_concern(remind=remind), an_alert(notified_at=T0), after) == Change(an_alert(notified_at=T0), event)
 
 
 def test_a_clock_that_was_ahead_silences_nothing() -> None:
     """An alert told years from now is reminded of two days from now, and its news is told."""
-    ahead = an_alert(told_at=T0 + 999 * DAY, changed_at=T0 + 999 * DAY)
+    ahead = an_alert(notified_at=T0 + 999 * DAY, changed_at=T0 + 999 * DAY)
     change = planned(a_concern(remind=2 * DAY), ahead)
     assert change is not None
-    assert (change.event, change.alert.told_at) == (None, T0 + HOUR)
+    assert (change.event, change.alert.notified_at) == (None, T0 + HOUR)
     again = planned(a_concern(remind=2 * DAY), change.alert, HOUR + 2 * DAY)
     assert again is not None
     assert again.event is Event.REMINDER
@@ -161,12 +161,12 @@ def test_a_clock_that_was_ahead_silences_nothing() -> None:
 # ---------------------------------------------------------------- closed
 
 
-@pytest.mark.parametrize(("told_at", "event"), [(T0, Event.CLOSED), (None, None)], ids=["told", "never told"])
-def test_an_alert_is_closed_when_it_is_over(told_at: object, event: Event | None) -> None:
+@pytest.mark.parametrize(("notified_at", "event"), [(T0, Event.CLOSED), (None, None)], ids=["notified", "never notified"])
+def test_an_alert_is_closed_when_it_is_over(notified_at: object, event: Event | None) -> None:
     """Who heard of it hears that, once; who did not, does not."""
     good = a_view(an_ended_run())
-    change = planned(None, an_alert(told_at=told_at), view=good)
-    assert change == Change(an_alert(told_at=told_at, closed_at=T0 + HOUR, next_step="no action needed: recovered"), event)
+    change = planned(None, an_alert(notified_at=notified_at), view=good)
+    assert change == Change(an_alert(notified_at=notified_at, closed_at=T0 + HOUR, next_step="no action needed: recovered"), event)
 
 
 def a_store(*decisions: object) -> MemoryStore:
@@ -215,7 +215,7 @@ def test_it_says_why_it_is_over(subtests: pytest.Subtests) -> None:
         "another was": (an_alert(), a_view(an_ended_run("held", RunState.REJECTED, **SHRUNK)), "this is no longer the case"),
     }.items():
         with subtests.test(name):
-            change = planned(None, replace(alert, told_at=T0), view=view)
+            change = planned(None, replace(alert, notified_at=T0), view=view)
             assert change is not None
             assert (change.alert.next_step, change.alert.closed_at, change.event) == (f"no action needed: {why}", T0 + HOUR, Event.CLOSED)
 

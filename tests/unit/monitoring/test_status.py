@@ -137,7 +137,7 @@ def test_what_the_cloud_lists_and_what_is_open_is_shown() -> None:
     assert (as_json(view(store))["listed"], as_json(view(store))["alerts"], as_json(view(None))["alerts"]) == (None, [], [])
     other = an_entry(server_id="server-x", hostname="ghes-x.example.com", date=None)
     store.save_listing(Listing(entries=(an_entry(server_id="server-new"), other), read_at=T0))
-    store.save_alert(an_alert(Code.TIMEOUT, told_at=T0 + HOUR))
+    store.save_alert(an_alert(Code.TIMEOUT, notified_at=T0 + HOUR))
     store.save_alert(an_alert(Code.LATE, instance=""))
     store.save_alert(an_alert(Code.FORBIDDEN, closed_at=T0))
     found = json.loads(json.dumps(as_json(view(store))))

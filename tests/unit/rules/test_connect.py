@@ -7,7 +7,7 @@ import pytest
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import ConnectDelivery, NoSource
 from licsync_daemon.model.usage import Installation, ServerIdentity, SyncEntry, SyncStatus
-from licsync_daemon.rules.connect import LATE_AFTER, WEEK, Sighting, anchor_of, sighting
+from licsync_daemon.rules.connect import LATE_AFTER, WEEK, ConnectVerdict, anchor_of, judge_connect
 from tests.fakes import T0, an_instance
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -25,9 +25,9 @@ def seen(
     before: datetime | None = None,
     disconnected_before: bool = False,
     answered_at: datetime | None = T0,
-) -> Sighting:
+) -> ConnectVerdict:
     entry = SyncEntry(server_id="server-labs", hostname="ghes-labs.example.com", date=date, status=status, error=error)
-    return sighting(
+    return judge_connect(
         LABS,
         ServerIdentity(hostname=LABS.hostname, server_id=None),
         SyncStatus(entries=(entry,) if listed else (), answered_at=answered_at),
@@ -41,7 +41,7 @@ def seen(
 
 def test_a_young_successful_sync_is_current() -> None:
     """Age is the cloud's clock against the cloud's date; ours, a year ahead here, has no say."""
-    assert seen(T0 - 3 * DAY) == Sighting(T0 - 3 * DAY)
+    assert seen(T0 - 3 * DAY) == ConnectVerdict(T0 - 3 * DAY)
 
 
 def test_what_is_not_current_says_why_and_what_to_do(subtests: pytest.Subtests) -> None:

@@ -13,6 +13,7 @@ from licsync_daemon.model.run import Decided, Decision, Run, RunState
 from licsync_daemon.model.text import words
 from licsync_daemon.model.usage import CLOCK_SLACK
 from licsync_daemon.rules.next_run import (
+    APPROVAL_ENDS,
     CATCH_UP,
     CHANGED,
     CONFIRM,
@@ -22,15 +23,14 @@ from licsync_daemon.rules.next_run import (
     MAINTENANCE_CAP,
     PROBE,
     RETRY_CAP,
-    SETTLE,
-    SETTLE_JITTER_S,
-    UNDECIDED,
+    STARTUP_DELAY,
+    STARTUP_JITTER_S,
     Planned,
     Recorded,
     next_run,
     retry_wait,
     satisfies,
-    settle_jitter,
+    startup_jitter,
 )
 from licsync_daemon.rules.schedule import slot_after, slot_at
 from tests.fakes import T0, a_decision, a_run, an_ended_run, an_instance
@@ -43,7 +43,7 @@ HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 NOW = T0 + HOUR
 INSTANCE = an_instance()
-SETTLED = SETTLE + settle_jitter("emea")
+SETTLED = STARTUP_DELAY + startup_jitter("emea")
 
 
 def failed(run_id: str = "run1", **changes: object) -> Run:
@@ -370,19 +370,19 @@ def test_nothing_for_a_disabled_instance_or_a_run_in_progress() -> None:
 def test_a_delivered_run_is_looked_at() -> None:
     """A delivered run gets its next look instead of a new start, at a fixed moment after the delivery."""
     run = a_run(state=RunState.DELIVERED, delivered_at=NOW - timedelta(seconds=3))
-    assert plan(run) == Planned(NOW + timedelta(seconds=2), CONFIRM, None, is_confirm_look=True)
+    assert plan(run) == Planned(NOW + timedelta(seconds=2), CONFIRM, None, is_confirm_check=True)
 
 
 def test_a_delivered_run_is_looked_at_over_the_end_of_its_slot() -> None:
     """An open run prevents another start even when the next slot has come."""
     run = a_run(state=RunState.DELIVERED, delivered_at=T0 + WEEK - SECOND)
-    assert plan(run, now=T0 + WEEK).is_confirm_look
+    assert plan(run, now=T0 + WEEK).is_confirm_check
 
 
 def test_a_delivered_run_is_looked_at_behind_its_superseded_one() -> None:
     """What it took the place of is no news: the approved run is superseded, the new one is watched."""
     old = an_ended_run("run0", RunState.SUPERSEDED)
-    assert plan(old, a_run(state=RunState.DELIVERED, delivered_at=NOW)).is_confirm_look
+    assert plan(old, a_run(state=RunState.DELIVERED, delivered_at=NOW)).is_confirm_check
 
 
 def test_a_held_slot_waits_for_a_person_or_the_next_one(subtests: pytest.Subtests) -> None:
@@ -399,7 +399,7 @@ def test_the_end_of_the_time_to_decide_is_planned() -> None:
     monthly = an_instance(schedule=Schedule(cron="0 2 24 * *", timezone="UTC"))
     end = T0 + HELD_FOR
     held = a_run(state=RunState.HELD)
-    assert plan(held, instance=monthly) == Planned(end, UNDECIDED, T0)
+    assert plan(held, instance=monthly) == Planned(end, APPROVAL_ENDS, T0)
     assert plan(replace(held, state=RunState.EXPIRED), instance=monthly, now=end).at == datetime(2026, 12, 24, 2, tzinfo=UTC)
 
 
@@ -487,7 +487,7 @@ def test_a_pause_that_ends_in_time_changes_nothing() -> None:
 
 def test_a_pause_does_not_stop_the_looks_for_what_was_delivered() -> None:
     """A delivered run is watched all the same."""
-    assert plan(a_run(state=RunState.DELIVERED, delivered_at=NOW), pause=PAUSED).is_confirm_look
+    assert plan(a_run(state=RunState.DELIVERED, delivered_at=NOW), pause=PAUSED).is_confirm_check
 
 
 @pytest.mark.parametrize(
@@ -586,10 +586,10 @@ def test_a_slot_is_called_what_it_is(subtests: pytest.Subtests) -> None:
 
 def test_the_settling_delay_is_stable_and_spread() -> None:
     """Each instance has its own delay, the same at every start, under five minutes."""
-    delays = {settle_jitter(f"instance_{number}") for number in range(100)}
-    assert settle_jitter("emea") == settle_jitter("emea")
+    delays = {startup_jitter(f"instance_{number}") for number in range(100)}
+    assert startup_jitter("emea") == startup_jitter("emea")
     assert len(delays) > 50
-    assert all(timedelta(0) <= delay < timedelta(seconds=SETTLE_JITTER_S) for delay in delays)
+    assert all(timedelta(0) <= delay < timedelta(seconds=STARTUP_JITTER_S) for delay in delays)
 
 
 def test_words_of_a_code() -> None:

@@ -18,7 +18,7 @@ from licsync_daemon.rules.verdict import (
     is_comparable,
     judge,
     must_wait_s,
-    next_look,
+    next_check,
     server_id_of,
 )
 from tests.fakes import T0, a_baseline, a_delivery, a_status, an_entry
@@ -275,7 +275,7 @@ def looks(*, eager: bool, count: int) -> list[float]:
     """The moments of the first looks, in seconds after the delivery."""
     now, found = T0, []
     for _ in range(count):
-        now = next_look(T0, now, eager=eager)
+        now = next_check(T0, now, eager=eager)
         found.append((now - T0).total_seconds())
     return found
 
@@ -295,14 +295,14 @@ def test_looks_come_sooner_while_a_person_waits() -> None:
     [(0, 5), (4.999, 5), (5, 10), (5.001, 10), (80, 140), (24 * 3600, 24 * 3600 + 20), (24 * 3600 + 1, 24 * 3600 + 61), (9e8, 9e8 + 60)],
     ids=["at once", "just before", "at a look", "just after", "into minutes", "after a day", "over a day", "after decades"],
 )
-def test_the_next_look(passed_s: float, next_s: float) -> None:
+def test_the_next_check(passed_s: float, next_s: float) -> None:
     """The next look is strictly in the future, and never counted up to over a clock that jumped."""
-    assert next_look(T0, T0 + seconds(passed_s)) == T0 + seconds(next_s)
+    assert next_check(T0, T0 + seconds(passed_s)) == T0 + seconds(next_s)
 
 
-def test_a_clock_that_was_set_back_delays_no_look() -> None:
+def test_a_clock_that_was_set_back_delays_no_check() -> None:
     """A delivery in the future is looked at within seconds."""
-    assert next_look(T0 + timedelta(days=300), T0) == T0 + seconds(5)
+    assert next_check(T0 + timedelta(days=300), T0) == T0 + seconds(5)
 
 
 def test_the_earliest_date_there_is_confirms_where_nothing_was_before() -> None:

@@ -13,11 +13,11 @@ from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.run import Run, RunState, Trigger
 from licsync_daemon.state.files import prepare_state_dir
 from licsync_daemon.state.leases import FileLeases
-from licsync_daemon.sync.context import free_ones
+from licsync_daemon.sync.context import hold_free
 from licsync_daemon.sync.fleet import ASKED, run_now
 from licsync_daemon.sync.waiting import Result
 from licsync_daemon.system.filelock import FileLock
-from tests.fakes import T0, FakeClock, FarSides, FlakyStore, a_context, a_run, an_ended_run, an_instance, permanent
+from tests.fakes import T0, FakeClock, FakeWorld, FlakyStore, a_context, a_run, an_ended_run, an_instance, permanent
 
 EMEA, APAC, LABS = (an_instance(name) for name in ("emea", "apac", "labs"))
 FLEET = (EMEA, APAC, LABS)
@@ -28,7 +28,7 @@ class Stage:
         prepare_state_dir(directory)
         self.directory = directory
         self.clock = FakeClock()
-        self.world = FarSides(self.clock)
+        self.world = FakeWorld(self.clock)
         self.store = FlakyStore()
         self.locks = FileLeases(directory, self.clock)
         self.context = a_context(self.world, directory, self.store)
@@ -239,7 +239,7 @@ def test_an_instance_that_is_taken_while_waiting_is_not_looked_at(stage: Stage) 
     assert result.run is not None
     lock = stage.locks.instance("emea")
     assert lock is not None
-    with free_ones(stage.locks, FLEET) as free:
+    with hold_free(stage.locks, FLEET) as free:
         assert [one.name for one in free] == ["apac", "labs"]
     lock.release()
 
@@ -293,7 +293,7 @@ def test_stopping_interrupts_every_run(stage: Stage) -> None:
 
     asyncio.run(cut_short())
     assert {run.state for run in stage.store.runs()} == {RunState.INTERRUPTED}
-    with free_ones(stage.locks, FLEET) as free:
+    with hold_free(stage.locks, FLEET) as free:
         assert len(free) == 3
 
 

@@ -11,11 +11,11 @@ from licsync_daemon.model.errors import Code
 from licsync_daemon.model.run import Decision, DeliveryOutcome, Run, RunState, Trigger
 from licsync_daemon.model.usage import UsageCounts
 from licsync_daemon.rules.next_run import HELD_FOR
-from licsync_daemon.sync.confirm import look
+from licsync_daemon.sync.confirm import check_open_deliveries
 from licsync_daemon.sync.decisions import Author, approve
 from licsync_daemon.sync.housekeeping import close_stale, expire
 from licsync_daemon.sync.run import run_instance
-from tests.fakes import T0, FakeClock, FarSides, FlakyStore, a_context, an_account, an_ended_run, an_instance, transient
+from tests.fakes import T0, FakeClock, FakeWorld, FlakyStore, a_context, an_account, an_ended_run, an_instance, transient
 
 WEEK = timedelta(days=7)
 SECOND = timedelta(seconds=1)
@@ -28,7 +28,7 @@ class Stage:
 
     def __init__(self, directory: Path) -> None:
         self.clock = FakeClock(T0 - WEEK)
-        self.world = FarSides(self.clock)
+        self.world = FakeWorld(self.clock)
         self.store = FlakyStore()
         self.context = a_context(self.world, directory, self.store, fleet=(EMEA,))
         self.has(BEFORE)
@@ -46,7 +46,7 @@ class Stage:
         return asyncio.run(run_instance(self.context, EMEA, trigger=Trigger.SCHEDULE, reason="weekly slot", slot=slot))  # type: ignore[arg-type]
 
     def look(self) -> list[Run]:
-        return asyncio.run(look(self.context, (EMEA,)))
+        return asyncio.run(check_open_deliveries(self.context, (EMEA,)))
 
     def held(self) -> Run:
         """Have it shrink, and answer the run that is held for that."""

@@ -18,12 +18,12 @@ from licsync_daemon.state.files import prepare_state_dir
 from licsync_daemon.state.held_exports import HELD
 from licsync_daemon.state.history import recorded
 from licsync_daemon.state.leases import FileLeases
-from licsync_daemon.sync.confirm import look
+from licsync_daemon.sync.confirm import check_open_deliveries
 from licsync_daemon.sync.decisions import Author, approve
 from licsync_daemon.sync.fleet import run_now
-from licsync_daemon.sync.housekeeping import close_stale, let_go_of_others
+from licsync_daemon.sync.housekeeping import close_stale, release_unconfigured
 from licsync_daemon.sync.run import run_instance
-from tests.fakes import T0, FakeClock, FarSides, FlakyStore, a_context, an_account, an_instance, transient
+from tests.fakes import T0, FakeClock, FakeWorld, FlakyStore, a_context, an_account, an_instance, transient
 
 HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
 CONTENT = b'{"instance": {"server_id": "server-emea"}, "users": "b3BhcXVl"}'
@@ -50,7 +50,7 @@ class Stage:
         self.outbox = directory / "outbox"
         self.outbox.mkdir()
         self.clock = FakeClock()
-        self.world = FarSides(self.clock)
+        self.world = FakeWorld(self.clock)
         self.world.exports["emea"] = an_export()
         self.store = FlakyStore()
         self.context = a_context(self.world, self.directory, self.store)
@@ -62,7 +62,7 @@ class Stage:
         return asyncio.run(run)
 
     def look(self) -> list[Run]:
-        return asyncio.run(look(self.context, (self.emea,)))
+        return asyncio.run(check_open_deliveries(self.context, (self.emea,)))
 
     def planned(self) -> Planned:
         planned = next_run(self.emea, recorded(self.store, "emea"), self.clock.now(), up_since=T0, changed_at=T0)
@@ -118,7 +118,7 @@ def test_the_upload_of_a_person_confirms_it_and_clears_the_outbox(stage: Stage) 
     stage.world.sync("server-emea")
     run = stage.run()
     planned = stage.planned()
-    assert (planned.is_confirm_look, planned.at) == (True, stage.clock.now() + 6 * HOUR)
+    assert (planned.is_confirm_check, planned.at) == (True, stage.clock.now() + 6 * HOUR)
     stage.clock.advance(6 * 3600)
     (waiting,) = stage.look()
     assert (waiting.state, waiting.waiting_for) == (RunState.AWAITING_UPLOAD, None)
@@ -357,7 +357,7 @@ def test_what_waits_for_a_person_ends_where_an_endpoint_is_configured(stage: Sta
     old = stage.store.run(first.run_id)
     assert old is not None
     assert (old.state, stage.store.awaiting_run("emea")) == (RunState.SUPERSEDED, None)
-    assert (stage.planned().slot, stage.planned().is_confirm_look) == (T0, False)
+    assert (stage.planned().slot, stage.planned().is_confirm_check) == (T0, False)
     assert stage.run().state is RunState.DELIVERED
     assert len(stage.store.deliveries("emea")) == 2
     assert stage.files() == []
@@ -385,16 +385,16 @@ def test_nothing_is_left_of_an_instance_that_is_not_ours_any_more(stage: Stage, 
     held = stage.run(slot=T0 + WEEK)
     assert (held.state, len(list((stage.directory / HELD).iterdir()))) == (RunState.HELD, 1)
     locks = FileLeases(stage.directory, stage.clock)
-    let_go_of_others(stage.context, (stage.emea, an_instance("apac")))
+    release_unconfigured(stage.context, (stage.emea, an_instance("apac")))
     assert stage.store.awaiting_run("emea") is not None
 
     fleet = (an_instance("apac"),) if removed else (replace(stage.emea, unsynced_because="it may not leave"),)
     lock = locks.instance("emea")
     assert lock is not None
     with lock:
-        let_go_of_others(stage.context, fleet)
+        release_unconfigured(stage.context, fleet)
         assert len(stage.files()) == 3
-    let_go_of_others(stage.context, fleet)
+    release_unconfigured(stage.context, fleet)
 
     assert (stage.files(), list((stage.directory / HELD).iterdir())) == ([], [])
     states = [run.state for one in (waiting, held) if (run := stage.store.run(one.run_id)) is not None]
@@ -411,7 +411,7 @@ def test_another_outbox_gets_what_waited_in_the_old_one(stage: Stage) -> None:
     other.mkdir()
     stage.emea = replace(stage.emea, delivery=ManualDelivery(outbox=other))
     close_stale(stage.context, stage.emea)
-    assert (stage.files(), stage.planned().slot, stage.planned().is_confirm_look) == ([], T0, False)
+    assert (stage.files(), stage.planned().slot, stage.planned().is_confirm_check) == ([], T0, False)
     assert stage.run().state is RunState.AWAITING_UPLOAD
     assert len(list((other / "emea").iterdir())) == 3
 
@@ -423,7 +423,7 @@ def test_what_an_endpoint_took_does_not_keep_a_person_waiting(stage: Stage) -> N
     close_stale(stage.context, stage.emea)
     closed = stage.store.run(run.run_id)
     assert closed is not None
-    assert (closed.state, stage.store.open_delivery("emea"), stage.planned().is_confirm_look) == (RunState.SUPERSEDED, None, False)
+    assert (closed.state, stage.store.open_delivery("emea"), stage.planned().is_confirm_check) == (RunState.SUPERSEDED, None, False)
 
 
 def test_a_confirmation_dated_too_late_does_not_forget_the_last_sync(stage: Stage) -> None:

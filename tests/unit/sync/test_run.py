@@ -12,15 +12,15 @@ from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.run import DeliveryOutcome, DeliveryRecord, InstanceRecord, Run, RunState, SeatRecord, Trigger
 from licsync_daemon.model.usage import CLOCK_SLACK, SyncEntry, UploadState
-from licsync_daemon.sync.confirm import is_overdue, look
+from licsync_daemon.sync.confirm import check_open_deliveries, is_overdue
 from licsync_daemon.sync.decisions import Author, approve
-from licsync_daemon.sync.housekeeping import close_stale, note_clock
+from licsync_daemon.sync.housekeeping import close_stale, record_clock_set_back
 from licsync_daemon.sync.journal import Journal
 from licsync_daemon.sync.run import run_instance
 from tests.fakes import (
     T0,
     FakeClock,
-    FarSides,
+    FakeWorld,
     FlakyStore,
     a_context,
     a_delivery,
@@ -43,7 +43,7 @@ class Stage:
 
     def __init__(self, directory: Path) -> None:
         self.clock = FakeClock()
-        self.world = FarSides(self.clock)
+        self.world = FakeWorld(self.clock)
         self.store = FlakyStore()
         self.seen: list[Run] = []
         self.directory = directory
@@ -56,7 +56,7 @@ class Stage:
         return asyncio.run(self.run_async(instance, slot=slot))
 
     def look(self, *instances: Instance) -> list[Run]:
-        return asyncio.run(look(self.context, instances or (EMEA,)))
+        return asyncio.run(check_open_deliveries(self.context, instances or (EMEA,)))
 
     def record(self, instance: str = "emea") -> DeliveryRecord:
         return self.store.deliveries(instance)[-1]
@@ -727,8 +727,8 @@ def test_a_clock_that_was_set_back_is_noted_once(stage: Stage, started: list[tim
     for at in later:
         stage.store.save_run(an_ended_run("later", RunState.SKIPPED, started_at=T0 + at), T0 + at)
 
-    note_clock(stage.context, EMEA)
-    note_clock(stage.context, EMEA)
+    record_clock_set_back(stage.context, EMEA)
+    record_clock_set_back(stage.context, EMEA)
 
     marks = [run for run in stage.store.runs() if run.run_id not in {"ahead", "later"}]
     found = [(mark.state, mark.started_at, mark.slot, mark.reason) for mark in marks]

@@ -15,12 +15,12 @@ from licsync_daemon.rules.next_run import next_run
 from licsync_daemon.state.files import prepare_state_dir
 from licsync_daemon.state.history import recorded
 from licsync_daemon.state.leases import FileLeases
-from licsync_daemon.sync.confirm import look
+from licsync_daemon.sync.confirm import check_open_deliveries
 from licsync_daemon.sync.fleet import run_now
 from licsync_daemon.sync.run import run_instance
-from licsync_daemon.sync.supervise import watch
+from licsync_daemon.sync.supervise import check_connect
 from licsync_daemon.sync.waiting import Result
-from tests.fakes import T0, FakeClock, FarSides, FlakyStore, a_context, a_delivery, a_run, an_account, an_instance, transient
+from tests.fakes import T0, FakeClock, FakeWorld, FlakyStore, a_context, a_delivery, a_run, an_account, an_instance, transient
 
 HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
 LABS, EMEA, APAC = (an_instance(name, source=NoSource(), delivery=ConnectDelivery(), server_id=None) for name in ("labs", "emea", "apac"))
@@ -31,13 +31,13 @@ class Stage:
     def __init__(self, directory: Path) -> None:
         prepare_state_dir(directory)
         self.clock = FakeClock()
-        self.world = FarSides(self.clock)
+        self.world = FakeWorld(self.clock)
         self.store = FlakyStore()
         self.locks = FileLeases(directory, self.clock)
         self.context = a_context(self.world, directory, self.store)
 
     def watch(self, *instances: object) -> list[Run]:
-        return asyncio.run(watch(self.context, instances or (LABS,), trigger=Trigger.SCHEDULE, reason="look"))  # type: ignore[arg-type]
+        return asyncio.run(check_connect(self.context, instances or (LABS,), trigger=Trigger.SCHEDULE, reason="look"))  # type: ignore[arg-type]
 
     def now(self, *instances: object, wait_sync: timedelta = timedelta(0)) -> list[Result]:
         return asyncio.run(
@@ -106,13 +106,13 @@ def test_an_error_of_our_own_ends_the_look_and_nothing_else(stage: Stage) -> Non
 def test_looks_follow_each_other_every_six_hours(stage: Stage) -> None:
     """A verdict, good or bad, is not retried: the next look comes when it is planned. Without a source there are no slots."""
     first = stage.planned()
-    assert (first.reason, first.is_connect_look, first.slot) == ("first GitHub Connect check", True, None)  # type: ignore[attr-defined]
+    assert (first.reason, first.is_connect_check, first.slot) == ("first GitHub Connect check", True, None)  # type: ignore[attr-defined]
     for sync in (False, True):
         if sync:
             stage.world.sync("server-labs")
         stage.watch()
         planned = stage.planned()
-        assert (planned.at, planned.is_connect_look) == (stage.clock.now() + 6 * HOUR, True)  # type: ignore[attr-defined]
+        assert (planned.at, planned.is_connect_check) == (stage.clock.now() + 6 * HOUR, True)  # type: ignore[attr-defined]
 
 
 def test_graphql_tells_who_is_disconnected_and_how_many_accounts_arrived(stage: Stage) -> None:
@@ -164,7 +164,7 @@ def test_with_a_source_the_guards_warn_and_drift_is_seen(stage: Stage) -> None:
     assert "9 of 10 accounts" in told[Code.COUNT_DRIFT]
     assert "send" not in stage.world.calls
     planned = stage.planned(READ)
-    assert planned.is_connect_look  # type: ignore[attr-defined]
+    assert planned.is_connect_check  # type: ignore[attr-defined]
 
 
 def test_a_watch_does_not_satisfy_a_slot(stage: Stage) -> None:
@@ -172,7 +172,7 @@ def test_a_watch_does_not_satisfy_a_slot(stage: Stage) -> None:
     stage.world.sync("server-labs")
     stage.watch(READ)
     planned = stage.planned(READ)
-    assert (planned.slot, planned.is_connect_look) == (T0, False)  # type: ignore[attr-defined]
+    assert (planned.slot, planned.is_connect_check) == (T0, False)  # type: ignore[attr-defined]
 
 
 def test_run_now_says_how_it_stands(stage: Stage) -> None:
@@ -223,7 +223,7 @@ def test_what_another_delivery_left_open_is_closed_and_stops_nobody(stage: Stage
     found = stage.store.run("left")
     assert found is not None
     assert found.state is (RunState.INTERRUPTED if left is RunState.RUNNING else RunState.SUPERSEDED)
-    assert asyncio.run(look(stage.context, (EMEA,))) == []
+    assert asyncio.run(check_open_deliveries(stage.context, (EMEA,))) == []
     assert (stage.store.open_delivery("emea") is None) == (left is not RunState.RUNNING)
 
 

@@ -14,7 +14,7 @@ from licsync_daemon.state.leases import FileLeases
 from licsync_daemon.state.memory import MemoryStore
 from licsync_daemon.sync.context import RunContext
 from licsync_daemon.sync.run import run_instance
-from tests.fakes import T0, FakeClock, FarSides, a_config, a_context, an_instance
+from tests.fakes import T0, FakeClock, FakeWorld, a_config, a_context, an_instance
 from tests.integration.daemons import a_daemon
 
 EXPORT = Export(
@@ -36,7 +36,7 @@ class Stage:
         state_dir, self.outbox = directory / "state", directory / "outbox"
         prepare_state_dir(state_dir)
         self.outbox.mkdir()
-        self.world = FarSides(FakeClock())
+        self.world = FakeWorld(FakeClock())
         self.world.exports["emea"] = EXPORT
         self.context: RunContext = a_context(self.world, state_dir, Shared())
         source = SshSource(host="ghes-emea.example.com", known_hosts=Path("/etc/licsync/known_hosts"))

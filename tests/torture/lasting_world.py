@@ -62,7 +62,7 @@ async def at_once() -> None:
 
 
 @dataclass
-class LastingFarSide:
+class LastingWorld:
     """The `Adapters` port over a folder."""
 
     folder: Path
@@ -114,7 +114,7 @@ class LastingFarSide:
 
 @dataclass
 class _Source:
-    far: LastingFarSide
+    far: LastingWorld
 
     async def collect(self, spool: AccountSpool) -> Collected:
         await self.far.before_collecting()
@@ -128,7 +128,7 @@ class _Source:
 
 @dataclass
 class _Delivery:
-    far: LastingFarSide
+    far: LastingWorld
     server_id: str
 
     async def send(self, document: UsageDocument, key: str) -> str:
@@ -147,7 +147,7 @@ class _Delivery:
 
 @dataclass
 class _Cloud:
-    far: LastingFarSide
+    far: LastingWorld
 
     async def sync_status(self) -> SyncStatus:
         await asyncio.sleep(MOMENT_S)
