@@ -1,6 +1,6 @@
 """The configuration: TOML and environment become plain values, with every mistake at once; and the credentials.
 
-The only package that imports pydantic. `options.py` and `parts.py` list every option; `docs/configuration.md` explains them.
+The only package that imports pydantic and pydantic-settings. `load.py` is where to begin; `options.py` and `parts.py` list every option.
 """
 
 from licsync_daemon.settings.load import Loaded, load_config

@@ -6,6 +6,8 @@ from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from pydantic import BaseModel
+
 from licsync_daemon.model import instance as plain
 from licsync_daemon.model.blackout import parse_window
 from licsync_daemon.settings import parts
@@ -42,7 +44,7 @@ def stable_cron(name: str) -> str:
     return f"{minute} {hour} * * {day}"
 
 
-def _plain(value: type[_Value], given: Table, **more: Any) -> _Value:
+def _plain(value: type[_Value], given: BaseModel, **more: Any) -> _Value:
     """Build a plain value from the options of a table that have its names, and from `more`."""
     names = {one.name for one in fields(value)} & type(given).model_fields.keys()  # type: ignore[arg-type]
     return value(**{**{name: getattr(given, name) for name in names}, **more})

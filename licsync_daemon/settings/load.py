@@ -10,13 +10,12 @@ from licsync_daemon.model.errors import ConfigError, Problem
 from licsync_daemon.model.instance import Config, ConnectDelivery, Instance, ManualDelivery, SshSource
 from licsync_daemon.settings.checks import check_all
 from licsync_daemon.settings.convert import WEEK, to_config
-from licsync_daemon.settings.environment import read_environment
 from licsync_daemon.settings.layers import Raw, merge
 from licsync_daemon.settings.mistakes import listed
 from licsync_daemon.settings.options import Settings
 from licsync_daemon.settings.problems import to_problems
 from licsync_daemon.settings.show import Origins, SettingRow, rows_for
-from licsync_daemon.settings.toml_file import read_file, take_out_secrets
+from licsync_daemon.settings.sources import read_environment, read_file, take_out_secrets
 from licsync_daemon.settings.validate import shared, validate
 from licsync_daemon.settings.values import format_duration
 

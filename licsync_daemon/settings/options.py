@@ -2,14 +2,15 @@
 
 An instance is validated with everything that it inherits (`layers.in_force`), so an option that some layer must give is required here.
 A default that a plain value (`model/instance.py`) has is written only there. Secrets are fields so that their names are known; they never
-have a value here: they are not allowed in the file (`toml_file.py`), and `credentials.py` reads them from the environment.
+have a value here: they are not allowed in the file (`sources.py`), and `credentials.py` reads them from the environment.
 """
 
 from functools import cache
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr
 from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from licsync_daemon.model.instance import CloudAccount, Guards, Instance, MailNotifier, Schedule
 from licsync_daemon.settings import values as f
@@ -18,6 +19,7 @@ from licsync_daemon.settings.tables import Table, defaults_of, keys_of, tables_i
 
 _CLOUD, _GUARDS, _INSTANCE, _MAIL, _SCHEDULE = map(defaults_of, (CloudAccount, Guards, Instance, MailNotifier, Schedule))
 _Servers = tuple[f.Server, ...]
+PREFIX = "LICSYNC_"
 
 
 class ScheduleTable(Table):
@@ -146,10 +148,12 @@ class NotifyTable(Table):
     webhook: WebhookTable | None = Field(default=None, description="By webhook.")
 
 
-class Settings(Table):
+class Settings(BaseSettings):
     """The whole configuration."""
 
-    model_config = ConfigDict(title="licsync")
+    model_config = SettingsConfigDict(
+        extra="forbid", hide_input_in_errors=True, frozen=True, env_prefix=PREFIX, env_nested_delimiter="__", title="licsync"
+    )
 
     state_dir: f.AbsolutePath = Field(default=Path("/var/lib/licsync"), description="State directory, on a local file system.")
     credentials_dir: f.AbsolutePath = Field(default=Path("/etc/licsync/credentials"), description="Folder of the credential files.")
@@ -161,6 +165,18 @@ class Settings(Table):
     notify: NotifyTable = Field(default_factory=NotifyTable, description="Who is notified, and how.")
     defaults: DefaultsTable = Field(default_factory=DefaultsTable, description="Inherited by every instance.")
     instances: dict[str, InstanceTable] = Field(default_factory=dict, description="One table per instance: [instances.NAME].")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the base class's signature
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take only what is passed in: `sources.py` reads each source for itself, so that the origin of every value is known."""
+        return (init_settings,)
 
 
 @cache
@@ -180,3 +196,8 @@ def fields_at(path: tuple[str, ...]) -> dict[str, FieldInfo] | None:
         if not tables:
             return None
     return keys_of(*tables)
+
+
+def variable(path: tuple[str, ...]) -> str:
+    """Return the environment variable of a setting."""
+    return PREFIX + "__".join(path).upper()

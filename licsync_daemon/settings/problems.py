@@ -7,9 +7,8 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from licsync_daemon.model.errors import Problem
-from licsync_daemon.settings.environment import variable
 from licsync_daemon.settings.mistakes import Finding, Mistake, did_you_mean, listed
-from licsync_daemon.settings.options import Settings, fields_at
+from licsync_daemon.settings.options import Settings, fields_at, variable
 from licsync_daemon.settings.parts import PART_EXAMPLES, kinds
 from licsync_daemon.settings.tables import keys_of
 

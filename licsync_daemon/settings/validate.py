@@ -15,10 +15,11 @@ from licsync_daemon.settings.tables import keys_of
 
 def validate(raw: Raw) -> tuple[Settings | None, list[Finding]]:
     """Return the settings, or None and what is wrong with them; tables that no instance inherits are checked as well."""
-    tables = in_force(raw)
-    findings = list(_unused(raw))
+    private = [key for key in raw if key.startswith("_")]  # pydantic-settings would take some of them as instructions
+    tables = in_force({key: value for key, value in raw.items() if key not in private})
+    findings = [*(Finding((key,), "unknown key") for key in private), *_unused(raw)]
     try:
-        settings = Settings.model_validate(tables)
+        settings = Settings(**tables)
     except ValidationError as error:
         found = [one for detail in _details(error) for one in _found(detail, tables)]
         return None, findings + [one if one.what == "missing" else one._replace(path=_place(one.path, raw)) for one in found]

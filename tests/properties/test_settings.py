@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.settings.addresses import normal_hostname, normal_proxy, normal_url
-from licsync_daemon.settings.credentials import MAX_BYTES, Credentials
+from licsync_daemon.settings.credential_forms import MAX_BYTES
+from licsync_daemon.settings.credentials import Credentials
 from licsync_daemon.settings.mistakes import Mistake
 from licsync_daemon.settings.values import LONGEST, format_duration, parse_duration
 

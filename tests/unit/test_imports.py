@@ -19,6 +19,7 @@ HOMES = {
     "apscheduler": ("daemon.alarms",),
     "pydantic": ("settings.*",),
     "pydantic_core": ("settings.*",),
+    "pydantic_settings": ("settings.*",),
     "cronsim": ("rules.schedule", "settings.*"),
     "rich": ("cli.terminal",),
     "shtab": ("cli.configuration",),
