@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE # hundreds of tests start the command: compile 
 PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n auto --dist worksteal
 
-.PHONY: demo test test-all test-pythons everyday torture portable lint types check bench lock clean
+.PHONY: demo test test-all test-pythons everyday torture portable mutants lint types check bench lock clean
 .DEFAULT_GOAL := check
 
 $(VENV)/run.stamp: pyproject.toml
@@ -44,6 +44,9 @@ $(VENV)/test.stamp: $(VENV)/run.stamp
 
 portable: $(VENV)/test.stamp
 	$(PYTEST) -p no:cacheprovider $(PARALLEL) tests/unit tests/contract
+
+mutants: $(VENV)/dev.stamp ## small deliberate faults, each of which the tests named for it must catch; only some: make mutants WORDS=guard
+	$(BIN)/python -m tests.mutants $(WORDS)
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
