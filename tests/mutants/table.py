@@ -99,7 +99,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "licsync_daemon/sources/report.py",
         'total_users=count_of(stats.get("total_users"))',
         "total_users=None",
-        ("tests/integration/test_far_side_faults.py::test_an_incomplete_report_is_held_and_nothing_of_it_leaves",),
+        ("tests/integration/test_server_faults.py::test_an_incomplete_report_is_held_and_nothing_of_it_leaves",),
     ),
     # ---------------------------------------------------------------- what is collected
     Mutant(
@@ -121,7 +121,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "licsync_daemon/sources/report.py",
         "        spool.clear()\n",
         "",
-        ("tests/integration/test_far_side_faults.py::test_a_fault_that_passes_is_outlived[truncated_gzip_all_users.csv]",),
+        ("tests/integration/test_server_faults.py::test_a_fault_that_passes_is_outlived[truncated_gzip_all_users.csv]",),
     ),
     Mutant(
         "the accounts of a run have a name on the disk",
@@ -321,7 +321,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a check locks every instance",
         "licsync_daemon/daemon/worker.py",
-        "[one for one in idle if watched_runs(context.store, one.name)]",
+        "[one for one in idle if unconfirmed_runs(context.store, one.name)]",
         "idle",
         ("tests/integration/test_a_large_fleet.py::test_a_look_locks_only_what_is_delivered",),
     ),
@@ -456,22 +456,22 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "no reminder is sent",
         "licsync_daemon/monitoring/alerts.py",
-        "is_time = concern.remind is not None and now - told_at >= concern.remind",
-        "is_time = concern.remind is not None and now < told_at",
+        "is_time = concern.remind is not None and now - notified_at >= concern.remind",
+        "is_time = concern.remind is not None and now < notified_at",
         ("tests/unit/monitoring/test_alerts.py",),
     ),
     Mutant(
         "a clock that was ahead silences an alert",
         "licsync_daemon/monitoring/alerts.py",
-        "    if alert.told_at is None or alert.told_at <= now + CLOCK_SLACK:\n        return alert\n",
-        "    if alert.told_at is None or now:\n        return alert\n",
+        "    if alert.notified_at is None or alert.notified_at <= now + CLOCK_SLACK:\n        return alert\n",
+        "    if alert.notified_at is None or now:\n        return alert\n",
         ("tests/unit/monitoring/test_alerts.py",),
     ),
     Mutant(
         "the same alert is sent again and again",
         "licsync_daemon/monitoring/alerting.py",
-        "self._store.save_alert(replace(alert, told_at=told_at))",
-        "replace(alert, told_at=told_at)",
+        "self._store.save_alert(replace(alert, notified_at=notified_at))",
+        "replace(alert, notified_at=notified_at)",
         ("tests/unit/monitoring/test_alerting.py",),
     ),
     Mutant(
@@ -594,7 +594,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "licsync_daemon/http/client.py",
         "async with asyncio.timeout(limits.deadline_s):",
         "async with asyncio.timeout(None):",
-        ("tests/contract/test_http_client.py::test_one_deadline_covers_the_whole_exchange",),
+        ("tests/contract/test_http_client.py::test_the_deadline_covers_what_is_done_with_the_body",),
     ),
     Mutant(
         "any number of redirects is followed",
@@ -774,9 +774,9 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/unit/rules/test_schedule.py",),
     ),
     Mutant(
-        "a missed slot is caught up before the daemon has settled",
+        "a missed slot is caught up at once after a start",
         "licsync_daemon/rules/next_run.py",
-        "return Planned(settled if slot < up_since else slot, reason, slot)",
+        "return Planned(ready_at if slot < up_since else slot, reason, slot)",
         "return Planned(slot, reason, slot)",
         ("tests/unit/rules/test_schedule.py",),
     ),
@@ -834,7 +834,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "an alarm that rings early starts a run",
         "licsync_daemon/daemon/worker.py",
-        "if planned is None or (self._is_ahead(planned) and not planned.is_confirm_look):",
+        "if planned is None or (self._is_ahead(planned) and not planned.is_confirm_check):",
         "if planned is None:",
         ("tests/unit/daemon/test_worker.py",),
     ),
