@@ -14,7 +14,7 @@ from licsync_daemon.settings import parts
 from licsync_daemon.settings.addresses import without_port
 from licsync_daemon.settings.layers import Raw, table
 from licsync_daemon.settings.options import InstanceTable, NotifyTable, ScheduleTable, Settings
-from licsync_daemon.settings.tables import Table
+from licsync_daemon.settings.parts import Table
 from licsync_daemon.settings.values import WEEKDAYS
 
 WEEK = timedelta(days=7)

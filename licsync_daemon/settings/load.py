@@ -14,7 +14,7 @@ from licsync_daemon.settings.layers import Raw, merge
 from licsync_daemon.settings.mistakes import listed
 from licsync_daemon.settings.options import Settings
 from licsync_daemon.settings.problems import to_problems
-from licsync_daemon.settings.show import Origins, SettingRow, rows_for
+from licsync_daemon.settings.show import Rows, SettingRow
 from licsync_daemon.settings.sources import read_environment, read_file, take_out_secrets
 from licsync_daemon.settings.validate import shared, validate
 from licsync_daemon.settings.values import format_duration
@@ -46,7 +46,7 @@ def load_config(path: Path, environ: Mapping[str, str] | None = None) -> Loaded:
     if settings is None or findings:
         raise ConfigError(to_problems(findings, merged, environment)) from None
     config = to_config(settings, merged)
-    return Loaded(config=config, warnings=tuple(_warnings(config)), show=rows_for(config, merged, Origins(file, environment)))
+    return Loaded(config=config, warnings=tuple(_warnings(config)), show=Rows(file, environment, merged).of(config))
 
 
 def _credentials_dir(raw: Raw) -> PurePath:

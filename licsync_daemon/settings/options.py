@@ -14,8 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from licsync_daemon.model.instance import CloudAccount, Guards, Instance, MailNotifier, Schedule
 from licsync_daemon.settings import values as f
-from licsync_daemon.settings.parts import CaFile, Counts, Delivery, Proxy, ProxyAuth, Source
-from licsync_daemon.settings.tables import Table, defaults_of, keys_of, tables_in
+from licsync_daemon.settings.parts import CaFile, Counts, Delivery, Proxy, ProxyAuth, Source, Table, defaults_of, keys_of, tables_in
 
 _CLOUD, _GUARDS, _INSTANCE, _MAIL, _SCHEDULE = map(defaults_of, (CloudAccount, Guards, Instance, MailNotifier, Schedule))
 _Servers = tuple[f.Server, ...]

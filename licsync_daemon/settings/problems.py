@@ -9,8 +9,7 @@ from pydantic_core import ErrorDetails
 from licsync_daemon.model.errors import Problem
 from licsync_daemon.settings.mistakes import Finding, Mistake, did_you_mean, listed
 from licsync_daemon.settings.options import Settings, fields_at, variable
-from licsync_daemon.settings.parts import PART_EXAMPLES, kinds
-from licsync_daemon.settings.tables import keys_of
+from licsync_daemon.settings.parts import PART_EXAMPLES, keys_of, kinds
 
 Keys = tuple[str, ...]
 _LATER = frozenset({"privacy"})  # designed, in no version so far

@@ -1,17 +1,18 @@
 """The effective settings as rows for `config show`: path, value, and where the value came from. Secrets are never shown."""
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
+
+from pydantic import BaseModel
 
 from licsync_daemon.model import instance as plain
 from licsync_daemon.settings.convert import WEEK
 from licsync_daemon.settings.layers import lay_schedule, replaces, table
-from licsync_daemon.settings.options import CloudTable, MailTable, WebhookTable
-from licsync_daemon.settings.parts import kinds
-from licsync_daemon.settings.tables import Table, is_secret, is_table
+from licsync_daemon.settings.options import CloudTable, GuardsTable, MailTable, WebhookTable
+from licsync_daemon.settings.parts import is_secret, is_table, kinds
 from licsync_daemon.settings.values import format_duration
 
 MASK = "********"
@@ -35,14 +36,40 @@ class SettingRow:
     credential: Path = ()
 
 
-class Origins:
-    """Knows which layer each setting was read from."""
+def describe_settings(rows: Sequence[SettingRow], locate: Callable[[Sequence[str]], str | None] | None = None) -> tuple[SettingRow, ...]:
+    """Return the rows with every secret's place filled in by `locate`, which returns None if there is no such credential."""
+    if locate is None:
+        return tuple(rows)
+    return tuple(_located(row, locate(row.credential)) if row.credential else row for row in rows)
 
-    def __init__(self, file: dict[str, Any], environment: dict[str, Any]) -> None:
+
+class Rows:
+    """Makes the rows of a configuration.
+
+    Args:
+        file: The raw tables of the file.
+        environment: The raw tables of the environment.
+        merged: Both, the environment over the file.
+    """
+
+    def __init__(self, file: dict[str, Any], environment: dict[str, Any], merged: dict[str, Any]) -> None:
         self._file = file
         self._environment = environment
+        self._merged = merged
 
-    def of(self, *paths: Path) -> str:
+    def of(self, config: plain.Config) -> tuple[SettingRow, ...]:
+        """Return a row for every effective setting, in the order of the file's tables."""
+        rows = self._values((), {key: getattr(config, key) for key in ("state_dir", "credentials_dir", "max_concurrent_runs", "log_level")})
+        no_account = "cloud.organization" if config.cloud.enterprise else "cloud.enterprise"
+        rows += [row for row in self._table(("cloud",), CloudTable, config.cloud) if row.path != no_account]
+        for one in config.notify:
+            name, options = ("mail", MailTable) if isinstance(one, plain.MailNotifier) else ("webhook", WebhookTable)
+            rows += self._table(("notify", name), options, one)
+        for instance in config.instances:
+            rows += self._instance(("instances", instance.name), instance)
+        return tuple(rows)
+
+    def _origin(self, *paths: Path) -> str:
         """Return the layer that sets the first of `paths`, or else a later one; built-in if none is set."""
         for place, (*parents, key) in enumerate(paths):
             if key in table(self._environment, *parents):
@@ -51,52 +78,73 @@ class Origins:
                 return "file" if place == 0 else "defaults table"
         return "built-in"
 
-    def rows(self, here: Path, values: dict[str, object], *inherited: Path) -> list[SettingRow]:
+    def _values(self, here: Path, values: Mapping[str, object], *inherited: Path) -> list[SettingRow]:
         """Return a row for each value of the table at `here`, which inherits from the tables at `inherited`."""
         return [
             SettingRow(
                 path=".".join((*here, key)),
                 value=_text(key, value),
-                origin=self.of(*((*one, *key.split(".")) for one in (here, *inherited))),
+                origin=self._origin(*((*one, *key.split(".")) for one in (here, *inherited))),
             )
             for key, value in values.items()
         ]
 
+    def _table(self, here: Path, options: type[BaseModel], built: Any, *inherited: Path, route: Sequence[Path] = ()) -> list[SettingRow]:
+        """Return the rows of the options of a table, its secrets last. A proxy and CA certificates are inherited from `route`."""
+        rows: list[SettingRow] = []
+        secrets: list[SettingRow] = []
+        for name, field in options.model_fields.items():
+            key, attribute = field.alias or name, "url" if name == "api_url" else name
+            if is_table(field):
+                continue
+            value = getattr(built if hasattr(built, attribute) else built.at, attribute)
+            if is_secret(field):
+                secrets += _secret((*here, key), value)
+            elif name == "private_key" and value is None:
+                secrets += _secret((*here, key), built.private_key_credential)
+            else:
+                rows += self._values(here, {key: value}, *(route if name in {"proxy", "ca_file"} else inherited))
+        return rows + secrets
 
-def describe_settings(rows: Sequence[SettingRow], locate: Callable[[Sequence[str]], str | None] | None = None) -> tuple[SettingRow, ...]:
-    """Return the rows with every secret's place filled in by `locate`, which returns None if there is no such credential."""
-    if locate is None:
-        return tuple(rows)
-    return tuple(_located(row, locate(row.credential)) if row.credential else row for row in rows)
+    def _instance(self, here: Path, instance: plain.Instance) -> list[SettingRow]:
+        rows = self._values(here, {key: getattr(instance, key) for key in ("hostname", "server_id", "enabled")})
+        if instance.unsynced_because is not None:
+            return rows + self._values(here, {"sync": False, "reason": instance.unsynced_because})
+        rows += self._values(here, {"reachable": instance.reachable})
+        report = next((one for one in (instance.source, instance.counts) if isinstance(one, plain.ReportSource)), None)
+        if report is not None:
+            route = {"proxy": report.at.proxy, "ca_file": report.at.ca_file}
+            rows += self._values(here, {"url": report.at.url}) + self._values(here, route, ("defaults",))
+            rows += _secret((*here, "proxy_auth"), report.at.proxy_auth)
+        rows += self._schedule(here, instance) + self._table((*here, "guards"), GuardsTable, instance.guards, ("guards",))
+        for part in ("source", "counts", "delivery"):
+            if getattr(instance, part) is not None:
+                rows += self._part((*here, part), getattr(instance, part))
+        return rows
 
+    def _part(self, here: Path, built: plain.Source | plain.DeliveryTo) -> list[SettingRow]:
+        """Return the rows of an instance's source, counts or delivery: the options of its kind."""
+        default = ("defaults", here[-1])
+        is_alone = replaces(table(self._merged, *here), table(self._merged, *default))
+        inherited = () if is_alone else (default,)
+        rows = self._table(here, kinds(here[-1])[built.kind], built, *inherited, route=(default, ("defaults",)))
+        if isinstance(built, plain.ManualDelivery):
+            rows += self._values(here, {"outbox.path": built.outbox, "outbox.group": built.group}, *inherited)
+        return rows
 
-def rows_for(config: plain.Config, merged: dict[str, Any], origins: Origins) -> tuple[SettingRow, ...]:
-    """Return a row for every effective setting, in the order of the file's tables."""
-    top = ("state_dir", "credentials_dir", "max_concurrent_runs", "log_level")
-    rows = origins.rows((), {key: getattr(config, key) for key in top})
-    cloud = _values(CloudTable, config.cloud)
-    del cloud["organization" if config.cloud.enterprise else "enterprise"]
-    rows += (
-        origins.rows(("cloud",), cloud)
-        + _destination(config.cloud.at, ("cloud",), origins)
-        + _secret(("cloud", "token"), config.cloud.at.token)
-    )
-    for notifier in config.notify:
-        rows += _notifier(notifier, origins)
-    for instance in config.instances:
-        rows += _instance(instance, merged, origins)
-    return tuple(rows)
-
-
-def _values(options: type[Table], built: object) -> dict[str, object]:
-    """Return the values that a plain value has for the options of a table; `_destination` shows proxy and CA certificates."""
-    at = getattr(built, "at", built)
-    found: dict[str, object] = {}
-    for name, field in options.model_fields.items():
-        if not (is_secret(field) or is_table(field) or (at is not built and name in {"proxy", "ca_file"})):
-            attribute = "url" if name == "api_url" else name
-            found[field.alias or name] = getattr(built if hasattr(built, attribute) else at, attribute)
-    return found
+    def _schedule(self, instance_path: Path, instance: plain.Instance) -> list[SettingRow]:
+        here, schedule = (*instance_path, "schedule"), instance.schedule
+        laid = lay_schedule(table(self._merged, *here), table(self._merged, "schedule"))
+        weekly = {} if "cron" in laid else {"every": schedule.every_weeks * WEEK}
+        values = {
+            "timezone": schedule.timezone,
+            "day" if weekly else "cron": schedule.cron,
+            **weekly,
+            "max_age": instance.max_age,
+            "avoid": ", ".join(laid.get("avoid", [])) or "(none)",
+        }
+        rows = self._values(here, values, ("schedule",))
+        return [replace(row, path=".".join((*here, "cron"))) if row.path.endswith(".day") else row for row in rows]
 
 
 def _text(key: str, value: object) -> str:
@@ -112,70 +160,6 @@ def _text(key: str, value: object) -> str:
             return json.dumps(value, ensure_ascii=False)
         case _:
             return str(value)
-
-
-def _notifier(notifier: plain.NotifierTo, origins: Origins) -> list[SettingRow]:
-    if isinstance(notifier, plain.WebhookNotifier):
-        here: Path = ("notify", "webhook")
-        rows = origins.rows(here, _values(WebhookTable, notifier)) + _destination(notifier.at, here, origins)
-        return rows + _secret((*here, "token"), notifier.at.token) + _secret((*here, "secret_path"), notifier.secret_path)
-    here = ("notify", "mail")
-    return origins.rows(here, _values(MailTable, notifier)) + _secret((*here, "password"), notifier.password)
-
-
-def _instance(instance: plain.Instance, merged: dict[str, Any], origins: Origins) -> list[SettingRow]:
-    here, defaults = ("instances", instance.name), ("defaults",)
-    rows = origins.rows(here, {"hostname": instance.hostname, "server_id": instance.server_id, "enabled": instance.enabled})
-    if instance.unsynced_because is not None:
-        return rows + origins.rows(here, {"sync": False, "reason": instance.unsynced_because})
-    rows += origins.rows(here, {"reachable": instance.reachable})
-    report = next((one for one in (instance.source, instance.counts) if isinstance(one, plain.ReportSource)), None)
-    if report is not None:
-        rows += origins.rows(here, {"url": report.at.url}) + _destination(report.at, here, origins, defaults)
-    rows += _schedule(instance, merged, origins) + origins.rows((*here, "guards"), asdict(instance.guards), ("guards",))
-    rows += _part("source", instance.source, here, merged, origins)
-    if instance.counts is not None:
-        rows += _part("counts", instance.counts, here, merged, origins)
-    rows += _part("delivery", instance.delivery, here, merged, origins)
-    if isinstance(instance.delivery, plain.HttpDelivery):
-        at, own = instance.delivery.at, (*here, "delivery")
-        rows += _destination(at, own, origins, (*defaults, "delivery"), defaults) + _secret((*own, "token"), at.token)
-    return rows
-
-
-def _part(part: str, built: plain.Source | plain.DeliveryTo, here: Path, merged: dict[str, Any], origins: Origins) -> list[SettingRow]:
-    """Return the rows of an instance's source, counts or delivery: the options of its kind, and its own secrets."""
-    is_alone = replaces(table(merged, *here, part), table(merged, "defaults", part))
-    values = _values(kinds(part)[built.kind], built)
-    if isinstance(built, plain.ManualDelivery):
-        values |= {"outbox.path": built.outbox, "outbox.group": built.group}
-    secrets: list[SettingRow] = []
-    if isinstance(built, plain.ReportSource):
-        secrets = _secret((*here, part, "token"), built.at.token)
-    if isinstance(built, plain.SshSource) and built.private_key is None:
-        del values["identity"]
-        secrets = _secret((*here, part, "identity"), built.private_key_credential)
-    return origins.rows((*here, part), values, *(() if is_alone else (("defaults", part),))) + secrets
-
-
-def _schedule(instance: plain.Instance, merged: dict[str, Any], origins: Origins) -> list[SettingRow]:
-    here, schedule = ("instances", instance.name, "schedule"), instance.schedule
-    laid = lay_schedule(table(merged, *here), table(merged, "schedule"))
-    by_cron = "cron" in laid
-    values = {
-        "timezone": schedule.timezone,
-        "cron" if by_cron else "day": schedule.cron,
-        **({} if by_cron else {"every": schedule.every_weeks * WEEK}),
-        "max_age": instance.max_age,
-        "avoid": ", ".join(laid.get("avoid", [])) or "(none)",
-    }
-    rows = origins.rows(here, values, ("schedule",))
-    return [replace(row, path=".".join((*here, "cron"))) if row.path.endswith(".day") else row for row in rows]
-
-
-def _destination(at: plain.Destination, here: Path, origins: Origins, *inherited: Path) -> list[SettingRow]:
-    rows = origins.rows(here, {"proxy": at.proxy, "ca_file": at.ca_file}, *inherited)
-    return rows + _secret((*here, "proxy_auth"), at.proxy_auth)
 
 
 def _secret(path: Path, names: Path) -> list[SettingRow]:

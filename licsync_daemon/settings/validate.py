@@ -8,9 +8,8 @@ from pydantic_core import ErrorDetails
 from licsync_daemon.settings.layers import Raw, at, in_force, is_off, kind_of, table
 from licsync_daemon.settings.mistakes import Finding, listed
 from licsync_daemon.settings.options import Settings
-from licsync_daemon.settings.parts import PARTS, kinds
+from licsync_daemon.settings.parts import PARTS, keys_of, kinds
 from licsync_daemon.settings.problems import Keys, example, finding_of, kind_finding
-from licsync_daemon.settings.tables import keys_of
 
 
 def validate(raw: Raw) -> tuple[Settings | None, list[Finding]]:

@@ -12,7 +12,7 @@ import pytest
 from licsync_daemon.model import instance as plain
 from licsync_daemon.settings import example_text, options, parts, settings_schema
 from licsync_daemon.settings.options import fields_at
-from licsync_daemon.settings.tables import Table, defaults_of, is_secret
+from licsync_daemon.settings.parts import Table, defaults_of, is_secret
 from licsync_daemon.settings.values import format_duration
 
 from .test_docs import TABLES as DOCUMENTED

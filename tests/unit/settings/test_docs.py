@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from licsync_daemon.settings.options import fields_at
-from licsync_daemon.settings.parts import PARTS, kinds
-from licsync_daemon.settings.tables import is_secret, keys_of
+from licsync_daemon.settings.parts import PARTS, is_secret, keys_of, kinds
 
 from .conftest import Load, Refuse
 

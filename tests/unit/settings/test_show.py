@@ -14,7 +14,7 @@ import pytest
 
 from licsync_daemon.settings import SettingRow, describe_settings, example_text, settings_schema
 from licsync_daemon.settings.options import fields_at
-from licsync_daemon.settings.tables import is_secret, is_table
+from licsync_daemon.settings.parts import is_secret, is_table
 
 from .conftest import CLOUD, EMEA, VALID, Load
 
