@@ -83,7 +83,7 @@ def words(code: Code | None) -> str:
 
 def iso(moment: datetime | None) -> str | None:
     """Write an instant for a machine: ISO 8601, UTC, whole seconds."""
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}" if moment is not None else None
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='seconds')}Z" if moment is not None else None
 
 
 def read_date(value: Any) -> datetime | None:

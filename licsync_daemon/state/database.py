@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from licsync_daemon.model.errors import StateUnwritableError
+from licsync_daemon.state.damage import UNREADABLE, is_undecodable, set_aside_unreadable
 from licsync_daemon.state.rows import DbRow
 
 T = TypeVar("T")
@@ -29,15 +30,26 @@ class Database:
         return found[0] if found else None
 
     def _all(self, read: Callable[[DbRow], T], sql: str, *values: Any) -> tuple[T, ...]:
+        """Return what a query finds. Rows that cannot be read are set aside first, so that older ones take their place."""
         with _translated():
-            try:
-                return tuple(read(dict(row)) for row in self._db.execute(sql, values))
-            except (
-                ValueError,
-                TypeError,
-                KeyError,
-            ) as error:  # a row that nobody here wrote: the file was damaged between its pages' checks
-                raise sqlite3.DataError(f"a row cannot be read ({error})") from error
+            found = self._read(read, sql, values)
+            if found is None:
+                self._db = set_aside_unreadable(self._db)
+                found = self._read(read, sql, values)
+            if found is None:
+                raise sqlite3.DataError("a row cannot be read")
+            return found
+
+    def _read(self, read: Callable[[DbRow], T], sql: str, values: tuple[Any, ...]) -> tuple[T, ...] | None:
+        """Return what a query finds; None if a row cannot be read."""
+        try:
+            return tuple(read(dict(row)) for row in self._db.execute(sql, values).fetchall())
+        except UNREADABLE:
+            return None
+        except sqlite3.OperationalError as error:
+            if is_undecodable(error):
+                return None
+            raise
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from licsync_daemon.model.alert import Alert, Severity
 from licsync_daemon.model.errors import Code
@@ -27,26 +27,43 @@ from licsync_daemon.model.usage import Listing, Notice, ServerIdentity, SyncEntr
 from licsync_daemon.system.filelock import holder_from_json, holder_to_json
 
 DbRow = dict[str, Any]
+T = TypeVar("T")
 COUNTS = tuple(field.name for field in fields(UsageCounts))
 EMPTY = "[]"  # most runs have no notice and tripped no guard: their lists need no parser
 
 
 def instant(value: datetime | None) -> str | None:
-    """Write an instant as UTC text that sorts by time."""
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if value is not None else None
+    """Write an instant as UTC text that sorts by time; every year has four digits."""
+    return f"{value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z" if value is not None else None
 
 
 def read_instant(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text is not None else None
+    return _instant(text) if text is not None else None
 
 
 def _instant(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+    """Read an instant. Raises `ValueError`, also without a time zone: such an instant cannot be compared with others."""
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    return found
 
 
 def _listed(text: str) -> list[Any]:
     found: list[Any] = json.loads(text) if text != EMPTY else []
     return found
+
+
+def _typed(kind: type[T], value: Any) -> T:
+    if not isinstance(value, kind):
+        raise TypeError(f"{value!r} is not of type {kind.__name__}")
+    return value
+
+
+def _tripped(row: Any) -> Tripped:
+    code, text, *figures, subject = row
+    before, after = (None if one is None else _typed(int, one) for one in figures)
+    return Tripped(Code(code), _typed(str, text), before=before, after=after, subject=_typed(str, subject))
 
 
 def run_row(run: Run) -> DbRow:
@@ -111,14 +128,11 @@ def read_run(row: DbRow) -> Run:
         cause=row["cause"],
         next_step=row["next_step"],
         retry_not_before=read_instant(row["retry_not_before"]),
-        tripped=tuple(
-            Tripped(Code(code), text, before=before, after=after, subject=subject)
-            for code, text, before, after, subject in _listed(row["tripped"])
-        ),
-        changes=Changes(**json.loads(row["changes"])) if row["changes"] else None,
+        tripped=tuple(map(_tripped, _listed(row["tripped"]))),
+        changes=Changes(**{key: _typed(int, one) for key, one in json.loads(row["changes"]).items()}) if row["changes"] else None,
         failures=row["failures"],
         permanent=bool(row["permanent"]),
-        notices=tuple(Notice(code=Code(code), text=text) for code, text in _listed(row["notices"])),
+        notices=tuple(Notice(code=Code(code), text=_typed(str, text)) for code, text in _listed(row["notices"])),
     )
 
 

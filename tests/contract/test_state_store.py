@@ -779,3 +779,12 @@ def test_a_reader_never_sees_half_a_transaction(tmp_path: Path) -> None:
         assert other.execute(count).fetchone() == (1, 1, 1)
     other.close()
     store.close()
+
+
+@pytest.mark.parametrize("year", [1, 33, 999, 1000, 2026, 9999])
+def test_every_instant_is_read_back(reopen: Open, year: int) -> None:
+    """Whatever year a date has, it is stored so that it can be read and sorts by time."""
+    date = datetime(year, 1, 1, tzinfo=UTC)
+    listing = Listing(entries=(an_entry(date=date),), read_at=T0)
+    reopen().save_listing(listing)
+    assert reopen().listing() == listing

@@ -9,17 +9,21 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 
 import pytest
+import structlog
 
 from licsync_daemon.model.errors import ConfigError, LicsyncError, LockedError, StateError, StateNewerError, StateUnwritableError
 from licsync_daemon.model.run import Run, RunState, SeatRecord
+from licsync_daemon.model.usage import UsageCounts
 from licsync_daemon.state import files
 from licsync_daemon.state.files import Opened, open_for_reading, open_state, prepare_state_dir
+from licsync_daemon.state.sqlite import SqliteStore
 from licsync_daemon.system.filelock import FileLock, this_process
 from tests.fakes import T0, a_delivery, a_run, an_ended_run
 from tests.tools import skip
@@ -236,7 +240,7 @@ def test_a_status_reports_damage_and_leaves_it_alone(directory: Path) -> None:
 
 
 def outcome(directory: Path, *, read_only: bool = False) -> tuple[Run, ...] | None:
-    """Open a file that may be damaged and read everything; None where that was refused or the file set aside."""
+    """Open a file that may be damaged and read everything; None where that was refused, or the file or a run in it was set aside."""
     try:
         if read_only:
             store = open_for_reading(directory)
@@ -256,11 +260,20 @@ def outcome(directory: Path, *, read_only: bool = False) -> tuple[Run, ...] | No
         store.seats()
         if not read_only:
             store.save_run(an_ended_run("new", RunState.FAILED), T0)
+        if rows_set_aside(store):
+            return None
     except LicsyncError:
         return None
     finally:
         store.close()
     return None if set_aside else runs
+
+
+def rows_set_aside(store: SqliteStore) -> list[str]:
+    """Return the tables from which rows were set aside."""
+    if not store._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'set_aside'").fetchall():
+        return []
+    return [row["origin"] for row in store._db.execute("SELECT origin FROM set_aside ORDER BY number")]
 
 
 def reset(directory: Path, data: bytes) -> None:
@@ -306,20 +319,48 @@ def test_flipped_bits_raise_nothing_but_our_errors(directory: Path, read_only: b
         ("delivery", "opened_at", "soon"),
         ("transition", "state", "confused"),
         ("seats", "read_at", ""),
+        ("run", "started_at", "1-01-01T00:00:00.000000Z"),
+        ("run", "started_at", "2026-11-24T02:00:00.000000"),
+        ("run", "notices", '[["late", 5]]'),
+        ("run", "tripped", '[["shrunk_usage", "fewer", "5", 1, ""]]'),
+        ("run", "changes", '{"added": "many"}'),
+        ("run", "cause", b"\xff\xfe"),
     ],
 )
-def test_a_row_that_cannot_be_read_is_our_error(directory: Path, table: str, column: str, value: str) -> None:
-    """Text nobody wrote is reported as an unusable state, not as a fault of the program."""
+@pytest.mark.parametrize("read_only", [False, True], ids=["daemon", "status"])
+def test_an_unreadable_row_is_set_aside(directory: Path, read_only: bool, table: str, column: str, value: str | bytes) -> None:
+    """One damaged row is moved away with an error in the log; every other row is read, and the state can be written."""
     fill(directory)
     db = sqlite3.connect(directory / files.FILE)
-    db.execute(f"UPDATE {table} SET {column} = ?", (value,))
+    numbers = [number for (number,) in db.execute(f"SELECT rowid FROM {table} ORDER BY rowid")]
+    db.execute(f"UPDATE {table} SET {column} = CAST(? AS TEXT) WHERE rowid = ?", (value, numbers[-1]))
     db.commit()
     db.close()
-    store = open_for_reading(directory)
+    before = (directory / files.FILE).read_bytes()
+    store = open_for_reading(directory) if read_only else open_state(directory, T0, sleep=no_sleep).store
     assert store is not None
-    with pytest.raises(StateError):
-        for _ in (store.runs(), store.deliveries("emea"), store.transitions("run1"), store.seats()):
-            pass
+    with structlog.testing.capture_logs() as logged:
+        found = (store.runs(limit=99), store.deliveries("emea"), store.transitions("run39"), store.seats())
+        found = (store.runs(limit=99), store.deliveries("emea"), store.transitions("run39"), store.seats())
+    assert rows_set_aside(store) == [table]
+    assert [(one["event"], one["table"], one["log_level"]) for one in logged] == [("state.rows_set_aside", table, "critical")]
+    assert len(found[0]) == len(RUNS) - (table == "run")
+    if not read_only:
+        store.save_run(an_ended_run("new", RunState.FAILED), T0)
+    store.close()
+    assert not read_only or (directory / files.FILE).read_bytes() == before
+
+
+def test_an_older_run_takes_the_place_of_an_unreadable_one(directory: Path) -> None:
+    """The guards compare with the newest good run that can be read: damage must not look like "no earlier run"."""
+    store = open_state(directory, T0, sleep=no_sleep).store
+    for number in (1, 2):
+        run = replace(an_ended_run(f"run{number}", RunState.CONFIRMED), collected_at=T0, counts=UsageCounts(rows=60, sent=60))
+        store.save_run(run, T0)
+    store._db.execute("UPDATE run SET started_at = '1-01-01T00:00:00.000000Z' WHERE run_id = 'run2'")
+    last = store.last_run("emea", good=True, counted=True)
+    assert last is not None
+    assert last.run_id == "run1"
     store.close()
 
 
