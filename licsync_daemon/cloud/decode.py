@@ -9,8 +9,9 @@ from datetime import datetime
 from typing import Any
 
 from licsync_daemon.model.errors import Code, RemoteError
-from licsync_daemon.model.text import clean, read_date
+from licsync_daemon.model.text import read_date
 from licsync_daemon.model.usage import Person, SeatTotals, SyncEntry, SyncStatus
+from licsync_daemon.rules.success import error_in
 
 
 def decode_sync_status(data: Any, answered_at: datetime | None) -> SyncStatus:
@@ -46,7 +47,7 @@ def _entry(row: dict[str, Any]) -> SyncEntry:
         hostname=_text(row.get("hostname")) or None,
         date=read_date(sync.get("date")),
         status=_text(sync.get("status")).strip().lower() or None,
-        error=clean(_text(sync.get("error"))) or None,
+        error=error_in(sync.get("error")) or None,
     )
 
 

@@ -11,6 +11,8 @@ from licsync_daemon.model.errors import Code, RemoteError
 from licsync_daemon.model.ports import UsageDocument
 from licsync_daemon.model.text import clean
 from licsync_daemon.model.usage import Upload, UploadState
+from licsync_daemon.rules.success import read_upload
+from licsync_daemon.rules.verdict import UPLOAD_FAILED_STEP, upload_failed
 
 MAX_UPLOAD_ID = 128  # characters, from the contract
 
@@ -35,6 +37,8 @@ class HttpUpload:
 
         async def send() -> str:
             answer = await self._http.post(operation=operation, headers=headers, body=document.pieces)
+            if (upload := read_upload(answer)).state is UploadState.FAILURE:
+                raise RemoteError(Code.UPLOAD_FAILED, upload_failed(upload), UPLOAD_FAILED_STEP, status=202)
             upload_id = answer.get("upload_id") if isinstance(answer, dict) else None
             if not isinstance(upload_id, str) or not 0 < len(upload_id) <= MAX_UPLOAD_ID:
                 raise RemoteError(
@@ -53,11 +57,7 @@ class HttpUpload:
 
         async def ask() -> Upload:
             async with self._http.get(f"{self._http.to.url}/{quote(upload_id, safe='')}", operation=operation) as response:
-                found = await response.json()
-            found = found if isinstance(found, dict) else {}
-            state, error = found.get("sync_state"), found.get("error")
-            known = state if isinstance(state, str) and state in UploadState.__members__ else None
-            return Upload(state=UploadState(known) if known else None, error=clean(error) if isinstance(error, str) else "")
+                return read_upload(await response.json())
 
         try:
             return await self._retry.call(ask)

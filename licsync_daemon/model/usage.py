@@ -140,10 +140,16 @@ class UploadState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
-    """Return to a question about one upload. `state` is None where the endpoint cannot be asked."""
+    """What an endpoint reports about one upload.
+
+    Attributes:
+        state: None if the endpoint reports no states at all.
+        said: Quotes a state that is not one of the three.
+    """
 
     state: UploadState | None
     error: str = ""
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,8 @@ from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.run import Run, RunState
 from licsync_daemon.model.usage import CLOCK_SLACK, Installation, Notice, ServerIdentity, SyncStatus
 from licsync_daemon.rules.next_run import CONCLUSIVE
-from licsync_daemon.rules.verdict import FAILURES, SUCCESS, bare_host, entry_of
+from licsync_daemon.rules.success import SYNCED, has_failed
+from licsync_daemon.rules.verdict import bare_host, entry_of
 
 WEEK = timedelta(days=7)
 SAME_TIME = timedelta(hours=3)  # weekly syncs are "roughly" a week apart
@@ -111,7 +112,7 @@ def judge_connect(
             return ConnectVerdict(before, Code.NOT_CONNECTED, f"{host} is not connected to the cloud account", CONNECT.format(host=host))
         what = "lists no server with this hostname" if entry is None else "has never received a sync from this server"
         return ConnectVerdict(before, Code.NEVER_SYNCED, f"the cloud {what}", CONNECT.format(host=host))
-    if entry.status in FAILURES or (entry.status == SUCCESS and entry.error):
+    if has_failed(entry):
         why = f': "{entry.error}"' if entry.error else ""
         cause = f"the latest sync by GitHub Connect ({entry.date:%Y-%m-%d %H:%M} UTC) failed{why}"
         return ConnectVerdict(before, Code.SYNC_FAILED, cause, _step(host, disconnected=disconnected), tuple(notices))
@@ -119,7 +120,7 @@ def judge_connect(
         cause = f"the cloud dates the latest sync {entry.date:%Y-%m-%d %H:%M} UTC, which is in the future by its own clock"
         return ConnectVerdict(before, Code.BAD_RESPONSE, cause, SYNC_NOW.format(host=host), tuple(notices))
     last: datetime | None = entry.date
-    if entry.status != SUCCESS:
+    if entry.status != SYNCED:
         last = before
         notices.append(Notice(code=Code.BAD_RESPONSE, text=f'the latest sync has the unknown status "{entry.status or ""}"'))
     if last is None or at - last > instance.max_age:

@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.run import Baseline, DeliveryOutcome, DeliveryRecord
 from licsync_daemon.model.usage import Notice, ServerIdentity, SyncEntry, SyncStatus, Upload, UploadState
+from licsync_daemon.rules.success import badness, is_failure, is_synced
 
-SUCCESS = "success"  # the only status GitHub shows; no list of values is published
-FAILURES = frozenset({"failure", "failed", "error"})  # assumed, from GraphQL's FAILURE; anything else keeps the question open
+UPLOAD_FAILED_STEP = "check the quoted error; the next run sends the usage again"
 INCOMPARABLE = timedelta(seconds=5)  # a baseline this far ahead of the reply that held it says that dates and `Date` differ in clock
 NEVER = datetime.min.replace(tzinfo=UTC)
 FIRST_CHECK_S = 5.0
@@ -54,7 +54,10 @@ Verdict = Confirmed | Accepted | Refuted | Waiting
 
 
 def entry_of(identity: ServerIdentity, status: SyncStatus) -> SyncEntry | None:
-    """Return the entry of an instance: by `server_id` where both sides have one, else by hostname; of several the newest."""
+    """Return the entry of an instance: by `server_id` where both sides have one, else by hostname.
+
+    Of several the newest counts; of several with one date the worst.
+    """
     host = bare_host(identity.hostname)
     matching = [
         entry
@@ -65,7 +68,7 @@ def entry_of(identity: ServerIdentity, status: SyncStatus) -> SyncEntry | None:
             else bare_host(entry.hostname or "") == host
         )
     ]
-    return max(matching, key=lambda entry: entry.date or NEVER, default=None)
+    return max(matching, key=lambda entry: (entry.date or NEVER, badness(entry)), default=None)
 
 
 def bare_host(host: str) -> str:
@@ -130,15 +133,11 @@ def judge(record: DeliveryRecord, upload: Upload, status: SyncStatus) -> Verdict
         status: The cloud's word on all instances.
     """
     if upload.state is UploadState.FAILURE:
-        why = f': "{upload.error}"' if upload.error else ""
-        return Refuted(
-            DeliveryOutcome.UPLOAD_FAILED,
-            Code.UPLOAD_FAILED,
-            f"the endpoint could not process the upload{why}",
-            "check the quoted error; the next run sends the usage again",
-        )
+        return Refuted(DeliveryOutcome.UPLOAD_FAILED, Code.UPLOAD_FAILED, upload_failed(upload), UPLOAD_FAILED_STEP)
+    is_pending = upload.state is UploadState.PENDING
+    processing = f"the endpoint reports the unknown upload state {upload.said}" if upload.said else "the upload is still being processed"
     if not status.exists:  # an organization
-        return Waiting("the upload is still being processed") if upload.state is UploadState.PENDING else Accepted()
+        return Waiting(processing) if is_pending else Accepted()
     entry = entry_of(record.identity, status)
     if entry is None or entry.date is None:
         return Waiting("the cloud lists no sync of this instance yet")
@@ -147,7 +146,7 @@ def judge(record: DeliveryRecord, upload: Upload, status: SyncStatus) -> Verdict
     newer = later if comparable else _signature(entry) != record.baseline.entry
     if not newer:
         return Waiting("the cloud's latest sync is still the previous one")
-    if entry.status in FAILURES:
+    if is_failure(entry.status):
         why = f': "{entry.error}"' if entry.error else ""
         return Refuted(
             DeliveryOutcome.SYNC_FAILED,
@@ -155,13 +154,19 @@ def judge(record: DeliveryRecord, upload: Upload, status: SyncStatus) -> Verdict
             f"the cloud's latest sync of this instance failed{why}",
             "check the quoted error; the next run sends the usage again",
         )
-    if entry.status != SUCCESS or entry.error:
+    if not is_synced(entry):
         return Waiting(f"the cloud's latest sync has the status {entry.status or 'unknown'}")
-    if upload.state is UploadState.PENDING:
-        return Waiting("the upload is still being processed")
+    if is_pending:
+        return Waiting(processing)
     if not comparable and upload.state is not UploadState.SUCCESS:
         return Waiting("the cloud's dates cannot be compared and the upload's own state is unknown")
     return Confirmed(entry.date)
+
+
+def upload_failed(upload: Upload) -> str:
+    """Say that an endpoint could not process an upload, with what it said."""
+    why = f': "{upload.error}"' if upload.error else f": it reports the state {upload.said}" if upload.said else ""
+    return f"the endpoint could not process the upload{why}"
 
 
 def drift(sent: int, held: int) -> Notice | None:

@@ -17,6 +17,7 @@ from licsync_daemon.model.ports import CloudReader
 from licsync_daemon.model.run import AWAITING, AWAITING_CLOUD, DeliveryOutcome, DeliveryRecord, InstanceRecord, Run, SeatRecord
 from licsync_daemon.model.store import StateReader
 from licsync_daemon.model.usage import CLOCK_SLACK, Listing, ServerIdentity, SyncStatus, Upload
+from licsync_daemon.rules.success import is_synced
 from licsync_daemon.rules.verdict import Accepted, Confirmed, Refuted, Verdict, Waiting, entry_of, judge
 from licsync_daemon.sync.context import RunContext
 from licsync_daemon.sync.housekeeping import close_stale
@@ -175,7 +176,7 @@ def instance_record(
     Not one that the cloud dates later than its own clock: it would never be overdue until then.
     """
     entry = entry_of(identity, status)
-    date = entry.date if entry is not None and entry.status == "success" and not entry.error else None
+    date = entry.date if entry is not None and is_synced(entry) else None
     if date is not None and date > (status.answered_at or now) + CLOCK_SLACK:
         date = None
     return InstanceRecord(

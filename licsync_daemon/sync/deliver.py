@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from licsync_daemon.model.errors import RemoteError
+from licsync_daemon.model.errors import Code, RemoteError
 from licsync_daemon.model.instance import ManualDelivery
 from licsync_daemon.model.ports import Delivery, UsageDocument
 from licsync_daemon.model.run import Baseline, DeliveryOutcome, DeliveryRecord, Run, RunState
@@ -102,7 +102,8 @@ async def send(scope: RunScope, record: DeliveryRecord, document: UsageDocument 
         upload_id = await delivery.send(document, record.key)
     except RemoteError as error:
         if not error.transient:  # refused for good; otherwise the document may have arrived, and the record stays open
-            context.store.save_delivery(replace(record, closed_at=context.clock.now(), outcome=DeliveryOutcome.REFUSED))
+            outcome = DeliveryOutcome.UPLOAD_FAILED if error.code is Code.UPLOAD_FAILED else DeliveryOutcome.REFUSED
+            context.store.save_delivery(replace(record, closed_at=context.clock.now(), outcome=outcome))
         raise
     if not isinstance(instance.delivery, ManualDelivery):
         journal.delivered(record, upload_id)

@@ -93,17 +93,17 @@ def test_refused_uploads(tmp_path: Path, reply: bytes, code: Code, transient: bo
             answer(body=b'{"sync_state": "FAILURE", "error": "row\\n7 of mona@example.com"}'),
             Upload(state=UploadState.FAILURE, error="row 7 of [address]"),
         ),
-        (answer(body=b'{"sync_state": "success"}'), Upload(state=None)),
-        (answer(body=b'{"sync_state": "THINKING", "error": 7}'), Upload(state=None)),
-        (answer(body=b'{"sync_state": ["SUCCESS"]}'), Upload(state=None)),
-        (answer(body=b"{}"), Upload(state=None)),
-        (answer(body=b"[]"), Upload(state=None)),
+        (answer(body=b'{"sync_state": "success"}'), Upload(state=UploadState.PENDING, said='"success"')),
+        (answer(body=b'{"sync_state": "THINKING", "error": 7}'), Upload(state=UploadState.FAILURE, error="7", said='"THINKING"')),
+        (answer(body=b'{"sync_state": ["SUCCESS"]}'), Upload(state=UploadState.PENDING, said='["SUCCESS"]')),
+        (answer(body=b"{}"), Upload(state=UploadState.PENDING, said="none")),
+        (answer(body=b"[]"), Upload(state=UploadState.PENDING, said="none")),
         (answer(404), Upload(state=None)),
     ],
     ids=["pending", "success", "failure", "other case", "unknown", "list", "nothing", "no object", "404"],
 )
 def test_what_became_of_an_upload(reply: bytes, upload: Upload) -> None:
-    """The three published states are read; anything else, including a 404, counts as no state."""
+    """The three published states are read; anything else is pending and quoted; only a 404 counts as no state."""
     found, _ = done(lambda delivery: delivery.ask("u-1"), lambda server: server.on("/uploads/u-1", reply))
     assert found == upload
 
@@ -120,6 +120,23 @@ def test_other_refusals_are_errors(status: int, code: Code) -> None:
     found, _ = done(lambda delivery: delivery.ask("u-1"), lambda server: server.on("/uploads/u-1", answer(status)))
     assert isinstance(found, RemoteError)
     assert found.code is code
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"upload_id": "u-1", "sync_state": "FAILURE"}',
+        b'{"upload_id": "u-1", "sync_state": "rejected"}',
+        b'{"sync_state": "FAILED"}',
+        b'{"upload_id": "u-1", "error": {"code": 7}}',
+        b'{"upload_id": "u-1", "sync_state": "SUCCESS", "errors": ["row 7"]}',
+    ],
+)
+def test_a_202_that_reports_a_failure_is_a_failure(tmp_path: Path, body: bytes) -> None:
+    """The upload failed, whatever the status code; the next run sends it again."""
+    found, seen, _ = send(tmp_path, answer(202, body))
+    assert isinstance(found, RemoteError)
+    assert (found.code, found.transient, len(seen)) == (Code.UPLOAD_FAILED, False, 1)
 
 
 @pytest.mark.parametrize(
