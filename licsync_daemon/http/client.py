@@ -206,11 +206,11 @@ class HttpClient:
         return target
 
     def _proxy(self) -> httpx.Proxy | None:
-        address = proxy_address(self.to)
-        if address is None:
-            return None
-        user, _, password = self.proxy_auth().partition(":") if self.proxy_auth else ("", "", "")
         try:
+            address = proxy_address(self.to)
+            if address is None:
+                return None
+            user, _, password = self.proxy_auth().partition(":") if self.proxy_auth else ("", "", "")
             proxy = httpx.Proxy(address, auth=(user, password) if user else None)
             usable = proxy.url.scheme in {"http", "https"}
         except (ValueError, httpx.InvalidURL):
@@ -219,7 +219,8 @@ class HttpClient:
             raise RemoteError(
                 Code.UNREACHABLE,
                 f"the proxy address for {urlsplit(self.to.url).hostname} is not usable",
-                "check `proxy` of this destination, or the proxy environment variables if it is `env`; only http and https are supported",
+                "check `proxy` of this destination, or the proxy environment variables if it is `env`: http or https, "
+                "and a password with each @ # / ? percent-encoded",
             )
         return proxy
 

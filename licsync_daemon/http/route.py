@@ -1,18 +1,50 @@
 """Which proxy a destination is reached through."""
 
-from urllib.parse import urlsplit
+import re
+from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from licsync_daemon.model.instance import Destination
+from licsync_daemon.model.secrets import remember
+
+# In a password, each of @ # / ? must be percent-encoded: unencoded, a part of it would be taken for the host and looked up.
+_PROXY = re.compile(r"https?://(?:[^\s@/?#\\]*@)?[^\s@/?#\\]+/?", re.IGNORECASE)
 
 
 def proxy_address(to: Destination) -> str | None:
-    """Return the address of the proxy for a destination, as `proxy` configures it; None for a direct connection."""
+    """Return the address of the proxy for a destination, as `proxy` configures it; None for a direct connection.
+
+    Plain http, which settings allow to this machine only, never goes through a proxy, which could read the token.
+
+    Raises:
+        ValueError: As `environment_proxy`.
+    """
+    if urlsplit(to.url).scheme != "https":
+        return None
     return environment_proxy(to.url) if to.proxy == "env" else to.proxy
 
 
 def environment_proxy(url: str) -> str | None:
-    """Return the proxy that the environment variables name for an address, or None if `NO_PROXY` applies. It may contain a password."""
+    """Return the proxy that the environment variables name for an address, or None if `NO_PROXY` applies. It may contain a password.
+
+    Raises:
+        ValueError: It is not an address, or contains a stray @ # / or ?. The message repeats no part of it.
+    """
+    address = _named(url)
+    if address is None:
+        return None
+    if not _PROXY.fullmatch(address):
+        raise ValueError("not the address of a proxy")
+    remember(unquote(urlsplit(address).password or ""))
+    return address
+
+
+def is_behind_proxy(url: str) -> bool:
+    """Say whether the environment variables name a proxy for an address, usable or not."""
+    return _named(url) is not None
+
+
+def _named(url: str) -> str | None:
     parts = urlsplit(url)
     address = None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
     # Environment variables often omit the scheme.

@@ -18,6 +18,8 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 
+from licsync_daemon.model.secrets import conceal, redact
+
 
 class Code(StrEnum):
     """The name of a cause. Stable: operators search for it, alerts carry it."""
@@ -189,10 +191,10 @@ class RunError(LicsyncError):
     """One instance failed. `code` names the cause, `cause` says it, `next_step` is the one thing to do now."""
 
     def __init__(self, code: Code, cause: str, next_step: str) -> None:
-        super().__init__(f"{code}: {cause}")
         self.code = code
-        self.cause = cause
-        self.next_step = next_step
+        self.cause = redact(cause)  # whoever quotes a server: no credential reaches a log, the state or a message
+        self.next_step = conceal(next_step)
+        super().__init__(f"{code}: {self.cause}")
 
 
 class RemoteError(RunError):

@@ -1,6 +1,5 @@
-"""Take secrets and mail addresses out of text that comes from elsewhere, before it is logged, shown or stored. Pure."""
+"""Make texts safe to show: foreign ones shortened to one clean line, our own with commands that a person can type. Pure."""
 
-import re
 import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,31 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from licsync_daemon.model.errors import Code
+from licsync_daemon.model.secrets import conceal, redact
 
 PROGRAM = "$licsync"  # stands for this program in the commands that messages name; `command` replaces it where a message is shown or sent
-
-SECRET_KEYS = re.compile(r"token|secret|password|authorization|proxy_auth", re.IGNORECASE)
-PATTERNS = (
-    (re.compile(r"\b(?:gh[pousr]_|github_pat_)[A-Za-z0-9_]{10,}"), "[token]"),
-    (re.compile(r"\b[0-9a-f]{40}\b"), "[token]"),  # the form of GitHub's tokens before they had prefixes
-    (re.compile(r"\b(Bearer|Basic|token)\s+[A-Za-z0-9+/=._~-]{8,}"), r"\1 [token]"),
-    (re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+@"), "[credentials]@"),
-    (re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(?:\.[\w-]+)+"), "[address]"),
-)
-
-
-def redact(text: str) -> str:
-    """Return `text` without tokens, passwords in addresses of proxies, and mail addresses."""
-    for pattern, instead in PATTERNS:
-        text = pattern.sub(instead, text)
-    return text
 
 
 def clean(text: str, limit: int = 200) -> str:
     """Make foreign text safe to show: redacted, printable characters only, one line, at most `limit` of them."""
-    one_line = " ".join(redact(text).split())
-    printable = "".join(char for char in one_line if char.isprintable())
-    return printable if len(printable) <= limit else printable[: limit - 1] + "…"
+    printable = "".join(char for char in " ".join(text.split()) if char.isprintable())
+    safe = redact(printable)
+    return safe if len(safe) <= limit else safe[: limit - 1] + "…"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,15 +43,15 @@ PLAIN = Invocation()
 
 
 def command(text: str, invocation: Invocation) -> str:
-    """Return `text` with its commands as a person types them."""
-    return text.replace(PROGRAM, str(invocation))
+    """Return `text` with its commands as a person types them, and without any credential."""
+    return conceal(text.replace(PROGRAM, str(invocation)) if PROGRAM in text else text)
 
 
 def commands(value: Any, invocation: Invocation) -> Any:
-    """Return a value of JSON with the commands in all its texts as a person types them."""
+    """Return a value of JSON with all its texts as `command` returns them."""
     match value:
         case str():
-            return command(value, invocation) if PROGRAM in value else value
+            return command(value, invocation)
         case dict():
             return {key: commands(one, invocation) for key, one in value.items()}
         case list() | tuple():

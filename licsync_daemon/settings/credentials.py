@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from licsync_daemon.model.errors import Code, RunError
+from licsync_daemon.model.secrets import remember
 from licsync_daemon.settings.credential_files import read, unsafe
 from licsync_daemon.settings.credential_forms import Expected, Kind, fault
 
@@ -138,4 +139,6 @@ def _check(found: _Located, kind: Kind) -> None:
 
 def _text(found: _Located, kind: Kind) -> str:
     _check(found, kind)
-    return found.value.strip().decode()
+    value = found.value.strip().decode()
+    remember(value)
+    return value

@@ -12,7 +12,8 @@ from typing import Any, TextIO
 
 import structlog
 
-from licsync_daemon.model.text import PLAIN, SECRET_KEYS, Invocation, commands, redact
+from licsync_daemon.model.secrets import SECRET_KEYS, redact
+from licsync_daemon.model.text import PLAIN, Invocation, commands
 
 MAX_VALUE = 2000
 

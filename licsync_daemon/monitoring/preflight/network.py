@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from licsync_daemon.http.route import environment_proxy, proxy_address
+from licsync_daemon.http.route import is_behind_proxy, proxy_address
 from licsync_daemon.http.tls import inspecting, trusting
 from licsync_daemon.model.instance import Destination
 from licsync_daemon.model.text import clean
@@ -74,7 +74,7 @@ def route_of(to: Destination, login: Callable[[], str] = str) -> Route:
     there = _hop(to.url)
     address = proxy_address(to)
     if address is None:
-        ignored = not _is_loopback(there.host) and environment_proxy(to.url) is not None
+        ignored = not _is_loopback(there.host) and is_behind_proxy(to.url)
         return Route(to=there, ca_file=to.ca_file, ignored=ignored)
     parts = urlsplit(address)
     own = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else ""

@@ -7,7 +7,7 @@ import pytest
 
 from licsync_daemon.http.advice import Side, refusal
 from licsync_daemon.model.errors import Code
-from licsync_daemon.model.text import redact
+from licsync_daemon.model.secrets import redact
 
 DATE = "Tue, 24 Nov 2026 02:00:00 GMT"
 EPOCH = int(datetime(2026, 11, 24, 2, 0, tzinfo=UTC).timestamp())

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 import licsync_daemon
-from licsync_daemon.model.text import PLAIN, SECRET_KEYS, Invocation, clean, command, commands, redact
+from licsync_daemon.model.secrets import SECRET_KEYS, redact
+from licsync_daemon.model.text import PLAIN, Invocation, clean, command, commands
 
 HELP = re.compile(r"`licsync-daemon|licsync-daemon (?:--run-now|acknowledge|approve|check|config|history|outbox|payload|reject|status)\b")
 LITERAL = {"cli/parser.py", "cli/main.py", "cli/starter.py", "__main__.py"}  # help, comments, and a file for any machine
