@@ -18,7 +18,8 @@ import httpx
 
 from licsync_daemon import __version__
 from licsync_daemon.http.advice import Side, refusal
-from licsync_daemon.http.failures import tls_failed, translated
+from licsync_daemon.http.failures import translated
+from licsync_daemon.http.handshake import tls_failed
 from licsync_daemon.http.response import API, CHUNK_BYTES, PUSH, UPLOAD, Limits, Response
 from licsync_daemon.http.route import proxy_address
 from licsync_daemon.http.tls import tls_context, trusting_none
@@ -183,7 +184,7 @@ class HttpClient:
                 Code.REDIRECT_REFUSED, f"{operation} redirects to an invalid address", "check the configured address"
             ) from error
         except ssl.SSLError as error:
-            raise tls_failed(error, operation) from error
+            raise tls_failed(error, operation, self.to, self.side) from error
 
     async def _want(self, response: Response, wanted: Collection[int], operation: str) -> None:
         if response.status not in wanted:

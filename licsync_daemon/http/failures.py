@@ -1,31 +1,39 @@
 """What a failed connection means: an exception of httpx or TLS becomes an error code, a cause and a next step."""
 
+import os
+import socket
 import ssl
 from urllib.parse import urlsplit
 
 import httpx
 
 from licsync_daemon.http.advice import TEMPORARY, Side
-from licsync_daemon.model.errors import Code, RemoteError
+from licsync_daemon.http.handshake import broken_off, is_closed, tls_failed
+from licsync_daemon.http.route import proxy_address
+from licsync_daemon.model.errors import Code, RemoteError, causes, out_of_files
 from licsync_daemon.model.instance import Destination
+from licsync_daemon.model.text import clean
+
+WAITING = ssl.SSLWantReadError | ssl.SSLWantWriteError  # no failures: asyncio has not the bytes yet
 
 
 def translated(error: httpx.HTTPError, operation: str, to: Destination, side: Side) -> RemoteError:
     """Return the error for an exception of httpx; its cause chain tells TLS and name resolution from a refused connection."""
-    chain = _causes(error)
-    for cause in chain:
-        if isinstance(cause, ssl.SSLError):
-            return tls_failed(cause, operation)
+    chain = causes(error)
+    if (own := out_of_files(error)) is not None:
+        return own
+    tls = next((one for one in chain if isinstance(one, ssl.SSLError) and not isinstance(one, WAITING)), None)
+    if tls is not None and (isinstance(error, httpx.ConnectError) or not is_closed(tls)):
+        return tls_failed(tls, operation, to, side)
     if isinstance(error, httpx.ProxyError):
         return RemoteError(
             Code.UNREACHABLE,
-            f"{operation}: the proxy refused the connection ({error})",
+            f"{operation}: the proxy refused the connection ({clean(str(error))})",
             "check `proxy` and `proxy_auth` of this destination",
             transient=True,
         )
     if isinstance(error, httpx.ConnectError):
-        what = _unreachable(urlsplit(to.url).hostname or to.url, chain)
-        return RemoteError(Code.UNREACHABLE, f"{operation}: {what}", "check DNS, the firewall and that the server is up", transient=True)
+        return _not_connected(operation, to, chain)
     if isinstance(error, httpx.RemoteProtocolError | httpx.NetworkError):
         return RemoteError(
             Code.CONNECTION_LOST,
@@ -36,21 +44,28 @@ def translated(error: httpx.HTTPError, operation: str, to: Destination, side: Si
     return RemoteError(Code.BAD_RESPONSE, f"{operation} failed ({type(error).__name__})", "report this with the run ID")
 
 
-def _causes(error: BaseException) -> list[BaseException]:
-    """Return an exception and everything that caused it."""
-    chain: list[BaseException] = []
-    link: BaseException | None = error
-    while link is not None and link not in chain:
-        chain.append(link)
-        link = link.__cause__ or link.__context__
-    return chain
+def _not_connected(operation: str, to: Destination, chain: list[BaseException]) -> RemoteError:
+    failed = next((one for one in chain if isinstance(one, OSError) and one.errno is not None), None)
+    is_connected = not any("connect" in str(one).lower() for one in chain if isinstance(one, OSError))
+    if is_connected and isinstance(failed, ConnectionError):
+        return broken_off(operation, "reset")
+    proxy = proxy_address(to)
+    host = urlsplit(proxy or to.url).hostname or "the server"
+    what = f"{'the proxy ' if proxy else ''}{unreachable(host, failed)}"
+    step = (
+        "check DNS, the firewall and that the server is up"
+        if proxy is None
+        else "check `proxy`, DNS, the firewall and that the proxy is up"
+    )
+    return RemoteError(Code.UNREACHABLE, f"{operation}: {what}", step, transient=True)
 
 
-def _unreachable(host: str, chain: list[BaseException]) -> str:
-    words = " ".join(map(str, chain)).lower()
-    if any(sign in words for sign in ("name or service", "name resolution", "getaddrinfo", "no address", "nodename")):
-        return f"the name {host} cannot be resolved"
-    return f"{host} cannot be reached (connection refused or no route)"
+def unreachable(host: str, error: OSError | None) -> str:
+    """Say why there is no connection to a host, in the words of the system."""
+    if isinstance(error, socket.gaierror):
+        return f"{host} cannot be resolved"
+    number = error.errno if error is not None else None
+    return f"{host} cannot be reached ({os.strerror(number).lower() if number is not None else 'no connection'})"
 
 
 def _refused_unread(to: Destination, side: Side) -> str:
@@ -63,21 +78,3 @@ def _refused_unread(to: Destination, side: Side) -> str:
     has_no_certificate = to.client_cert is None and to.url.startswith("https:")
     certificate = ", or for lack of a client certificate (set `client_cert` and `client_key`)" if has_no_certificate else ""
     return f"; if it persists, ask the endpoint's operator whether it refuses uploads before reading them, as too large{certificate}"
-
-
-def tls_failed(error: ssl.SSLError, operation: str) -> RemoteError:
-    """Return the error for a failed TLS connection, which names whose certificate was not accepted."""
-    reason = error.reason or "handshake failed"
-    why = str(getattr(error, "verify_message", None) or reason).replace("_", " ").lower()
-    # The server sends an alert about our side. TLS 1.2 reports a missing client certificate as a failed handshake only.
-    if "ALERT" in reason and any(word in reason for word in ("CERTIFICATE", "UNKNOWN_CA", "HANDSHAKE")):
-        return RemoteError(
-            Code.TLS_FAILED,
-            f"{operation}: the server requires a client certificate, or does not accept the one it got ({why})",
-            "set `client_cert` and `client_key` of the delivery, and ask its operator which CA must issue them",
-        )
-    return RemoteError(
-        Code.TLS_FAILED,
-        f"{operation}: the certificate or the TLS connection was not accepted ({why})",
-        "for a certificate of your own CA set `ca_file`; an expired or wrong certificate must be renewed on the server",
-    )
