@@ -10,7 +10,8 @@ import httpx
 from licsync_daemon.http.advice import TEMPORARY, Side
 from licsync_daemon.http.handshake import broken_off, is_closed, tls_failed
 from licsync_daemon.http.route import proxy_address
-from licsync_daemon.model.errors import Code, RemoteError, causes, out_of_files
+from licsync_daemon.model.causes import causes, out_of_files
+from licsync_daemon.model.errors import Code, RemoteError
 from licsync_daemon.model.instance import Destination
 from licsync_daemon.model.text import clean
 
@@ -45,9 +46,8 @@ def translated(error: httpx.HTTPError, operation: str, to: Destination, side: Si
 
 
 def _not_connected(operation: str, to: Destination, chain: list[BaseException]) -> RemoteError:
-    failed = next((one for one in chain if isinstance(one, OSError) and one.errno is not None), None)
-    is_connected = not any("connect" in str(one).lower() for one in chain if isinstance(one, OSError))
-    if is_connected and isinstance(failed, ConnectionError):
+    failed = next((one for one in chain if isinstance(one, OSError) and not isinstance(one, ssl.SSLError) and one.errno is not None), None)
+    if isinstance(failed, ConnectionResetError | ConnectionAbortedError | BrokenPipeError) and to.url.startswith("https:"):
         return broken_off(operation, "reset")
     proxy = proxy_address(to)
     host = urlsplit(proxy or to.url).hostname or "the server"
@@ -63,7 +63,7 @@ def _not_connected(operation: str, to: Destination, chain: list[BaseException]) 
 def unreachable(host: str, error: OSError | None) -> str:
     """Say why there is no connection to a host, in the words of the system."""
     if isinstance(error, socket.gaierror):
-        return f"{host} cannot be resolved"
+        return f"the name {host} cannot be resolved"
     number = error.errno if error is not None else None
     return f"{host} cannot be reached ({os.strerror(number).lower() if number is not None else 'no connection'})"
 

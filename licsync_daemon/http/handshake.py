@@ -59,7 +59,7 @@ def tls_failed(error: ssl.SSLError, operation: str, to: Destination, side: Side)
 
 def broken_off(operation: str, how: str) -> RemoteError:
     """Return the error for a connection that ended during the handshake, without a word."""
-    step = f"{TEMPORARY}; if it persists, check that this port expects TLS, and that no firewall or TLS-inspecting device breaks it"
+    step = f"{TEMPORARY}; if it persists, check that this port expects TLS 1.2 or later, and that no firewall or proxy cuts it off"
     return RemoteError(Code.CONNECTION_LOST, f"{operation}: the connection was {how} during the TLS handshake", step, transient=True)
 
 

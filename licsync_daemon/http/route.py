@@ -6,6 +6,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from licsync_daemon.model.instance import Destination
 from licsync_daemon.model.secrets import remember
+from licsync_daemon.settings.addresses import is_loopback
 
 # In a password, each of @ # / ? must be percent-encoded: unencoded, a part of it would be taken for the host and looked up.
 _PROXY = re.compile(r"https?://(?:[^\s@/?#\\]*@)?[^\s@/?#\\]+/?", re.IGNORECASE)
@@ -14,12 +15,13 @@ _PROXY = re.compile(r"https?://(?:[^\s@/?#\\]*@)?[^\s@/?#\\]+/?", re.IGNORECASE)
 def proxy_address(to: Destination) -> str | None:
     """Return the address of the proxy for a destination, as `proxy` configures it; None for a direct connection.
 
-    Plain http, which settings allow to this machine only, never goes through a proxy, which could read the token.
+    Plain http to this machine, the only plain http that settings allow, never goes through a proxy, which could read the token.
 
     Raises:
         ValueError: As `environment_proxy`.
     """
-    if urlsplit(to.url).scheme != "https":
+    parts = urlsplit(to.url)
+    if parts.scheme == "http" and is_loopback(parts.hostname or ""):
         return None
     return environment_proxy(to.url) if to.proxy == "env" else to.proxy
 

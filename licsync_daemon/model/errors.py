@@ -13,7 +13,6 @@ A failure of one instance is an exception only inside its run; above `run.py` it
 words and exit codes. `docs/runbook.md` has an entry for every `Code`, which a test checks.
 """
 
-import errno
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -226,24 +225,3 @@ class RemoteError(RunError):
 def internal_error() -> RunError:
     """Return what a run fails with where this program is wrong itself; its log has the stack."""
     return RunError(Code.INTERNAL, "an error in licsync-daemon itself", "report it with the log of this run")
-
-
-def causes(error: BaseException) -> list[BaseException]:
-    """Return an exception and everything that caused it, the parts of groups included."""
-    chain: list[BaseException] = []
-    left: list[BaseException | None] = [error]
-    while left:
-        link = left.pop(0)
-        if link is not None and link not in chain:
-            chain.append(link)
-            left += [link.__cause__, link.__context__, *(link.exceptions if isinstance(link, BaseExceptionGroup) else ())]
-    return chain
-
-
-def out_of_files(error: BaseException) -> RemoteError | None:
-    """Return the error for having reached the limit of open files, if that is behind `error`, whatever it was taken for; else None."""
-    if not any(isinstance(one, OSError) and one.errno in {errno.EMFILE, errno.ENFILE} for one in causes(error)):
-        return None
-    cause = "this machine or this process has too many open files"
-    step = "retried automatically; if it persists, raise LimitNOFILE of the unit (or `ulimit -n`), and check what holds files open"
-    return RemoteError(Code.TOO_MANY_FILES, cause, step, transient=True)

@@ -52,13 +52,11 @@ def conceal(text: str) -> str:
     if not _by_prefix:
         return text
     text = view = _concealed(text)
-    for _ in range(DEPTH):
-        deeper = _unescaped(view)
-        if deeper == view:
-            break
-        view = _concealed(deeper)
-        if view != deeper:
-            text = view
+    for unescape in (_from_address, _from_json, html.unescape) * DEPTH:
+        deeper = unescape(view)
+        if deeper != view:
+            view = _concealed(deeper)
+            text = view if view != deeper else text
     return text
 
 
@@ -95,6 +93,9 @@ def _concealed(text: str) -> str:
     folded = text.casefold()
     if len(folded) != len(text):  # rare letters; the positions must be those of the text
         folded = "".join(char.lower() if len(char.lower()) == 1 else char for char in text)
+    known = _by_prefix.keys()
+    if known.isdisjoint(_prefixes(folded)) and known.isdisjoint(_prefixes(text)):
+        return text
     done, kept = 0, []
     for start in range(len(text) - _PREFIX + 1):
         if start < done:
@@ -105,6 +106,10 @@ def _concealed(text: str) -> str:
             kept += [text[done:first], SECRET]
             done = end
     return "".join([*kept, text[done:]]) if done else text
+
+
+def _prefixes(text: str) -> Iterator[str]:
+    return map("".join, zip(*(text[start:] for start in range(_PREFIX)), strict=False))
 
 
 def _at(text: str, folded: str, start: int) -> tuple[int, int] | None:
@@ -133,12 +138,18 @@ def _whole_base64(text: str, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
-def _unescaped(text: str) -> str:
-    if "%" in text:
-        text = unquote(text, errors="replace")
-    if "\\" in text:
-        text = _ESCAPE.sub(lambda found: chr(int(found[1] or found[2], 16)) if found[1] or found[2] else found[3], text)
-    return html.unescape(text) if "&" in text else text
+def _from_address(text: str) -> str:
+    return unquote(text, errors="replace") if "%" in text else text
+
+
+def _from_json(text: str) -> str:
+    return _ESCAPE.sub(lambda found: found[3] or chr(int(found[1] or found[2], 16)), text) if "\\" in text else text
+
+
+def forget_all() -> None:
+    """Conceal nothing that was remembered before, for tests."""
+    _remembered.clear()
+    _by_prefix.clear()
 
 
 def _forget(value: str) -> None:

@@ -1,6 +1,7 @@
 """The record of one run while it happens: every step is stored at once, and every end is logged once."""
 
 import secrets
+import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from licsync_daemon.model.causes import out_of_files
 from licsync_daemon.model.errors import PERMANENT, Code, RemoteError, RunError, StateUnwritableError
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.ports import CloudReader
@@ -170,6 +172,7 @@ class Journal:
 
     def failed(self, error: RunError, record: DeliveryRecord | None = None) -> Run:
         """Record and log a failure, once. Return the failed run, even where it could not be stored."""
+        error = out_of_files(error, sys.exception()) or error
         now = self._clock.now()
         later = now + error.retry_after if isinstance(error, RemoteError) and error.retry_after is not None else None
         failed = self.run.ended(

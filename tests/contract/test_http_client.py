@@ -4,9 +4,11 @@ import asyncio
 import base64
 import contextlib
 import datetime as dt
+import errno
 import os
 import socket
 import ssl
+import struct
 import threading
 import tracemalloc
 import warnings
@@ -15,6 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
@@ -22,7 +25,9 @@ from cryptography.hazmat.primitives import serialization
 from licsync_daemon import __version__
 from licsync_daemon.http.advice import Side
 from licsync_daemon.http.client import HttpClient
+from licsync_daemon.http.failures import translated
 from licsync_daemon.http.response import Limits
+from licsync_daemon.http.route import proxy_address
 from licsync_daemon.model.errors import Code, RemoteError
 from licsync_daemon.model.instance import Destination
 from tests.contract.loopback import Respond, Seen, Server, answer, packed, serving
@@ -605,7 +610,7 @@ def test_a_far_side_that_refuses_our_certificate_is_told_apart(
                         pass
 
         threading.Thread(target=refuse, daemon=True).start()
-        client = a_client(f"https://localhost:{listener.getsockname()[1]}", ca_file=ca_file, **ours)
+        client = a_client(f"https://localhost:{listener.getsockname()[1]}", side=Side.DELIVERY, ca_file=ca_file, **ours)
         with pytest.raises(RemoteError) as refused:
             asyncio.run(fetch(client))
         listener.shutdown(socket.SHUT_RDWR)
@@ -658,7 +663,87 @@ def test_tls_1_1_is_refused(authority: trustme.CA, ca_file: Path) -> None:
         context.minimum_version = ssl.TLSVersion.TLSv1_1
         context.maximum_version = ssl.TLSVersion.TLSv1_1
     context.set_ciphers("ALL:@SECLEVEL=0")
-    refused_over_tls(context, ca_file=ca_file)
+    found = over_tls(context, "localhost", ca_file=ca_file)
+    assert isinstance(found, RemoteError)
+    assert "closed during the TLS handshake" in found.cause  # asyncio's servers send no alert
+    assert "TLS 1.2 or later" in found.next_step
+
+
+def said_at_hello(talk: Callable[[socket.socket], None], side: Side, **changes: Any) -> RemoteError:
+    """Return the error for a server that does `talk` instead of a handshake."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    talk(connection)
+                    connection.close()
+
+        threading.Thread(target=serve, daemon=True).start()
+        with pytest.raises(RemoteError) as raised:
+            asyncio.run(fetch(a_client(f"https://127.0.0.1:{listener.getsockname()[1]}", side=side, **changes)))
+        listener.shutdown(socket.SHUT_RDWR)
+    return raised.value
+
+
+def alert(number: int) -> Callable[[socket.socket], None]:
+    def talk(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(bytes([21, 3, 3, 0, 2, 2, number]))
+
+    return talk
+
+
+def reset(connection: socket.socket) -> None:
+    connection.recv(4096)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def plain(connection: socket.socket) -> None:
+    connection.recv(4096)
+    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+HELLO = {  # what a server says: the code, and a part of the cause
+    "no common cipher or version": (alert(40), Code.TLS_FAILED, "no TLS version or cipher in common"),
+    "too old a version": (alert(70), Code.TLS_FAILED, "no TLS version or cipher in common"),
+    "too weak": (alert(71), Code.TLS_FAILED, "no TLS version or cipher in common"),
+    "an unknown name": (alert(112), Code.TLS_FAILED, "does not serve this host name"),
+    "an error of its own": (alert(80), Code.TLS_FAILED, "the TLS connection failed"),
+    "no TLS": (plain, Code.TLS_FAILED, "the response is not TLS"),
+    "a reset": (reset, Code.CONNECTION_LOST, "reset during the TLS handshake"),
+    "the end": (lambda connection: connection.recv(4096), Code.CONNECTION_LOST, "closed during the TLS handshake"),
+}
+
+
+@pytest.mark.parametrize("what", HELLO)
+@pytest.mark.parametrize("side", [Side.CLOUD, Side.INSTANCE, Side.WEBHOOK, Side.DELIVERY])
+def test_a_failed_handshake_has_its_true_cause(what: str, side: Side) -> None:
+    """None is "connection refused" or a certificate's fault, and only a delivery has a client certificate to set."""
+    talk, code, cause = HELLO[what]
+    error = said_at_hello(talk, side)
+    assert (error.code, cause in error.cause) == (code, True)
+    assert "refused" not in error.cause
+    assert ("client_cert" in error.next_step) is (side is Side.DELIVERY and what == "no common cipher or version")
+
+
+@pytest.mark.parametrize("number", [42, 43, 44, 45, 46, 48, 49, 116])
+def test_an_alert_about_the_client_certificate_names_it_where_one_can_be_set(number: int) -> None:
+    """RFC 8446, 6.2: these are about the certificate of the side that receives the alert."""
+    for side in Side:
+        error = said_at_hello(alert(number), side)
+        assert "client certificate" in error.cause
+        assert ("`client_cert`" in error.next_step) is (side is Side.DELIVERY)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_too_many_open_files_are_no_fault_of_the_network(number: int) -> None:
+    """It is temporary, so it is retried, and has a name of its own."""
+    error = httpx.ConnectError("All connection attempts failed")
+    error.__context__ = ExceptionGroup("attempts", [OSError(number, "too many open files")])
+    found = translated(error, "the thing", Destination(url="https://ghes.invalid"), Side.CLOUD)
+    assert (found.code, found.transient, "open files" in found.cause) == (Code.TOO_MANY_FILES, True, True)
 
 
 @pytest.mark.parametrize("content", [None, "", "no certificate"], ids=["missing", "empty", "other text"])
@@ -777,9 +862,33 @@ def test_no_proxy_is_obeyed_when_asked_for(in_environment: Callable[..., None]) 
 def test_a_proxy_of_the_environment_that_cannot_be_used(in_environment: Callable[..., None], address: str) -> None:
     """An unusable variable is an error with a next step."""
     in_environment(address)
-    error = error_of(answer(), proxy="env")
-    assert error.code is Code.UNREACHABLE
-    assert "proxy" in error.next_step
+    with pytest.raises(RemoteError, match=r"proxy address for ghes\.invalid is not usable") as refused:
+        asyncio.run(fetch(a_client("http://ghes.invalid", proxy="env")))
+    assert refused.value.code is Code.UNREACHABLE
+    assert "proxy" in refused.value.next_step
+
+
+@pytest.mark.parametrize("stray", ["hu@sh", "hu#sh", "hu/sh", "hu?sh", "hu\\sh", "hu sh"])
+@pytest.mark.parametrize("scheme", ["http://", "https://", ""])
+def test_no_part_of_a_proxys_password_is_shown_or_looked_up(
+    in_environment: Callable[..., None], monkeypatch: pytest.MonkeyPatch, stray: str, scheme: str
+) -> None:
+    """A password with a stray @ # / or ? splits the address elsewhere: a part of it would become the host."""
+    in_environment(f"{scheme}svc:{stray}word@127.0.0.1:9")
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("a name was looked up"))
+    with pytest.raises(RemoteError) as refused:
+        asyncio.run(fetch(a_client("https://ghes.invalid", proxy="env")))
+    assert "proxy address" in refused.value.cause
+    assert not any(part in str(refused.value) + refused.value.next_step for part in ("hu", "svc"))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "127.8.9.10", "[::ffff:127.0.0.1]"])
+@pytest.mark.parametrize("proxy", ["env", "http://192.0.2.1:3128"])
+def test_plain_http_to_this_machine_never_goes_through_a_proxy(in_environment: Callable[..., None], host: str, proxy: str) -> None:
+    """A proxy elsewhere would read the token in clear; https is encrypted to the destination."""
+    in_environment("http://192.0.2.1:3128")
+    assert proxy_address(Destination(url=f"http://{host}:8080/uploads", proxy=proxy)) is None
+    assert proxy_address(Destination(url="https://relay.example.com/uploads", proxy="http://192.0.2.1:3128")) == "http://192.0.2.1:3128"
 
 
 def test_a_proxy_that_refuses() -> None:

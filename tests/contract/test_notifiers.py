@@ -567,7 +567,7 @@ def test_an_answer_that_repeats_the_address_is_not_quoted(said: str) -> None:
 
 def test_a_proxy_that_cannot_be_used_does_not_show_the_address() -> None:
     """Only its host."""
-    at = Destination(url="http://127.0.0.1/services/T000/secret", proxy="socks5://proxy.example.com")
+    at = Destination(url="https://127.0.0.1/services/T000/secret", proxy="socks5://proxy.example.com")
     error = asyncio.run(outcome(built(WebhookNotifier(at=at)), OPENED))
     assert error is not None
     assert (error.code, "proxy" in error.cause, "T000" in error.cause) == (Code.UNREACHABLE, True, False)
