@@ -14,7 +14,7 @@ from licsync_daemon.monitoring.heartbeat import daemon_view
 from licsync_daemon.monitoring.status import FleetView, InstanceView, fleet_view
 from licsync_daemon.monitoring.status_json import as_json
 from licsync_daemon.rules.handover import folder_of
-from licsync_daemon.rules.servers import in_short, problems
+from licsync_daemon.rules.servers import in_short, problems, shortened
 from licsync_daemon.state.files import reading
 from licsync_daemon.sync.decisions import AFTERWARDS
 from licsync_daemon.system.clock import SystemClock
@@ -48,7 +48,7 @@ def show_fleet(view: FleetView) -> None:
         terminal.say(f"  next step: {problem.hint}", hang=2)
     for words, servers in (("synced elsewhere", view.listed.elsewhere), ("retired", view.listed.retired)) if view.listed else ():
         if servers:
-            terminal.say(f"{words}, as configured: {', '.join(in_short(one) for one in servers)}", hang=2)
+            terminal.say(f"{words}, as configured: {shortened([in_short(one) for one in servers])}", hang=2)
     _show_alerts(view)
     if view.seats is not None:
         seats = f"{number(view.seats.consumed)} consumed of {number(view.seats.purchased)} purchased"

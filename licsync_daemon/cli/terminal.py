@@ -87,7 +87,7 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, totals
     would cut figures off.
     """
     numeric = [all(_is_number(row[column]) for row in rows) for column in range(len(headers))]
-    rows = [[command(cell, _invocation) for cell in row] for row in rows]
+    rows = [[" ".join(command(cell, _invocation).splitlines()) for cell in row] for row in rows]
     everything = [headers, *rows, *([totals] if totals else [])]
     widths = [max(len(row[column]) for row in everything) for column in range(len(headers))]
     if is_terminal() and (fitted := _fitted(everything, widths, shutil.get_terminal_size().columns)) is not None:
@@ -153,7 +153,12 @@ def progress(names: Sequence[str]) -> "Iterator[Progress]":
     from rich.progress import Progress as RichProgress
     from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    columns = (SpinnerColumn(finished_text="•"), TextColumn("{task.description}"), TimeElapsedColumn(), TextColumn("{task.fields[phase]}"))
+    columns = (
+        SpinnerColumn(finished_text="•"),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[phase]}", markup=False),
+    )
     with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
         yield Progress(bar, {name: bar.add_task(name, total=1, phase="queued") for name in names})
 

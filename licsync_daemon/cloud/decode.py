@@ -8,17 +8,20 @@ Source: GitHub's published OpenAPI of GHEC, `enterprise-admin/get-license-sync-s
 from datetime import datetime
 from typing import Any
 
+from licsync_daemon.model.decode import MAX_ADDRESS, count_of, date_of, host_of, name_of, quoted, text_of, unusable_count, word_of
 from licsync_daemon.model.errors import Code, RemoteError
-from licsync_daemon.model.text import read_date
+from licsync_daemon.model.text import clean
 from licsync_daemon.model.usage import Person, SeatTotals, SyncEntry, SyncStatus
 from licsync_daemon.rules.success import error_in
+
+MAX_SERVERS = 10_000  # of one enterprise
 
 
 def decode_sync_status(data: Any, answered_at: datetime | None) -> SyncStatus:
     """Decode a response of `license-sync-status`.
 
     Raises:
-        RemoteError: `BAD_RESPONSE`: it contains no list of servers.
+        RemoteError: `BAD_RESPONSE`: it contains no list of servers. `TOO_LARGE`: the list is too long.
     """
     servers = data.get("server_instances") if isinstance(data, dict) else None
     if servers is None and _is_schema(data):
@@ -32,6 +35,12 @@ def decode_sync_status(data: Any, answered_at: datetime | None) -> SyncStatus:
             "license-sync-status has no list `server_instances`",
             "check `cloud.api_url`; if it is right, update licsync-daemon",
         )
+    if len(servers) > MAX_SERVERS:
+        raise RemoteError(
+            Code.TOO_LARGE,
+            f"license-sync-status lists {len(servers):,} servers; more than {MAX_SERVERS:,} are not read",
+            "check `cloud.api_url`, and remove servers that no longer exist from the enterprise's Licensing page",
+        )
     return SyncStatus(entries=tuple(_entry(row) for row in servers if isinstance(row, dict)), answered_at=answered_at)
 
 
@@ -41,14 +50,24 @@ def _is_schema(data: Any) -> bool:
 
 def _entry(row: dict[str, Any]) -> SyncEntry:
     sync = row.get("last_sync")  # 28: absent, null and {} all mean "never synced"
-    sync = sync if isinstance(sync, dict) else {}
+    sync = sync if isinstance(sync, dict) else {"date": sync or None}
+    date, unreadable = _date(sync.get("date"))
     return SyncEntry(
-        server_id=_text(row.get("server_id")) or None,
-        hostname=_text(row.get("hostname")) or None,
-        date=read_date(sync.get("date")),
-        status=_text(sync.get("status")).strip().lower() or None,
+        server_id=name_of(row.get("server_id")),
+        hostname=host_of(row.get("hostname")),
+        date=date,
+        status=clean(word_of(sync.get("status")) or "") or None,
         error=error_in(sync.get("error")) or None,
+        unreadable=unreadable,
     )
+
+
+def _date(value: Any) -> tuple[datetime | None, str | None]:
+    """Return a date, None for never; and a quotation of what cannot be read as one."""
+    try:
+        return date_of(value), None
+    except ValueError:
+        return None, clean(quoted(value)) or "?"
 
 
 def decode_consumed_page(data: Any) -> tuple[SeatTotals, tuple[Person, ...]]:
@@ -61,7 +80,7 @@ def decode_consumed_page(data: Any) -> tuple[SeatTotals, tuple[Person, ...]]:
         raise RemoteError(
             Code.BAD_RESPONSE, "consumed-licenses has no list `users`", "check `cloud.api_url`; if it is right, update licsync-daemon"
         )
-    totals = SeatTotals(consumed=_number(data.get("total_seats_consumed")), purchased=_number(data.get("total_seats_purchased")))
+    totals = _seats(data, "total_seats_consumed", "total_seats_purchased")
     return totals, tuple(_person(row) for row in data.get("users", []) if isinstance(row, dict))
 
 
@@ -77,19 +96,24 @@ def decode_organization(data: Any) -> SeatTotals:
         )
     plan = data.get("plan")
     plan = plan if isinstance(plan, dict) else {}
-    return SeatTotals(consumed=_number(plan.get("filled_seats")), purchased=_number(plan.get("seats")))
+    return _seats(plan, "filled_seats", "seats")
+
+
+def _seats(data: dict[str, Any], consumed: str, purchased: str) -> SeatTotals:
+    odd = tuple(f"{key}: {found}" for key in (consumed, purchased) if (found := unusable_count(data.get(key))) is not None)
+    return SeatTotals(consumed=count_of(data.get(consumed)), purchased=count_of(data.get(purchased)), unusable=odd)
 
 
 def _person(row: dict[str, Any]) -> Person:
     return Person(
-        login=_text(row.get("github_com_login")),  # 1: "" for a person known only from servers
-        saml_name_id=_text(row.get("github_com_saml_name_id")),  # 39: not necessarily an address
+        login=text_of(row.get("github_com_login")),  # 1: "" for a person known only from servers
+        saml_name_id=text_of(row.get("github_com_saml_name_id")),  # 39: not necessarily an address
         server_accounts=tuple(_server_account(text) for text in _texts(row.get("enterprise_server_user_ids"))),
         # 4: the schema's name, or the name in earlier examples
         server_emails=_texts(row.get("enterprise_server_emails")) or _texts(row.get("enterprise_server_primary_emails")),
         verified_emails=_texts(row.get("github_com_verified_domain_emails")),
-        license_type=_text(row.get("license_type")).casefold(),  # 40: two spellings
-        total_accounts=_number(row.get("total_user_accounts")),
+        license_type=text_of(row.get("license_type")).casefold(),  # 40: two spellings
+        total_accounts=count_of(row.get("total_user_accounts")),
     )
 
 
@@ -99,13 +123,5 @@ def _server_account(text: str) -> tuple[str, str]:
     return host.lower(), number
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
-
-
 def _texts(value: Any) -> tuple[str, ...]:
-    return tuple(one for one in value if isinstance(one, str) and one) if isinstance(value, list) else ()
-
-
-def _number(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return tuple(text for one in value if (text := text_of(one, MAX_ADDRESS))) if isinstance(value, list) else ()

@@ -8,12 +8,13 @@ from licsync_daemon.cloud.decode import decode_consumed_page, decode_sync_status
 from licsync_daemon.cloud.graphql import Graphql
 from licsync_daemon.http.client import HttpClient
 from licsync_daemon.http.retrier import Retrier
-from licsync_daemon.http.wire import http_date, next_link
+from licsync_daemon.http.wire import next_link
+from licsync_daemon.model.decode import http_date
 from licsync_daemon.model.errors import Code, RemoteError
 from licsync_daemon.model.usage import Installation, Person, SeatTotals, SyncStatus
 
 MAX_PAGES = 10_000  # of 100 people each
-MAX_ETAG = 256  # characters; a longer one is not sent back
+MAX_ETAG = 256  # characters; a longer one, or one that is not printable ASCII, is not sent back
 
 #: The newest sync status of each address, with its `ETag`.
 Remembered = MutableMapping[str, tuple[str, SyncStatus]]
@@ -69,7 +70,7 @@ class GithubCloud:
         return await self._retry.call(ask)
 
     def _remember(self, address: str, etag: str, status: SyncStatus) -> None:
-        if 0 < len(etag) <= MAX_ETAG:
+        if 0 < len(etag) <= MAX_ETAG and etag.isascii() and etag.isprintable():
             self._remembered[address] = (etag, status)
         else:
             self._remembered.pop(address, None)

@@ -11,8 +11,9 @@ from typing import Any
 
 from licsync_daemon.http.advice import TEMPORARY
 from licsync_daemon.http.wire import stated_wait
+from licsync_daemon.model.decode import MAX_ADDRESS, count_of, host_of, printable, quoted, read_date, text_of
 from licsync_daemon.model.errors import Code, RemoteError
-from licsync_daemon.model.text import clean, read_date
+from licsync_daemon.model.text import clean
 from licsync_daemon.model.usage import Installation, UploadState
 
 MAY_NOT = {"FORBIDDEN", "INSUFFICIENT_SCOPES", "UNAUTHORIZED"}
@@ -38,7 +39,10 @@ def read_reply(body: Any, headers: Mapping[str, str], operation: str) -> tuple[d
     """
     if not isinstance(body, dict):
         raise _bad(operation)
-    errors = [one for one in body.get("errors") or () if isinstance(one, dict)]
+    listed = body.get("errors")
+    if not isinstance(listed, list | None):
+        raise _bad(operation)
+    errors = [one if isinstance(one, dict) else {"message": quoted(one)} for one in listed or ()]
     whole = [one for one in errors if not _is_of_an_element(one)]
     if whole:
         raise _refusal(_worst(whole), headers, operation)
@@ -117,39 +121,37 @@ def read_connection(data: Any, path: Sequence[str], operation: str) -> tuple[tup
 def read_points(data: Mapping[str, Any]) -> Points | None:
     """Return the rate limit in a response; None if it reports none."""
     found = data.get("rateLimit")
-    remaining = found.get("remaining") if isinstance(found, dict) else None
-    if not isinstance(found, dict) or not isinstance(remaining, int):
+    remaining = count_of(found.get("remaining")) if isinstance(found, dict) else None
+    if not isinstance(found, dict) or remaining is None:
         return None
     return Points(remaining, read_date(found.get("resetAt")))
 
 
 def read_installation(node: Mapping[str, Any]) -> Installation | None:
     """Decode one server; None if its name cannot be read."""
-    hostname, accounts, uploads = node.get("hostName"), node.get("userAccounts"), node.get("userAccountsUploads")
-    if not isinstance(hostname, str) or not hostname.strip():
+    hostname, accounts, uploads = host_of(node.get("hostName")), node.get("userAccounts"), node.get("userAccountsUploads")
+    if hostname is None:
         return None
-    count = accounts.get("totalCount") if isinstance(accounts, dict) else None
     listed = uploads.get("nodes") if isinstance(uploads, dict) else None
     newest = next((one for one in listed or () if isinstance(one, dict)), {}) if isinstance(listed, list | None) else {}
     state = newest.get("syncState")
     return Installation(
-        hostname=hostname.strip(),
+        hostname=hostname,
         is_connected=node.get("isConnected") is True,
-        accounts=count if isinstance(count, int) and not isinstance(count, bool) else None,
-        upload_state=UploadState(state) if state in set(UploadState) else None,
+        accounts=count_of(accounts.get("totalCount")) if isinstance(accounts, dict) else None,
+        upload_state=UploadState(state) if isinstance(state, str) and state in set(UploadState) else None,
         uploaded_at=read_date(newest.get("createdAt")),
     )
 
 
 def read_address(node: Mapping[str, Any]) -> tuple[str, bool] | None:
     """Decode one address of an account and whether it is the primary one; None if there is none."""
-    email = node.get("email")
-    return (email, node.get("isPrimary") is True) if isinstance(email, str) and email else None
+    email = text_of(node.get("email"), MAX_ADDRESS)
+    return (email, node.get("isPrimary") is True) if email else None
 
 
 def _type(error: Mapping[str, Any]) -> str:
-    kind = error.get("type")
-    return kind if isinstance(kind, str) else ""
+    return printable(kind, 60) if isinstance(kind := error.get("type"), str) else ""
 
 
 def _message(error: Mapping[str, Any]) -> str:

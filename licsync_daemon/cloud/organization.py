@@ -10,7 +10,7 @@ from urllib.parse import quote
 from licsync_daemon.cloud.decode import decode_organization
 from licsync_daemon.http.client import HttpClient
 from licsync_daemon.http.retrier import Retrier
-from licsync_daemon.http.wire import http_date
+from licsync_daemon.model.decode import http_date
 from licsync_daemon.model.usage import Installation, Person, SeatTotals, SyncStatus
 
 

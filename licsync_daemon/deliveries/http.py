@@ -3,6 +3,7 @@
 GitHub offers no such endpoint; it is the operator's own relay, the bundled sandbox, or a future official interface.
 """
 
+import re
 from urllib.parse import quote
 
 from licsync_daemon.http.client import HttpClient
@@ -14,7 +15,8 @@ from licsync_daemon.model.usage import Upload, UploadState
 from licsync_daemon.rules.success import read_upload
 from licsync_daemon.rules.verdict import UPLOAD_FAILED_STEP, upload_failed
 
-MAX_UPLOAD_ID = 128  # characters, from the contract
+#: From the contract. No `/`, and no `.` alone: the id becomes the last part of a path.
+UPLOAD_ID = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~:@=+-]{1,128}", re.ASCII)
 
 
 class HttpUpload:
@@ -40,7 +42,7 @@ class HttpUpload:
             if (upload := read_upload(answer)).state is UploadState.FAILURE:
                 raise RemoteError(Code.UPLOAD_FAILED, upload_failed(upload), UPLOAD_FAILED_STEP, status=202)
             upload_id = answer.get("upload_id") if isinstance(answer, dict) else None
-            if not isinstance(upload_id, str) or not 0 < len(upload_id) <= MAX_UPLOAD_ID:
+            if not isinstance(upload_id, str) or not UPLOAD_ID.fullmatch(upload_id):
                 raise RemoteError(
                     Code.BAD_RESPONSE,
                     f"{operation} was accepted without a usable `upload_id`",

@@ -9,12 +9,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+from licsync_daemon.model.decode import http_date, read_date
 from licsync_daemon.model.errors import Code, RemoteError
-from licsync_daemon.model.text import clean, read_date
+from licsync_daemon.model.text import clean
 
 LONGEST_WAIT = timedelta(days=30)  # a longer stated wait is treated as a mistake
 
@@ -77,17 +77,13 @@ def _words(headers: Headers, name: str) -> str | None:
     return clean(headers.get(name, "").strip()) or None
 
 
-_EXPIRY = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d) (UTC|[+-]\d{4})")
-
-
 def _expiry(text: str, date: datetime | None) -> datetime | None:
     """Read when a token expires: `2026-12-01 09:00:00 UTC`, or with an offset.
 
     For fine-grained tokens GitHub may send the current time instead (https://github.com/google/go-github/issues/3708, read 2026-11-24), so
     a time within five minutes of now is ignored. An expired token gets a 401 anyway.
     """
-    found = _EXPIRY.fullmatch(text.strip())
-    moment = read_date(f"{found[1]}T{found[2]}{found[3].replace('UTC', '+0000')}") if found else None
+    moment = read_date(text)
     is_now = moment is not None and date is not None and abs(moment - date) < timedelta(minutes=5)
     return None if is_now else moment
 
@@ -130,15 +126,6 @@ def _stated(headers: Headers) -> timedelta | None:
     if headers.get("x-ratelimit-remaining", "").strip() == "0" and re.fullmatch(r"[0-9]{1,11}", reset):
         return datetime.fromtimestamp(int(reset), UTC) - now
     return None
-
-
-def http_date(text: str) -> datetime | None:
-    """Read an HTTP date as aware UTC; None if it is not a date."""
-    try:
-        moment = parsedate_to_datetime(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
 
 
 def message_of(body: bytes) -> str:

@@ -18,7 +18,10 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 
+from licsync_daemon.model.decode import printable
 from licsync_daemon.model.secrets import conceal, redact
+
+MAX_SENTENCE = 2000  # characters of a cause or a next step
 
 
 class Code(StrEnum):
@@ -193,8 +196,9 @@ class RunError(LicsyncError):
 
     def __init__(self, code: Code, cause: str, next_step: str) -> None:
         self.code = code
-        self.cause = redact(cause)  # whoever quotes a server: no credential reaches a log, the state or a message
-        self.next_step = conceal(next_step)
+        # Whoever quotes a server: no credential and nothing that cannot be printed reaches a log, the state or a message.
+        self.cause = printable(redact(printable(cause, 2 * MAX_SENTENCE)), MAX_SENTENCE)
+        self.next_step = printable(conceal(next_step), MAX_SENTENCE)
         super().__init__(f"{code}: {self.cause}")
 
 

@@ -2,10 +2,11 @@
 
 import shlex
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from licsync_daemon.model.decode import printable, shown
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.secrets import conceal, redact
 
@@ -14,9 +15,7 @@ PROGRAM = "$licsync"  # stands for this program in the commands that messages na
 
 def clean(text: str, limit: int = 200) -> str:
     """Make foreign text safe to show: redacted, printable characters only, one line, at most `limit` of them."""
-    printable = "".join(char for char in " ".join(text.split()) if char.isprintable())
-    safe = redact(printable)
-    return safe if len(safe) <= limit else safe[: limit - 1] + "…"
+    return printable(redact(printable(text, 10 * limit)), limit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +42,8 @@ PLAIN = Invocation()
 
 
 def command(text: str, invocation: Invocation) -> str:
-    """Return `text` with its commands as a person types them, and without any credential."""
-    return conceal(text.replace(PROGRAM, str(invocation)) if PROGRAM in text else text)
+    """Return `text` as it is shown or sent: with commands as a person types them, without credentials and what cannot be printed."""
+    return conceal(shown(text.replace(PROGRAM, str(invocation)) if PROGRAM in text else text))
 
 
 def commands(value: Any, invocation: Invocation) -> Any:
@@ -68,20 +67,3 @@ def words(code: Code | None) -> str:
 def iso(moment: datetime | None) -> str | None:
     """Write an instant for a machine: ISO 8601, UTC, whole seconds."""
     return f"{moment.replace(tzinfo=None).isoformat(timespec='seconds')}Z" if moment is not None else None
-
-
-def read_date(value: Any) -> datetime | None:
-    """Read one of GitHub's dates as aware UTC (20): ISO 8601 with `Z` or an offset, epoch milliseconds, or `2016/02/06 12:41:52 -0600`.
-
-    None if it is none of them.
-    """
-    try:
-        if isinstance(value, int) and not isinstance(value, bool):
-            return datetime.fromtimestamp(value / 1000, UTC)
-        if isinstance(value, str) and value.strip():
-            text = value.strip()
-            moment = datetime.strptime(text, "%Y/%m/%d %H:%M:%S %z") if "/" in text else datetime.fromisoformat(text)
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError, OSError):
-        pass
-    return None

@@ -4,11 +4,12 @@ Standard library only, as in `runs.py` and `messages.py`. Instants are aware UTC
 reads a clock or does I/O.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum
 
-from licsync_daemon.model.errors import Code
+from licsync_daemon.model.decode import printable
+from licsync_daemon.model.errors import MAX_SENTENCE, Code
 
 #: Clocks are corrected by seconds all the time; what is dated further ahead than this was written by a clock that was wrong.
 CLOCK_SLACK = timedelta(minutes=5)
@@ -65,6 +66,7 @@ class SyncEntry:
     date: datetime | None  # the cloud's own clock, whole seconds
     status: str | None
     error: str | None
+    unreadable: str | None = field(default=None, compare=False)  # what stands for the date if it cannot be read; `date` is None then
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +104,7 @@ class SeatTotals:
 
     consumed: int | None
     purchased: int | None
+    unusable: tuple[str, ...] = ()  # what is reported and no usable count: "total_seats_consumed: -5"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +161,9 @@ class Notice:
 
     code: Code
     text: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", printable(self.text, MAX_SENTENCE))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from licsync_daemon.model.run import Run, RunState
 from licsync_daemon.model.usage import CLOCK_SLACK, Installation, Notice, ServerIdentity, SyncStatus
 from licsync_daemon.rules.next_run import CONCLUSIVE
 from licsync_daemon.rules.success import SYNCED, has_failed
-from licsync_daemon.rules.verdict import bare_host, entry_of
+from licsync_daemon.rules.verdict import NEVER, bare_host, entry_of, unreadable_date
 
 WEEK = timedelta(days=7)
 SAME_TIME = timedelta(hours=3)  # weekly syncs are "roughly" a week apart
@@ -24,6 +24,7 @@ LATE_AFTER = timedelta(hours=24)  # after the learned time: a warning
 SYNC_NOW = (
     "on {host}, open enterprise settings > License and click *Sync now*; if that fails, check enterprise settings > GitHub Connect there"
 )
+UNREADABLE = "check this server's last sync on the enterprise's Licensing page; update licsync-daemon, or report the quoted date"
 CONNECT = "on {host}, open enterprise settings > GitHub Connect, connect it, and enable license sync; then click *Sync now*"
 
 
@@ -61,9 +62,14 @@ def expected_after(last: datetime, anchor: datetime) -> datetime:
 
 
 def installation_of(instance: Instance, installations: Sequence[Installation] | None) -> Installation | None:
-    """Return what GraphQL reports about an instance; None if unknown."""
+    """Return what GraphQL reports about an instance; None if unknown.
+
+    A restored or rebuilt instance leaves its old installation behind: of several with its hostname a connected one counts, then the one
+    with the newest upload, whatever their order.
+    """
     host = bare_host(instance.hostname)
-    return next((one for one in installations or () if bare_host(one.hostname) == host), None)
+    found = [one for one in installations or () if bare_host(one.hostname) == host]
+    return max(found, key=lambda one: (one.is_connected, one.uploaded_at or NEVER, one.accounts or 0), default=None)
 
 
 def was_disconnected(earlier: Iterable[Run]) -> bool:
@@ -107,6 +113,8 @@ def judge_connect(
     notices = []
     if disconnected:
         notices.append(Notice(code=Code.NOT_CONNECTED, text=f"{host} is no longer connected; it will not sync automatically"))
+    if entry is not None and entry.unreadable is not None:
+        return ConnectVerdict(before, Code.BAD_RESPONSE, unreadable_date(entry), UNREADABLE, tuple(notices))
     if entry is None or entry.date is None:
         if disconnected:
             return ConnectVerdict(before, Code.NOT_CONNECTED, f"{host} is not connected to the cloud account", CONNECT.format(host=host))

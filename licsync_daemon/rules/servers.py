@@ -1,6 +1,6 @@
 """Differences between the cloud's list and the configuration: unknown servers, missing ones, two servers with one hostname. Pure."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,6 +9,8 @@ from licsync_daemon.model.instance import Config, Instance
 from licsync_daemon.model.text import clean
 from licsync_daemon.model.usage import Listing, SyncEntry
 from licsync_daemon.rules.verdict import bare_host
+
+NAMED = 20  # servers that a message names; more are counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +82,11 @@ def problems(findings: Findings | None) -> tuple[Problem, ...]:
             f"the cloud also lists {in_short(one)}, which is not in the configuration",
             "add a table [instances.NAME] for it, or name it in [cloud] elsewhere (another daemon syncs it) or retired (it is gone)",
         )
-        for one in findings.orphans
+        for one in findings.orphans[:NAMED]
     ]
+    if (left := len(findings.orphans) - NAMED) > 0:
+        what = f"the cloud also lists {left:,} more servers that are not in the configuration"
+        unknown.append(Problem("cloud", what, "list them: $licsync status --json; then add, or name, each of them as above"))
     missing = [
         Problem(
             f"instances.{name}",
@@ -94,7 +99,7 @@ def problems(findings: Findings | None) -> tuple[Problem, ...]:
     second = [
         Problem(
             f"instances.{one.instance}",
-            f"the cloud lists {one.hostname} under the server id {', '.join(one.server_ids)}"
+            f"the cloud lists {one.hostname} under the server id {shortened(one.server_ids)}"
             f"{' as well' if one.beside else ', not under its own'}: was the instance rebuilt or copied?",
             "if that server is gone, name its server id in [cloud] retired; set `server_id` of the instance to the current one",
         )
@@ -131,6 +136,12 @@ def _second(instance: Instance, ids: Collection[str], *, beside: bool) -> Second
 def is_named(entry: SyncEntry, names: Collection[str]) -> bool:
     """Return whether a server is among the names, which are hostnames or server ids."""
     return any(name == entry.server_id or (entry.hostname and bare_host(name) == bare_host(entry.hostname)) for name in names)
+
+
+def shortened(names: Sequence[str]) -> str:
+    """Return names for a sentence: the first few, and how many more."""
+    left = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f", and {left:,} more" if left > 0 else "")
 
 
 def in_short(entry: SyncEntry) -> str:

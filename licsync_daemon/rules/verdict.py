@@ -68,7 +68,7 @@ def entry_of(identity: ServerIdentity, status: SyncStatus) -> SyncEntry | None:
             else bare_host(entry.hostname or "") == host
         )
     ]
-    return max(matching, key=lambda entry: (entry.date or NEVER, badness(entry)), default=None)
+    return max(matching, key=lambda entry: (entry.date or NEVER, entry.unreadable is not None, badness(entry)), default=None)
 
 
 def bare_host(host: str) -> str:
@@ -92,7 +92,7 @@ def server_id_of(identity: ServerIdentity, status: SyncStatus) -> str:
     if listed:
         raise RunError(
             Code.SERVER_ID_AMBIGUOUS,
-            f"the cloud lists {len(listed)} servers named {host}: {', '.join(listed)}",
+            f"the cloud lists {len(listed)} servers named {host}: {', '.join(listed[:20])}",
             "set the instance's `server_id`; it is in the file of *Export license usage* (enterprise settings > License on the instance)",
         )
     raise RunError(
@@ -101,6 +101,11 @@ def server_id_of(identity: ServerIdentity, status: SyncStatus) -> str:
         "set the instance's `server_id`: open enterprise settings > License on the instance, press *Export license usage*, "
         "and copy `server_id` from the file",
     )
+
+
+def unreadable_date(entry: SyncEntry) -> str:
+    """Say that the date of a sync cannot be read; it must not be taken for "never synced"."""
+    return f'the date of the latest sync that the cloud reports cannot be read: "{entry.unreadable}"'
 
 
 def baseline_of(identity: ServerIdentity, status: SyncStatus) -> Baseline:
@@ -139,6 +144,8 @@ def judge(record: DeliveryRecord, upload: Upload, status: SyncStatus) -> Verdict
     if not status.exists:  # an organization
         return Waiting(processing) if is_pending else Accepted()
     entry = entry_of(record.identity, status)
+    if entry is not None and entry.unreadable is not None:
+        return Waiting(unreadable_date(entry))
     if entry is None or entry.date is None:
         return Waiting("the cloud lists no sync of this instance yet")
     comparable = is_comparable(record.baseline)
@@ -196,4 +203,7 @@ def next_upload_check(since: datetime, now: datetime, every: timedelta) -> datet
 
 
 def _signature(entry: SyncEntry | None) -> str:
-    return repr((entry.server_id, entry.date and entry.date.isoformat(), entry.status, entry.error)) if entry else ""
+    if entry is None:
+        return ""
+    date = entry.date.isoformat() if entry.date is not None else entry.unreadable
+    return repr((entry.server_id, date, entry.status, entry.error))

@@ -8,9 +8,11 @@ level. The format of a readable list of users is not published: the fields of th
 
 import json
 import re
+from collections import Counter
 from datetime import datetime
 from typing import Any
 
+from licsync_daemon.model.decode import printable
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.ports import AccountSink
 from licsync_daemon.model.usage import Account, Collected, Export, Notice, UsageCounts
@@ -19,7 +21,21 @@ from licsync_daemon.sources.rows import Tally, Unusable, usable
 MAX_NAME = 255  # characters of a server id, a hostname or a version
 SCANS = 4  # the maximum number of passes over the text: an incomplete object around another costs one more pass
 SMALL = 1024 * 1024  # characters that may be scanned in any case
-_DECODER = json.JSONDecoder()
+FACTS = frozenset({"instance", "users", "serverid", "hostname", "version"})
+
+
+class _RepeatedKeyError(ValueError):
+    """An object has one key twice, which readers understand differently; the message is the key."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _RepeatedKeyError(Counter(key for key, _ in pairs).most_common(1)[0][0])
+    return found
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique)
 
 
 def collected_from(data: bytes | bytearray, spool: AccountSink, *, what: str, again: str, at: datetime) -> Collected:
@@ -62,14 +78,13 @@ def read_export(data: bytes | bytearray, what: str, again: str) -> tuple[Export,
     try:
         start, end, found = _find(text)
         content = text[start:end].encode()
+        fields = _by_plain_name(found)
+        facts = _facts(fields)
     except UnicodeEncodeError:
         raise RunError(Code.EXPORT_MALFORMED, f"{what} is not UTF-8 text", again) from None
     except _NoExportError as error:
         raise RunError(Code.EXPORT_MALFORMED, f"{what} {error}", again) from None
-    fields = _by_plain_name(found)
     users = fields["users"]
-    instance = fields.get("instance")
-    facts = fields | (_by_plain_name(instance) if isinstance(instance, dict) else {})
     export = Export(
         content=content,
         server_id=_name(facts.get("serverid")),
@@ -98,6 +113,8 @@ def _find(text: str) -> tuple[int, int, dict[str, Any]]:
                 break
             at = text.find("{", at + 1)
             continue
+        except _RepeatedKeyError as error:
+            raise _NoExportError(f"has an object with the key `{printable(str(error), 60)}` twice") from None
         except (RecursionError, ValueError):
             raise _NoExportError("is nested too deeply, or contains a number with thousands of digits") from None
         if isinstance(_by_plain_name(found).get("users"), str | list):
@@ -109,11 +126,23 @@ def _find(text: str) -> tuple[int, int, dict[str, Any]]:
     raise _NoExportError("has no `users` that are a string or a list" if other else "contains no complete JSON object")
 
 
+def _facts(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of an export with what it says about its instance; inside `instance` takes precedence."""
+    instance = fields.get("instance")
+    return fields | (_by_plain_name(instance) if isinstance(instance, dict) else {})
+
+
 def _by_plain_name(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the values by key in lower case, letters and digits only; of equal keys the first counts."""
+    """Return the values by key in lower case, letters and digits only.
+
+    Raises:
+        _NoExportError: Two spellings of a key that is needed have different values.
+    """
     plain: dict[str, Any] = {}
     for key, value in fields.items():
-        plain.setdefault(re.sub(r"[^a-z0-9]", "", key.casefold()), value)
+        name = re.sub(r"[^a-z0-9]", "", key.casefold())
+        if plain.setdefault(name, value) != value and name in FACTS:
+            raise _NoExportError(f"has the key `{printable(key, 60)}` twice, in different spellings")
     return plain
 
 

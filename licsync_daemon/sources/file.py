@@ -14,10 +14,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO
 
+from licsync_daemon.model.decode import read_date
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.instance import FileSource
 from licsync_daemon.model.ports import AccountSink, Clock
-from licsync_daemon.model.text import read_date
 from licsync_daemon.model.usage import Collected
 from licsync_daemon.sources.export import collected_from
 from licsync_daemon.sources.rows import Tally

@@ -6,7 +6,7 @@
   3.17 to 3.19 (package release 23.0.2). The license's numbers may be strings; users who are not site administrators get a 404.
 """
 
-import re
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -14,16 +14,17 @@ from typing import Any
 from licsync_daemon.http.client import HttpClient
 from licsync_daemon.http.response import REPORT
 from licsync_daemon.http.retrier import Retrier
+from licsync_daemon.model.decode import count_of, read_date, text_of, unusable_count
 from licsync_daemon.model.errors import Code, RemoteError
 from licsync_daemon.model.instance import ReportSource
 from licsync_daemon.model.ports import AccountSink, Clock
-from licsync_daemon.model.text import read_date
 from licsync_daemon.model.usage import Collected, Notice, UsageCounts
 from licsync_daemon.rules.retry import poll_until
 from licsync_daemon.sources.rows import Tally
 from licsync_daemon.sources.users_csv import UsersCsvReader
 
 REPORT_PATH = "stafftools/reports/all_users.csv"
+MAX_VERSION = 60  # characters of a release
 
 
 class ReportUsageSource:
@@ -42,14 +43,15 @@ class ReportUsageSource:
         counts, notices, activity = await self._retry.call(
             lambda: self._retry.call(lambda: self._report(spool)), policy=poll_until(self._source.report_timeout)
         )
-        final = replace(counts, total_users=count_of(stats.get("total_users")), seats_used=count_of(license_.get("seats_used")))
+        totals = {"total_users": stats.get("total_users"), "seats_used": license_.get("seats_used")}
+        final = replace(counts, total_users=count_of(totals["total_users"]), seats_used=count_of(totals["seats_used"]))
         return Collected(
             collected_at=self._clock.now(),
-            version=_text(meta.get("installed_version")) or version,
+            version=text_of(meta.get("installed_version"), MAX_VERSION) or version,
             http_only=self._source.at.url.startswith("http:"),
             counts=final,
             newest_activity=activity,
-            notices=notices,
+            notices=notices + unusable_counts(totals),
         )
 
     async def _api(self, path: str) -> tuple[dict[str, Any], str | None]:
@@ -63,7 +65,7 @@ class ReportUsageSource:
                     found = found[0]
                 if not isinstance(found, dict):
                     raise RemoteError(Code.BAD_RESPONSE, f"{operation} is not a JSON object", "check that the hostname is a GHES instance")
-                return found, response.headers.get("x-github-enterprise-version")
+                return found, text_of(response.headers.get("x-github-enterprise-version"), MAX_VERSION) or None
 
         return await self._retry.call(ask)
 
@@ -86,14 +88,11 @@ class ReportUsageSource:
         return *tally.result(), read_date(reader.newest_activity)
 
 
-def count_of(value: object) -> int | None:
-    """Read a number that may be a string (ref 5, row 21); a string such as "unlimited" counts as unknown."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return value
-    return int(value) if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,18}\s*", value, re.ASCII) else None
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+def unusable_counts(totals: Mapping[str, object]) -> tuple[Notice, ...]:
+    """Return a notice about each total that the instance reports and that is not a count from 0 to 2^53."""
+    found = ((name, unusable_count(value)) for name, value in totals.items())
+    return tuple(
+        Notice(code=Code.COUNTS_UNKNOWN, text=f"the instance reports `{name}` as {value}, which is treated as not reported")
+        for name, value in found
+        if value is not None
+    )

@@ -148,6 +148,8 @@ async def read_seats(context: RunContext, cloud: CloudReader) -> None:
     """Record the account's seat totals; a failure is only told, the runs are confirmed all the same."""
     try:
         totals = await cloud.seats()
+        if totals.unusable:
+            log.warning("seats.not_usable", code=Code.BAD_RESPONSE, reported=totals.unusable)
         context.store.save_seats(SeatRecord(read_at=context.clock.now(), consumed=totals.consumed, purchased=totals.purchased))
     except (RunError, StateUnwritableError) as error:
         log.warning("seats.not_read", cause=str(error))

@@ -97,7 +97,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "the number of users that the instance itself counts is not read",
         "licsync_daemon/sources/report.py",
-        'total_users=count_of(stats.get("total_users"))',
+        'total_users=count_of(totals["total_users"])',
         "total_users=None",
         ("tests/integration/test_server_faults.py::test_an_incomplete_report_is_held_and_nothing_of_it_leaves",),
     ),
@@ -211,8 +211,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "of several entries the oldest counts",
         "licsync_daemon/rules/verdict.py",
-        "return max(matching, key=lambda entry: entry.date or NEVER, default=None)",
-        "return min(matching, key=lambda entry: entry.date or NEVER, default=None)",
+        "return max(matching, key=lambda entry: (entry.date or NEVER",
+        "return min(matching, key=lambda entry: (entry.date or NEVER",
         ("tests/unit/rules/test_verdict.py",),
     ),
     Mutant(

@@ -4,12 +4,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 from licsync_daemon.http.client import HttpClient
+from licsync_daemon.model.decode import count_of, text_of
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.instance import Instance, ReportSource, SshSource
 from licsync_daemon.monitoring.preflight.judge_answers import clock_row, interface_rows, license_rows, owner_row, token_rows, version_rows
 from licsync_daemon.monitoring.preflight.probing import About, Probing, ask_object, refusal
 from licsync_daemon.monitoring.preflight.rows import Outcome, Place, Rows
-from licsync_daemon.sources.report import count_of
 from licsync_daemon.sources.ssh import run_there
 
 HELP_WITHIN = timedelta(seconds=15)
@@ -40,8 +40,7 @@ async def _token_rows(place: Place, probing: Probing, instance: Instance, report
     except RunError as error:
         yield refusal(place, "token", error)
         return
-    version = meta.get("installed_version")
-    version = version if isinstance(version, str) else client.seen.enterprise_version
+    version = text_of(meta.get("installed_version")) or client.seen.enterprise_version
     seats = None
     try:
         license_ = await ask_object(client, "api/v3/enterprise/settings/license", f"the license of {report.at.url}")

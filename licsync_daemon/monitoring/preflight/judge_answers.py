@@ -7,12 +7,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from licsync_daemon.http.wire import AnswerFacts
+from licsync_daemon.model.decode import count_of, days_of, read_date
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import LICENSE_USAGE, CloudAccount, ConnectDelivery, Instance, ManualDelivery, SshSource
-from licsync_daemon.model.text import clean, read_date
+from licsync_daemon.model.text import clean
 from licsync_daemon.model.usage import CLOCK_SLACK, SeatTotals
 from licsync_daemon.monitoring.preflight.rows import CREDENTIAL_DAYS, LICENSE_DAYS, CheckRow, Place, expires
-from licsync_daemon.sources.report import count_of
 
 #: Other scopes that include a needed scope. Source: docs.github.com, "Scopes for OAuth apps" (checked 2026-11-24).
 COVERED_BY = {"read:enterprise": {"admin:enterprise"}, "site_admin": set[str]()}
@@ -110,7 +110,7 @@ def interface_rows(place: Place, facts: AnswerFacts) -> Iterator[CheckRow]:
 
 def license_rows(place: Place, data: Mapping[str, Any], now: datetime) -> Iterator[CheckRow]:
     """Yield the expiration date and the remaining seats of an instance's license. Every field is optional."""
-    at, days = read_date(data.get("expire_at")), count_of(data.get("days_until_expiration"))
+    at, days = read_date(data.get("expire_at")), days_of(data.get("days_until_expiration"))
     if at is None and days is not None:
         at = now + timedelta(days=days)
     if at is None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from licsync_daemon.cloud.decode import decode_consumed_page, decode_sync_status
+from licsync_daemon.model.decode import read_date
 from licsync_daemon.model.errors import Code, RemoteError, RunError
-from licsync_daemon.model.text import read_date
 from licsync_daemon.model.usage import Person, SeatTotals, ServerIdentity, SyncEntry, Upload, UploadState
 from licsync_daemon.rules.verdict import Confirmed, Waiting, baseline_of, entry_of, judge, server_id_of
 from tests.fakes import T0, a_delivery, a_status, an_entry
@@ -203,7 +203,7 @@ def test_row_20_dates_in_several_forms(subtests: pytest.Subtests) -> None:
         (int(T0.timestamp() * 1000), T0),
         ("2026-11-24", datetime(2026, 11, 24, tzinfo=UTC)),
         ("2016/02/06 12:41:52 -0600", datetime(2016, 2, 6, 18, 41, 52, tzinfo=UTC)),
-        ("2016/02/06", None),
+        ("2016/02/06", datetime(2016, 2, 6, tzinfo=UTC)),
         ("yesterday", None),
         ("", None),
         (None, None),
@@ -220,11 +220,18 @@ def test_row_20_dates_in_several_forms(subtests: pytest.Subtests) -> None:
 
 
 def test_row_22_consumed_above_purchased(subtests: pytest.Subtests) -> None:
-    """Totals are taken as they are."""
-    for name, (consumed, purchased) in {"above": (5000, 4500), "none": (0, 0), "negative": (-1, 10), "beyond 64 bits": (2**70, 1)}.items():
+    """Totals from 0 to 2^53 are taken as they are; others count as not reported, and are quoted."""
+    for name, (consumed, purchased, read, unusable) in {
+        "above": (5000, 4500, 5000, ()),
+        "none": (0, 0, 0, ()),
+        "negative": (-1, 10, None, ("total_seats_consumed: -1",)),
+        "beyond 2^53": (2**53 + 1, 1, None, (f"total_seats_consumed: {2**53 + 1}",)),
+        "beyond 64 bits": (10**40, 1, None, ("total_seats_consumed: a number of more than 30 digits",)),
+        "text": ("7", 10, 7, ()),
+    }.items():
         with subtests.test(name):
             found, _ = decode_consumed_page({"total_seats_consumed": consumed, "total_seats_purchased": purchased})
-            assert found == SeatTotals(consumed=consumed, purchased=purchased)
+            assert found == SeatTotals(consumed=read, purchased=purchased, unusable=unusable)
 
 
 def test_row_22_totals_that_are_no_numbers(subtests: pytest.Subtests) -> None:
@@ -282,7 +289,8 @@ def test_row_28_unknown_status_words(subtests: pytest.Subtests) -> None:
         ("processing", "processing"),
         ("", None),
         (None, None),
-        (1, None),
+        (1, "1"),
+        ([], "a list"),
     ):
         with subtests.test(status=status, read=read):
             found = entry(server_id="server-emea", last_sync={"date": "2026-11-24T02:00:00Z", "status": status})

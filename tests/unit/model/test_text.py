@@ -89,9 +89,9 @@ def test_keys_that_name_none(subtests: pytest.Subtests) -> None:
     ("text", "cleaned"),
     [
         ("two\nlines\r\n\tand  blanks ", "two lines and blanks"),
-        ("bell\a and \x1b[31mred\x1b[0m", "bell and [31mred[0m"),
+        ("bell\a and \x1b[31mred\x1b[0m", "bell and red"),
         ("zero\u200bwidth and \u202eright to left", "zerowidth and right to left"),
-        ("half \ud800 character", "half  character"),
+        ("half \ud800 character", "half character"),
         ("mona@example.com", "[address]"),
         ("x" * 200, "x" * 200),
         ("x" * 201, "x" * 199 + "…"),

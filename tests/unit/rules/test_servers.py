@@ -110,7 +110,7 @@ def test_every_finding_says_what_to_do() -> None:
     )
     said = problems(findings)
     assert [(one.where, one.what) for one in said] == [
-        ("cloud", "the cloud also lists evil[31m.example.com, which is not in the configuration"),
+        ("cloud", "the cloud also lists evil.example.com, which is not in the configuration"),
         ("cloud", "the cloud also lists a server without a hostname, which is not in the configuration"),
         ("instances.labs", "the cloud does not list labs"),
         (

@@ -2,7 +2,7 @@
 
 import pytest
 
-from licsync_daemon.sources.report import count_of
+from licsync_daemon.model.decode import count_of
 
 
 def test_row_21_seats_may_be_text(subtests: pytest.Subtests) -> None:
@@ -10,7 +10,11 @@ def test_row_21_seats_may_be_text(subtests: pytest.Subtests) -> None:
     for value, number in (
         (0, 0),
         (1316, 1316),
-        (2**70, 2**70),
+        (2**53, 2**53),
+        (2**53 + 1, None),
+        (2**70, None),
+        (-5, None),
+        (7.0, 7),
         ("1316", 1316),
         (" 7 ", 7),
         ("unlimited", None),

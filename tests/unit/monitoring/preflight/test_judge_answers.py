@@ -47,7 +47,7 @@ def test_whose_token_it_is(subtests: pytest.Subtests) -> None:
         ({"login": "mona"}, "reader", WARN, "belongs to mona, but the configured username is reader"),
         ({}, "reader", OK, "owner not reported"),
         ({"login": 7}, "reader", OK, "owner not reported"),
-        ({"login": "mo\x1b[2Jna"}, None, OK, "belongs to mo[2Jna"),
+        ({"login": "mo\x1b[2Jna"}, None, OK, "belongs to mona"),
     ):
         with subtests.test(user=user, username=username):
             row = owner_row(EMEA, user, username)
