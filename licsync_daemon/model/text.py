@@ -1,4 +1,4 @@
-"""Take secrets and mail addresses out of text that comes from elsewhere, before it is logged, shown or stored. Pure."""
+"""Text helpers: remove secrets and email addresses from foreign text, fill in commands, and read and write dates. Pure."""
 
 import re
 import shlex
@@ -22,14 +22,14 @@ PATTERNS = (
 
 
 def redact(text: str) -> str:
-    """Return `text` without tokens, passwords in addresses of proxies, and mail addresses."""
+    """Return `text` without tokens, passwords in URLs, and email addresses."""
     for pattern, instead in PATTERNS:
         text = pattern.sub(instead, text)
     return text
 
 
 def clean(text: str, limit: int = 200) -> str:
-    """Make foreign text safe to show: redacted, printable characters only, one line, at most `limit` of them."""
+    """Make foreign text safe to show: redacted, on one line, at most `limit` printable characters."""
     one_line = " ".join(redact(text).split())
     printable = "".join(char for char in one_line if char.isprintable())
     return printable if len(printable) <= limit else printable[: limit - 1] + "…"
@@ -37,10 +37,10 @@ def clean(text: str, limit: int = 200) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invocation:
-    """How a person starts this program on this machine.
+    """The command line that starts this program on this machine.
 
     Attributes:
-        program: Its name, or its path if it is not on the PATH.
+        program: The program's name, or its path if it is not on the PATH.
         config: The configuration file; None if it is the default.
         owner: The user to switch to; None if no switch is needed.
     """
@@ -59,12 +59,12 @@ PLAIN = Invocation()
 
 
 def command(text: str, invocation: Invocation) -> str:
-    """Return `text` with its commands as a person types them."""
+    """Return `text` with its commands ready to be typed."""
     return text.replace(PROGRAM, str(invocation))
 
 
 def commands(value: Any, invocation: Invocation) -> Any:
-    """Return a value of JSON with the commands in all its texts as a person types them."""
+    """Return a JSON value in which the commands in all texts are ready to be typed."""
     match value:
         case str():
             return command(value, invocation) if PROGRAM in value else value
@@ -77,19 +77,19 @@ def commands(value: Any, invocation: Invocation) -> Any:
 
 
 def words(code: Code | None) -> str:
-    """Say a code in words: `rate_limited` is "rate limited"."""
+    """Return a code as words: `rate_limited` is "rate limited"."""
     return (code or Code.INTERNAL).replace("_", " ")
 
 
 def iso(moment: datetime | None) -> str | None:
-    """Write an instant for a machine: ISO 8601, UTC, whole seconds."""
+    """Return an instant as ISO 8601 in UTC, with whole seconds."""
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}" if moment is not None else None
 
 
 def read_date(value: Any) -> datetime | None:
-    """Read one of GitHub's dates as aware UTC (20): ISO 8601 with `Z` or an offset, epoch milliseconds, or `2016/02/06 12:41:52 -0600`.
+    """Read one of GitHub's dates as aware UTC: ISO 8601 with `Z` or an offset, epoch milliseconds, or `2016/02/06 12:41:52 -0600`.
 
-    None if it is none of them.
+    Return None for anything else.
     """
     try:
         if isinstance(value, int) and not isinstance(value, bool):
