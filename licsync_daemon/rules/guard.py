@@ -145,7 +145,7 @@ def next_step(tripped: Iterable[Tripped], run_id: str) -> str:
 
 
 def may_pass(tripped: Sequence[Tripped], approved: Run | None, *, content_hash: str, is_export: bool) -> bool:
-    """Return whether no guard tripped, or a person approved exactly this usage, or figures that are at least as far off.
+    """Return whether no guard tripped, or a person approved exactly this usage, or the figures are no further off than the approved ones.
 
     An export contains its own identity. A change of it must be approved as well: another instance may have appeared under its id.
 

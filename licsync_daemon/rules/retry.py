@@ -1,7 +1,7 @@
 """Decide whether and when to retry a failed request.
 
-The order is GitHub's: `Retry-After`, else `x-ratelimit-reset`, else at least one minute, doubling each time. `http/wire.py` reads the server's wait;
-here it is an attribute of the error.
+The order is GitHub's: `Retry-After`, else `x-ratelimit-reset`, else at least one minute, doubling each time. `http/wire.py` reads the
+server's wait; here it is an attribute of the error.
 Source: https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api (checked 2026-11-24).
 """
 

@@ -748,8 +748,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a run whose clock was ahead satisfies its slot",
         "licsync_daemon/rules/next_run.py",
-        "    believed, latest = [], now + CLOCK_SLACK\n",
-        "    return list(runs)\n    believed, latest = [], now + CLOCK_SLACK\n",
+        "    plausible, latest = [], now + CLOCK_SLACK\n",
+        "    return list(runs)\n    plausible, latest = [], now + CLOCK_SLACK\n",
         ("tests/unit/rules/test_schedule.py",),
     ),
     Mutant(
