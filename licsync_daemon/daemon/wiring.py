@@ -18,6 +18,7 @@ from licsync_daemon.model.ports import Clock
 from licsync_daemon.model.store import RunStore, StateStore
 from licsync_daemon.monitoring.alerting import Alerting
 from licsync_daemon.monitoring.channels.build import channels
+from licsync_daemon.settings.credential_forms import Kind
 from licsync_daemon.settings.credentials import DIGEST_KEY, Credentials
 from licsync_daemon.state.files import open_state, own_digest_key, prepare_state_dir, reading
 from licsync_daemon.state.held_exports import HELD, FileHeldExports
@@ -96,7 +97,7 @@ def unrecorded(config: Config, clock: Clock, environ: Mapping[str, str], observe
 def _context(
     config: Config, store: RunStore, clock: Clock, credentials: Credentials, *, work_dir: Path, may_create_key: bool
 ) -> RunContext:
-    key = credentials.optional_line(DIGEST_KEY)
+    key = credentials.optional_text(DIGEST_KEY, Kind.LINE)
     return RunContext(
         store=store,
         adapters=Connections(Clients(config.cloud, credentials), clock, config.invocation),
