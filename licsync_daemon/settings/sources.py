@@ -10,8 +10,9 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
 
 from licsync_daemon.model.errors import ConfigError, Problem
+from licsync_daemon.settings.credentials import PREFIX
 from licsync_daemon.settings.mistakes import Finding, closest
-from licsync_daemon.settings.options import PREFIX, Settings, fields_at, variable
+from licsync_daemon.settings.options import Settings, fields_at, variable
 from licsync_daemon.settings.parts import is_list, is_secret, is_table
 
 MAX_FILE_BYTES = 256 * 1024  # a fleet of 500 instances takes about 100 KiB
