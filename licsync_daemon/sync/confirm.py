@@ -1,6 +1,6 @@
-"""The look that settles what was delivered: one question to the cloud for all instances, then each upload's own state.
+"""Check whether the cloud confirms deliveries: one request to the cloud for all instances, then the state of each upload.
 
-Talks to ports only. The caller holds the locks of the instances.
+Uses ports only. The caller holds the leases of the instances.
 """
 
 import contextlib
@@ -24,12 +24,11 @@ from licsync_daemon.sync.journal import Journal
 
 log = structlog.get_logger()
 
-
-LISTING_FRESH = timedelta(minutes=10)  # an unchanged list is written again only after this
+LISTING_FRESH = timedelta(minutes=10)  # an unchanged list is not written again before this
 
 
 async def check_open_deliveries(context: RunContext, instances: Iterable[Instance]) -> list[Run]:
-    """Close stale runs of `instances`, whose leases the caller holds, then check those that were delivered. Return the checked runs."""
+    """Close stale runs of `instances`, whose leases the caller holds, then check their deliveries. Return the checked runs."""
     every = tuple(instances)
     for instance in every:
         close_stale(context, instance)
@@ -37,9 +36,9 @@ async def check_open_deliveries(context: RunContext, instances: Iterable[Instanc
 
 
 async def check_delivered(context: RunContext, instances: Iterable[Instance]) -> list[Run]:
-    """Ask the cloud once and settle every run among `instances` that waits for its word. The caller holds their locks. Answers those runs.
+    """Query the cloud once and update every run of `instances` that waits for confirmation. Return those runs.
 
-    A cloud or an endpoint that cannot be read leaves a run as it is, until its time has passed.
+    The caller holds the leases. If the cloud or an endpoint cannot be queried, a run stays as it is until its time limit.
     """
     watched = [
         (instance, run, record)
@@ -72,12 +71,12 @@ async def check_delivered(context: RunContext, instances: Iterable[Instance]) ->
 
 
 def unconfirmed_runs(store: StateReader, name: str) -> list[Run]:
-    """Return the runs of an instance that wait for the cloud's word: one that was delivered, and one that a person was asked about."""
+    """Return the runs of an instance that wait for confirmation: the delivered one, and the one that waits for a person."""
     return [run for run in (store.open_run(name), store.awaiting_run(name)) if run is not None and run.state in AWAITING_CLOUD]
 
 
 async def read_status(context: RunContext, cloud: CloudReader) -> SyncStatus:
-    """Ask the cloud for every server's newest sync, and keep what it lists for `status`."""
+    """Read every server's latest sync from the cloud, and store the list for `status`."""
     status = await cloud.sync_status()
     before, now = context.store.listing(), context.clock.now()
     if status.exists and (before is None or before.entries != status.entries or abs(now - before.read_at) > LISTING_FRESH):
@@ -89,7 +88,7 @@ async def read_status(context: RunContext, cloud: CloudReader) -> SyncStatus:
 async def _verdict(
     context: RunContext, instance: Instance, journal: Journal, record: DeliveryRecord, status: SyncStatus | RunError
 ) -> Verdict:
-    """Return what is known of a delivery now. Whatever goes wrong only keeps this one waiting, until its time is over."""
+    """Return the verdict on a delivery. After any error it keeps waiting, until its time limit."""
     if isinstance(status, RunError):
         log.warning("run.look_failed", code=status.code, cause=status.cause)
         return Waiting(status.cause)
@@ -104,7 +103,7 @@ async def _verdict(
         raise
     except Exception:
         log.critical("run.look_crashed", exc_info=True)
-        return Waiting("an error in licsync-daemon itself; its log says more")
+        return Waiting("an error in licsync-daemon itself; see its log")
 
 
 def _record(
@@ -144,7 +143,7 @@ def _not_confirmed(why: str) -> RunError:
 
 
 async def read_seats(context: RunContext, cloud: CloudReader) -> None:
-    """Record the account's seat totals; a failure is only told, the runs are confirmed all the same."""
+    """Record the account's seat totals. A failure is only logged; the runs are still confirmed."""
     try:
         totals = await cloud.seats()
         context.store.save_seats(SeatRecord(read_at=context.clock.now(), consumed=totals.consumed, purchased=totals.purchased))
@@ -153,26 +152,26 @@ async def read_seats(context: RunContext, cloud: CloudReader) -> None:
 
 
 def is_overdue(record: DeliveryRecord, instance: Instance, now: datetime) -> bool:
-    """Return whether an accepted delivery has waited too long; a clock that was set back by more than that counts as well."""
+    """Return whether an accepted delivery has exceeded its time limit; a clock set back by more than the limit counts too."""
     return record.accepted_at is not None and abs(now - record.accepted_at) >= instance.confirm_within
 
 
 def remembered_server_id(known: InstanceRecord | None) -> str | None:
-    """Return the server id that is remembered of an instance."""
+    """Return the recorded server id of an instance."""
     return known.identity.server_id if known is not None and known.identity is not None else None
 
 
 def known_identity(instance: Instance, known: InstanceRecord | None) -> ServerIdentity:
-    """Return who an instance is as context as it was configured, or else remembered."""
+    """Return the identity of an instance as configured, with the recorded server id if none is configured."""
     return ServerIdentity(hostname=instance.hostname, server_id=instance.server_id or remembered_server_id(known))
 
 
 def instance_record(
     instance: Instance, identity: ServerIdentity, status: SyncStatus, now: datetime, before: InstanceRecord | None
 ) -> InstanceRecord:
-    """Return what to remember of an instance after reading the cloud: its newest *successful* sync.
+    """Return an instance's record after reading the cloud, with its latest *successful* sync.
 
-    Not one that the cloud dates later than its own clock: it would never be overdue until then.
+    A sync that the cloud dates in the future is ignored: until then the instance would never be overdue.
     """
     entry = entry_of(identity, status)
     date = entry.date if entry is not None and entry.status == "success" and not entry.error else None

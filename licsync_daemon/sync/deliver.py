@@ -1,4 +1,4 @@
-"""The delivery of a run: the record that is stored before the first byte is sent, the sending, and what an earlier run left open."""
+"""The delivery of a run: the record stored before the first byte is sent, sending, and deliveries that an earlier run left open."""
 
 import secrets
 from dataclasses import replace
@@ -23,8 +23,8 @@ log = structlog.get_logger()
 async def close_or_resume(scope: RunScope, record: DeliveryRecord, delivery: Delivery) -> DeliveryRecord | None:
     """Close a record that an earlier run left open, or return it to be sent again with its key and baseline.
 
-    A record that was never accepted cannot be confirmed by the read-back alone: nothing shows that its first byte left. It is sent
-    again, which changes nothing at an endpoint that has it.
+    A record that was never accepted cannot be confirmed by the read-back alone: it may never have been sent. It is sent again, which
+    changes nothing if the endpoint already has it.
     """
     context, instance, journal = scope.context, scope.instance, scope.journal
     now = context.clock.now()
@@ -36,7 +36,7 @@ async def close_or_resume(scope: RunScope, record: DeliveryRecord, delivery: Del
         verdict = judge(record, await delivery.ask(record.upload_id), status)
         if isinstance(verdict, Confirmed | Accepted):
             sender = context.store.run(record.run_id)
-            if sender is not None:  # what is confirmed now is what that run collected
+            if sender is not None:  # the cloud confirms the usage that run collected
                 journal.update(collected_at=sender.collected_at, counts=sender.counts, notices=sender.notices)
             if isinstance(verdict, Confirmed):
                 known = context.store.instance(instance.name)
@@ -55,9 +55,9 @@ async def close_or_resume(scope: RunScope, record: DeliveryRecord, delivery: Del
 
 
 async def open_record(scope: RunScope, earlier: DeliveryRecord | None, prepared: Prepared, held: Run | None) -> DeliveryRecord:
-    """Return the delivery record to send under: the `earlier` open one if the usage is still the same, else a new one, stored durably.
+    """Return the record of the delivery: the `earlier` open one if the usage is unchanged, otherwise a new one, stored durably.
 
-    Storing it is also the moment from which a held run is superseded and its approval used up.
+    Storing it also supersedes the held run and marks its approval used.
     """
     context, instance, journal = scope.context, scope.instance, scope.journal
     identity, document = prepared.identity, prepared.document
@@ -83,7 +83,7 @@ async def open_record(scope: RunScope, earlier: DeliveryRecord | None, prepared:
 
 
 async def ask_person(scope: RunScope, record: DeliveryRecord | None, delivery: Delivery) -> None:
-    """Ask a person for everything: to export the usage on the instance and to upload it."""
+    """Ask a person to export the usage on the instance and to upload it."""
     context, instance, journal = scope.context, scope.instance, scope.journal
     if record is None:
         known, now = context.store.instance(instance.name), context.clock.now()
@@ -96,12 +96,12 @@ async def ask_person(scope: RunScope, record: DeliveryRecord | None, delivery: D
 
 
 async def send(scope: RunScope, record: DeliveryRecord, document: UsageDocument | None, delivery: Delivery) -> None:
-    """Send a document, or ask a person for one where there is none; from here on the run belongs to no process."""
+    """Send a document, or without one ask a person to export it; from then on the run belongs to no process."""
     context, instance, journal = scope.context, scope.instance, scope.journal
     try:
         upload_id = await delivery.send(document, record.key)
     except RemoteError as error:
-        if not error.transient:  # refused for good; otherwise the document may have arrived, and the record stays open
+        if not error.transient:  # refused permanently; otherwise the document may have arrived, and the record stays open
             context.store.save_delivery(replace(record, closed_at=context.clock.now(), outcome=DeliveryOutcome.REFUSED))
         raise
     if not isinstance(instance.delivery, ManualDelivery):

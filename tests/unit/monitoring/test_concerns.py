@@ -223,7 +223,7 @@ def test_an_approval_answers_it_while_it_is_in_force() -> None:
 def test_a_held_run_that_nobody_decided_on_is_still_told() -> None:
     """Its time is over, and nothing was sent; a rejected one is decided."""
     (one,) = wrong(a_store(an_ended_run("held", RunState.EXPIRED, code=Code.SHRUNK_USAGE, cause="300 fewer"))).values()
-    assert (one.code, one.text) == (Code.SHRUNK_USAGE, "nothing was sent, because nobody decided within 7 days: 300 fewer")
+    assert (one.code, one.text) == (Code.SHRUNK_USAGE, "nothing was sent, because no decision was made within 7 days: 300 fewer")
     assert one.next_step == "collect usage again: $licsync --run-now emea"
     assert wrong(a_store(an_ended_run("held", RunState.REJECTED, code=Code.SHRUNK_USAGE, cause="300 fewer"))) == {}
 
