@@ -1,4 +1,4 @@
-"""The state in memory: for a dry run, which records nothing that lasts, and for tests."""
+"""The state in memory, for dry runs and tests."""
 
 import sqlite3
 
@@ -7,7 +7,7 @@ from licsync_daemon.state.sqlite import SqliteStore
 
 
 class MemoryStore(SqliteStore):
-    """The same SQLite store, without a file."""
+    """The SQLite store without a file."""
 
     def __init__(self) -> None:
         db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
