@@ -1,6 +1,7 @@
 """Which module may import what: third parties have one home each, our own imports point down only, and some parts stay apart."""
 
 import ast
+import importlib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -201,3 +202,12 @@ def test_no_import_goes_round_in_a_circle() -> None:
         below = {module: needed - free for module, needed in below.items() if module not in free}
     rings = {module: needed for module, needed in below.items() if not matches(module, ("practice.sandbox.*",))}
     assert not rings, f"in a ring, or above one: {', '.join(sorted(rings))}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT.parent / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
+def test_the_benchmarks_follow_the_house(path: Path) -> None:
+    """Nothing but `make bench` runs them, so what they import is checked here."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(PACKAGE):
+            module = importlib.import_module(str(node.module))
+            assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []
