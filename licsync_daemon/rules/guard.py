@@ -85,7 +85,7 @@ def _below_seats(counts: UsageCounts, guards: Guards) -> list[Tripped]:
         return []
     missing = counts.seats_used - counts.sent
     if missing > counts.seats_used * guards.shrink_share and missing > guards.shrink_accounts:
-        text = f"{counts.sent:,} accounts, and the instance counts {counts.seats_used:,} used seats"
+        text = f"{counts.sent:,} accounts, but the instance reports {counts.seats_used:,} used seats"
         return [Tripped(Code.BELOW_SEATS, text, before=counts.seats_used, after=counts.sent)]
     return []
 
@@ -95,7 +95,7 @@ def _incomplete(counts: UsageCounts, guards: Guards) -> list[Tripped]:
         return []
     missing = counts.total_users - counts.rows
     if missing > counts.total_users * guards.missing_share and missing > guards.missing_accounts:
-        text = f"the report has {counts.rows:,} rows, and the instance counts {counts.total_users:,} users"
+        text = f"the report has {counts.rows:,} rows, but the instance reports {counts.total_users:,} users"
         return [Tripped(Code.INCOMPLETE_USAGE, text, before=counts.total_users, after=counts.rows)]
     return []
 
@@ -107,14 +107,14 @@ def guard_identity(
     tripped: list[Tripped] = []
     host, server_id = bare_host(identity.hostname), identity.server_id
     if before is not None and before.server_id is not None and before.server_id != server_id:
-        text = f"the server id is {server_id} now and was {before.server_id}: was the instance rebuilt?"
+        text = f"the server id changed from {before.server_id} to {server_id}: was the instance rebuilt?"
         tripped.append(Tripped(Code.SERVER_ID_CHANGED, text, subject=f"{before.server_id}>{server_id}"))
     if before is not None and bare_host(before.hostname) != host:
-        text = f"the hostname is {host} now and was {bare_host(before.hostname)}: was the instance renamed?"
+        text = f"the hostname changed from {bare_host(before.hostname)} to {host}: was the instance renamed?"
         tripped.append(Tripped(Code.HOSTNAME_CHANGED, text, subject=f"{bare_host(before.hostname)}>{host}"))
     for other in neighbors:
         if server_id is not None and other.identity.server_id == server_id:
-            text = f"the server id {server_id} belongs to the instance {other.name} as well: is one a restored copy of the other?"
+            text = f"the server id {server_id} also belongs to the instance {other.name}: is one a restored copy of the other?"
             tripped.append(Tripped(Code.SERVER_ID_SHARED, text, subject=other.name))
     tripped += _listed(host, server_id, status)
     return tuple(tripped)
@@ -147,7 +147,7 @@ def next_step(tripped: Iterable[Tripped], run_id: str) -> str:
 def may_pass(tripped: Sequence[Tripped], approved: Run | None, *, content_hash: str, is_export: bool) -> bool:
     """Return whether no guard tripped, or a person approved exactly this usage, or the figures are no further off than the approved ones.
 
-    An export contains its own identity. A change of it must be approved as well: another instance may have appeared under its id.
+    An export contains its own identity. A change of it must also be approved: another instance may have appeared under its id.
 
     Args:
         tripped: The guards that tripped now.

@@ -19,7 +19,7 @@ FIRST_RETRY = timedelta(minutes=15)
 RETRY_GROWTH = 1.35  # with FIRST_RETRY and RETRY_CAP: 12 attempts within 21 hours, then two a day
 RETRY_CAP = timedelta(hours=12)
 MAINTENANCE_CAP = timedelta(hours=1)  # the longest wait after maintenance has ended; about 25 runs a day are recorded
-PROBE = timedelta(days=1)  # after a failure that persists until someone changes something
+DAILY_RETRY = timedelta(days=1)  # after a failure that persists until someone changes something
 HONORED = timedelta(days=1)  # the longest wait a server can ask for, counted from the failure
 STARTUP_DELAY = timedelta(seconds=60)  # before missed runs are caught up after a start: networks and clocks come up late
 STARTUP_JITTER_S = 300
@@ -201,10 +201,10 @@ def _retry(failures: Sequence[Run], slot: datetime, now: datetime, *, ready_at: 
     if failed.permanent:
         if changed_at > ended:
             return Planned(max(ready_at, changed_at) if ready_at > ended else changed_at, CHANGED, slot)
-        return Planned(ended + PROBE, f"daily probe after {after}", slot)
+        return Planned(ended + DAILY_RETRY, f"daily retry after {after}", slot)
     if failed.code is Code.MAINTENANCE:  # not a failure: separate waits, shorter than the others
         in_a_row = sum(1 for _ in itertools.takewhile(lambda run: run.code is Code.MAINTENANCE, failures))
-        wait, reason = retry_wait(in_a_row, failed.run_id, cap=MAINTENANCE_CAP), f"again after {after}"
+        wait, reason = retry_wait(in_a_row, failed.run_id, cap=MAINTENANCE_CAP), f"retry after {after}"
     else:
         wait, reason = retry_wait(max(1, failed.failures), failed.run_id), f"retry {max(1, failed.failures)} after {after}"
     at = ended + wait

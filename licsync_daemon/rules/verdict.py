@@ -95,7 +95,7 @@ def server_id_of(identity: ServerIdentity, status: SyncStatus) -> str:
     raise RunError(
         Code.SERVER_ID_UNKNOWN,
         f"no server id is known for {host}, and the cloud lists no server with that name",
-        "set the instance's `server_id`: open enterprise settings > License on the instance, press *Export license usage*, "
+        "set the instance's `server_id`: open enterprise settings > License on the instance, click *Export license usage*, "
         "and copy `server_id` from the file",
     )
 
@@ -166,7 +166,7 @@ def judge(record: DeliveryRecord, upload: Upload, status: SyncStatus) -> Verdict
 
 def drift(sent: int, held: int) -> Notice | None:
     """Return a warning if the cloud has fewer accounts than were sent. GitHub does not publish whether uploads replace or merge."""
-    return Notice(code=Code.COUNT_DRIFT, text=f"the cloud has {held:,} of {sent:,} accounts that were sent") if held < sent else None
+    return Notice(code=Code.COUNT_DRIFT, text=f"the cloud has {held:,} of the {sent:,} accounts sent") if held < sent else None
 
 
 def next_check(delivered_at: datetime, now: datetime, *, eager: bool = False) -> datetime:

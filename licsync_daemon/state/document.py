@@ -112,7 +112,7 @@ def write_document(
             size = os.fstat(file.fileno()).st_size
             on_failure.pop_all()  # from here on the document owns the file
     except OSError as error:
-        raise StateUnwritableError(f"no room for the usage document in {directory}: {error}") from error
+        raise StateUnwritableError(f"cannot write the usage document to {directory}: {error}") from error
     return FileDocument(identity, collected_at, CONTENT_TYPE, f"sha256:{digest.hexdigest()}", sent, size, cast("IO[bytes]", file))
 
 
@@ -131,7 +131,7 @@ def wrap_export(content: bytes, *, directory: Path, identity: ServerIdentity, co
             size = os.fstat(file.fileno()).st_size
             on_failure.pop_all()
     except OSError as error:
-        raise StateUnwritableError(f"no room for the export in {directory}: {error}") from error
+        raise StateUnwritableError(f"cannot write the export to {directory}: {error}") from error
     digest = hashlib.sha256(content).hexdigest()
     sent = counts.sent if counts.counted else None
     return FileDocument(identity, collected_at, EXPORT_TYPE, f"sha256:{digest}", sent, size, cast("IO[bytes]", file))

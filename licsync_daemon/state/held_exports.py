@@ -34,7 +34,7 @@ class FileHeldExports:
             path.parent.mkdir(mode=0o700, exist_ok=True)
             write_whole(path, lambda file: file.write(content), part=path.with_suffix(".part"), mode=0o600)
         except OSError as error:
-            raise StateUnwritableError(f"no room for the held export in {path.parent}: {error}") from error
+            raise StateUnwritableError(f"cannot write the held export to {path.parent}: {error}") from error
 
     def find(self, run: Run) -> Export | None:
         try:

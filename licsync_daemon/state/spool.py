@@ -33,7 +33,7 @@ class AccountSpool:
             Path(name).unlink()
             self.clear()
         except (OSError, sqlite3.Error) as error:
-            raise StateUnwritableError(f"no room for the collected accounts in {self._directory}: {error}") from error
+            raise StateUnwritableError(f"cannot store the collected accounts in {self._directory}: {error}") from error
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -84,4 +84,4 @@ class AccountSpool:
             raise self._unwritable(error) from error
 
     def _unwritable(self, error: sqlite3.Error) -> StateUnwritableError:
-        return StateUnwritableError(f"the collected accounts cannot be stored in {self._directory}: {error}")
+        return StateUnwritableError(f"cannot store the collected accounts in {self._directory}: {error}")

@@ -129,7 +129,7 @@ def _record(
 def _not_uploaded(record: DeliveryRecord) -> RunError:
     return RunError(
         Code.NOT_UPLOADED,
-        f"nobody has uploaded the usage since {record.opened_at:%Y-%m-%d}, or the upload has not arrived",
+        f"no one has uploaded the usage since {record.opened_at:%Y-%m-%d}, or the upload has not arrived",
         "the next run prepares it again; find out who is responsible for uploads, and see: $licsync outbox",
     )
 

@@ -69,7 +69,7 @@ async def open_record(scope: RunScope, earlier: DeliveryRecord | None, prepared:
         context.store.save_delivery(replace(earlier, closed_at=context.clock.now(), outcome=DeliveryOutcome.USAGE_CHANGED))
     baseline = baseline_of(identity, prepared.status)
     if (pause := must_wait_s(baseline)) > 0:
-        journal.waiting(context.clock.now() + timedelta(seconds=pause), "the cloud's clock to pass its newest sync", pause)
+        journal.waiting(context.clock.now() + timedelta(seconds=pause), "the cloud's clock to pass its latest sync", pause)
         await context.clock.sleep(pause)
         journal.resumed()
     now = context.clock.now()
