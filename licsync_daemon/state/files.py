@@ -202,7 +202,8 @@ def _condition(path: Path, *, read_only: bool = False) -> str:
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if version > VERSION:
                 raise StateNewerError(
-                    f"the state file {path} has version {version}, but this program supports only up to {VERSION}: install the newer version again"
+                    f"the state file {path} has version {version}, but this program supports only up to {VERSION}: "
+                    "install the newer version again"
                 )
             db.execute("BEGIN")  # prevents writes during the check
             sound = db.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok" and version > 0 and _is_whole(db, path)
