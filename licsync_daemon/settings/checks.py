@@ -31,31 +31,30 @@ def check_all(raw: Raw) -> list[Finding]:
     """Return every mistake that takes more than one option to see."""
     instances = {name: one for name, one in table(raw, "instances").items() if isinstance(one, dict)}
     findings = [
-        *_fleet(raw, instances),
         *_names(table(raw, "instances")),
         *_duplicates(instances),
-        *_account(raw),
+        *_general(raw),
         *_other_servers(raw, instances),
-        *_mail(table(raw, "notify", "mail")),
-        *_two_ways(("schedule",), table(raw, "schedule")),
     ]
     for name, own in instances.items():
         findings += [*_reason(name, own), *_schedule(name, own, table(raw, "schedule")), *_combination(name, own, raw)]
     return [*findings, *_files(raw, ())]
 
 
-def _fleet(raw: Raw, instances: dict[str, Any]) -> Iterator[Finding]:
-    if not instances and isinstance(raw.get("instances", {}), dict) and not raw.get("instances"):
+def _general(raw: Raw) -> Iterator[Finding]:
+    """Find what is missing outside of the instances, or contradicts itself."""
+    if raw.get("instances", {}) == {}:
         hint = 'add a table, for example [instances.emea] with hostname = "ghes.example.com"'
         yield Finding(("instances",), "no instance is configured", hint)
-
-
-def _account(raw: Raw) -> Iterator[Finding]:
-    cloud = table(raw, "cloud")
+    cloud, mail = table(raw, "cloud"), table(raw, "notify", "mail")
     if "enterprise" in cloud and "organization" in cloud:
         yield Finding(("cloud", "organization"), "use either an enterprise or an organization, not both", "remove one of them")
     elif isinstance(raw.get("cloud"), dict) and not {"enterprise", "organization"} & cloud.keys():
         yield Finding(("cloud", "enterprise"), "missing", 'for example enterprise = "octo-enterprise"')
+    if mail.get("security") == "none" and isinstance(mail.get("host"), str) and not is_loopback(mail["host"].strip().lower()):
+        what = "unencrypted mail is allowed on this machine only (127.0.0.1, ::1, localhost)"
+        yield Finding(("notify", "mail", "security"), what, 'use "starttls" or "tls"')
+    yield from _two_ways(("schedule",), table(raw, "schedule"))
 
 
 def _other_servers(raw: Raw, instances: dict[str, Any]) -> Iterator[Finding]:
@@ -89,12 +88,6 @@ def _reason(name: str, own: Raw) -> Iterator[Finding]:
         yield Finding(path, "missing: sync = false requires a reason", 'for example reason = "data must stay on site, ticket SEC-12"')
     if "reason" in own and not is_off(own.get("sync")):
         yield Finding(path, "a reason requires sync = false, and this instance is synced", "set sync = false")
-
-
-def _mail(mail: Raw) -> Iterator[Finding]:
-    if mail.get("security") == "none" and isinstance(mail.get("host"), str) and not is_loopback(mail["host"].strip().lower()):
-        what = "unencrypted mail is allowed on this machine only (127.0.0.1, ::1, localhost)"
-        yield Finding(("notify", "mail", "security"), what, 'use "starttls" or "tls"')
 
 
 def _names(names: Iterable[str]) -> Iterator[Finding]:
