@@ -6,7 +6,7 @@ Uses ports only. The caller holds the leases of the instances.
 import contextlib
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -27,6 +27,15 @@ log = structlog.get_logger()
 LISTING_FRESH = timedelta(minutes=10)  # an unchanged list is not written again before this
 
 
+@dataclass(frozen=True, slots=True)
+class _OpenDelivery:
+    """A delivery that waits for confirmation."""
+
+    instance: Instance
+    journal: Journal
+    record: DeliveryRecord
+
+
 async def check_open_deliveries(context: RunContext, instances: Iterable[Instance]) -> list[Run]:
     """Close stale runs of `instances`, whose leases the caller holds, then check their deliveries. Return the checked runs."""
     every = tuple(instances)
@@ -40,34 +49,25 @@ async def check_delivered(context: RunContext, instances: Iterable[Instance]) ->
 
     The caller holds the leases. If the cloud or an endpoint cannot be queried, a run stays as it is until its time limit.
     """
-    watched = [
-        (instance, run, record)
+    deliveries = [
+        _OpenDelivery(instance, Journal(context, run), record)
         for instance in instances
         for run in unconfirmed_runs(context.store, instance.name)
         if (record := context.store.delivery_of(run.run_id)) is not None
     ]
-    if not watched:
+    if not deliveries:
         return []
-    seen: list[Run] = []
-    journals = [Journal(context, run) for _, run, _ in watched]
     async with AsyncExitStack() as stack:
         status: SyncStatus | RunError
         try:
-            cloud = await stack.enter_async_context(context.adapters.cloud(journals[0]))
+            cloud = await stack.enter_async_context(context.adapters.cloud(deliveries[0].journal))
             status = await read_status(context, cloud)
         except RunError as error:
             status = error
-        for journal, (instance, _, record) in zip(journals, watched, strict=True):
-            with structlog.contextvars.bound_contextvars(run_id=journal.run.run_id, instance=instance.name):
-                verdict = await _verdict(context, instance, journal, record, status)
-                was = journal.run.state
-                _record(context, instance, journal, record, status=status, verdict=verdict)
-                seen.append(journal.run)
-                if was in AWAITING and journal.run.state.is_final:
-                    context.adapters.take_back(record)
-        if any(run.state.is_good for run in seen) and not isinstance(status, RunError):
+        runs = [await _check(context, delivery, status) for delivery in deliveries]
+        if any(run.state.is_good for run in runs) and not isinstance(status, RunError):
             await read_seats(context, cloud)
-    return seen
+    return runs
 
 
 def unconfirmed_runs(store: StateReader, name: str) -> list[Run]:
@@ -85,17 +85,28 @@ async def read_status(context: RunContext, cloud: CloudReader) -> SyncStatus:
     return status
 
 
-async def _verdict(
-    context: RunContext, instance: Instance, journal: Journal, record: DeliveryRecord, status: SyncStatus | RunError
-) -> Verdict:
+async def _check(context: RunContext, delivery: _OpenDelivery, status: SyncStatus | RunError) -> Run:
+    """Update one run by the verdict on its delivery, and return it."""
+    journal = delivery.journal
+    with structlog.contextvars.bound_contextvars(run_id=journal.run.run_id, instance=delivery.instance.name):
+        was = journal.run.state
+        verdict = await _verdict(context, delivery, status)
+        _record(context, delivery, status, verdict)
+        if was in AWAITING and journal.run.state.is_final:
+            context.adapters.take_back(delivery.record)
+    return journal.run
+
+
+async def _verdict(context: RunContext, delivery: _OpenDelivery, status: SyncStatus | RunError) -> Verdict:
     """Return the verdict on a delivery. After any error it keeps waiting, until its time limit."""
     if isinstance(status, RunError):
         log.warning("run.look_failed", code=status.code, cause=status.cause)
         return Waiting(status.cause)
     try:
-        async with context.adapters.delivery(instance, journal) as delivery:
-            upload = await delivery.ask(record.upload_id) if record.upload_id else Upload(state=None)
-        return judge(record, upload, status)
+        async with context.adapters.delivery(delivery.instance, delivery.journal) as endpoint:
+            upload_id = delivery.record.upload_id
+            upload = await endpoint.ask(upload_id) if upload_id else Upload(state=None)
+        return judge(delivery.record, upload, status)
     except RunError as error:
         log.warning("run.look_failed", code=error.code, cause=error.cause)
         return Waiting(error.cause)
@@ -106,10 +117,9 @@ async def _verdict(
         return Waiting("an error in licsync-daemon itself; see its log")
 
 
-def _record(
-    context: RunContext, instance: Instance, journal: Journal, record: DeliveryRecord, *, status: SyncStatus | RunError, verdict: Verdict
-) -> None:
-    now = context.clock.now()
+def _record(context: RunContext, delivery: _OpenDelivery, status: SyncStatus | RunError, verdict: Verdict) -> None:
+    """Record a verdict in the run and its delivery record."""
+    instance, journal, record, now = delivery.instance, delivery.journal, delivery.record, context.clock.now()
     match verdict:
         case Confirmed(last_sync=last_sync):
             assert isinstance(status, SyncStatus)

@@ -10,7 +10,7 @@ from licsync_daemon.model.errors import RemoteError
 from licsync_daemon.model.instance import ManualDelivery
 from licsync_daemon.model.ports import Delivery, UsageDocument
 from licsync_daemon.model.run import Baseline, DeliveryOutcome, DeliveryRecord, Run, RunState
-from licsync_daemon.model.usage import ServerIdentity
+from licsync_daemon.model.usage import ServerIdentity, SyncStatus
 from licsync_daemon.rules.digests import digest_of, pack
 from licsync_daemon.rules.verdict import Accepted, Confirmed, Refuted, baseline_of, judge, must_wait_s
 from licsync_daemon.sync.confirm import instance_record, is_overdue, known_identity, read_status
@@ -26,8 +26,7 @@ async def close_or_resume(scope: RunScope, record: DeliveryRecord, delivery: Del
     A record that was never accepted cannot be confirmed by the read-back alone: it may never have been sent. It is sent again, which
     changes nothing if the endpoint already has it.
     """
-    context, instance, journal = scope.context, scope.instance, scope.journal
-    now = context.clock.now()
+    context, journal, now = scope.context, scope.journal, scope.context.clock.now()
     outcome: DeliveryOutcome | None = None
     if record.slot != journal.run.slot:
         outcome = DeliveryOutcome.SLOT_PAST
@@ -35,23 +34,29 @@ async def close_or_resume(scope: RunScope, record: DeliveryRecord, delivery: Del
         status = await read_status(context, scope.cloud)
         verdict = judge(record, await delivery.ask(record.upload_id), status)
         if isinstance(verdict, Confirmed | Accepted):
-            sender = context.store.run(record.run_id)
-            if sender is not None:  # the cloud confirms the usage that run collected
-                journal.update(collected_at=sender.collected_at, counts=sender.counts, notices=sender.notices)
-            if isinstance(verdict, Confirmed):
-                known = context.store.instance(instance.name)
-                journal.confirmed(record, verdict.last_sync, instance_record(instance, record.identity, status, now, known))
-            else:
-                journal.accepted(record)
+            _end(scope, record, verdict, status)
             return None
         outcome = verdict.outcome if isinstance(verdict, Refuted) else None
-        if outcome is None and is_overdue(record, instance, now):
+        if outcome is None and is_overdue(record, scope.instance, now):
             outcome = DeliveryOutcome.NOT_CONFIRMED
     if outcome is None:
         return record
     context.store.save_delivery(replace(record, closed_at=now, outcome=outcome))
     log.info("delivery.given_up", key=record.key, outcome=outcome)
     return None
+
+
+def _end(scope: RunScope, record: DeliveryRecord, verdict: Confirmed | Accepted, status: SyncStatus) -> None:
+    """End the run with the delivery of an earlier run, which has arrived."""
+    context, instance, journal = scope.context, scope.instance, scope.journal
+    sender = context.store.run(record.run_id)
+    if sender is not None:  # the cloud confirms the usage that run collected
+        journal.update(collected_at=sender.collected_at, counts=sender.counts, notices=sender.notices)
+    if isinstance(verdict, Accepted):
+        journal.accepted(record)
+        return
+    known, now = context.store.instance(instance.name), context.clock.now()
+    journal.confirmed(record, verdict.last_sync, instance_record(instance, record.identity, status, now, known))
 
 
 async def open_record(scope: RunScope, earlier: DeliveryRecord | None, prepared: Prepared, held: Run | None) -> DeliveryRecord:

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.instance import FileSource, HttpDelivery, Instance, ReportSource
-from licsync_daemon.model.ports import Accounts, UsageDocument
+from licsync_daemon.model.ports import Accounts, UsageDocument, Workspace
 from licsync_daemon.model.run import Changes, DeliveryRecord, Run, Tripped
 from licsync_daemon.model.usage import Collected, Export, ServerIdentity, SyncStatus
 from licsync_daemon.rules.digests import compare, digest_of, unpack
@@ -54,12 +54,7 @@ async def collect(scope: RunScope) -> Prepared:
     check_usage(collected.counts)
     if identity is None:
         identity = _stated(context, instance, collected.export) if collected.export else await _identity(scope)
-    workspace = context.workspace
-    document = scope.stack.enter_context(
-        workspace.export_document(collected.export, identity, collected)
-        if collected.export is not None
-        else workspace.document(accounts, identity, collected)
-    )
+    document = scope.stack.enter_context(_document(context.workspace, accounts, identity, collected))
     changes = _changes(context, instance.name, accounts) if collected.counts.counted else None
     journal.update(phase="comparing", content_hash=document.content_hash, changes=changes)
     status = await read_status(context, scope.cloud)
@@ -67,6 +62,12 @@ async def collect(scope: RunScope) -> Prepared:
     journal.update(notices=journal.run.notices + notices(collected.counts, collected.newest_activity) + upgraded)
     tripped = _tripped(context, instance, identity, collected, status)
     return Prepared(identity, accounts, document, status, tripped, collected.export)
+
+
+def _document(workspace: Workspace, accounts: Accounts, identity: ServerIdentity, collected: Collected) -> UsageDocument:
+    if collected.export is not None:
+        return workspace.export_document(collected.export, identity, collected)
+    return workspace.document(accounts, identity, collected)
 
 
 async def reuse_kept_export(scope: RunScope, held: Run | None) -> Prepared | None:

@@ -13,7 +13,7 @@ from licsync_daemon.model.errors import RunError, StateUnwritableError, internal
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.ports import CloudReader
 from licsync_daemon.model.run import Run, Trigger
-from licsync_daemon.model.usage import Installation, SyncStatus
+from licsync_daemon.model.usage import Installation, Notice, SyncStatus
 from licsync_daemon.rules.connect import installation_of, judge_connect, was_disconnected
 from licsync_daemon.rules.verdict import drift
 from licsync_daemon.sync.confirm import instance_record, known_identity, read_seats, read_status
@@ -99,16 +99,20 @@ def conclude(
         disconnected_before=was_disconnected(earlier),
         now=now,
     )
-    there = installation_of(instance, installations)
-    notices = list(seen.notices)
-    if there is not None and there.accounts is not None:
-        journal.update(accounts_in_cloud=there.accounts)
-        counts = journal.run.counted
-        drifted = drift(counts.sent, there.accounts) if counts is not None else None
-        notices += [drifted] if drifted is not None else []
+    notices = (*seen.notices, *_drift(journal, installation_of(instance, installations)))
     record = instance_record(instance, identity, status, now, known)
     if seen.code is None:
         journal.current(seen.last_sync, notices, record)
         return
     journal.update(remember=record, last_sync=seen.last_sync, notices=(*journal.run.notices, *notices))
     journal.failed(RunError(seen.code, seen.cause, seen.next_step))
+
+
+def _drift(journal: Journal, there: Installation | None) -> tuple[Notice, ...]:
+    """Record the number of accounts in the cloud; return a warning if it is lower than the number collected."""
+    if there is None or there.accounts is None:
+        return ()
+    journal.update(accounts_in_cloud=there.accounts)
+    counts = journal.run.counted
+    warning = drift(counts.sent, there.accounts) if counts is not None else None
+    return (warning,) if warning is not None else ()
