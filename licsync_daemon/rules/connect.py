@@ -14,9 +14,9 @@ from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.run import Run, RunState
 from licsync_daemon.model.usage import CLOCK_SLACK, Installation, Notice, ServerIdentity, SyncStatus
 from licsync_daemon.rules.next_run import CONCLUSIVE
+from licsync_daemon.rules.schedule import WEEK
 from licsync_daemon.rules.verdict import FAILURES, SUCCESS, bare_host, entry_of
 
-WEEK = timedelta(days=7)
 SAME_TIME = timedelta(hours=3)  # weekly syncs are "roughly" a week apart
 LATE_AFTER = timedelta(hours=24)  # after the learned time: a warning
 

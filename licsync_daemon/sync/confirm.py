@@ -17,7 +17,7 @@ from licsync_daemon.model.ports import CloudReader
 from licsync_daemon.model.run import AWAITING, AWAITING_CLOUD, DeliveryOutcome, DeliveryRecord, InstanceRecord, Run, SeatRecord
 from licsync_daemon.model.store import StateReader
 from licsync_daemon.model.usage import CLOCK_SLACK, Listing, ServerIdentity, SyncStatus, Upload
-from licsync_daemon.rules.verdict import Accepted, Confirmed, Refuted, Verdict, Waiting, entry_of, judge
+from licsync_daemon.rules.verdict import SUCCESS, Accepted, Confirmed, Refuted, Verdict, Waiting, entry_of, judge
 from licsync_daemon.sync.context import RunContext
 from licsync_daemon.sync.housekeeping import close_stale
 from licsync_daemon.sync.journal import Journal
@@ -184,7 +184,7 @@ def instance_record(
     A sync that the cloud dates in the future is ignored: until then the instance would never be overdue.
     """
     entry = entry_of(identity, status)
-    date = entry.date if entry is not None and entry.status == "success" and not entry.error else None
+    date = entry.date if entry is not None and entry.status == SUCCESS and not entry.error else None
     if date is not None and date > (status.answered_at or now) + CLOCK_SLACK:
         date = None
     return InstanceRecord(

@@ -110,7 +110,9 @@ def _held(store: DecisionStore, run_id: str, wish: str, now: datetime) -> Run:
         raise _refused(run_id, f"it cannot be {wish}: it is {run.state}", "only a held run waits for a decision; see: $licsync status")
     standing = store.approval(run_id)
     if wish == "approved" and now - run.started_at >= HELD_FOR and (standing is None or not standing.in_force(now)):
-        why = f"the approval by {standing.actor} has expired" if standing is not None else "no decision was made within 7 days"
+        why = (
+            f"the approval by {standing.actor} has expired" if standing is not None else f"no decision was made within {HELD_FOR.days} days"
+        )
         raise _refused(run_id, f"it cannot be {wish}: {why}", f"collect usage again: $licsync --run-now {run.instance}")
     return run
 

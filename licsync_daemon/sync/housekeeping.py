@@ -64,7 +64,7 @@ def release_unconfigured(context: RunContext, instances: Sequence[Instance]) -> 
 
 
 def expire(context: RunContext, name: str) -> None:
-    """End a held run without a decision within 7 days."""
+    """End a held run without a decision within `HELD_FOR`."""
     held, now = context.store.held_run(name), context.clock.now()
     if held is not None and now - held.started_at >= HELD_FOR and context.approval_of(held) is None:
         context.store.save_run(held.ended(RunState.EXPIRED, now), now)

@@ -232,7 +232,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a failed sync is remembered as a sync",
         "licsync_daemon/sync/confirm.py",
-        'if entry is not None and entry.status == "success" and not entry.error else None',
+        "if entry is not None and entry.status == SUCCESS and not entry.error else None",
         "if entry is not None else None",
         ("tests/unit/sync/test_run.py",),
     ),
