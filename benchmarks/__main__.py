@@ -13,10 +13,10 @@ from pathlib import Path
 
 from benchmarks import preflight
 from benchmarks.proc import memory, switches
-from licsync_daemon.daemon.daily import SETTLE_S
+from licsync_daemon.daemon.daily import STARTUP_DELAY_S
 from licsync_daemon.daemon.wiring import recording
 from licsync_daemon.practice.sandbox import Sandbox, generate_fleet
-from licsync_daemon.rules.next_run import settle_jitter
+from licsync_daemon.rules.next_run import startup_jitter
 from licsync_daemon.settings import load_config
 from licsync_daemon.sync.fleet import run_now
 from licsync_daemon.system import log
@@ -26,7 +26,7 @@ COMMAND = str(Path(sys.executable).with_name("licsync-daemon"))
 RUNS = 5
 IDLE_S = 60.0
 MIB = 1024
-EARLY = min((f"x{number}" for number in range(400)), key=settle_jitter)  # an instance whose catch-up comes soonest after a start
+EARLY = min((f"x{number}" for number in range(400)), key=startup_jitter)  # an instance whose catch-up comes soonest after a start
 
 
 class CountingClock(SystemClock):
@@ -94,7 +94,7 @@ def idle_daemon() -> None:
             time.sleep(IDLE_S)
             woken = (switches(pid) - before) / IDLE_S
             print(f"idle daemon, 10 instances, over {IDLE_S:.0f} s: {memory(pid, 'VmRSS') / MIB:.1f} MiB resident, {woken:.3f} wake-ups/s")
-            time.sleep(SETTLE_S + 10 - IDLE_S)
+            time.sleep(STARTUP_DELAY_S + 10 - IDLE_S)
             print(f"  after its first daily check, which another process does: {memory(pid, 'VmRSS') / MIB:.1f} MiB\n")
 
 

@@ -1,8 +1,8 @@
 """One alarm for each instance. The only module that imports APScheduler.
 
-APScheduler is the alarm clock and nothing else. Its own wall-clock triggers skip whole weeks at daylight-saving changes, its default store
-forgets, and its executor cancels running work when it stops. So each instance has one job with a plain date, the state says what is
-due, and the runs are tasks of the daemon.
+APScheduler is used only as an alarm clock. Its own wall-clock triggers skip whole weeks at daylight-saving changes, its default store is
+not durable, and its executor cancels running work when it stops. So each instance has one job with a fixed date, the state determines
+what is due, and the runs are tasks of the daemon.
 """
 
 from collections.abc import Awaitable, Callable
@@ -27,7 +27,7 @@ class Alarms:
         self._scheduler.start(paused=paused)
 
     def set(self, name: str, at: datetime) -> None:
-        """Set the alarm of an instance, in place of the one it had.
+        """Set the alarm of an instance, replacing its previous one.
 
         Args:
             name: The instance.
@@ -47,7 +47,7 @@ class Alarms:
         return {job.id: job.next_run_time for job in self._scheduler.get_jobs() if job.next_run_time is not None}
 
     def check(self) -> None:
-        """Compare the alarms with the wall clock again: it may have been set, or the machine suspended."""
+        """Compare the alarms with the wall clock again, which may have been set, or the machine suspended."""
         self._scheduler.wakeup()
 
     def pause(self) -> None:

@@ -1,4 +1,4 @@
-"""Opens what a run talks to, as it is configured: the only module that knows every kind of source, delivery and cloud."""
+"""Opens the source, delivery and cloud of a run as configured: the only module that knows every kind of them."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -41,15 +41,15 @@ from licsync_daemon.sources.ssh import SshUsageSource
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """Opens real connections (the `Adapters` port). Credentials are read for every request, so a rotated one is found."""
+    """Opens real connections (the `Adapters` port). Credentials are read for every request, so that rotated ones take effect."""
 
     clients: Clients
     clock: Clock
     invocation: Invocation = PLAIN
-    # For as long as the process lives:
+    # For the lifetime of the process:
     gates: dict[str, Gate] = field(default_factory=dict)  # by host
-    remembered: dict[str, tuple[str, SyncStatus]] = field(default_factory=dict)  # by address, under the mark the cloud gave it
-    facts: dict[str, AnswerFacts] = field(default_factory=dict)  # by host: what the headers of the newest answers told
+    remembered: dict[str, tuple[str, SyncStatus]] = field(default_factory=dict)  # by URL, with the ETag of the response
+    facts: dict[str, AnswerFacts] = field(default_factory=dict)  # by host: facts from the headers of the latest responses
 
     def _gate(self, at: Destination) -> Gate:
         return self.gates.setdefault(urlsplit(at.url).netloc, Gate())
@@ -73,7 +73,7 @@ class Connections:
             case FileSource():
                 return FileUsageSource(source, self.clock, newer_than)
             case NoSource():
-                raise AssertionError("there is no source to read from; the run must not ask for one")
+                raise AssertionError("the instance has no source; the run must not open one")
 
     @asynccontextmanager
     async def _report(self, source: ReportSource, waits: WaitReporter) -> AsyncIterator[UsageSource]:
@@ -90,7 +90,7 @@ class Connections:
                 page = upload_page(self.clients.account)
                 yield Outbox(instance, instance.delivery, upload_page=page, now=self.clock.now(), invocation=self.invocation)
             case ConnectDelivery():
-                raise AssertionError("GitHub Connect carries the usage of this instance; nothing is ever sent for it")
+                raise AssertionError("GitHub Connect syncs this instance; nothing is ever sent for it")
 
     def take_back(self, record: DeliveryRecord) -> None:
         take_back(record)

@@ -1,4 +1,4 @@
-"""The daemon: everything that is started, and in what order it stops."""
+"""The daemon: its tasks, its heartbeat, and the order in which it stops."""
 
 import asyncio
 from collections.abc import Sequence
@@ -29,15 +29,15 @@ CLOCK_WAS_SET_S = 5.0  # between two heartbeats, against the monotonic clock; a 
 
 
 class Daemon:
-    """Keeps every enabled instance of a configuration synced until it is told to stop.
+    """Keeps every enabled instance of a configuration synced until it is stopped.
 
     Args:
-        config: What is synced.
-        context: What runs work with; its store tells when another process has written.
-        lease: The right to be the daemon; touched at each heartbeat, for `status --alive`.
+        config: The configuration.
+        context: The context of runs; its store reports when another process has written.
+        lease: The daemon's lease; touched at each heartbeat, for `status --alive`.
         service: The service manager that started this process.
-        alerting: Told which instances to evaluate.
-        daily: The daily check, if there is one.
+        alerting: Evaluates the alerts of instances whose state changed.
+        daily: The daily check, if any.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Daemon:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def reload(self, config: Config, context: RunContext) -> None:
-        """Follow another configuration from now on. Runs in progress end with the one they began with."""
+        """Use another configuration from now on. Runs in progress keep the one they started with."""
         gone = {instance.name for instance in self._config.instances} - {instance.name for instance in config.instances}
         self._config, self._context = config, context
         self._planner.follow(context)
@@ -74,11 +74,11 @@ class Daemon:
         log.info("daemon.reloaded", instances=len(config.instances), retired=sorted(gone))
 
     async def serve(self, stop: asyncio.Event) -> None:
-        """Run until `stop` is set. Starts nothing before the state could be read, and leaves nothing running."""
+        """Run until `stop` is set. No run starts before the state was read, and none is left running."""
         self.alarms.start()
-        beside = [asyncio.create_task(self._alerting.serve(), name="alerts")]
+        services = [asyncio.create_task(self._alerting.serve(), name="alerts")]
         if self._daily is not None:
-            beside.append(asyncio.create_task(self._daily.serve(), name="daily check"))
+            services.append(asyncio.create_task(self._daily.serve(), name="daily check"))
         try:
             self._plan_all()
             self._service.send("READY=1")
@@ -88,7 +88,7 @@ class Daemon:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), self._beat_every_s())
         finally:
-            await self._shut_down(beside)
+            await self._shut_down(services)
 
     # ---------------------------------------------------------------- heartbeat
 
@@ -96,8 +96,8 @@ class Daemon:
         return min(HEARTBEAT_S, self._service.watchdog_s / 2) if self._service.watchdog_s else HEARTBEAT_S
 
     def _beat(self) -> None:
-        """Every 30 s: report that the daemon is alive, and notice a clock that was set and a record that another process changed."""
-        with suppress(OSError):  # read-only by now: the daemon goes on, and `status --alive` reports it
+        """Every 30 s: report that the daemon is alive, and detect a clock that was set and changes by other processes."""
+        with suppress(OSError):  # read-only by now: the daemon continues, and `status --alive` reports it
             self._lease.touch()
         self.alarms.check()
         was_set = self._clock_was_set()
@@ -105,7 +105,7 @@ class Daemon:
             changed = self._context.store.changed_elsewhere() or was_set
             if changed:
                 self._alerting.note()
-                self._release_unconfigured()  # another process may have worked on it when it was taken out
+                self._release_unconfigured()  # another process may have been working on an instance when it was removed
             for instance in self._config.instances:
                 if instance.name not in self._tasks and (changed or not self.alarms.is_set(instance.name)):
                     self._plan(instance)
@@ -138,7 +138,7 @@ class Daemon:
     # ---------------------------------------------------------------- planning
 
     def _plan_all(self) -> None:
-        """Plan every configured instance, and note in the state which ones are no longer configured."""
+        """Plan every configured instance, and record which ones are no longer configured."""
         with suppress(StateUnwritableError):
             _note_retired(self._context.store, self._config, self._context.clock.now())
         self._release_unconfigured()
@@ -150,7 +150,7 @@ class Daemon:
             self._plan(instance)
 
     def _plan(self, instance: Instance, *, not_before: datetime | None = None) -> None:
-        """Set the instance's alarm to its next planned instant. Without one (disabled, or running elsewhere) the heartbeat tries again."""
+        """Set the instance's alarm to its next run or check. Without one (disabled, or running elsewhere), the heartbeat tries again."""
         if not instance.is_active:
             self.alarms.silence(instance.name)
             return
@@ -169,25 +169,25 @@ class Daemon:
             log.debug("daemon.planned", instance=instance.name, at=at.isoformat(), reason=planned.reason)
 
     def _close_stale(self, instance: Instance) -> None:
-        """Close what a dead process, or another configuration, left open, unless another process works on the instance and will do so."""
+        """Close runs left open by a dead process or an earlier configuration, unless another process works on the instance."""
         if (lease := self._context.leases.instance(instance.name)) is not None:
             with lease:
                 close_stale(self._context, instance)
 
     def _release_unconfigured(self) -> None:
-        """Close what is left of instances no longer configured. Only the daemon does: a command may have a smaller configuration."""
+        """Close open runs of instances no longer configured. Only the daemon does so: a command may use a smaller configuration."""
         with suppress(StateUnwritableError, OSError):
             release_unconfigured(self._context, self._config.instances)
 
     # ---------------------------------------------------------------- work
 
     async def _start(self, name: str) -> None:
-        """Start a task, which no scheduler cancels, when an alarm rings. A coroutine, so that it runs on the loop's own thread."""
+        """Start a task when an alarm rings; the scheduler never cancels it. A coroutine, so that it runs on the event loop's thread."""
         if name not in self._tasks:
             self._tasks[name] = asyncio.create_task(self._work(name), name=f"run {name}")
 
     async def _work(self, name: str) -> None:
-        """Do what is due for an instance now, then plan what comes next."""
+        """Do what is due for an instance now, then plan its next run or check."""
         touched, not_before = {name}, None
         try:
             done = await self._worker.work(name)
@@ -197,7 +197,7 @@ class Daemon:
             self._tasks.pop(name, None)
             self._alerting.note(touched)
             configured = self._config.instance(name)
-            if configured is None or configured.unsynced_because is not None:  # taken out while the run went on
+            if configured is None or configured.unsynced_because is not None:  # removed from the configuration during the run
                 self._release_unconfigured()
             if self.alarms.is_on:
                 for each in touched:
@@ -209,11 +209,11 @@ class Daemon:
         task = self._tasks.get(instance.name)
         return task is not None and task is not asyncio.current_task()
 
-    async def _shut_down(self, beside: Sequence[asyncio.Task[None]]) -> None:
-        """Stop in reverse order: no new alarms, then the runs (each records itself as interrupted) and what runs beside them."""
+    async def _shut_down(self, services: Sequence[asyncio.Task[None]]) -> None:
+        """Stop in reverse order: no new alarms, then the runs (each is recorded as interrupted) and the other tasks."""
         self._service.send("STOPPING=1", "STATUS=stopping")
         self.alarms.pause()
-        tasks = [*self._tasks.values(), *beside]
+        tasks = [*self._tasks.values(), *services]
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks, timeout=DRAIN_S)
@@ -222,7 +222,7 @@ class Daemon:
 
 
 def _note_retired(store: RunStore, config: Config, now: datetime) -> None:
-    """Record since when an instance is no longer configured; one that came back is not retired."""
+    """Record when an instance was removed from the configuration; one that was added again is not retired."""
     for known in store.instances():
         retired_at = None if config.instance(known.name) is not None else known.retired_at or now
         if retired_at != known.retired_at:

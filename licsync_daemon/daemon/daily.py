@@ -1,6 +1,6 @@
-"""The daily check by the daemon itself: a weekly job would hide Monday's breakage until Sunday.
+"""The daily check by the daemon, so that a problem is found before the next weekly run.
 
-What it finds is logged once, when it appears, and goes to the alerts, where it stands until the next check.
+A problem is logged once, when it appears, and is reported to the alerts until the next check.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from licsync_daemon.monitoring.preflight.rows import CheckRow, Outcome, alerts
 
 log = structlog.get_logger()
 
-STARTUP_DELAY_S = 120.0  # after a start or a reload, so that what comes up with us is there
+STARTUP_DELAY_S = 120.0  # after a start or a reload, so that services starting at the same time are up
 EVERY_S = 24 * 3600.0
 
 Check = Callable[[], Awaitable[Sequence[CheckRow]]]
@@ -34,7 +34,7 @@ class DailyCheck:
         self._changed = asyncio.Event()
 
     def soon(self) -> None:
-        """Check soon: the configuration is another."""
+        """Check soon, since the configuration has changed."""
         self._changed.set()
 
     async def serve(self) -> None:
@@ -52,10 +52,10 @@ class DailyCheck:
             wait_s = self._every_s
 
     async def _once(self) -> None:
-        """Check, and tell what is wrong. A check that fails itself is tried again the next day."""
+        """Check once, and report problems. If the check itself fails, it is retried the next day."""
         try:
             rows = await self._check()
-        except ConfigError as error:  # an edit that was not loaded yet: what was found before stands
+        except ConfigError as error:  # an edit that is not loaded yet: earlier findings remain
             log.error("preflight.config_refused", problems=[str(problem) for problem in error.problems])  # noqa: TRY400 - sentences
             return
         except RunError as error:
@@ -66,14 +66,14 @@ class DailyCheck:
             return
         wrong = [row for row in rows if row.outcome is not Outcome.OK]
         for row in wrong:
-            if not any(_same(row, told) for told in self._reported):
-                tell = log.error if row.outcome is Outcome.FAIL else log.warning
-                tell("preflight.found", place=row.place, test=row.test, code=row.code, seen=row.seen, next_step=row.fix)
+            if not any(_same(row, known) for known in self._reported):
+                write = log.error if row.outcome is Outcome.FAIL else log.warning
+                write("preflight.found", place=row.place, test=row.test, code=row.code, seen=row.seen, next_step=row.fix)
         self._reported = wrong
         self._publish(alerts(rows))
         log.info("preflight.done", tests=len(rows), wrong=len(wrong))
 
 
 def _same(one: CheckRow, other: CheckRow) -> bool:
-    """Return whether two rows tell of one fault: a place may have several of one test, and what is seen of one varies in its numbers."""
+    """Return whether two rows report the same problem; a place may have several for one test, and numbers in the text may vary."""
     return (one.place, one.test, one.outcome) == (other.place, other.test, other.outcome) and same_meaning(one.seen, other.seen)

@@ -1,4 +1,4 @@
-"""What is due for an instance, as far as a daemon knows: its record in the state, and since when this daemon and this configuration run."""
+"""The next run or check of an instance, from its record, the start of the daemon and the last reload."""
 
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.run import Decided
@@ -8,24 +8,24 @@ from licsync_daemon.sync.context import RunContext
 
 
 class Planner:
-    """Reads the record of an instance and asks `next_run`."""
+    """Reads the record of an instance and computes its next run."""
 
     def __init__(self, context: RunContext) -> None:
         self.context = context
         self._up_since = self._changed_at = context.clock.now()
 
     def follow(self, context: RunContext) -> None:
-        """Go on with another configuration: what failed for good is tried again."""
+        """Use another configuration; permanent failures are retried."""
         self.context = context
         self._changed_at = context.clock.now()
 
     def correct_clock(self) -> None:
-        """Forget moments that only a clock ahead of time knew."""
+        """Discard times recorded while the clock was ahead."""
         now = self.context.clock.now()
         self._up_since, self._changed_at = min(self._up_since, now), min(self._changed_at, now)
 
     def planned(self, instance: Instance) -> Planned | None:
-        """Return what comes next; None while another process works on the instance."""
+        """Return the next run or check; None while another process works on the instance."""
         known = recorded(self.context.store, instance.name)
         return next_run(instance, known, self.context.clock.now(), up_since=self._up_since, changed_at=self._changed_at)
 

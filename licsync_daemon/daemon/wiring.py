@@ -1,4 +1,4 @@
-"""Put the parts together from a configuration: for the daemon, for `--run-now`, for a dry run, and for `demo`."""
+"""Wire the parts from a configuration, for the daemon, `--run-now`, dry runs, and `demo`."""
 
 import os
 import tempfile
@@ -18,6 +18,7 @@ from licsync_daemon.model.ports import Clock
 from licsync_daemon.model.store import RunStore, StateStore
 from licsync_daemon.monitoring.alerting import Alerting
 from licsync_daemon.monitoring.channels.build import channels
+from licsync_daemon.settings.credential_forms import Kind
 from licsync_daemon.settings.credentials import DIGEST_KEY, Credentials
 from licsync_daemon.state.files import open_state, own_digest_key, prepare_state_dir, reading
 from licsync_daemon.state.held_exports import HELD, FileHeldExports
@@ -32,7 +33,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a command works with."""
+    """The parts that a command uses."""
 
     config: Config
     store: StateStore
@@ -45,7 +46,7 @@ class Parts:
 
 
 def open_to_write(state_dir: Path, now: datetime) -> StateStore:
-    """Make the state directory ready and open the state; log an error where a damaged file had to be set aside.
+    """Prepare the state directory and open the state; log an error if a damaged file was set aside.
 
     Raises:
         ConfigError, LockedError, StateError: See `recording`.
@@ -57,14 +58,14 @@ def open_to_write(state_dir: Path, now: datetime) -> StateStore:
             "state.set_aside",
             code=Code.STATE_DAMAGED,
             set_aside=str(opened.set_aside),
-            next_step="nothing is known of earlier runs: every instance is due once",
+            next_step="earlier runs are unknown; every instance is due once",
         )
     return opened.store
 
 
 @contextmanager
 def recording(config: Config, clock: Clock, environ: Mapping[str, str], observe: Observer = ignore) -> Iterator[Parts]:
-    """Open the state for writing and yield parts that record what they do.
+    """Open the state for writing and yield parts that record runs.
 
     Raises:
         ConfigError: The state directory belongs to another user.
@@ -82,7 +83,7 @@ def recording(config: Config, clock: Clock, environ: Mapping[str, str], observe:
 
 @contextmanager
 def unrecorded(config: Config, clock: Clock, environ: Mapping[str, str], observe: Observer = ignore) -> Iterator[Parts]:
-    """Yield parts that send and record nothing lasting, for `--dry-run` and `payload`; they compare with what is recorded."""
+    """Yield parts that send nothing and record nothing, for `--dry-run` and `payload`; they compare with recorded usage."""
     writable = config.state_dir.is_dir() and os.access(config.state_dir, os.W_OK)
     work_dir = config.state_dir if writable else Path(tempfile.gettempdir())
     with reading(config.state_dir) as history:
@@ -96,7 +97,7 @@ def unrecorded(config: Config, clock: Clock, environ: Mapping[str, str], observe
 def _context(
     config: Config, store: RunStore, clock: Clock, credentials: Credentials, *, work_dir: Path, may_create_key: bool
 ) -> RunContext:
-    key = credentials.optional_line(DIGEST_KEY)
+    key = credentials.optional_text(DIGEST_KEY, Kind.LINE)
     return RunContext(
         store=store,
         adapters=Connections(Clients(config.cloud, credentials), clock, config.invocation),
@@ -111,9 +112,9 @@ def _context(
 
 
 def with_config(context: RunContext, config: Config, environ: Mapping[str, str]) -> RunContext:
-    """Return a context for another configuration on the same state; the old one goes on with what it has begun.
+    """Return a context for another configuration with the same state. Runs in progress keep the old one.
 
-    Both respect a rate limit that either of them has hit.
+    A rate limit hit with one context is respected by both.
     """
     clients = Clients(config.cloud, Credentials(config.credentials_dir, environ))
     gates = context.adapters.gates if isinstance(context.adapters, Connections) else {}

@@ -1,4 +1,4 @@
-"""What an alarm leads to: a run, a check for confirmation, or a check of GitHub Connect's syncs."""
+"""The work after an alarm: a run, a confirmation check, or a Connect check."""
 
 import asyncio
 from collections.abc import Callable
@@ -21,22 +21,22 @@ from licsync_daemon.sync.supervise import check_connect
 log = structlog.get_logger()
 
 SOONEST = timedelta(seconds=1)
-PAUSE = timedelta(seconds=30)  # before an instance is tried again whose outcome may not have been stored
+PAUSE = timedelta(seconds=30)  # before a retry, if the outcome may not have been stored
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What was done: which other instances a check served, and when to plan the next alarm at the earliest."""
+    """The result: the other instances a check covered, and the earliest time of the next alarm."""
 
     served: tuple[Instance, ...] = ()
     not_before: datetime | None = None
 
 
 class Worker:
-    """Does what is due for an instance. At most `max_concurrent_runs` at once.
+    """Does what is due for an instance; at most `max_concurrent_runs` run at once.
 
     Attributes:
-        is_busy: Whether another task of this daemon works on an instance; its lease is not even tried then.
+        is_busy: Whether another task of this daemon works on an instance, whose lease is then not tried.
     """
 
     def __init__(self, config: Config, planner: Planner, is_busy: Callable[[Instance], bool]) -> None:
@@ -51,13 +51,13 @@ class Worker:
         return self._planner.context
 
     def follow(self, config: Config) -> None:
-        """Go on with another configuration; runs in progress end with the one they began with."""
+        """Use another configuration; runs in progress keep the one they started with."""
         if config.max_concurrent_runs != self._config.max_concurrent_runs:
             self._limit = asyncio.Semaphore(config.max_concurrent_runs)
         self._config = config
 
     async def work(self, name: str) -> Done:
-        """Do what is due for the named instance now, as the state and the configuration say at this moment. Raises nothing."""
+        """Do what is due for the named instance now, by the current state and configuration. Raises nothing."""
         try:
             return await self._work(name)
         except (StateUnwritableError, OSError) as error:
@@ -69,7 +69,7 @@ class Worker:
     async def _work(self, name: str) -> Done:
         async with self._limit:
             context = self._context
-            instance = self._config.instance(name)  # as it is configured now: the alarm may be from before a reload
+            instance = self._config.instance(name)  # as configured now: the alarm may be from before a reload
             if instance is None:
                 return Done()
             lease = context.leases.instance(name)
@@ -79,12 +79,12 @@ class Worker:
             with lease:
                 close_stale(context, instance)
                 expire(context, name)
-                planned = self._planner.planned(instance)  # the alarm may be old: the state says what is due
+                planned = self._planner.planned(instance)  # the alarm may be outdated: the state determines what is due
                 if planned is None or (self._is_ahead(planned) and not planned.is_confirm_check):
                     return Done()
                 if not (planned.is_confirm_check or planned.is_connect_check):
                     return await self._run(instance, planned)
-        # Of a check only the next moment is planned; this alarm was for the one before it.
+        # A check is planned at its next time, so it may seem early: this alarm was for the previous time.
         return await self._check_connect(instance) if planned.is_connect_check else await self._check_deliveries()
 
     async def _run(self, instance: Instance, planned: Planned) -> Done:
@@ -92,7 +92,7 @@ class Worker:
         return Done(not_before=self._context.clock.now() + PAUSE if run.state is RunState.FAILED else None)
 
     async def _check_deliveries(self) -> Done:
-        """Check every delivered instance that is free with one request to the cloud."""
+        """Check the deliveries of every free instance with one request to the cloud."""
         context = self._context
         idle = [one for one in self._config.instances if one.is_active and not self._is_busy(one)]
         with hold_free(context.leases, [one for one in idle if unconfirmed_runs(context.store, one.name)]) as free:
@@ -101,7 +101,7 @@ class Worker:
 
     async def _check_connect(self, instance: Instance) -> Done:
         """Check every free instance that GitHub Connect syncs with one request to the cloud; `instance` is due."""
-        async with self._connect_lock:  # the alarms of a fleet ring together: the first one serves all
+        async with self._connect_lock:  # the alarms of a fleet ring at the same time: the first check covers all
             planned = self._planner.planned(instance)
             if planned is None or not planned.is_connect_check or self._is_ahead(planned):
                 return Done()

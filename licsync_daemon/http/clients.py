@@ -8,6 +8,7 @@ from licsync_daemon.http.advice import Side
 from licsync_daemon.http.client import HttpClient
 from licsync_daemon.http.wire import basic
 from licsync_daemon.model.instance import CloudAccount, Destination, ReportSource, SshSource
+from licsync_daemon.settings.credential_forms import Kind
 from licsync_daemon.settings.credentials import Credentials
 
 
@@ -23,7 +24,7 @@ class Clients:
         return HttpClient(
             to=source.at,
             side=Side.INSTANCE,
-            authorization=lambda: basic(source.username, self.credentials.github_token(source.at.token)),
+            authorization=lambda: basic(source.username, self.credentials.text(source.at.token, Kind.GITHUB_TOKEN)),
             proxy_auth=self.proxy_auth(source.at),
             headers=version,
         )
@@ -32,7 +33,7 @@ class Clients:
         return HttpClient(
             to=at,
             side=Side.DELIVERY,
-            authorization=lambda: f"Bearer {self.credentials.delivery_token(at.token)}",
+            authorization=lambda: f"Bearer {self.credentials.text(at.token, Kind.DELIVERY_TOKEN)}",
             proxy_auth=self.proxy_auth(at),
         )
 
@@ -41,15 +42,15 @@ class Clients:
         return HttpClient(
             to=at,
             side=Side.CLOUD if account.organization is None else Side.ORGANIZATION,
-            authorization=lambda: f"Bearer {self.credentials.github_token(at.token)}",
+            authorization=lambda: f"Bearer {self.credentials.text(at.token, Kind.GITHUB_TOKEN)}",
             proxy_auth=self.proxy_auth(at),
             headers={"X-GitHub-Api-Version": account.api_version},
         )
 
     def private_key(self, source: SshSource) -> Path:
         """Return the file of the private key. Raises `RunError`."""
-        return source.private_key or self.credentials.file(source.private_key_credential)
+        return source.private_key or self.credentials.key_file(source.private_key_credential)
 
     def proxy_auth(self, at: Destination) -> Callable[[], str]:
         """Return a reader of the proxy's credential; many proxies want none."""
-        return lambda: self.credentials.optional_line(at.proxy_auth) or ""
+        return lambda: self.credentials.optional_text(at.proxy_auth, Kind.LINE) or ""

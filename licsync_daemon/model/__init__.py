@@ -1,1 +1,1 @@
-"""The values, errors, and ports that all other folders share; standard library only."""
+"""Values, errors and ports that all other folders share; standard library only."""

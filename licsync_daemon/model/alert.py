@@ -1,4 +1,4 @@
-"""Alerts, and the messages that tell of them, as values; the rules of `model.py` hold."""
+"""Alerts, and the messages about them, as values; the rules in `usage.py` apply."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,21 +8,21 @@ from licsync_daemon.model.errors import Code
 
 
 class Severity(StrEnum):
-    """How much an alert matters."""
+    """The severity of an alert."""
 
-    WARNING = "warning"  # somebody should look at it some day
-    ALERT = "alert"  # a sync is missing, or soon will be
+    WARNING = "warning"  # needs attention eventually
+    ALERT = "alert"  # a sync is missing, or will be soon
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """Something that a person has to know of: opened once, changed, closed on recovery.
+    """A condition that someone should know about: opened once, updated as it changes, closed on recovery.
 
     Attributes:
-        instance: Whose; "" for the whole fleet. Of each instance and code at most one is open.
-        next_step: What to do now; of a closed one, why it is over.
-        changed_at: When its meaning changed last; a changed number or date is no news.
-        notified_at: When the notifiers were told last; None: not yet.
+        instance: The instance; "" for the whole fleet. At most one alert is open for each instance and code.
+        next_step: What to do now; for a closed alert, the reason it was closed.
+        changed_at: When its meaning last changed; a changed number or date does not count.
+        notified_at: When a notification was last sent; None if none was sent.
     """
 
     instance: str
@@ -37,24 +37,24 @@ class Alert:
 
 
 class Event(StrEnum):
-    """What is told of an alert."""
+    """The reason for a message about an alert."""
 
     OPENED = "opened"
     CHANGED = "changed"
     REMINDER = "reminder"
     CLOSED = "closed"
-    TEST = "test"  # of nothing: somebody tries the channels
+    TEST = "test"  # no alert: someone tests the channels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """What a notifier tells.
+    """A message for the notification channels.
 
     Attributes:
-        event: Why it is told.
-        alert: What it is about; None for a test.
+        event: Why it is sent.
+        alert: The alert it is about; None for a test.
         subject: One line for people.
-        lines: The whole text for people, a paragraph or a list item each.
+        lines: The full text for people; each line is a paragraph or a list item.
         at: When it was written.
     """
 

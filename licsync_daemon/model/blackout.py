@@ -1,7 +1,7 @@
-"""Blackout windows: times in which nothing is started by itself. Pure.
+"""Blackout windows: times in which no scheduled run starts. Pure.
 
-Weekly ones are read on the wall clock of the schedule's zone: "mon 08:00-18:00", "mon-fri 08:00-18:00", "daily 22:00-04:00" (over
-midnight). Dated ones name their ends: "2026-12-24/2026-12-27" (both days whole) or "2026-12-24 18:00/2026-12-27 06:00".
+Weekly windows use the wall clock of the schedule's time zone: "mon 08:00-18:00", "mon-fri 08:00-18:00", "daily 22:00-04:00" (past
+midnight). Dated windows name both ends: "2026-12-24/2026-12-27" (both days in full) or "2026-12-24 18:00/2026-12-27 06:00".
 """
 
 import re
@@ -15,7 +15,7 @@ _WEEKLY = re.compile(r"(daily|[a-z]{3})(?:-([a-z]{3}))? +(\d\d:\d\d)-(\d\d:\d\d)
 _DATED = re.compile(r"(20\d\d-\d\d-\d\d)(?: (\d\d:\d\d))?/(20\d\d-\d\d-\d\d)(?: (\d\d:\d\d))?", re.ASCII)
 LAST = "24:00"
 EXAMPLES = '"mon-fri 08:00-18:00", "daily 22:00-04:00" or "2026-12-24/2026-12-27"'
-MAX_STEPS = 500  # windows that touch each other all week long leave no free moment; a year of steps says so
+MAX_STEPS = 500  # adjoining windows may cover the whole week; a year of steps without a gap proves it
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def parse_window(text: str) -> Window:
     """Read one window.
 
     Raises:
-        ValueError: In words for people, with examples.
+        ValueError: The text is not a valid window; the message is for people and has examples.
     """
     words = " ".join(text.strip().lower().split())
     if match := _WEEKLY.fullmatch(words):
@@ -82,10 +82,10 @@ def _wall(day: str, clock: str) -> datetime:
 
 
 def next_free(at: datetime, windows: Iterable[Window], timezone: str) -> datetime:
-    """Return the first instant at or after `at` that no window covers, in UTC; `at` itself where windows cover everything.
+    """Return the first instant at or after `at` that no window covers, in UTC; `at` itself if windows cover everything.
 
-    Where a change of the clocks repeats an hour, a window lasts from the first reading of its start to the last of its end; a time that is
-    skipped is the moment of the change.
+    If a daylight-saving change repeats an hour, a window lasts from the first occurrence of its start to the last occurrence of its end;
+    a skipped time counts as the moment of the change.
     """
     every = tuple(windows)
     zone = ZoneInfo(timezone)
@@ -99,24 +99,24 @@ def next_free(at: datetime, windows: Iterable[Window], timezone: str) -> datetim
 
 
 def _spans(at: datetime, window: Window, zone: ZoneInfo) -> Iterator[tuple[datetime, datetime]]:
-    """Yield a window's times in UTC, as far as they can cover `at`."""
+    """Yield the occurrences of a window, in UTC, that can cover `at`."""
     if isinstance(window, Dated):
         yield _in_utc(window.start, zone, fold=0), _in_utc(window.end, zone, fold=1)
         return
     length = timedelta(minutes=(window.end - window.start) % (24 * 60) or 24 * 60)
     midnight = datetime.combine(at.astimezone(zone).date(), time())
-    for back in (1, 0):  # yesterday's may reach over midnight
+    for back in (1, 0):  # yesterday's window may extend past midnight
         start = midnight - timedelta(days=back) + timedelta(minutes=window.start)
         if start.weekday() in window.days:
             yield _in_utc(start, zone, fold=0), _in_utc(start + length, zone, fold=1)
 
 
 def _in_utc(wall: datetime, zone: ZoneInfo, *, fold: int) -> datetime:
-    """Return when a clock on the wall reads `wall`: of two such moments the first (fold 0) or the second; without one, the change."""
+    """Return the instant at which local clocks read `wall`: the first (fold 0) or second if there are two; if none, the change."""
     found = wall.replace(tzinfo=zone, fold=fold).astimezone(UTC)
     if found.astimezone(zone).replace(tzinfo=None) == wall:
         return found
-    before, after = (wall.replace(tzinfo=zone, fold=one).astimezone(UTC) for one in (1, 0))  # in a gap, fold 1 is the earlier one
+    before, after = (wall.replace(tzinfo=zone, fold=one).astimezone(UTC) for one in (1, 0))  # in a gap, fold 1 is the earlier instant
     offset = after.astimezone(zone).utcoffset()
     while after - before > timedelta(minutes=1):
         middle = before + (after - before) // 2

@@ -1,16 +1,16 @@
-"""Everything that can go wrong, drawn once.
+"""All errors of this program.
 
-LicsyncError                    everything this program raises on purpose
-├── ConfigError                 what the operator wrote; all mistakes at once; exit 2
+LicsyncError                    every error this program raises deliberately
+├── ConfigError                 invalid configuration or arguments; all mistakes at once; exit 2
 ├── LockedError                 another process holds a lock; exit 11
 ├── StateError                  the state file
 │   ├── StateNewerError         written by a newer version; left untouched; exit 2
 │   └── StateUnwritableError    disk full, read-only, wrong owner
-└── RunError                    one instance failed; carries a code, the cause in words and one next step
-    └── RemoteError             a far side answered wrongly or not at all; may say when to come back
+└── RunError                    one instance failed; has a code, a cause for people, and one next step
+    └── RemoteError             a server sent an error or no response; may say when to retry
 
-A failure of one instance is an exception only inside its run; above `run.py` it is a value (`Run.code`). Only `cli/` turns errors into
-words and exit codes. `docs/runbook.md` has an entry for every `Code`, which a test checks.
+The failure of one instance is an exception only inside its run; above `sync/run.py` it is a value (`Run.code`). Only `cli/` turns errors
+into text and exit codes. `docs/runbook.md` has an entry for every `Code`, which a test checks.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ MAX_SENTENCE = 2000  # characters of a cause or a next step
 
 
 class Code(StrEnum):
-    """The name of a cause. Stable: operators search for it, alerts carry it."""
+    """The name of a cause. Stable: operators search for it, and alerts contain it."""
 
     # credentials
     CREDENTIAL_MISSING = "credential_missing"
@@ -33,7 +33,7 @@ class Code(StrEnum):
     CREDENTIAL_EXPIRING = "credential_expiring"
     CREDENTIAL_ROTATED = "credential_rotated"
     SCOPE_MISSING = "scope_missing"
-    # no answer, or not a whole one
+    # no response, or an incomplete one
     UNREACHABLE = "unreachable"
     TLS_FAILED = "tls_failed"
     TIMEOUT = "timeout"
@@ -43,7 +43,7 @@ class Code(StrEnum):
     REDIRECT_REFUSED = "redirect_refused"
     CERTIFICATE_EXPIRING = "certificate_expiring"
     CLOCK_WRONG = "clock_wrong"
-    # an answer that says no
+    # an error response
     UNAUTHORIZED = "unauthorized"
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"
@@ -103,14 +103,14 @@ class Code(StrEnum):
     SYNC_FAILED = "sync_failed"
     NOT_CONFIRMED = "not_confirmed"
     COUNT_DRIFT = "count_drift"
-    # what others deliver
+    # syncs by GitHub Connect or by manual upload
     NEVER_SYNCED = "never_synced"
     LATE = "late"
     NOT_CONNECTED = "not_connected"
     NOT_UPLOADED = "not_uploaded"
     OUTBOX_UNWRITABLE = "outbox_unwritable"
     OVERDUE = "overdue"
-    # ourselves
+    # this program and its host
     DISK_LOW = "disk_low"
     STATE_UNWRITABLE = "state_unwritable"
     STATE_DAMAGED = "state_damaged"
@@ -119,7 +119,7 @@ class Code(StrEnum):
     INTERNAL = "internal"
 
 
-#: What fails again until somebody changes something: it waits for a restart, a reload, `--run-now`, or one probe a day.
+#: Failures that persist until someone changes something: retried after a restart or a reload, with `--run-now`, and once a day.
 PERMANENT = frozenset(
     {
         Code.CREDENTIAL_MISSING,
@@ -146,7 +146,7 @@ PERMANENT = frozenset(
 
 
 class LicsyncError(Exception):
-    """Base of everything this program raises on purpose."""
+    """Base of every error this program raises deliberately."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +162,7 @@ class Problem:
 
 
 class ConfigError(LicsyncError):
-    """What a person wrote cannot be used. `problems` holds every mistake; of a configuration in the order of the file's tables."""
+    """Invalid configuration or arguments. `problems` lists every mistake; for a configuration, in the order of the file's tables."""
 
     def __init__(self, problems: tuple[Problem, ...], headline: str = "the configuration cannot be used") -> None:
         super().__init__("; ".join(map(str, problems)))
@@ -171,7 +171,7 @@ class ConfigError(LicsyncError):
 
 
 class LockedError(LicsyncError):
-    """Another process holds `path`; `holder` says who in words, where that could be read."""
+    """Another process holds the lock `path`; `holder` names it, if that could be read."""
 
     def __init__(self, path: Path, holder: str | None) -> None:
         super().__init__(f"{path} is held by {holder or 'another process'}")
@@ -188,11 +188,11 @@ class StateNewerError(StateError):
 
 
 class StateUnwritableError(StateError):
-    """The state file cannot be written: the disk is full, read-only, or belongs to somebody else."""
+    """The state file cannot be written: the disk is full or read-only, or another user owns the file."""
 
 
 class RunError(LicsyncError):
-    """One instance failed. `code` names the cause, `cause` says it, `next_step` is the one thing to do now."""
+    """One instance failed. `code` identifies the cause, `cause` describes it, and `next_step` says what to do."""
 
     def __init__(self, code: Code, cause: str, next_step: str) -> None:
         self.code = code
@@ -203,11 +203,11 @@ class RunError(LicsyncError):
 
 
 class RemoteError(RunError):
-    """A far side answered wrongly or not at all.
+    """A server sent an error or an invalid response, or did not respond.
 
     Attributes:
-        transient: Whether the same request may succeed later without anybody changing anything.
-        retry_after: How long the far side asked to be left alone; None where it did not say.
+        transient: Whether the same request may succeed later without any change.
+        retry_after: How long the server asks clients to wait; None if it did not say.
     """
 
     def __init__(
@@ -227,5 +227,5 @@ class RemoteError(RunError):
 
 
 def internal_error() -> RunError:
-    """Return what a run fails with where this program is wrong itself; its log has the stack."""
+    """Return the error of a run that failed because of a bug in this program; the log has the traceback."""
     return RunError(Code.INTERNAL, "an error in licsync-daemon itself", "report it with the log of this run")

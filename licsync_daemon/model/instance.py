@@ -1,4 +1,4 @@
-"""The configuration as plain values, checked and with all defaults. `settings/` builds them; nothing is read here."""
+"""The configuration as plain values, validated and with all defaults. `settings/` builds them; this module reads nothing."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -18,14 +18,14 @@ LICENSE_USAGE = ("ghe-license", "usage")  # prints the export on an instance; `g
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
-    """One place requests go to, and how to get there.
+    """A server that requests go to, and how to reach it.
 
     Attributes:
         url: Base address without a trailing slash.
-        proxy: Address of an HTTP proxy, `"env"` to obey the environment's proxy variables, or None for a direct connection.
-        proxy_auth: Names under which a `USER:PASSWORD` line for the proxy is looked up, most specific first.
-        ca_file: PEM file with the authorities to trust instead of the system's.
-        token: Names under which the token is looked up, most specific first.
+        proxy: Address of an HTTP proxy, `"env"` to use the environment's proxy variables, or None for a direct connection.
+        proxy_auth: Credential names to look up for the proxy's `USER:PASSWORD` line, most specific first.
+        ca_file: PEM file with the CA certificates to trust instead of the system's.
+        token: Credential names to look up for the token, most specific first.
         client_cert: PEM file with the client certificate; `client_key` holds its key.
     """
 
@@ -47,7 +47,7 @@ class NoSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportSource:
-    """Accounts in the clear: an instance's site-admin report `all_users.csv`, over HTTPS.
+    """The instance's site-admin report `all_users.csv`, in clear text, over HTTPS.
 
     Attributes:
         at: The instance itself.
@@ -69,10 +69,10 @@ class SshSource:
 
     Attributes:
         host: The instance.
-        command: The words that print the export; never a shell string.
-        private_key: File of the private key; None where it is a credential.
-        private_key_credential: Names under which the key file is looked up otherwise, most specific first.
-        known_hosts: Accepted host keys, in OpenSSH's format; several for one name are allowed.
+        command: The command that prints the export, as arguments; never a shell string.
+        private_key: File with the private key; None if it is a credential.
+        private_key_credential: Credential names to look up for the key file otherwise, most specific first.
+        known_hosts: File of accepted host keys in OpenSSH format; a host may have several.
     """
 
     kind: ClassVar = "ssh"
@@ -90,7 +90,7 @@ class SshSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandSource:
-    """GitHub's own export, printed by a local program: its absolute path and its words, never a shell string."""
+    """GitHub's own export, printed by a local program: its absolute path and its arguments, never a shell string."""
 
     kind: ClassVar = "command"
     command: tuple[str, ...]
@@ -112,7 +112,7 @@ Source = NoSource | ReportSource | SshSource | CommandSource | FileSource
 
 @dataclass(frozen=True, slots=True)
 class ConnectDelivery:
-    """GitHub Connect carries the usage; licsync sends nothing and supervises."""
+    """GitHub Connect syncs the usage; licsync sends nothing and monitors it."""
 
     kind: ClassVar = "connect"
 
@@ -122,7 +122,7 @@ class ManualDelivery:
     """A person uploads the export.
 
     Attributes:
-        outbox: Folder in which every instance has one of its own for what waits; None: nothing is put anywhere, the person exports it.
+        outbox: Folder with one subfolder for each instance's export; None if the person exports the usage as well.
         group: The Unix group that can read it.
     """
 
@@ -133,7 +133,7 @@ class ManualDelivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpDelivery:
-    """Send the usage document to an HTTPS endpoint that keeps the contract in `docs/delivery-openapi.yaml`."""
+    """Send the usage document to an HTTPS endpoint that implements `docs/delivery-openapi.yaml`."""
 
     kind: ClassVar = "http"
     at: Destination
@@ -145,13 +145,13 @@ DeliveryTo = ConnectDelivery | ManualDelivery | HttpDelivery
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudAccount:
-    """The one cloud enterprise that every instance maps to, or the one organization: exactly one of the two is set.
+    """The cloud enterprise, or the organization, that every instance syncs to; exactly one of the two is set.
 
     Attributes:
-        watch_every: Interval at which the cloud's sync status is read when no run waits for it.
-        elsewhere: Names of servers that another daemon looks after: listed, never alarmed.
-        retired: Names of servers that are gone: listed, never alarmed.
-        verified_domains: The enterprise's verified domains, for forecasts; reading them would take `admin:enterprise`.
+        watch_every: How often to read the cloud's sync status when no run waits for confirmation.
+        elsewhere: Names of servers that another daemon syncs; listed without alerts.
+        retired: Names of servers that no longer exist; listed without alerts.
+        verified_domains: The enterprise's verified domains, for forecasts; reading them would require `admin:enterprise`.
     """
 
     at: Destination
@@ -170,8 +170,8 @@ class MailNotifier:
 
     Attributes:
         security: `starttls`, `tls`, or `none` (to this machine only).
-        username: Login at the server; None sends without one.
-        password: Names under which its password is looked up.
+        username: Login at the server; None to send without authentication.
+        password: Credential names to look up for the password.
     """
 
     host: str
@@ -186,11 +186,11 @@ class MailNotifier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookNotifier:
-    """Post messages as JSON to one address.
+    """Post messages as JSON to one URL.
 
     Attributes:
-        at: The address, and how to get there.
-        secret_path: Names under which the secret rest of the address is looked up: a path, a query or both.
+        at: The URL, and how to reach it.
+        secret_path: Credential names to look up for the secret part of the URL: a path, a query, or both.
     """
 
     at: Destination
@@ -202,9 +202,9 @@ NotifierTo = MailNotifier | WebhookNotifier
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """When an instance is due: a five-field cron expression read on the wall clock of one IANA zone.
+    """When an instance is due: a five-field cron expression in the local time of one IANA time zone.
 
-    `every_weeks` keeps of a weekly expression only every n-th week, counted from a fixed Monday.
+    With `every_weeks`, only every n-th week counts, starting from a fixed Monday.
     """
 
     cron: str
@@ -215,7 +215,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guards:
-    """The thresholds of the guards. A share and a number of accounts must both be exceeded."""
+    """The thresholds of the guards. A guard trips if both the share and the number of accounts are exceeded."""
 
     shrink_share: float = 0.20
     shrink_accounts: int = 25
@@ -231,10 +231,10 @@ class Instance:
     """One GitHub Enterprise Server instance as configured.
 
     Attributes:
-        counts: Where numbers and accounts come from beside a source whose export is opaque.
-        reachable: False: air-gapped; nothing of it is ever contacted.
-        unsynced_because: Why its usage must never leave it; None if it is synced. Such an instance is listed and never overdue.
-        watch_every: The cloud's, see `CloudAccount`.
+        counts: A second source, for counts and accounts, if the first one gives an encrypted export.
+        reachable: False if air-gapped; the instance is never contacted.
+        unsynced_because: Why its usage must never leave it; None if it is synced. Such an instance is listed but never overdue.
+        watch_every: As in `CloudAccount`.
     """
 
     name: str
@@ -253,7 +253,7 @@ class Instance:
 
     @property
     def is_active(self) -> bool:
-        """Return whether anything is ever done for it."""
+        """Return whether the instance is enabled and synced."""
         return self.enabled and self.unsynced_because is None
 
     @property
@@ -263,13 +263,13 @@ class Instance:
 
     @property
     def has_slots(self) -> bool:
-        """Return whether it is due at planned instants; without a source, what GitHub Connect carries is only watched."""
+        """Return whether it has scheduled runs; an instance that GitHub Connect syncs has none unless it has a source."""
         return not isinstance(self.delivery, ConnectDelivery) or not isinstance(self.source, NoSource)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """The whole configuration, checked and with all defaults."""
+    """The whole configuration, validated and with all defaults."""
 
     state_dir: Path
     credentials_dir: Path

@@ -1,4 +1,4 @@
-"""Every promise between parts, but for the state (`store.py`). A port's docstrings are the specification of its contract suite."""
+"""All ports except the state (`store.py`). A port's docstrings are the specification of its contract suite."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager
@@ -26,37 +26,37 @@ class Clock(Protocol):
     """Time, as an argument."""
 
     def now(self) -> datetime:
-        """Return the wall clock as aware UTC. May jump, in both directions."""
+        """Return the wall-clock time as aware UTC. May jump in either direction."""
 
     def monotonic(self) -> float:
-        """Return seconds since some fixed moment; never goes back."""
+        """Return seconds since a fixed point; never decreases."""
 
     async def sleep(self, seconds: float) -> None:
-        """Wait; a canceled task wakes at once."""
+        """Wait; a canceled task stops waiting immediately."""
 
 
 class WaitReporter(Protocol):
-    """Hears about waits inside a run, so that `status` can show them."""
+    """Receives the waits inside a run, so that `status` can show them."""
 
     def waiting(self, until: datetime, why: str, seconds: float) -> None:
-        """Tell that nothing will happen before `until`."""
+        """Report that nothing happens before `until`."""
 
     def resumed(self) -> None:
-        """Tell that the wait, if there was one, is over."""
+        """Report that the wait, if any, is over."""
 
 
 class AccountSink(Protocol):
     """Takes the accounts that a source reads."""
 
     def add(self, account: Account) -> Added:
-        """Keep `account`, unless its id is there already."""
+        """Store `account`, unless its id is already present."""
 
     def clear(self) -> None:
-        """Forget every account, for another try at reading them."""
+        """Remove every account, before they are read again."""
 
 
 class Accounts(AccountSink, Protocol):
-    """The accounts of one collection. They are gone when the context ends, or with the process."""
+    """The accounts of one collection. They are deleted when the context or the process ends."""
 
     def __enter__(self) -> Self: ...
 
@@ -70,7 +70,7 @@ class Accounts(AccountSink, Protocol):
 
 
 class UsageDocument(Protocol):
-    """Exactly what leaves the machine, and its content hash. It is gone when the context ends, or with the process."""
+    """Exactly what leaves the machine, and its content hash. It is deleted when the context or the process ends."""
 
     @property
     def identity(self) -> ServerIdentity: ...
@@ -80,11 +80,11 @@ class UsageDocument(Protocol):
     def content_type(self) -> str: ...
     @property
     def content_hash(self) -> str:
-        """Return "sha256:" and 64 hexadecimal digits; equal usage has an equal hash, an export need not."""
+        """Return "sha256:" and 64 hexadecimal digits; equal usage has an equal hash, except in an export."""
 
     @property
     def sent(self) -> int | None:
-        """Return the number of accounts in the document; None where an export is opaque."""
+        """Return the number of accounts in the document; None for an encrypted export."""
 
     @property
     def size_bytes(self) -> int:
@@ -98,46 +98,46 @@ class UsageDocument(Protocol):
         """Yield the compressed document from its start."""
 
     def plain(self) -> Iterator[bytes]:
-        """Yield the document as it is before compression."""
+        """Yield the uncompressed document."""
 
 
 class Workspace(Protocol):
-    """Room for what a run holds while it lasts. Nothing of it has a name on a disk. Every method raises `StateUnwritableError`."""
+    """Temporary storage of a run, in unnamed files. Every method raises `StateUnwritableError`."""
 
     def accounts(self) -> Accounts:
         """Return an empty collection of accounts."""
 
     def document(self, accounts: Accounts, identity: ServerIdentity, collected: Collected) -> UsageDocument:
-        """Write the document of all accounts that are not suspended; the server id of `identity` must be known."""
+        """Write the document with all accounts that are not suspended; `identity` must have a server id."""
 
     def export_document(self, export: Export, identity: ServerIdentity, collected: Collected) -> UsageDocument:
-        """Put GitHub's own export into a document, unchanged."""
+        """Wrap GitHub's own export in a document, unchanged."""
 
 
 class HeldExports(Protocol):
-    """Exports of held runs, kept until a person decides, and of what was sent, until it has arrived."""
+    """Exports of held runs, kept until a person decides, and of sent runs, kept until confirmation."""
 
     def keep(self, run: Run, export: Export) -> None:
-        """Keep the export of a run by its content hash; durable when this returns.
+        """Store the export of a run under its content hash; durable when this returns.
 
-        Raises `StateUnwritableError`: nothing was kept.
+        Raises `StateUnwritableError` if nothing was stored.
         """
 
     def find(self, run: Run) -> Export | None:
-        """Return the export that a run held or sent, if it is there and its content still has the run's hash."""
+        """Return the export that a run held or sent, if present and its content still has the run's hash."""
 
     def sweep(self, instance: str, wanted: Iterable[Run | None] = ()) -> None:
         """Delete the exports of an instance except those of the `wanted` runs. Raises nothing."""
 
 
 class Lease(Protocol):
-    """The right to do something that only one process may do at a time: held until `release`, or the end of the process."""
+    """The exclusive right to do something, among all processes; held until `release` or the end of the process."""
 
     def touch(self) -> None:
         """Record that the holder is alive. Raises `OSError`."""
 
     def release(self) -> None:
-        """Give the right back; releasing twice is harmless."""
+        """Release the lease; releasing twice is harmless."""
 
     def __enter__(self) -> Self: ...
 
@@ -145,21 +145,21 @@ class Lease(Protocol):
 
 
 class Leases(Protocol):
-    """Who may run an instance, evaluate the alerts, or be the daemon, among all processes on one state. Taking never waits."""
+    """The leases of one state directory: to run an instance, to evaluate alerts, and to be the daemon. Taking a lease never waits."""
 
     def instance(self, name: str) -> Lease | None:
-        """Take the right to run an instance; None where another process, or another part of this one, has it. Raises `OSError`."""
+        """Take the lease of an instance; None if another process, or another task of this one, holds it. Raises `OSError`."""
 
     def holder(self, name: str) -> str:
-        """Say who has, or had last, the right to run an instance: "process 4711 on host-a since 2026-11-24 02:00:00 UTC"."""
+        """Return the current or last holder of an instance's lease, for people: "process 4711 on host-a since 2026-11-24 02:00:00 UTC"."""
 
     def alerts(self) -> Lease | None:
-        """Take the right to evaluate alerts; None where another process has it. Raises `OSError`."""
+        """Take the lease for evaluating alerts; None if another process holds it. Raises `OSError`."""
 
     def daemon(self) -> Lease:
-        """Take the right to be the daemon.
+        """Take the daemon's lease.
 
-        Raises `LockedError` where another daemon has it, `OSError` where the directory cannot be written.
+        Raises `LockedError` if another daemon holds it, and `OSError` if the directory is not writable.
         """
 
 
@@ -167,71 +167,71 @@ class UsageSource(Protocol):
     """Reads the license usage of one instance."""
 
     async def collect(self, spool: AccountSink) -> Collected:
-        """Fill `spool` with every usable account and answer the counts; an opaque export fills nothing.
+        """Add every usable account to `spool` and return the counts; an encrypted export adds none.
 
-        Nothing is kept between calls. Raises `RunError` with the cause; the spool's content is then meaningless.
+        Keeps nothing between calls. Raises `RunError` with the cause; the content of `spool` is then undefined.
         """
 
 
 class Delivery(Protocol):
-    """Hands a usage document to the cloud side, or to a person who does. Safe to repeat with the same key and content hash."""
+    """Sends a usage document to an endpoint, or hands it to a person. Safe to repeat with the same key and content hash."""
 
     async def send(self, document: UsageDocument | None, key: str) -> str:
-        """Send `document` under the idempotency `key` and answer the upload's id, or the folder in which it lies ready for a person.
+        """Send `document` under the idempotency `key`. Return the upload's id, or the folder from which a person takes it.
 
-        None: nothing was collected, and a person exports the usage (with the delivery `manual` only).
+        `document` is None if a person exports the usage (delivery `manual` only).
 
-        Raises `RemoteError`: not `transient` where the endpoint refused for good; `transient` where it may not even have seen it.
+        Raises `RemoteError`, which is `transient` unless the endpoint refused the document permanently.
         """
 
     async def ask(self, upload_id: str) -> Upload:
-        """Return what became of an upload; `state` None where the endpoint does not know or cannot be asked."""
+        """Return the status of an upload; its `state` is None if the endpoint does not know it or cannot be queried."""
 
 
 class CloudReader(Protocol):
-    """Reads back what the cloud account has. Never changes anything."""
+    """Reads the sync status and license data of the cloud account. Never changes anything."""
 
     async def sync_status(self) -> SyncStatus:
-        """Return every server the cloud lists; one reply serves all instances."""
+        """Return every server the cloud lists; one response covers all instances."""
 
     async def seats(self) -> SeatTotals:
         """Return the account's seat totals from one page."""
 
     async def installations(self) -> tuple[Installation, ...] | None:
-        """Return the servers as GraphQL shows them; None where the token may not ask that."""
+        """Return the servers as GraphQL shows them; None if the token lacks permission."""
 
     def people(self) -> AsyncIterator[Person]:
-        """Yield everybody who consumes a license, page by page, a person who moved between two pages once."""
+        """Yield every person who consumes a license, page by page; a person who moved between two pages appears once."""
 
 
 class Adapters(Protocol):
-    """Opens the far sides for the length of one run; leaving the context closes their connections."""
+    """Opens sources, deliveries and the cloud for one run; leaving the context closes the connections."""
 
     def source(
         self, instance: Instance, waits: WaitReporter, *, newer_than: datetime | None = None
     ) -> AbstractAsyncContextManager[UsageSource]:
-        """Open what the instance's usage is collected from, which must not be `none`.
+        """Open the instance's source, which must not be `none`.
 
-        `newer_than` is the `collected_at` of the last confirmed run: a file that is not newer was used already.
+        `newer_than` is the `collected_at` of the last confirmed run: a file that is not newer was already used.
         """
 
     def delivery(self, instance: Instance, waits: WaitReporter) -> AbstractAsyncContextManager[Delivery]: ...
 
     def take_back(self, record: DeliveryRecord) -> None:
-        """Take away what lies ready for a person under a record, wherever the outbox was then; what is newer stays. Raises nothing."""
+        """Remove a record's export from the outbox it was put in; a newer export stays. Raises nothing."""
 
     def cloud(self, waits: WaitReporter) -> AbstractAsyncContextManager[CloudReader]: ...
 
 
 class Channel(Protocol):
-    """Tells somebody outside. What it is told may be told twice, never lost: whoever calls keeps what was not taken."""
+    """Sends notifications. A message may be sent twice but is never lost: the caller keeps it until it was accepted."""
 
     @property
     def name(self) -> str:
-        """Return the kind of channel, such as `mail`; no address."""
+        """Return the kind of channel, such as `mail`, without an address."""
 
     async def send(self, message: Message) -> None:
-        """Hand one message over; it was taken when this returns.
+        """Send one message; it was accepted when this returns.
 
-        Raises `RunError` with the cause. Bounded by timeouts of its own; canceled, it returns at once.
+        Raises `RunError` with the cause. Has its own timeouts; stops immediately when canceled.
         """

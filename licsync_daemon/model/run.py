@@ -1,4 +1,4 @@
-"""Runs, deliveries, decisions, and what else the state remembers, as values; the rules of `model.py` hold."""
+"""Runs, deliveries, decisions and the other records of the state, as values; the rules in `usage.py` apply."""
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -10,22 +10,22 @@ from licsync_daemon.model.usage import CLOCK_SLACK, Notice, ServerIdentity, Usag
 
 
 class RunState(StrEnum):
-    """Where a run is. Open states move on later, by themselves; final ones never change."""
+    """The state of a run. Open states change later, automatically; final ones never change."""
 
-    RUNNING = "running"  # a process is at it now
-    CURRENT = "current"  # final, with GitHub Connect: nothing was sent; the newest sync is successful and young enough
-    ACCEPTED = "accepted"  # final, organizations: taken by the endpoint; cannot be confirmed there
-    AWAITING_UPLOAD = "awaiting_upload"  # open: a person has to upload what lies in the outbox
-    AWAITING_EXPORT = "awaiting_export"  # open: a person has to export the usage and upload it
+    RUNNING = "running"  # open: a process is working on it
+    CURRENT = "current"  # final, with GitHub Connect: nothing was sent; the latest sync is successful and recent enough
+    ACCEPTED = "accepted"  # final, organizations: accepted by the endpoint; cannot be confirmed there
+    AWAITING_UPLOAD = "awaiting_upload"  # open: a person has to upload the export in the outbox
+    AWAITING_EXPORT = "awaiting_export"  # open: a person has to export and upload the usage
     HELD = "held"  # open: a guard stopped it; nothing left the machine
     DELIVERED = "delivered"  # open: accepted by the endpoint, the cloud has not confirmed it yet
-    CONFIRMED = "confirmed"  # final: delivered by us and read back from the cloud
-    FAILED = "failed"  # final: an error with a code; the previous confirmed state stands
-    SKIPPED = "skipped"  # final: nothing was to be done; recorded only to mark that the clock was set back
-    INTERRUPTED = "interrupted"  # final: the process ended in mid-run; the slot is still due
-    SUPERSEDED = "superseded"  # final: a held run, after a newer one took its place
-    REJECTED = "rejected"  # final: a held run, after a person said no
-    EXPIRED = "expired"  # final: a held run that nobody decided on in time
+    CONFIRMED = "confirmed"  # final: delivered by this program and confirmed by the cloud
+    FAILED = "failed"  # final: an error with a code; the last confirmed sync remains valid
+    SKIPPED = "skipped"  # final: nothing to do; recorded only to mark that the clock was set back
+    INTERRUPTED = "interrupted"  # final: the process ended during the run; the slot is still due
+    SUPERSEDED = "superseded"  # final: a held or waiting run that was replaced
+    REJECTED = "rejected"  # final: a held run that a person rejected
+    EXPIRED = "expired"  # final: a held run without a decision in time
 
     @property
     def is_final(self) -> bool:
@@ -33,13 +33,13 @@ class RunState(StrEnum):
 
     @property
     def is_good(self) -> bool:
-        """Return whether everything asked for was reached."""
+        """Return whether the run succeeded."""
         return self in {RunState.CONFIRMED, RunState.CURRENT, RunState.ACCEPTED}
 
 
-#: A person has to act before the cloud can have it.
+#: A person has to act before the usage can reach the cloud.
 AWAITING = frozenset({RunState.AWAITING_UPLOAD, RunState.AWAITING_EXPORT})
-#: Open states that belong to no process: the cloud is asked until it has it, or time is over.
+#: Open states without a process: the cloud is checked until it confirms or the time limit passes.
 AWAITING_CLOUD = frozenset({RunState.DELIVERED}) | AWAITING
 
 
@@ -48,7 +48,7 @@ KEEP = timedelta(days=400)
 
 
 class Trigger(StrEnum):
-    """Who asked for a run."""
+    """What started a run."""
 
     SCHEDULE = "schedule"
     PERSON = "person"
@@ -56,7 +56,7 @@ class Trigger(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tripped:
-    """A guard that stopped a run: what it saw, as a figure before and after, or as the identity in question."""
+    """A guard that stopped a run: the figures before and after, or the identity in question."""
 
     code: Code
     text: str
@@ -78,9 +78,9 @@ class Changes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
-    """The process that is at a run or holds a lock.
+    """The process that works on a run or holds a lock.
 
-    Process ids are used again, so the start time (clock ticks since boot) and the id of the boot go with it; None where there is no /proc.
+    Process ids are reused, so the start time (clock ticks since boot) and the boot id identify it too; None without /proc.
     """
 
     pid: int
@@ -97,8 +97,8 @@ class Run:
     run_id: str
     instance: str
     trigger: Trigger
-    reason: str  # why it was started, in the words `status` prints
-    slot: datetime | None  # the slot current when it started
+    reason: str  # why it was started, as `status` prints it
+    slot: datetime | None  # the current slot when it started
     started_at: datetime
     state: RunState = RunState.RUNNING
     phase: str = "starting"
@@ -109,39 +109,39 @@ class Run:
     collected_at: datetime | None = None
     delivered_at: datetime | None = None
     confirmed_at: datetime | None = None
-    last_sync: datetime | None = None  # the cloud's date that confirmed it
+    last_sync: datetime | None = None  # the cloud's date of the confirming sync
     counts: UsageCounts = field(default_factory=UsageCounts)
-    version: str | None = None  # the instance's GHES version, where it said one
+    version: str | None = None  # the instance's GHES version, if known
     content_hash: str | None = None
     accounts_in_cloud: int | None = None
     code: Code | None = None
     cause: str | None = None
     next_step: str | None = None
-    retry_not_before: datetime | None = None  # the far side asked not to be called earlier
+    retry_not_before: datetime | None = None  # the server asked for no request before this
     notices: tuple[Notice, ...] = ()
     tripped: tuple[Tripped, ...] = ()
-    changes: Changes | None = None  # None: there is no earlier confirmed usage to compare with
-    failures: int = 0  # how often this slot has failed so far, this run included; maintenance does not count
-    permanent: bool = False  # the same request would fail again until somebody changes something
+    changes: Changes | None = None  # None without an earlier confirmed usage
+    failures: int = 0  # failed runs of this slot so far, including this one; maintenance does not count
+    permanent: bool = False  # fails again until someone changes something
 
     def ended(self, state: RunState, at: datetime, **more: Any) -> "Run":
-        """Return the run in a final `state`, with `more` fields changed; a run that has ended waits for nothing."""
+        """Return the run in a final `state`, with `more` fields changed and no wait."""
         return replace(self, state=state, ended_at=at, waiting_for=None, waiting_until=None, **more)
 
     @property
     def counted(self) -> UsageCounts | None:
-        """What was counted; None where nothing was collected, or what was is opaque."""
+        """The counts; None if nothing was collected or the export is encrypted."""
         return self.counts if self.collected_at is not None and self.counts.counted else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
-    """What the cloud said of the instance before anything was sent. Read once per delivery record and never again.
+    """The cloud's entry of the instance before anything was sent. Read once per delivery record.
 
     Attributes:
-        date: The newest sync's date; None when the cloud knew of none.
-        answered_at: The reply's own `Date`; None where it had none.
-        entry: The whole entry as one string, to see whether it changed where dates cannot be compared.
+        date: The latest sync's date; None if there was no sync.
+        answered_at: The response's `Date`; None if it had none.
+        entry: The whole entry as one string, to detect a change if dates cannot be compared.
     """
 
     date: datetime | None
@@ -153,8 +153,8 @@ class DeliveryOutcome(StrEnum):
     """Why a delivery record is closed."""
 
     CONFIRMED = "confirmed"
-    ACCEPTED = "accepted"  # by the endpoint of an organization, which nothing can confirm
-    REFUSED = "refused"  # the endpoint said no for good
+    ACCEPTED = "accepted"  # by the endpoint, for an organization; cannot be confirmed
+    REFUSED = "refused"  # the endpoint refused it permanently
     UPLOAD_FAILED = "upload_failed"
     SYNC_FAILED = "sync_failed"
     NOT_CONFIRMED = "not_confirmed"  # accepted, but no confirmation within `confirm_timeout`
@@ -168,11 +168,11 @@ class DeliveryRecord:
 
     key: str
     instance: str
-    run_id: str  # the run that opened it, or that took it up last
+    run_id: str  # the run that opened it or last resumed it
     slot: datetime | None
     content_hash: str
     identity: ServerIdentity
-    sent: int | None  # accounts in the document; None where the export is opaque
+    sent: int | None  # accounts in the document; None for an encrypted export
     baseline: Baseline
     opened_at: datetime
     upload_id: str | None = None
@@ -183,7 +183,7 @@ class DeliveryRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeatRecord:
-    """Seat totals as read at one moment."""
+    """Seat totals at one time."""
 
     read_at: datetime
     consumed: int | None
@@ -192,13 +192,13 @@ class SeatRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceRecord:
-    """What the state remembers of an instance between runs.
+    """What is recorded about an instance between runs.
 
     Attributes:
-        identity: Who it was when usage was sent last; None where nothing ever was.
-        last_sync: The cloud's date of the newest successful sync seen; age, due and overdue are computed from it.
-        seen_at: When we read that.
-        retired_at: Since when it is not configured any more; None while it is.
+        identity: Its identity when usage was last sent; None if none was sent.
+        last_sync: The cloud's date of the latest successful sync; the age and whether it is overdue are computed from it.
+        seen_at: When that date was read.
+        retired_at: When it was removed from the configuration; None while it is configured.
     """
 
     name: str
@@ -235,7 +235,7 @@ class Decision:
     Attributes:
         run_id: The run it is about; None for a pause.
         until: When an approval expires, or when a pause ends.
-        used_at: When an approval was used up; it works once.
+        used_at: When an approval was used; it is valid once.
     """
 
     instance: str
@@ -249,5 +249,5 @@ class Decision:
     used_at: datetime | None = None
 
     def in_force(self, now: datetime) -> bool:
-        """Return whether an approval or a pause holds now. One that a clock far ahead has dated does not: it might hold for years."""
+        """Return whether an approval or a pause is in effect. One dated in the future by a wrong clock is not: it might last for years."""
         return self.until is not None and self.at <= now + CLOCK_SLACK and now < self.until and self.used_at is None

@@ -1,8 +1,8 @@
-"""What the state remembers, as ports. The docstrings are the specification of the contract suite `tests/contract/test_state_store.py`.
+"""The state, as ports. The docstrings are the specification of the contract suite `tests/contract/test_state_store.py`.
 
-Whoever only looks takes a `StateReader`; runs write through `RunStore`, alerts through `AlertStore`, decisions of people through
-`DecisionStore`. Only what opens the state needs a whole `StateStore`. Each call is one transaction, durable when it returns. Every
-writing method raises `StateUnwritableError` and then has changed nothing.
+Code that only reads uses `StateReader`; runs write through `RunStore`, alerts through `AlertStore`, and people's decisions through
+`DecisionStore`. Only code that opens the state needs the whole `StateStore`. Each call is one transaction, durable when it returns. A
+writing method that fails raises `StateUnwritableError` and has changed nothing.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,10 +15,10 @@ from licsync_daemon.model.usage import Listing
 
 
 class StateReader(Protocol):
-    """Everything that can be read.
+    """Read access.
 
     An instance has at most one run that is `running` or `delivered`, at most one that is `held`, and at most one delivery record that is
-    not closed. At most one waits for a person (`AWAITING`); a newer run may be in progress beside it.
+    not closed. At most one waits for a person (`AWAITING`); a newer run may be in progress at the same time.
     """
 
     def open_run(self, instance: str) -> Run | None:
@@ -33,10 +33,10 @@ class StateReader(Protocol):
     def run(self, run_id: str) -> Run | None: ...
 
     def runs(self, instance: str | None = None, *, limit: int = 20) -> tuple[Run, ...]:
-        """Return runs, newest first, in the order in which they were first recorded; clocks jump, that order does not."""
+        """Return runs, newest first, in the order in which they were first recorded, which does not depend on the clock."""
 
     def last_run(self, instance: str, *, good: bool = False, counted: bool = False) -> Run | None:
-        """Return the run that was recorded last; with `good` the last that ended well, with `counted` one whose accounts were counted."""
+        """Return the latest recorded run; with `good`, the latest successful one; with `counted`, the latest with counted accounts."""
 
     def transitions(self, run_id: str) -> tuple[Transition, ...]:
         """Return the states a run went through, oldest first."""
@@ -48,15 +48,15 @@ class StateReader(Protocol):
         """Return every record kept for `instance`, oldest first."""
 
     def delivery_of(self, run_id: str) -> DeliveryRecord | None:
-        """Return the newest record that a run opened or took up, closed or not."""
+        """Return the newest record that a run opened or resumed, closed or not."""
 
     def instance(self, name: str) -> InstanceRecord | None: ...
 
     def instances(self) -> tuple[InstanceRecord, ...]:
-        """Return every instance that is known or has a recorded run, retired ones included, by name."""
+        """Return every instance with a record or a run, including retired ones, sorted by name."""
 
     def listing(self) -> Listing | None:
-        """Return what the cloud listed when it was last read."""
+        """Return the cloud's list of servers as last read."""
 
     def seats(self) -> SeatRecord | None:
         """Return the newest seat totals."""
@@ -65,17 +65,17 @@ class StateReader(Protocol):
         """Return decisions, newest first."""
 
     def approval(self, run_id: str) -> Decision | None:
-        """Return the approval of a run that is not used up, if there is one; whether it has expired is for the caller to decide."""
+        """Return the unused approval of a run, if any; the caller checks whether it has expired."""
 
     def open_alerts(self) -> tuple[Alert, ...]:
         """Return the alerts that are not closed, by instance and code."""
 
     def confirmed_digests(self, instance: str) -> Iterator[bytes] | None:
-        """Yield the digests of the last confirmed usage, chunk by chunk in order; None where there are none."""
+        """Yield the digests of the last confirmed usage, chunk by chunk in order; None if there are none."""
 
 
 class RunStore(StateReader, Protocol):
-    """What a run writes."""
+    """Write access for runs."""
 
     def save_run(
         self,
@@ -86,65 +86,66 @@ class RunStore(StateReader, Protocol):
         remember: InstanceRecord | None = None,
         instead_of: Run | None = None,
     ) -> None:
-        """Insert or replace a run by its id, with its delivery record and what is known of its instance, all or nothing.
+        """Insert or replace a run by its id, together with its delivery record and its instance's record, all or nothing.
 
-        `instead_of` is the held run of the same instance whose place this one takes, or the one that waits for a person: it becomes
-        `superseded` if it is not final, and its approval is used up.
-        When the delivery record is closed as `confirmed`, the digests staged under its key replace the confirmed ones; closed
-        in another way, they are dropped.
+        `instead_of` is the run of the same instance, held or waiting for a person, that this one replaces: it becomes `superseded`
+        unless it is final, and its approval is marked used.
+        If the delivery record is closed as `confirmed`, the digests staged under its key replace the confirmed ones; if it is closed
+        with another outcome, they are deleted.
 
-        A new run, or one whose state changed, adds a transition dated `at`. A final run is never changed back: then nothing is written.
-        Runs, closed delivery records and seat totals from more than 400 days before `at` are dropped, or before the newest `last_sync`
-        that is known, where that is earlier: it is the cloud's own date, and a local clock that is years ahead must not cost the history.
+        A new run, or one whose state changed, adds a transition dated `at`. A final run never changes its state: then nothing is written.
+        Runs, closed delivery records and seat totals older than 400 days before `at` are deleted. If the latest recorded `last_sync`
+        is earlier than `at`, the 400 days count from there: a local clock that is years ahead must not delete the history.
         """
 
     def save_delivery(self, record: DeliveryRecord) -> None:
         """Insert or replace a delivery record by its key."""
 
     def stage_digests(self, instance: str, key: str, chunks: Iterable[bytes]) -> None:
-        """Keep the digests of a usage under its delivery's key, replacing what was staged for the instance before.
+        """Store the digests of a usage under its delivery's key, replacing any staged earlier for the instance.
 
-        Several transactions, so that readers need not wait: digests count once a delivery record of that key is saved as confirmed.
+        Uses several transactions, so that readers need not wait. The digests take effect when the delivery record with that key is
+        saved as confirmed.
         """
 
     def save_instance(self, record: InstanceRecord) -> None:
-        """Insert or replace what is known of an instance."""
+        """Insert or replace an instance's record."""
 
     def save_listing(self, listing: Listing) -> None:
-        """Replace what the cloud listed."""
+        """Replace the cloud's list of servers."""
 
     def save_seats(self, record: SeatRecord) -> None:
         """Add seat totals to the history."""
 
     def changed_elsewhere(self) -> bool:
-        """Return whether another connection has written since the last time this was called."""
+        """Return whether another connection has written since the previous call."""
 
 
 class AlertStore(StateReader, Protocol):
-    """What alerting writes."""
+    """Write access for alerts."""
 
     def save_alert(self, alert: Alert) -> None:
-        """Insert an alert, or replace the same one: the open one of its instance and code, or one opened at the same time.
+        """Insert an alert, or replace the open alert of its instance and code, or the one opened at the same time.
 
-        Closed ones are dropped after 400 days.
+        Closed alerts are deleted after 400 days.
         """
 
     def unsent_closings(self, since: datetime) -> tuple[Alert, ...]:
-        """Return the alerts that were sent, then closed after `since`, and whose closing was not sent; oldest closing first."""
+        """Return alerts that were sent, were closed after `since`, and whose closing was not sent yet; oldest closing first."""
 
 
 class DecisionStore(StateReader, Protocol):
-    """What a person's decision writes."""
+    """Write access for people's decisions."""
 
     def save_decision(self, decision: Decision, *, ends: Run | None = None) -> bool:
-        """Add a person's decision to the history, together with the end of the run it is about.
+        """Add a person's decision to the history and, with `ends`, end the run it is about.
 
-        Return False, and write nothing, where that run has already ended.
+        Return False, and write nothing, if that run has already ended.
         """
 
 
 class StateStore(RunStore, AlertStore, DecisionStore, Protocol):
-    """The whole state, as long as it is open."""
+    """The whole state, while it is open."""
 
     def close(self) -> None:
-        """Give back the file; closing twice is harmless."""
+        """Close the file; closing twice is harmless."""

@@ -1,4 +1,4 @@
-"""Make texts safe to show: foreign ones shortened to one clean line, our own with commands that a person can type. Pure."""
+"""Make texts safe to show: foreign ones shortened to one clean line, the program's own with commands that a person can type. Pure."""
 
 import shlex
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ PROGRAM = "$licsync"  # stands for this program in the commands that messages na
 
 
 def clean(text: str, limit: int = 200) -> str:
-    """Make foreign text safe to show: redacted, printable characters only, one line, at most `limit` of them."""
+    """Make foreign text safe to show: redacted, on one line, at most `limit` printable characters."""
     return printable(redact(printable(text, 10 * limit)), limit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invocation:
-    """How a person starts this program on this machine.
+    """The command line that starts this program on this machine.
 
     Attributes:
-        program: Its name, or its path if it is not on the PATH.
+        program: The program's name, or its path if it is not on the PATH.
         config: The configuration file; None if it is the default.
         owner: The user to switch to; None if no switch is needed.
     """
@@ -42,12 +42,12 @@ PLAIN = Invocation()
 
 
 def command(text: str, invocation: Invocation) -> str:
-    """Return `text` as it is shown or sent: with commands as a person types them, without credentials and what cannot be printed."""
+    """Return `text` as it is shown or sent: with commands ready to be typed, without credentials and unprintable characters."""
     return conceal(shown(text.replace(PROGRAM, str(invocation)) if PROGRAM in text else text))
 
 
 def commands(value: Any, invocation: Invocation) -> Any:
-    """Return a value of JSON with all its texts as `command` returns them."""
+    """Return a JSON value with all its texts as `command` returns them."""
     match value:
         case str():
             return command(value, invocation)
@@ -60,10 +60,10 @@ def commands(value: Any, invocation: Invocation) -> Any:
 
 
 def words(code: Code | None) -> str:
-    """Say a code in words: `rate_limited` is "rate limited"."""
+    """Return a code as words: `rate_limited` is "rate limited"."""
     return (code or Code.INTERNAL).replace("_", " ")
 
 
 def iso(moment: datetime | None) -> str | None:
-    """Write an instant for a machine: ISO 8601, UTC, whole seconds."""
+    """Return an instant as ISO 8601 in UTC, with whole seconds."""
     return f"{moment.replace(tzinfo=None).isoformat(timespec='seconds')}Z" if moment is not None else None

@@ -1,7 +1,7 @@
-"""Usage, and what the cloud says of it, as values.
+"""Usage and the cloud's data about it, as values.
 
-Standard library only, as in `runs.py` and `messages.py`. Instants are aware UTC and end in `_at`; durations are `timedelta`. Nothing here
-reads a clock or does I/O.
+The rules of all modules here: standard library only; instants are aware UTC and end in `_at`; durations are `timedelta`; nothing reads a
+clock or does I/O.
 """
 
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from enum import Enum, StrEnum
 from licsync_daemon.model.decode import printable
 from licsync_daemon.model.errors import MAX_SENTENCE, Code
 
-#: Clocks are corrected by seconds all the time; what is dated further ahead than this was written by a clock that was wrong.
+#: Clocks are often corrected by seconds; a date further in the future than this was written by a wrong clock.
 CLOCK_SLACK = timedelta(minutes=5)
 MAX_ID = 2**63 - 1  # GitHub publishes account ids as int64
 
@@ -24,16 +24,16 @@ class Account:
 
     id: int
     login: str
-    email: str  # "" where the account has no address
+    email: str  # "" without an email address
     suspended: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageCounts:
-    """What a collection found. `rows == sent + suspended + unusable`.
+    """The counts of a collection. `rows == sent + suspended + unusable`.
 
     Attributes:
-        counted: False: the export is opaque and nothing else counts; the other numbers say nothing then.
+        counted: False for an encrypted export without a second source of counts; the other numbers are then meaningless.
     """
 
     rows: int = 0
@@ -48,22 +48,22 @@ class UsageCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerIdentity:
-    """Who an instance is towards the cloud. Rows match by `server_id` when both sides have one, else by hostname."""
+    """The identity of an instance in the cloud. Entries match by `server_id` if both have one, otherwise by hostname."""
 
     hostname: str
     server_id: str | None
 
 
-# ---------------------------------------------------------------- what the cloud says
+# ---------------------------------------------------------------- the cloud's data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncEntry:
-    """One row of `license-sync-status`. All None in the last three: never synced."""
+    """One row of `license-sync-status`. If date, status and error are None, the server never synced."""
 
     server_id: str | None
     hostname: str | None
-    date: datetime | None  # the cloud's own clock, whole seconds
+    date: datetime | None  # by the cloud's clock, in whole seconds
     status: str | None
     error: str | None
     unreadable: str | None = field(default=None, compare=False)  # what stands for the date if it cannot be read; `date` is None then
@@ -71,11 +71,11 @@ class SyncEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installation:
-    """One server as GraphQL's `enterpriseServerInstallations` shows it, those known only from uploads included.
+    """One server in GraphQL's `enterpriseServerInstallations`, which includes servers known only from uploads.
 
     Attributes:
-        accounts: How many accounts the cloud has of it.
-        upload_state: The state of its newest upload of user accounts.
+        accounts: The number of its accounts in the cloud.
+        upload_state: The state of its latest upload of user accounts.
         uploaded_at: When that was made, by the cloud's clock.
     """
 
@@ -88,9 +88,9 @@ class Installation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncStatus:
-    """One reply of `license-sync-status`: every server the cloud knows, and the cloud's own time of answering.
+    """One response of `license-sync-status`: every server the cloud lists, and the response's `Date`.
 
-    `exists` is False for an organization: there is no sync status, so nothing can be confirmed by it.
+    `exists` is False for an organization, which has no sync status; nothing can be confirmed there.
     """
 
     entries: tuple[SyncEntry, ...]
@@ -100,7 +100,7 @@ class SyncStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeatTotals:
-    """Seats of the cloud account, as `consumed-licenses` gives them on every page; None where the reply leaves one out."""
+    """Seats of the cloud account, as on every page of `consumed-licenses`; None if the response omits one."""
 
     consumed: int | None
     purchased: int | None
@@ -113,7 +113,7 @@ class Person:
 
     login: str  # "" for a person known only from servers
     saml_name_id: str
-    server_accounts: tuple[tuple[str, str], ...]  # (host as the cloud spells it, account id as text)
+    server_accounts: tuple[tuple[str, str], ...]  # (hostname as the cloud spells it, account id as text)
     server_emails: tuple[str, ...]
     verified_emails: tuple[str, ...]
     license_type: str
@@ -121,20 +121,20 @@ class Person:
 
     @property
     def key(self) -> tuple[str, tuple[tuple[str, str], ...], tuple[str, ...]]:
-        """What tells two rows apart; no single field does."""
+        """The key that distinguishes two rows; no single field does."""
         return (self.login, self.server_accounts, self.server_emails)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """The servers that the cloud listed when it was asked last, and when that was by our clock."""
+    """The cloud's list of servers as last read, and when it was read, by this machine's clock."""
 
     entries: tuple[SyncEntry, ...]
     read_at: datetime
 
 
 class UploadState(StrEnum):
-    """What a delivery endpoint says of an upload."""
+    """The state of an upload at the delivery endpoint."""
 
     PENDING = "PENDING"
     SUCCESS = "SUCCESS"
@@ -143,10 +143,10 @@ class UploadState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
-    """What an endpoint reports about one upload.
+    """The status of one upload, as an endpoint reports it.
 
     Attributes:
-        state: None if the endpoint reports no states at all.
+        state: None if the endpoint reports no states at all, or cannot be queried.
         said: Quotes a state that is not one of the three.
     """
 
@@ -157,7 +157,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """Something a person should know that did not stop the run."""
+    """A warning that did not stop the run."""
 
     code: Code
     text: str
@@ -172,9 +172,9 @@ class Export:
 
     Attributes:
         content: From the `{` to the end of the one JSON object, byte for byte.
-        server_id, hostname, version: What it says about its instance.
-        is_clear: Whether its users are a readable list; else they are one encrypted text.
-        is_empty: Whether it holds no user, or no text.
+        server_id, hostname, version: The instance's data in the export.
+        is_clear: Whether its users are a readable list rather than encrypted text.
+        is_empty: Whether it contains no users, or no text.
     """
 
     content: bytes
@@ -187,20 +187,20 @@ class Export:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
-    """What a source found out about an instance besides its accounts."""
+    """The result of a collection, besides the accounts."""
 
-    collected_at: datetime  # of a file: its content time
+    collected_at: datetime  # for a file, the time of its content
     version: str | None
     http_only: bool
     counts: UsageCounts
-    newest_activity: datetime | None = None  # of anybody, or when an export was made; None where the source does not show it
+    newest_activity: datetime | None = None  # of any user, or when the export was made; None if unknown
     notices: tuple[Notice, ...] = ()
-    export: Export | None = None  # where the source gives one; what is delivered is then this
+    export: Export | None = None  # the export to deliver, if the source gives one
 
 
 class Added(Enum):
-    """What became of an account that was added."""
+    """The result of adding an account."""
 
     NEW = "new"
-    DUPLICATE = "duplicate"  # the same account with the same content is there already
-    CONFLICT = "conflict"  # the same id is there with other content
+    DUPLICATE = "duplicate"  # the same id with the same content is already present
+    CONFLICT = "conflict"  # the same id with other content is already present

@@ -97,7 +97,7 @@ def _failing(view: InstanceView) -> list[Concern]:
     if run is None or run.code is None or run.code in {Code.MAINTENANCE, Code.NOT_UPLOADED}:
         return []
     if run.state is RunState.EXPIRED:
-        text = f"nothing was sent, because nobody decided within 7 days: {run.cause}"
+        text = f"nothing was sent, because no decision was made within 7 days: {run.cause}"
         step = f"collect usage again: $licsync --run-now {run.instance}"
         return [Concern(code=run.code, severity=Severity.ALERT, text=text, next_step=step)]
     if run.state is not RunState.FAILED:

@@ -1,1 +1,1 @@
-"""Every decision, as a pure function: the time and the record go in, the decision comes out."""
+"""Every decision as a pure function of recorded values and the time."""

@@ -1,7 +1,7 @@
-"""What the cloud's list says about an instance that GitHub Connect syncs. Pure.
+"""Check an instance that GitHub Connect syncs against the cloud's list. Pure.
 
 GitHub Connect syncs weekly, at roughly the weekday and time at which it was enabled. The exact time is not published, so it is learned from
-the dates of the syncs. "Sync now" is a button in the browser; its dates can be anywhere.
+the dates of the syncs. *Sync now* is a button in the browser; a person can click it at any time.
 Source: docs.github.com, "Syncing license usage" (checked 2026-11-24).
 """
 
@@ -14,10 +14,10 @@ from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.run import Run, RunState
 from licsync_daemon.model.usage import CLOCK_SLACK, Installation, Notice, ServerIdentity, SyncStatus
 from licsync_daemon.rules.next_run import CONCLUSIVE
+from licsync_daemon.rules.schedule import WEEK
 from licsync_daemon.rules.success import SYNCED, has_failed
 from licsync_daemon.rules.verdict import NEVER, bare_host, entry_of, unreadable_date
 
-WEEK = timedelta(days=7)
 SAME_TIME = timedelta(hours=3)  # weekly syncs are "roughly" a week apart
 LATE_AFTER = timedelta(hours=24)  # after the learned time: a warning
 
@@ -40,7 +40,7 @@ class ConnectVerdict:
 
 
 def anchor_of(dates: Sequence[datetime]) -> datetime | None:
-    """Return the newest of the dates at the most frequent time of the week: the weekly sync."""
+    """Return the latest date at the most frequent time of the week, which is the weekly sync."""
     best: tuple[int, datetime] | None = None
     for date in dates:
         fits = sum(_off(date, other) <= SAME_TIME for other in dates)
@@ -50,19 +50,19 @@ def anchor_of(dates: Sequence[datetime]) -> datetime | None:
 
 
 def _off(one: datetime, other: datetime) -> timedelta:
-    """Return how far apart two instants are within the week."""
+    """Return the difference between two instants' times of the week."""
     apart = abs(one - other) % WEEK
     return min(apart, WEEK - apart)
 
 
 def expected_after(last: datetime, anchor: datetime) -> datetime:
-    """Return when the weekly sync after `last` should come."""
+    """Return when the weekly sync after `last` is expected."""
     weeks = (last + SAME_TIME - anchor) // WEEK + 1
     return anchor + weeks * WEEK
 
 
 def installation_of(instance: Instance, installations: Sequence[Installation] | None) -> Installation | None:
-    """Return what GraphQL reports about an instance; None if unknown.
+    """Return the GraphQL entry of an instance; None if there is none.
 
     A restored or rebuilt instance leaves its old installation behind: of several with its hostname a connected one counts, then the one
     with the newest upload, whatever their order.
@@ -73,7 +73,7 @@ def installation_of(instance: Instance, installations: Sequence[Installation] | 
 
 
 def was_disconnected(earlier: Iterable[Run]) -> bool:
-    """Return whether the newest conclusive check before this one saw a disconnected server."""
+    """Return whether the latest conclusive check found the server disconnected."""
     last = next(
         (run for run in earlier if run.state is RunState.CURRENT or (run.state is RunState.FAILED and run.code in CONCLUSIVE)), None
     )
@@ -91,16 +91,16 @@ def judge_connect(
     disconnected_before: bool,
     now: datetime,
 ) -> ConnectVerdict:
-    """Judge an instance.
+    """Return the result of a Connect check of an instance.
 
     Args:
         instance: As configured.
         identity: Its identity in the cloud's list.
         status: The cloud's list of all servers.
-        installations: What GraphQL reports, if the token may query it.
+        installations: The servers in GraphQL, if the token may query it.
         dates: The dates of its earlier syncs, from which the weekly time is learned.
         before: The latest successful sync known before this check.
-        disconnected_before: Whether the previous check saw it disconnected. If GraphQL is unavailable now, it counts as disconnected
+        disconnected_before: Whether the previous check found it disconnected. If GraphQL is unavailable now, it counts as disconnected
             until a newer sync arrives.
         now: This machine's clock, used if the response has no `Date`.
     """
@@ -118,8 +118,8 @@ def judge_connect(
     if entry is None or entry.date is None:
         if disconnected:
             return ConnectVerdict(before, Code.NOT_CONNECTED, f"{host} is not connected to the cloud account", CONNECT.format(host=host))
-        what = "lists no server with this hostname" if entry is None else "has never received a sync from this server"
-        return ConnectVerdict(before, Code.NEVER_SYNCED, f"the cloud {what}", CONNECT.format(host=host))
+        finding = "lists no server with this hostname" if entry is None else "has never received a sync from this server"
+        return ConnectVerdict(before, Code.NEVER_SYNCED, f"the cloud {finding}", CONNECT.format(host=host))
     if has_failed(entry):
         why = f': "{entry.error}"' if entry.error else ""
         cause = f"the latest sync by GitHub Connect ({entry.date:%Y-%m-%d %H:%M} UTC) failed{why}"

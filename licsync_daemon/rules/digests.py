@@ -1,7 +1,7 @@
-"""Compare two usages of an instance account by account without keeping anybody's address.
+"""Compare two usages of an instance account by account without storing email addresses.
 
-An account is kept as 21 bytes: its number, an HMAC of its address, and its flags; the key is a credential or a file of this installation.
-Both sides come ordered by number and are merged as streams, so a million accounts cost no memory. Digests are pseudonymous personal data.
+An account is stored as 21 bytes: its id, an HMAC of its address, and its flags; the key is a credential or a file of this installation.
+Both usages are sorted by id and merged as streams, so memory use does not grow with them. Digests are pseudonymous personal data.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ CHUNK_RECORDS = 4096
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """One account, pseudonymous."""
+    """One account as pseudonymous data."""
 
     id: int
     address: bytes
@@ -29,13 +29,13 @@ class Digest:
 
 
 def digest_of(account: Account, key: bytes) -> Digest:
-    """Return the digest of an account. Addresses that differ only in case are the same (ref 5, row 8)."""
+    """Return the digest of an account. Addresses that differ only in case are equal."""
     mac = hmac.digest(key, account.email.casefold().encode("utf-8"), hashlib.sha256) if account.email else b""
     return Digest(account.id, mac[:ADDRESS_BYTES].ljust(ADDRESS_BYTES, b"\0"), account.suspended)
 
 
 def pack(digests: Iterable[Digest]) -> Iterator[bytes]:
-    """Yield the digests in chunks of bytes, as they are stored."""
+    """Yield the digests as chunks of bytes for storage."""
     buffer = bytearray()
     for one in digests:
         buffer += RECORD.pack(one.id, one.address, SUSPENDED if one.suspended else 0)
@@ -47,14 +47,14 @@ def pack(digests: Iterable[Digest]) -> Iterator[bytes]:
 
 
 def unpack(chunks: Iterable[bytes]) -> Iterator[Digest]:
-    """Yield the digests of stored chunks."""
+    """Yield the digests in stored chunks."""
     for chunk in chunks:
         for number, address, flags in RECORD.iter_unpack(chunk):
             yield Digest(number, address, bool(flags & SUSPENDED))
 
 
 def compare(before: Iterable[Digest], after: Iterable[Digest]) -> Changes:
-    """Count what changed between two usages; both ordered by number."""
+    """Count the changes between two usages, both sorted by id."""
     added = removed = address_changed = suspended = unsuspended = 0
     old, new = iter(before), iter(after)
     one, other = next(old, None), next(new, None)

@@ -1,7 +1,7 @@
-"""Guards: compare a collection with what was confirmed before, and stop what looks wrong. Pure.
+"""Guards: compare a collection with the last confirmed one and stop suspicious usage. Pure.
 
-A guard that trips holds the run: nothing leaves the machine until a person approves it. Thresholds are set for each instance; there is no
-switch that turns guards off for good.
+A guard that trips holds the run: nothing leaves the machine until a person approves it. Thresholds are set for each instance; guards
+cannot be turned off permanently.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ from licsync_daemon.rules.verdict import NEVER, bare_host
 
 ON_IDENTITY = frozenset({Code.SERVER_ID_CHANGED, Code.SERVER_ID_SHARED, Code.HOSTNAME_CHANGED})
 
-#: What to do before an approval is thought of: to approve another identity sends under the one that is configured.
+#: What to check before approving a changed identity: an approved run is sent under the configured identity.
 ADVICE = {
     Code.SERVER_ID_CHANGED: "look up `server_id` in a new export, and configure it if it differs",
     Code.SERVER_ID_SHARED: "disable it if it is a copy",
@@ -27,17 +27,17 @@ UNUSABLE_SHARE = 0.01  # of the rows of a report
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbor:
-    """Another configured instance, and the identity it is known by."""
+    """Another configured instance and its known identity."""
 
     name: str
     identity: ServerIdentity
 
 
 def check_usage(counts: UsageCounts) -> None:
-    """Accept a collection, or say why it must not be sent.
+    """Check that a collection may be sent.
 
     Raises:
-        RunError: `REPORT_UNUSABLE_ROWS`: more than 1 % of the rows cannot be used.
+        RunError: `REPORT_UNUSABLE_ROWS`: more than 1% of the rows are unusable.
     """
     if counts.unusable > counts.rows * UNUSABLE_SHARE:
         raise RunError(
@@ -50,10 +50,10 @@ def check_usage(counts: UsageCounts) -> None:
 def guard_usage(
     counts: UsageCounts, before: int | None, guards: Guards, *, newest_activity: datetime | None, now: datetime
 ) -> tuple[Tripped, ...]:
-    """Return every guard on the usage itself that trips. `before`: the accounts of the last confirmed usage; None where none is known."""
+    """Return the tripped guards on the usage itself. `before` is the number of accounts last confirmed; None if unknown."""
     tripped: list[Tripped] = []
     if not counts.counted:
-        pass  # an opaque export: nobody can tell
+        pass  # an encrypted export: the number of accounts is unknown
     elif counts.sent == 0:
         tripped.append(Tripped(Code.EMPTY_USAGE, "there are no accounts to send", before=before, after=0))
     else:
@@ -80,12 +80,12 @@ def _compared(sent: int, before: int | None, guards: Guards) -> list[Tripped]:
 
 
 def _below_seats(counts: UsageCounts, guards: Guards) -> list[Tripped]:
-    """Fewer accounts than seats the instance itself counts: the read is not whole. More is normal: some never signed in."""
+    """Fewer accounts than the instance's own used seats mean an incomplete read. More are normal: some users never signed in."""
     if counts.seats_used is None or not counts.counted:
         return []
     missing = counts.seats_used - counts.sent
     if missing > counts.seats_used * guards.shrink_share and missing > guards.shrink_accounts:
-        text = f"{counts.sent:,} accounts, and the instance counts {counts.seats_used:,} used seats"
+        text = f"{counts.sent:,} accounts, but the instance reports {counts.seats_used:,} used seats"
         return [Tripped(Code.BELOW_SEATS, text, before=counts.seats_used, after=counts.sent)]
     return []
 
@@ -95,7 +95,7 @@ def _incomplete(counts: UsageCounts, guards: Guards) -> list[Tripped]:
         return []
     missing = counts.total_users - counts.rows
     if missing > counts.total_users * guards.missing_share and missing > guards.missing_accounts:
-        text = f"the report has {counts.rows:,} rows, and the instance counts {counts.total_users:,} users"
+        text = f"the report has {counts.rows:,} rows, but the instance reports {counts.total_users:,} users"
         return [Tripped(Code.INCOMPLETE_USAGE, text, before=counts.total_users, after=counts.rows)]
     return []
 
@@ -103,27 +103,27 @@ def _incomplete(counts: UsageCounts, guards: Guards) -> list[Tripped]:
 def guard_identity(
     identity: ServerIdentity, before: ServerIdentity | None, neighbors: Iterable[Neighbor], status: SyncStatus
 ) -> tuple[Tripped, ...]:
-    """Return every guard on who the instance is: rebuilt, renamed, or a copy of another one."""
+    """Return the tripped guards on the instance's identity: rebuilt, renamed, or a copy of another instance."""
     tripped: list[Tripped] = []
     host, server_id = bare_host(identity.hostname), identity.server_id
     if before is not None and before.server_id is not None and before.server_id != server_id:
-        text = f"the server id is {server_id} now and was {before.server_id}: was the instance rebuilt?"
+        text = f"the server id changed from {before.server_id} to {server_id}: was the instance rebuilt?"
         tripped.append(Tripped(Code.SERVER_ID_CHANGED, text, subject=f"{before.server_id}>{server_id}"))
     if before is not None and bare_host(before.hostname) != host:
-        text = f"the hostname is {host} now and was {bare_host(before.hostname)}: was the instance renamed?"
+        text = f"the hostname changed from {bare_host(before.hostname)} to {host}: was the instance renamed?"
         tripped.append(Tripped(Code.HOSTNAME_CHANGED, text, subject=f"{bare_host(before.hostname)}>{host}"))
     for other in neighbors:
         if server_id is not None and other.identity.server_id == server_id:
-            text = f"the server id {server_id} belongs to the instance {other.name} as well: is one a restored copy of the other?"
+            text = f"the server id {server_id} also belongs to the instance {other.name}: is one a restored copy of the other?"
             tripped.append(Tripped(Code.SERVER_ID_SHARED, text, subject=other.name))
     tripped += _listed(host, server_id, status)
     return tuple(tripped)
 
 
 def _listed(host: str, server_id: str | None, status: SyncStatus) -> list[Tripped]:
-    """What the cloud lists of this hostname and this server id, beyond the pair that is ours; what is older than ours is the past."""
-    ours = [e for e in status.entries if e.server_id == server_id and server_id and bare_host(e.hostname or host) == host]
-    newest = max((e.date or NEVER for e in ours), default=None)
+    """Return the guards tripped by other entries with this hostname or server id; entries older than the instance's own are ignored."""
+    own = [e for e in status.entries if e.server_id == server_id and server_id and bare_host(e.hostname or host) == host]
+    newest = max((e.date or NEVER for e in own), default=None)
     of_host = [e for e in status.entries if e.server_id not in {None, server_id} and bare_host(e.hostname or "") == host]
     of_id = [e for e in status.entries if e.server_id == server_id and server_id and bare_host(e.hostname or host) != host]
     others = sorted({str(e.server_id) for e in of_host if newest is None or (e.date or NEVER) > newest})
@@ -139,21 +139,21 @@ def _listed(host: str, server_id: str | None, status: SyncStatus) -> list[Trippe
 
 
 def next_step(tripped: Iterable[Tripped], run_id: str) -> str:
-    """Say what to do about a held run: what to look at first where it is about identity, and the command that releases it."""
+    """Return the next step for a held run: what to check first if its identity changed, and the command that releases it."""
     advice = dict.fromkeys(ADVICE[one.code] for one in tripped if one.code in ADVICE)
     return "; ".join((*advice, f'if this is correct: $licsync approve {run_id} --reason "…"'))
 
 
 def may_pass(tripped: Sequence[Tripped], approved: Run | None, *, content_hash: str, is_export: bool) -> bool:
-    """Return whether nothing tripped, or a person approved exactly this usage, or nothing beyond the approved figures.
+    """Return whether no guard tripped, or a person approved exactly this usage, or the figures are no further off than the approved ones.
 
-    An export says itself which instance it is from. That must be as approved as well: another instance may have appeared under its id.
+    An export contains its own identity. A change of it must also be approved: another instance may have appeared under its id.
 
     Args:
         tripped: The guards that tripped now.
         approved: The held run, if its approval is in force.
-        content_hash: The hash of what would be sent.
-        is_export: Whether that is an export.
+        content_hash: The hash of the document to send.
+        is_export: Whether the document is an export.
     """
     if not tripped or approved is None:
         return not tripped
@@ -164,7 +164,7 @@ def may_pass(tripped: Sequence[Tripped], approved: Run | None, *, content_hash: 
 
 
 def beyond_approval(tripped: Sequence[Tripped], approved: Sequence[Tripped]) -> tuple[Tripped, ...]:
-    """Return what tripped beyond what a person approved: another guard, another identity, or a figure further off than the approved one."""
+    """Return the tripped guards that a person did not approve: another guard, another identity, or a figure further off."""
     return tuple(one for one in tripped if not any(_covers(given, one) for given in approved))
 
 
@@ -178,12 +178,12 @@ def _covers(given: Tripped, one: Tripped) -> bool:
 
 
 def _distance(one: Tripped) -> int:
-    """How far apart the two figures are: 900 of 5,000 is further off than 900 of 1,000."""
+    """Return the difference of the two figures: 900 of 5,000 is further off than 900 of 1,000."""
     return abs(one.after - one.before) if one.after is not None and one.before is not None else 0
 
 
 def notices(counts: UsageCounts, newest_activity: datetime | None) -> tuple[Notice, ...]:
-    """Return what a person should know though it stops nothing."""
+    """Return warnings that do not stop the run."""
     found = []
     if not counts.counted:
         text = "the export is encrypted, so only its server identity and non-emptiness were checked; `counts` lets the guards check counts"
@@ -198,7 +198,7 @@ def notices(counts: UsageCounts, newest_activity: datetime | None) -> tuple[Noti
 
 
 def version_change(before: str | None, now: str | None) -> tuple[Notice, ...]:
-    """Tell of an upgrade: it explains what else changed with it."""
+    """Return a notice about an upgrade, which may explain other changes."""
     if before is None or now is None or before == now:
         return ()
     return (Notice(code=Code.VERSION_CHANGED, text=f"GHES {now} after {before}"),)

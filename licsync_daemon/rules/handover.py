@@ -1,4 +1,4 @@
-"""The steps of a person for the delivery `manual`, with GitHub's own labels. Pure.
+"""Instructions for a person who uploads usage (delivery `manual`), with GitHub's own labels. Pure.
 
 GitHub documents two ways to sync usage to a cloud account: GitHub Connect, and a person who clicks *Add server usage*. This is the second.
 Source: docs.github.com, "Syncing license usage", "Manually uploading license usage" (checked 2026-11-24).
@@ -12,7 +12,7 @@ from licsync_daemon.model.instance import CloudAccount, Instance, ManualDelivery
 
 
 def export_name(instance: Instance, collected_at: datetime) -> str:
-    """Return the name of an export's file in the outbox."""
+    """Return the file name of an export in the outbox."""
     return f"usage-{instance.name}-{collected_at:%Y%m%dT%H%M%SZ}.json"
 
 
@@ -23,19 +23,19 @@ def folder_of(instance: Instance) -> Path | None:
 
 
 def upload_page(cloud: CloudAccount) -> str:
-    """Return the address of the enterprise in the browser: on github.com, or on the host of `api_url`."""
+    """Return the enterprise's web address: on github.com, or on the host of `api_url`."""
     host = urlsplit(cloud.at.url).hostname or ""
     return f"https://{'github.com' if host == 'api.github.com' else host.removeprefix('api.')}/enterprises/{cloud.enterprise}"
 
 
 def steps(instance: Instance, name: str | None, *, place: str, upload_page: str) -> str:
-    """Return the steps.
+    """Return the instructions.
 
     Args:
-        instance: Whose usage it is.
+        instance: The instance to upload usage of.
         name: The file in the outbox; None if the person has to export it.
-        place: Where the file is, for the reader: "this folder".
-        upload_page: The address to upload it to.
+        place: The location of the file, such as "this folder".
+        upload_page: The web address to upload it at.
     """
     export = (
         f"1. Take the file {name} from {place}. Do not open or change it: it is GitHub's own export, and its user data is encrypted."

@@ -1,4 +1,4 @@
-"""What comes next for an instance, and why. Pure: the schedule, what is recorded, and the time are arguments."""
+"""The next run or check of an instance, and its reason. Pure: the schedule, the record and the time are arguments."""
 
 import hashlib
 import itertools
@@ -16,16 +16,16 @@ from licsync_daemon.rules.schedule import slot_after, slot_at, slot_words
 from licsync_daemon.rules.verdict import next_check, next_upload_check
 
 FIRST_RETRY = timedelta(minutes=15)
-RETRY_GROWTH = 1.35  # with the two beside it: 12 attempts within 21 hours, then two a day
+RETRY_GROWTH = 1.35  # with FIRST_RETRY and RETRY_CAP: 12 attempts within 21 hours, then two a day
 RETRY_CAP = timedelta(hours=12)
-MAINTENANCE_CAP = timedelta(hours=1)  # how long an instance that has come back may go unnoticed; 25 runs a day are recorded meanwhile
-PROBE = timedelta(days=1)  # of what fails for good until somebody changes something
-HONORED = timedelta(days=1)  # of what the far side asks for; counted from the failure, so that it passes
-STARTUP_DELAY = timedelta(seconds=60)  # after a start, before what was missed is caught up: networks and clocks come up late
+MAINTENANCE_CAP = timedelta(hours=1)  # the longest wait after maintenance has ended; about 25 runs a day are recorded
+DAILY_RETRY = timedelta(days=1)  # after a failure that persists until someone changes something
+HONORED = timedelta(days=1)  # the longest wait a server can ask for, counted from the failure
+STARTUP_DELAY = timedelta(seconds=60)  # before missed runs are caught up after a start: networks and clocks come up late
 STARTUP_JITTER_S = 300
 LOCKED_AGAIN = timedelta(seconds=60)
-HELD_FOR = timedelta(days=7)  # a held run waits so long for a decision, and an approval holds so long
-SYNCED_WITHIN = timedelta(hours=1)  # a run is synced no longer before its beginning, by the cloud's clock: else ours was ahead
+HELD_FOR = timedelta(days=7)  # the time for a decision on a held run, and the validity of an approval
+SYNCED_WITHIN = timedelta(hours=1)  # a sync dated earlier than this before its run's start means that the local clock was ahead
 
 CATCH_UP = "catch-up after downtime"
 FIRST = "first sync"
@@ -34,7 +34,7 @@ INTERRUPTED = "continued after an interruption"
 CHANGED = "retry after a restart or reload"
 FIRST_CONNECT_CHECK = "first GitHub Connect check"
 CONNECT_CHECK = "GitHub Connect check"
-#: What a watch found out, rather than why it could not.
+#: Results of a Connect check, as opposed to failures of the check itself.
 CONCLUSIVE = frozenset({Code.NEVER_SYNCED, Code.LATE, Code.NOT_CONNECTED, Code.SYNC_FAILED, Code.BAD_RESPONSE})
 APPROVAL_ENDS = "approval period of the held run ends"
 STOPPED = frozenset({RunState.HELD, RunState.REJECTED, RunState.EXPIRED})
@@ -42,9 +42,9 @@ STOPPED = frozenset({RunState.HELD, RunState.REJECTED, RunState.EXPIRED})
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """The next thing to happen for an instance. `slot` is the one a run then satisfies; None for a look.
+    """The next run or check of an instance. `slot` is the slot that the run satisfies; None for a check.
 
-    A look settles what was delivered or handed over; a watch sees how GitHub Connect is doing.
+    A confirmation check is for usage that was delivered or handed over; a Connect check is for syncs by GitHub Connect.
     """
 
     at: datetime
@@ -56,12 +56,12 @@ class Planned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """What is recorded of an instance, as far as it decides what comes next.
+    """The recorded data of an instance that determines its next run.
 
     Attributes:
-        runs: The newest recorded runs, in the order of recording, newest first; enough to hold every run of the current slot.
-        approval: The approval of its held run that is not used up.
-        pause: The newest decision to pause or resume it.
+        runs: Its latest runs in the order of recording, newest first; enough to include every run of the current slot.
+        approval: The unused approval of its held run.
+        pause: The latest decision to pause or resume it.
     """
 
     runs: Sequence[Run] = ()
@@ -70,9 +70,9 @@ class Recorded:
 
 
 def satisfies(run: Run, slot: datetime, now: datetime) -> bool:
-    """Return whether a run did what `slot` asked for: it ended well, and recorded this slot or started between it and now.
+    """Return whether a run satisfies `slot`: it succeeded, and it recorded this slot or started between it and now.
 
-    What was only checked (`current` without a slot) did nothing that a slot asks for.
+    A Connect check (`current` without a slot) satisfies no slot.
     """
     if not run.state.is_good or (run.state is RunState.CURRENT and run.slot is None):
         return False
@@ -80,21 +80,21 @@ def satisfies(run: Run, slot: datetime, now: datetime) -> bool:
 
 
 def next_run(instance: Instance, recorded: Recorded, now: datetime, *, up_since: datetime, changed_at: datetime) -> Planned | None:
-    """Return what happens next for an instance.
+    """Return the next run or check of an instance.
 
     Args:
-        instance: With its schedule.
-        recorded: What is known of it.
-        now: The time.
-        up_since: Since when the daemon is up; a slot before that was missed and is caught up after a settling delay.
-        changed_at: When the configuration was read; what failed for good before is tried again after that.
+        instance: The instance with its schedule.
+        recorded: Its recorded data.
+        now: The current time.
+        up_since: When the daemon started; a slot missed before that is caught up after a startup delay.
+        changed_at: When the configuration was read; permanent failures before that are retried.
 
     Returns:
-        None for an instance that is disabled or not synced, and while a run is in progress.
+        None if the instance is disabled or not synced, or while a run is in progress.
     """
     if not instance.is_active:
         return None
-    up_since, changed_at = min(up_since, now), min(changed_at, now)  # a clock that was ahead at the start must not delay until then
+    up_since, changed_at = min(up_since, now), min(changed_at, now)  # a clock that was ahead at startup must not cause a delay
     newest = next((run for run in recorded.runs if run.state not in {RunState.SUPERSEDED, RunState.SKIPPED}), None)
     if newest is not None and newest.state is RunState.RUNNING:
         return None
@@ -117,7 +117,7 @@ def next_run(instance: Instance, recorded: Recorded, now: datetime, *, up_since:
 
 
 def _connect_check(instance: Instance, runs: Sequence[Run], now: datetime, *, up_since: datetime) -> Planned:
-    """Return when the cloud is asked again how GitHub Connect is doing for an instance."""
+    """Return the next Connect check of an instance."""
     newest = next((run for run in runs if run.state is not RunState.SKIPPED and run.started_at <= now + CLOCK_SLACK), None)
     ready_at = up_since + STARTUP_DELAY
     if newest is None:
@@ -130,7 +130,7 @@ def _connect_check(instance: Instance, runs: Sequence[Run], now: datetime, *, up
 
 
 def _due(instance: Instance, recorded: Recorded, newest: Run | None, now: datetime, *, up_since: datetime, changed_at: datetime) -> Planned:
-    """Return what the schedule and the record ask for, windows and pauses aside."""
+    """Return the next run by schedule and record, ignoring windows and pauses."""
     slot = slot_at(instance.schedule, now)
     following = slot_after(instance.schedule, now)
     later = Planned(following, slot_words(instance.schedule), following)
@@ -142,14 +142,14 @@ def _due(instance: Instance, recorded: Recorded, newest: Run | None, now: dateti
     if any(satisfies(run, slot, now) for run in runs):
         return later
     stopped = next((run for run in runs if run.slot == slot and run.state in STOPPED), None)
-    if stopped is not None:  # a guard held it, and nobody has approved it
+    if stopped is not None:  # held by a guard, and not approved
         end = stopped.started_at + HELD_FOR
         return Planned(end, APPROVAL_ENDS, slot) if stopped.state is RunState.HELD and end < following else later
     failed = [run for run in runs if run.slot == slot and run.state is RunState.FAILED]
     if failed:
         again = _retry(failed, slot, now, ready_at=ready_at, changed_at=changed_at)
         return again if again.at < following else later
-    if newest is None and slot < max(up_since, changed_at):  # it was configured after its slot
+    if newest is None and slot < max(up_since, changed_at):  # configured after its slot
         reason = FIRST
     elif newest is not None and newest.state is RunState.INTERRUPTED and newest.slot == slot:
         reason = INTERRUPTED
@@ -161,7 +161,7 @@ def _due(instance: Instance, recorded: Recorded, newest: Run | None, now: dateti
 def _approved(
     approval: Decision, runs: Sequence[Run], slot: datetime, now: datetime, *, up_since: datetime, ready_at: datetime, changed_at: datetime
 ) -> Planned:
-    """Return when an approved usage is collected anew: at once; where that has failed since, as any failed run is tried again."""
+    """Return the run that an approval triggers: immediately, or as a retry if it has failed since."""
     since = itertools.takewhile(lambda run: run.state is not RunState.HELD, runs)
     failed = [run for run in since if run.slot == slot and run.state is RunState.FAILED and _ended(run, now) >= approval.at]
     if failed:
@@ -170,41 +170,41 @@ def _approved(
 
 
 def _plausible(runs: Sequence[Run], now: datetime) -> list[Run]:
-    """Leave out runs whose clock was ahead: those that began later than a run that was recorded after them, or than now.
+    """Leave out runs from a clock that was ahead: those that started later than a run recorded after them, or later than now.
 
-    Without that, a run made while the clock was weeks ahead would satisfy its slot when that comes. The other explanation, a clock that
-    was behind for the run recorded after, is believed where the cloud's own date speaks for it.
+    Otherwise, a run made while the clock was weeks ahead would satisfy the slot of that time. If the cloud's date of its sync fits, the
+    run is kept: the clock was behind when the later run was recorded.
     """
-    believed, latest = [], now + CLOCK_SLACK
+    plausible, latest = [], now + CLOCK_SLACK
     for run in runs:
         if run.started_at <= latest or (run.started_at <= now + CLOCK_SLACK and _is_dated_by_cloud(run)):
-            believed.append(run)
+            plausible.append(run)
             latest = min(latest, run.started_at + CLOCK_SLACK)
-    return believed
+    return plausible
 
 
 def _is_dated_by_cloud(run: Run) -> bool:
-    """Return whether the cloud's date of the sync fits the run's beginning, which is what counts for its slot: then our clock was right."""
+    """Return whether the cloud's date of the sync fits the run's start, which shows that the local clock was right."""
     return run.last_sync is not None and run.started_at <= run.last_sync + SYNCED_WITHIN
 
 
 def _ended(run: Run, now: datetime) -> datetime:
-    """Return when a run ended; one that a clock set forward in its midst has ended in the future counts from its start."""
+    """Return when a run ended, or when it started if its end is in the future because the clock was set."""
     return run.ended_at if run.ended_at is not None and run.ended_at <= now else run.started_at
 
 
 def _retry(failures: Sequence[Run], slot: datetime, now: datetime, *, ready_at: datetime, changed_at: datetime) -> Planned:
-    """Return when the first of the failed runs (newest first) is tried again: up the ladder, or when something has changed."""
+    """Return the retry of the first of the failed runs (newest first): with growing waits, or after a change if it failed permanently."""
     failed = failures[0]
     ended = _ended(failed, now)
     after = words(failed.code)
     if failed.permanent:
         if changed_at > ended:
             return Planned(max(ready_at, changed_at) if ready_at > ended else changed_at, CHANGED, slot)
-        return Planned(ended + PROBE, f"daily probe after {after}", slot)
-    if failed.code is Code.MAINTENANCE:  # nobody's failure: a rhythm of its own, beside the ladder
+        return Planned(ended + DAILY_RETRY, f"daily retry after {after}", slot)
+    if failed.code is Code.MAINTENANCE:  # not a failure: separate waits, shorter than the others
         in_a_row = sum(1 for _ in itertools.takewhile(lambda run: run.code is Code.MAINTENANCE, failures))
-        wait, reason = retry_wait(in_a_row, failed.run_id, cap=MAINTENANCE_CAP), f"again after {after}"
+        wait, reason = retry_wait(in_a_row, failed.run_id, cap=MAINTENANCE_CAP), f"retry after {after}"
     else:
         wait, reason = retry_wait(max(1, failed.failures), failed.run_id), f"retry {max(1, failed.failures)} after {after}"
     at = ended + wait
@@ -214,17 +214,17 @@ def _retry(failures: Sequence[Run], slot: datetime, now: datetime, *, ready_at: 
 
 
 def retry_wait(number: int, key: str, *, cap: timedelta = RETRY_CAP) -> timedelta:
-    """Return how long to wait before the `number`-th retry: 15 minutes, growing by 35 % up to `cap`, give or take 10 %.
+    """Return how long to wait before the `number`-th retry: 15 minutes, growing by 35% up to `cap`, plus or minus 10%.
 
-    `key` spreads the retries of a fleet that failed together; the same key gives the same wait.
+    `key` spreads the retries of instances that failed at the same time; equal keys give equal waits.
     """
     spread = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") / 2**32
-    grown = FIRST_RETRY * RETRY_GROWTH ** min(number - 1, 40)  # long past the cap, and no number is too large
+    grown = FIRST_RETRY * RETRY_GROWTH ** min(number - 1, 40)  # far beyond the cap; avoids an overflow
     return min(cap, grown) * (0.9 + 0.2 * spread)
 
 
 def _allowed(planned: Planned, instance: Instance, pause: Decision | None, now: datetime) -> Planned:
-    """Move what is planned out of pauses and blackout windows, and say so."""
+    """Move a planned run out of pauses and blackout windows, and add that to its reason."""
     at, reason = max(planned.at, now) if planned.at < now else planned.at, planned.reason
     paused = _after_pause(replace(planned, at=at), pause, now)
     at, reason = paused.at, paused.reason
@@ -241,5 +241,5 @@ def _after_pause(planned: Planned, pause: Decision | None, now: datetime) -> Pla
 
 
 def startup_jitter(name: str) -> timedelta:
-    """Return a stable delay of up to 5 minutes, so that a fleet does not start all at once."""
+    """Return a fixed delay of up to 5 minutes, so that instances do not all start at the same time."""
     return timedelta(seconds=int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % STARTUP_JITTER_S)

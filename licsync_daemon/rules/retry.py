@@ -1,7 +1,7 @@
-"""Whether a failed request is repeated, and after how long.
+"""Decide whether and when to retry a failed request.
 
-The order is GitHub's: `Retry-After`, else `x-ratelimit-reset`, else at least one minute, doubling each time. `http/wire.py` reads the wait
-that the server states; here it is a number on the error.
+The order is GitHub's: `Retry-After`, else `x-ratelimit-reset`, else at least one minute, doubling each time. `http/wire.py` reads the
+server's wait; here it is an attribute of the error.
 Source: https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api (checked 2026-11-24).
 """
 
@@ -12,7 +12,7 @@ from datetime import timedelta
 from licsync_daemon.model.errors import Code, RemoteError
 
 MAX_ATTEMPTS = 5
-MAX_ELAPSED_S = 15 * 60.0  # a run that would wait longer ends; the schedule starts another one later
+MAX_ELAPSED_S = 15 * 60.0  # a run does not wait longer; the schedule retries it later
 BACKOFF_S = 1.0
 BACKOFF_CAP_S = 60.0
 RATE_LIMIT_MIN_S = 60.0  # GitHub: without a stated wait, at least one minute
@@ -36,13 +36,13 @@ Policy = Callable[[RemoteError, int, float, float], RetryChoice]
 
 
 def decide(error: RemoteError, attempt: int, elapsed_s: float, jitter: float) -> RetryChoice:
-    """Decide what follows a failed request.
+    """Decide whether to retry a failed request.
 
     Args:
         error: What went wrong.
         attempt: How many times the request was made, 1 after the first failure.
         elapsed_s: Seconds since the first attempt began.
-        jitter: A random number in [0, 1), passed in so that the decision is repeatable.
+        jitter: A random number in [0, 1), passed in so that the decision is deterministic.
     """
     if not error.transient or attempt >= MAX_ATTEMPTS:
         return GiveUp()
@@ -68,5 +68,5 @@ def poll_until(limit: timedelta, *, first_s: float = 0.5, cap_s: float = 30.0) -
 
 
 def quiet_period_s(error: RemoteError) -> float:
-    """Return for how many seconds a rate-limited host accepts no request from any run."""
+    """Return for how many seconds no run may send requests to a rate-limited host."""
     return error.retry_after.total_seconds() + MARGIN_S if error.retry_after is not None else RATE_LIMIT_MIN_S

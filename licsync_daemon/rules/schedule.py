@@ -1,7 +1,7 @@
-"""When an instance is planned to run. Pure: the schedule and the time are arguments.
+"""The slots of a schedule. Pure: the schedule and the time are arguments.
 
-Wall-clock arithmetic is cronsim's, which follows Debian cron at daylight-saving changes: a time that does not exist runs at the next one
-that does, a time that exists twice runs once. A *slot* is a planned instant, in UTC; the newest at or before now is the one to satisfy.
+A *slot* is a scheduled instant, in UTC; a run has to satisfy the latest slot at or before now. cronsim computes the times and follows
+Debian cron at daylight-saving changes: a skipped time runs at the next existing one, and a repeated time runs once.
 """
 
 import re
@@ -16,9 +16,9 @@ WEEK = timedelta(days=7)
 
 
 def slot_at(schedule: Schedule, now: datetime) -> datetime:
-    """Return the newest planned instant at or before `now`, in UTC."""
-    # cronsim's own backward walk answers instants strictly before its start, and treats a daylight-saving change a little differently
-    # from its forward walk; so it only gives a safe starting point, and the forward walk gives the slots.
+    """Return the latest slot at or before `now`."""
+    # Iterating backward, cronsim returns only instants strictly before its start and treats daylight-saving changes differently.
+    # So this only finds a safe starting point, and the forward iteration finds the slots.
     zone = ZoneInfo(schedule.timezone)
     backward = CronSim(schedule.cron, now.astimezone(zone), reverse=True)
     start = next(backward)
@@ -31,20 +31,20 @@ def slot_at(schedule: Schedule, now: datetime) -> datetime:
 
 
 def slot_after(schedule: Schedule, now: datetime) -> datetime:
-    """Return the first planned instant after `now`, in UTC."""
-    # cronsim that starts in the second pass of a repeated time returns an instant of the first pass: skip what is not after `now`.
+    """Return the first slot after `now`."""
+    # If `now` is in the second pass of a repeated hour, cronsim returns instants of the first pass: skip them.
     planned = CronSim(schedule.cron, now.astimezone(ZoneInfo(schedule.timezone)))
     return next(at for at in (one.astimezone(UTC) for one in planned) if at > now and _is_kept(schedule, at))
 
 
 def _is_kept(schedule: Schedule, planned: datetime) -> bool:
-    """Return whether a planned instant falls into one of the weeks that count; weeks begin on Monday, and are counted from the year 1."""
+    """Return whether an instant is in a week that counts under `every_weeks`; weeks start on Monday, counted from the year 1."""
     week = (planned.astimezone(ZoneInfo(schedule.timezone)).toordinal() - 1) // 7
     return week % schedule.every_weeks == 0
 
 
 def slot_words(schedule: Schedule) -> str:
-    """Return "weekly slot" or "planned slot", as `status` names the reason of a run."""
+    """Return "weekly slot" or "planned slot", the reason of a run that `status` shows."""
     _, _, day, month, weekday = schedule.cron.split()
     weekly = (day, month) == ("*", "*") and re.fullmatch(r"\w+", weekday)
     return "weekly slot" if weekly else "planned slot"

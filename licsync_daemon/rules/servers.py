@@ -80,7 +80,7 @@ def problems(findings: Findings | None) -> tuple[Problem, ...]:
         Problem(
             "cloud",
             f"the cloud also lists {in_short(one)}, which is not in the configuration",
-            "add a table [instances.NAME] for it, or name it in [cloud] elsewhere (another daemon syncs it) or retired (it is gone)",
+            "add a table [instances.NAME] for it, or list it in [cloud] elsewhere (another daemon syncs it) or retired (no longer exists)",
         )
         for one in findings.orphans[:NAMED]
     ]
@@ -101,7 +101,7 @@ def problems(findings: Findings | None) -> tuple[Problem, ...]:
             f"instances.{one.instance}",
             f"the cloud lists {one.hostname} under the server id {shortened(one.server_ids)}"
             f"{' as well' if one.beside else ', not under its own'}: was the instance rebuilt or copied?",
-            "if that server is gone, name its server id in [cloud] retired; set `server_id` of the instance to the current one",
+            "if that server no longer exists, list its server id in [cloud] retired; set `server_id` of the instance to the current one",
         )
         for one in findings.second_servers
     ]

@@ -1,7 +1,7 @@
-"""What the cloud's word means for a delivery. Pure: only the cloud's clock is compared with the cloud's clock.
+"""Decide whether the cloud confirms a delivery. Pure: dates by the cloud's clock are compared only with each other.
 
-A delivery is *confirmed* when its own upload succeeded (where that can be asked) and the newest sync of its instance is successful and
-strictly later than the baseline, which was read once before anything was sent. Anything less keeps waiting.
+A delivery is *confirmed* when its upload succeeded (if the endpoint can be queried) and the latest sync of its instance is successful and
+strictly later than the baseline, which was read once before anything was sent. Otherwise it keeps waiting.
 """
 
 from dataclasses import dataclass
@@ -13,24 +13,24 @@ from licsync_daemon.model.usage import Notice, ServerIdentity, SyncEntry, SyncSt
 from licsync_daemon.rules.success import badness, is_failure, is_synced
 
 UPLOAD_FAILED_STEP = "check the quoted error; the next run sends the usage again"
-INCOMPARABLE = timedelta(seconds=5)  # a baseline this far ahead of the reply that held it says that dates and `Date` differ in clock
+INCOMPARABLE = timedelta(seconds=5)  # a baseline this far ahead of its response's `Date` means that the two use different clocks
 NEVER = datetime.min.replace(tzinfo=UTC)
 FIRST_CHECK_S = 5.0
 CHECK_CAP_S = 60.0
-LONG_S = 24 * 3600.0  # past this the clock has jumped; the next look is a minute away, and no loop counts up to it
+LONG_S = 24 * 3600.0  # after this the clock has jumped; the next check is in a minute, without a loop
 EAGER_FIRST_CHECK_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """The cloud has it."""
+    """The cloud has the usage."""
 
     last_sync: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class Refuted:
-    """It will not arrive any more."""
+    """The delivery failed."""
 
     outcome: DeliveryOutcome
     code: Code
@@ -40,23 +40,23 @@ class Refuted:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Nothing can be said yet."""
+    """The delivery is not confirmed yet."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The endpoint has it, and there is nobody who could confirm it."""
+    """The endpoint has the usage, and it cannot be confirmed."""
 
 
 Verdict = Confirmed | Accepted | Refuted | Waiting
 
 
 def entry_of(identity: ServerIdentity, status: SyncStatus) -> SyncEntry | None:
-    """Return the entry of an instance: by `server_id` where both sides have one, else by hostname.
+    """Return the latest entry of an instance: matched by `server_id` if both have one, otherwise by hostname.
 
-    Of several the newest counts; of several with one date the worst.
+    Of several entries with one date the worst counts.
     """
     host = bare_host(identity.hostname)
     matching = [
@@ -72,13 +72,13 @@ def entry_of(identity: ServerIdentity, status: SyncStatus) -> SyncEntry | None:
 
 
 def bare_host(host: str) -> str:
-    """Return a hostname as it is compared: lower case, without a port or a final dot."""
+    """Return a hostname for comparison: lower case, without a port or a trailing dot."""
     name, _, port = host.strip().lower().rpartition(":")
     return (name if name and port.isdigit() else host.strip().lower()).rstrip(".")
 
 
 def server_id_of(identity: ServerIdentity, status: SyncStatus) -> str:
-    """Return the instance's server id: the known one, else the only one the cloud lists for its hostname.
+    """Return the instance's server id: the known one, otherwise the only one that the cloud lists for its hostname.
 
     Raises:
         RunError: `SERVER_ID_UNKNOWN` or `SERVER_ID_AMBIGUOUS`.
@@ -98,7 +98,7 @@ def server_id_of(identity: ServerIdentity, status: SyncStatus) -> str:
     raise RunError(
         Code.SERVER_ID_UNKNOWN,
         f"no server id is known for {host}, and the cloud lists no server with that name",
-        "set the instance's `server_id`: open enterprise settings > License on the instance, press *Export license usage*, "
+        "set the instance's `server_id`: open enterprise settings > License on the instance, click *Export license usage*, "
         "and copy `server_id` from the file",
     )
 
@@ -109,15 +109,15 @@ def unreadable_date(entry: SyncEntry) -> str:
 
 
 def baseline_of(identity: ServerIdentity, status: SyncStatus) -> Baseline:
-    """Return what the cloud says of an instance now, to be compared with later."""
+    """Return the instance's current entry in the cloud, as the baseline of a delivery."""
     entry = entry_of(identity, status)
     return Baseline(date=entry.date if entry else None, answered_at=status.answered_at, entry=_signature(entry))
 
 
 def must_wait_s(baseline: Baseline) -> float:
-    """Return how many seconds to wait before sending, so that the sync to come cannot carry the baseline's own date.
+    """Return how many seconds to wait before sending, so that the next sync cannot have the baseline's date.
 
-    Dates have whole seconds. A baseline far ahead of the reply's `Date` cannot be waited out; it is compared in another way.
+    Dates have whole seconds. If the baseline is far ahead of the response's `Date`, waiting does not help; entries are compared instead.
     """
     if baseline.date is None or baseline.answered_at is None or not is_comparable(baseline):
         return 0.0
@@ -130,12 +130,12 @@ def is_comparable(baseline: Baseline) -> bool:
 
 
 def judge(record: DeliveryRecord, upload: Upload, status: SyncStatus) -> Verdict:
-    """Say what became of a delivery.
+    """Return the verdict on a delivery.
 
     Args:
         record: The delivery, with its baseline.
-        upload: The endpoint's word on its upload.
-        status: The cloud's word on all instances.
+        upload: The status of its upload at the endpoint.
+        status: The cloud's list of all servers.
     """
     if upload.state is UploadState.FAILURE:
         return Refuted(DeliveryOutcome.UPLOAD_FAILED, Code.UPLOAD_FAILED, upload_failed(upload), UPLOAD_FAILED_STEP)
@@ -149,7 +149,7 @@ def judge(record: DeliveryRecord, upload: Upload, status: SyncStatus) -> Verdict
     if entry is None or entry.date is None:
         return Waiting("the cloud lists no sync of this instance yet")
     comparable = is_comparable(record.baseline)
-    later = record.baseline.date is None or entry.date > record.baseline.date  # no sync at all is earlier than any date
+    later = record.baseline.date is None or entry.date > record.baseline.date  # no sync is earlier than any date
     newer = later if comparable else _signature(entry) != record.baseline.entry
     if not newer:
         return Waiting("the cloud's latest sync is still the previous one")
@@ -177,16 +177,16 @@ def upload_failed(upload: Upload) -> str:
 
 
 def drift(sent: int, held: int) -> Notice | None:
-    """Warn where the cloud has fewer accounts of an instance than were sent. Whether uploads replace or merge is not published."""
-    return Notice(code=Code.COUNT_DRIFT, text=f"the cloud has {held:,} of {sent:,} accounts that were sent") if held < sent else None
+    """Return a warning if the cloud has fewer accounts than were sent. GitHub does not publish whether uploads replace or merge."""
+    return Notice(code=Code.COUNT_DRIFT, text=f"the cloud has {held:,} of the {sent:,} accounts sent") if held < sent else None
 
 
 def next_check(delivered_at: datetime, now: datetime, *, eager: bool = False) -> datetime:
-    """Return when to ask the cloud again about a delivery: after 5 s growing to 60 s; sooner at first when a person is waiting.
+    """Return the next confirmation check of a delivery: after 5 s, growing to 60 s; sooner at first if a person is waiting.
 
-    The looks are fixed moments after `delivered_at`, so nothing need be stored: 5, 10, 20, 40, 80 s, then every minute.
+    Checks are at fixed times after `delivered_at`, so nothing is stored: 5, 10, 20, 40, 80 s, then every minute.
     """
-    delivered_at = min(delivered_at, now)  # the clock may have been set back meanwhile
+    delivered_at = min(delivered_at, now)  # the clock may have been set back since
     passed = (now - delivered_at).total_seconds()
     after = EAGER_FIRST_CHECK_S if eager else FIRST_CHECK_S
     if passed > LONG_S:
@@ -197,7 +197,7 @@ def next_check(delivered_at: datetime, now: datetime, *, eager: bool = False) ->
 
 
 def next_upload_check(since: datetime, now: datetime, every: timedelta) -> datetime:
-    """Return when to ask again about what a person has to do: every `every` after `since`, so that nothing need be stored."""
+    """Return the next confirmation check of a manual upload: every `every` after `since`, so nothing is stored."""
     since = min(since, now)
     return since + ((now - since) // every + 1) * every
 

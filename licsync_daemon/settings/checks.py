@@ -30,32 +30,31 @@ _SECRET = frozenset({"client_key", "identity"})  # only the daemon's user can re
 def check_all(raw: Raw) -> list[Finding]:
     """Return every mistake that takes more than one option to see."""
     instances = {name: one for name, one in table(raw, "instances").items() if isinstance(one, dict)}
-    return [
-        *_fleet(raw, instances),
+    findings = [
         *_names(table(raw, "instances")),
         *_duplicates(instances),
-        *_account(raw),
+        *_general(raw),
         *_other_servers(raw, instances),
-        *_reasons(instances),
-        *_combinations(raw, instances),
-        *_mail(table(raw, "notify", "mail")),
-        *_schedules(raw, instances),
-        *_files(raw, ()),
     ]
+    for name, own in instances.items():
+        findings += [*_reason(name, own), *_schedule(name, own, table(raw, "schedule")), *_combination(name, own, raw)]
+    return [*findings, *_files(raw, ())]
 
 
-def _fleet(raw: Raw, instances: dict[str, Any]) -> Iterator[Finding]:
-    if not instances and isinstance(raw.get("instances", {}), dict) and not raw.get("instances"):
+def _general(raw: Raw) -> Iterator[Finding]:
+    """Find what is missing outside of the instances, or contradicts itself."""
+    if raw.get("instances", {}) == {}:
         hint = 'add a table, for example [instances.emea] with hostname = "ghes.example.com"'
         yield Finding(("instances",), "no instance is configured", hint)
-
-
-def _account(raw: Raw) -> Iterator[Finding]:
-    cloud = table(raw, "cloud")
+    cloud, mail = table(raw, "cloud"), table(raw, "notify", "mail")
     if "enterprise" in cloud and "organization" in cloud:
         yield Finding(("cloud", "organization"), "use either an enterprise or an organization, not both", "remove one of them")
     elif isinstance(raw.get("cloud"), dict) and not {"enterprise", "organization"} & cloud.keys():
         yield Finding(("cloud", "enterprise"), "missing", 'for example enterprise = "octo-enterprise"')
+    if mail.get("security") == "none" and isinstance(mail.get("host"), str) and not is_loopback(mail["host"].strip().lower()):
+        what = "unencrypted mail is allowed on this machine only (127.0.0.1, ::1, localhost)"
+        yield Finding(("notify", "mail", "security"), what, 'use "starttls" or "tls"')
+    yield from _two_ways(("schedule",), table(raw, "schedule"))
 
 
 def _other_servers(raw: Raw, instances: dict[str, Any]) -> Iterator[Finding]:
@@ -83,19 +82,12 @@ def _host(value: object) -> str | None:
         return None
 
 
-def _reasons(instances: dict[str, Any]) -> Iterator[Finding]:
-    for name, one in instances.items():
-        path = ("instances", name, "reason")
-        if is_off(one.get("sync")) and "reason" not in one:
-            yield Finding(path, "missing: sync = false requires a reason", 'for example reason = "data must stay on site, ticket SEC-12"')
-        if "reason" in one and not is_off(one.get("sync")):
-            yield Finding(path, "a reason requires sync = false, and this instance is synced", "set sync = false")
-
-
-def _mail(mail: Raw) -> Iterator[Finding]:
-    if mail.get("security") == "none" and isinstance(mail.get("host"), str) and not is_loopback(mail["host"].strip().lower()):
-        what = "unencrypted mail is allowed on this machine only (127.0.0.1, ::1, localhost)"
-        yield Finding(("notify", "mail", "security"), what, 'use "starttls" or "tls"')
+def _reason(name: str, own: Raw) -> Iterator[Finding]:
+    path = ("instances", name, "reason")
+    if is_off(own.get("sync")) and "reason" not in own:
+        yield Finding(path, "missing: sync = false requires a reason", 'for example reason = "data must stay on site, ticket SEC-12"')
+    if "reason" in own and not is_off(own.get("sync")):
+        yield Finding(path, "a reason requires sync = false, and this instance is synced", "set sync = false")
 
 
 def _names(names: Iterable[str]) -> Iterator[Finding]:
@@ -121,21 +113,17 @@ def _duplicates(instances: dict[str, Any]) -> Iterator[Finding]:
             yield Finding(("instances", name, "server_id"), what, "each instance has its own")
 
 
-def _schedules(raw: Raw, instances: dict[str, Any]) -> Iterator[Finding]:
-    """Find schedules that are incomplete or contradict themselves. What an instance inherits unchanged is reported in [schedule]."""
-    general = table(raw, "schedule")
-    yield from _two_ways(("schedule",), general)
-    for name, one in instances.items():
-        own = table(one, "schedule")
-        path = ("instances", name, "schedule") if {*WEEKLY, "cron"} & own.keys() else ("schedule",)
-        if path != ("schedule",):
-            yield from _two_ways(path, own)
-        laid = lay_schedule(own, general)
-        missing = {"day", "time"} - laid.keys()
-        if "cron" not in laid and missing == {"time"}:
-            yield Finding((*path, "time"), "missing: `day` requires `time`", 'for example time = "02:30"')
-        elif "cron" not in laid and missing == {"day"}:
-            yield Finding((*path, "day"), "missing: `time` requires `day`", 'for example day = "sunday"')
+def _schedule(name: str, own: Raw, general: Raw) -> Iterator[Finding]:
+    """Find a schedule that is incomplete or contradicts itself. What an instance inherits unchanged is reported in [schedule]."""
+    given = table(own, "schedule")
+    path = ("instances", name, "schedule") if {*WEEKLY, "cron"} & given.keys() else ("schedule",)
+    yield from _two_ways(path, given)
+    laid = lay_schedule(given, general)
+    missing = {"day", "time"} - laid.keys()
+    if "cron" not in laid and missing == {"time"}:
+        yield Finding((*path, "time"), "missing: `day` requires `time`", 'for example time = "02:30"')
+    elif "cron" not in laid and missing == {"day"}:
+        yield Finding((*path, "day"), "missing: `time` requires `day`", 'for example day = "sunday"')
 
 
 def _two_ways(path: tuple[str, ...], schedule: dict[str, Any]) -> Iterator[Finding]:
@@ -195,16 +183,15 @@ class _Combined:
         return next(own, ("defaults", *choices[0]))
 
 
-def _combinations(raw: Raw, instances: dict[str, Any]) -> Iterator[Finding]:
-    """Find sources, counts and deliveries that do not work together. Instances that are never synced are not checked."""
-    for name, own in instances.items():
-        if is_off(own.get("sync")):
-            continue
-        one = _Combined(name, own, {part: laid or {} for part, laid in lay_parts(own, table(raw, "defaults")).items()})
-        yield from (*_delivery(one), *_counts(one), *_reachable(one), *_command(one), *_certificate(one))
-        if "organization" in table(raw, "cloud") and one.kind("delivery") in {"connect", "manual"}:
-            what = f"GitHub reports no sync status for an organization, so `{one.kind('delivery')}` could never be confirmed"
-            yield Finding(one.place(("delivery", "kind")), what, 'use kind = "http", or set the enterprise in [cloud]')
+def _combination(name: str, own: Raw, raw: Raw) -> Iterator[Finding]:
+    """Find a source, counts and a delivery that do not work together. An instance that is never synced is not checked."""
+    if is_off(own.get("sync")):
+        return
+    one = _Combined(name, own, {part: laid or {} for part, laid in lay_parts(own, table(raw, "defaults")).items()})
+    yield from (*_delivery(one), *_counts(one), *_reachable(one), *_command(one), *_certificate(one))
+    if "organization" in table(raw, "cloud") and one.kind("delivery") in {"connect", "manual"}:
+        what = f"GitHub reports no sync status for an organization, so `{one.kind('delivery')}` could never be confirmed"
+        yield Finding(one.place(("delivery", "kind")), what, 'use kind = "http", or set the enterprise in [cloud]')
 
 
 def _delivery(one: _Combined) -> Iterator[Finding]:

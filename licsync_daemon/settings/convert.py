@@ -13,7 +13,7 @@ from licsync_daemon.model.blackout import parse_window
 from licsync_daemon.settings import parts
 from licsync_daemon.settings.addresses import without_port
 from licsync_daemon.settings.layers import Raw, table
-from licsync_daemon.settings.options import InstanceTable, NotifyTable, ScheduleTable, Settings
+from licsync_daemon.settings.options import NotifyTable, ScheduleTable, Settings
 from licsync_daemon.settings.parts import Table
 from licsync_daemon.settings.values import WEEKDAYS
 
@@ -26,7 +26,7 @@ Level = tuple[str, Raw, Any]  # the name of a table in credentials, its raw valu
 def to_config(settings: Settings, raw: Raw) -> plain.Config:
     """Build the configuration. `raw` says which table a proxy comes from."""
     cloud = settings.cloud
-    at = _destination(cloud.api_url, ("cloud__token",), ("cloud", table(raw, "cloud"), cloud))
+    at = _destination(cloud.api_url, ("cloud__token",), _level(cloud, raw, "cloud"))
     return _plain(
         plain.Config,
         settings,
@@ -93,7 +93,8 @@ def _source(part: str, given: Table | None, name: str, settings: Settings, raw: 
     match given:
         case parts.ReportTable():
             tokens = dict.fromkeys((f"{prefix}__{part}__token", f"defaults__{part}__token", "defaults__source__token"))
-            return _plain(plain.ReportSource, given, at=_destination(_address(own), tuple(tokens), *_levels(name, settings, raw)))
+            levels = (_level(own, raw, "instances", name), _level(settings.defaults, raw, "defaults"))
+            return _plain(plain.ReportSource, given, at=_destination(own.url or f"https://{own.hostname}", tuple(tokens), *levels))
         case parts.SshTable():
             names = () if given.private_key else (f"{prefix}__source__identity", "defaults__source__identity")
             return _plain(plain.SshSource, given, host=without_port(own.hostname), private_key_credential=names)
@@ -105,27 +106,15 @@ def _source(part: str, given: Table | None, name: str, settings: Settings, raw: 
             return plain.NoSource()
 
 
-def _address(own: InstanceTable) -> str:
-    return own.url or f"https://{own.hostname}"
-
-
-def _levels(name: str, settings: Settings, raw: Raw) -> tuple[Level, Level]:
-    """Return the tables that can set the proxy and the CA certificates of an instance."""
-    own = (f"instances__{name}", table(raw, "instances", name), settings.instances[name])
-    return own, ("defaults", table(raw, "defaults"), settings.defaults)
-
-
 def _delivery(name: str, settings: Settings, raw: Raw) -> plain.DeliveryTo:
     given = settings.instances[name].delivery
     match given:
         case parts.ManualTable():
             return plain.ManualDelivery(outbox=given.outbox.path, group=given.outbox.group)
         case parts.HttpTable():
-            (own, own_raw, _), (general, general_raw, defaults) = _levels(name, settings, raw)
-            tables = ((own, table(own_raw, "delivery")), (general, table(general_raw, "delivery")))
-            levels = [(f"{prefix}__delivery", below, given) for prefix, below in tables]
-            tokens = tuple(f"{prefix}__delivery__token" for prefix, _ in tables)
-            at = _destination(given.url, tokens, *levels, (general, general_raw, defaults))
+            tables = (("instances", name, "delivery"), ("defaults", "delivery"))
+            levels = (*(_level(given, raw, *path) for path in tables), _level(settings.defaults, raw, "defaults"))
+            at = _destination(given.url, tuple(f"{'__'.join(path)}__token" for path in tables), *levels)
             return _plain(plain.HttpDelivery, given, at=replace(at, client_cert=given.client_cert, client_key=given.client_key))
         case _:
             return plain.ConnectDelivery()
@@ -136,7 +125,7 @@ def _notifiers(notify: NotifyTable, raw: Raw) -> Iterator[plain.NotifierTo]:
         password = ("notify__mail__password",) if mail.username else ()
         yield _plain(plain.MailNotifier, mail, port=mail.port or plain.MAIL_PORTS[mail.security], password=password)
     if (webhook := notify.webhook) is not None:
-        at = _destination(webhook.url, ("notify__webhook__token",), ("notify__webhook", table(raw, "notify", "webhook"), webhook))
+        at = _destination(webhook.url, ("notify__webhook__token",), _level(webhook, raw, "notify", "webhook"))
         yield plain.WebhookNotifier(at=at, secret_path=("notify__webhook__secret_path",))
 
 
@@ -146,6 +135,10 @@ def _destination(url: str, token: tuple[str, ...], *levels: Level) -> plain.Dest
     ca_file, _ = _first("ca_file", levels)
     auth = () if proxy in {None, "env"} else tuple(f"{name}__proxy_auth" for name in names)
     return plain.Destination(url=url, proxy=proxy, proxy_auth=auth, ca_file=ca_file, token=token)
+
+
+def _level(checked: Table, raw: Raw, *path: str) -> Level:
+    return "__".join(path), table(raw, *path), checked
 
 
 def _first(key: str, levels: tuple[Level, ...]) -> tuple[Any, list[str]]:

@@ -1,15 +1,25 @@
 """Compare the credentials that a configuration uses with those that exist."""
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from licsync_daemon.model.errors import Code, Problem, RunError
 from licsync_daemon.model.instance import Config, Destination, HttpDelivery, MailNotifier, ReportSource, SshSource, WebhookNotifier
-from licsync_daemon.settings.credential_files import differs, files_in, unsafe
-from licsync_daemon.settings.credential_forms import Expected, Kind
-from licsync_daemon.settings.credentials import DIGEST_KEY, SYSTEMD_PREFIX, Credentials
+from licsync_daemon.settings.credential_forms import Kind
+from licsync_daemon.settings.credentials import DIGEST_KEY, SYSTEMD_PREFIX, Credentials, unsafe
 from licsync_daemon.settings.mistakes import did_you_mean
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """A credential that a configuration uses: the names it is found under, most specific first."""
+
+    names: tuple[str, ...]
+    kind: Kind
+    required: bool = True
 
 
 def expected_credentials(config: Config) -> tuple[Expected, ...]:
@@ -25,40 +35,42 @@ def problems(credentials: Credentials, expected: Iterable[Expected]) -> tuple[Pr
         found.append(Problem(str(credentials.credentials_dir), *wrong))
     for one in expected:
         try:
-            (credentials.key_file if one.kind is Kind.KEY_FILE else credentials.value)(one, trust_folder=True)
+            if one.kind is Kind.KEY_FILE:
+                credentials.key_file(one.names, trust_folder=True)
+            else:
+                credentials.text(one.names, one.kind, trust_folder=True)
         except RunError as error:
-            if one.required or error.code is not Code.CREDENTIAL_MISSING or _exists(credentials, one):
+            exists = any(os.path.lexists(path) for name in one.names for path in credentials.paths(name))
+            if one.required or error.code is not Code.CREDENTIAL_MISSING or exists:
                 found.append(Problem(one.names[0], error.cause, error.next_step))
     return tuple(dict.fromkeys(found))
 
 
-def unused(credentials: Credentials, expected: Iterable[Expected]) -> tuple[Problem, ...]:
-    """Return a warning for each file that is named like a credential of this program and is not used."""
+def unused(credentials: Credentials, expected: Iterable[Expected]) -> Iterator[Problem]:
+    """Yield a warning for each file that is named like a credential of this program and is not used."""
     known = {name for one in expected for name in one.names}
-    return tuple(
-        Problem(str(folder / file), "no setting uses a credential of this name", did_you_mean(name, sorted(known)) or "remove it if unused")
-        for folder in credentials.folders()
-        for file in files_in(folder)
-        if (name := _plain(credentials, folder, file)) not in known
-        and (folder == credentials.credentials_dir or file.startswith(SYSTEMD_PREFIX) or "__" in name)
-    )
+    for folder in credentials.folders():
+        for file in _files_in(folder):
+            name = file.removeprefix(SYSTEMD_PREFIX) if folder == credentials.systemd_folder() else file
+            is_like_one = folder == credentials.credentials_dir or file.startswith(SYSTEMD_PREFIX) or "__" in name
+            if name not in known and is_like_one:
+                hint = did_you_mean(name, sorted(known)) or "remove it if unused"
+                yield Problem(str(folder / file), "no setting uses a credential of this name", hint)
 
 
-def rotated(credentials: Credentials, expected: Iterable[Expected]) -> tuple[Problem, ...]:
-    """Return a warning for each credential that was replaced in `credentials_dir` after systemd had copied it, because the copy is used.
+def rotated(credentials: Credentials, expected: Iterable[Expected]) -> Iterator[Problem]:
+    """Yield a warning for each credential that was replaced in `credentials_dir` after systemd had copied it, because the copy is used.
 
     The copy is made when the unit starts.
     """
-    folder = credentials.systemd_folder()
-    if folder is None or folder == credentials.credentials_dir:
-        return ()
-    names = dict.fromkeys(name for one in expected for name in one.names)
-    return tuple(
-        Problem(name, f"{original} was replaced after the daemon had started", "run: systemctl restart licsync")
-        for name in names
-        for copy in credentials.paths(folder, name)
-        if copy.is_file() and differs(copy, original := credentials.credentials_dir / name)
-    )
+    delivered = credentials.systemd_folder()
+    if delivered == credentials.credentials_dir:
+        return
+    for name in dict.fromkeys(name for one in expected for name in one.names):
+        original = credentials.credentials_dir / name
+        for copy in credentials.paths(name):
+            if copy.parent == delivered and copy.is_file() and _differs(copy, original):
+                yield Problem(name, f"{original} was replaced after the daemon had started", "run: systemctl restart licsync")
 
 
 def _expected(config: Config) -> Iterator[Expected]:
@@ -87,10 +99,20 @@ def _of(at: Destination, kind: Kind, *, required: bool = True) -> Iterator[Expec
         yield Expected(names=at.proxy_auth, kind=Kind.LINE, required=False)
 
 
-def _exists(credentials: Credentials, one: Expected) -> bool:
-    paths = (path for name in one.names for folder in credentials.folders() for path in credentials.paths(folder, name))
-    return any(map(os.path.lexists, paths))
+def _files_in(folder: Path) -> list[str]:
+    """Return the names of the files in a folder, without hidden ones; none if it cannot be listed."""
+    with contextlib.suppress(OSError):
+        return sorted(one.name for one in folder.iterdir() if not one.name.startswith("."))
+    return []
 
 
-def _plain(credentials: Credentials, folder: Path, file: str) -> str:
-    return file.removeprefix(SYSTEMD_PREFIX) if folder == credentials.systemd_folder() else file
+def _differs(copy: Path, original: Path) -> bool:
+    """Say whether a file was replaced after it was copied; if it cannot be read, its date decides."""
+    try:
+        return copy.read_bytes() != original.read_bytes()
+    except PermissionError:
+        with contextlib.suppress(OSError):
+            return original.stat().st_mtime > copy.stat().st_mtime
+    except OSError:  # there is no original: it is kept elsewhere
+        pass
+    return False

@@ -1,7 +1,6 @@
 """What a token, a password or a key must look like. Pure; no text repeats a value."""
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 
 MAX_BYTES = 16 * 1024  # twice the longest token that is allowed
@@ -15,15 +14,6 @@ class Kind(StrEnum):
     SECRET_PATH = "the rest of an address"  # noqa: S105
     LINE = "a line of text"
     KEY_FILE = "a private key"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expected:
-    """A credential that a configuration uses: the names it is found under, most specific first."""
-
-    names: tuple[str, ...]
-    kind: Kind
-    required: bool = True
 
 
 def fault(raw: bytes, kind: Kind) -> str | None:

@@ -3,14 +3,15 @@
 Standard library only. Each call reads the credential again, so it is rotated by replacing its file. No error text holds a value.
 """
 
-from collections.abc import Mapping, Sequence
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.secrets import remember
-from licsync_daemon.settings.credential_files import read, unsafe
-from licsync_daemon.settings.credential_forms import Expected, Kind, fault
+from licsync_daemon.settings.credential_forms import MAX_BYTES, Kind, fault
 
 DIGEST_KEY = ("digest_key",)  # keys the digests of accounts; without it a file of the state directory does
 PREFIX = "LICSYNC_"
@@ -23,12 +24,24 @@ class _Located:
     place: str
     file: Path | None = None
 
+    def check(self, kind: Kind) -> None:
+        wrong = fault(self.value, kind)
+        if wrong is not None:
+            step = f"write {kind} and nothing else into {self.place}"
+            raise RunError(Code.CREDENTIAL_MALFORMED, f"{self.place} {wrong}", step)
+
+    def text(self, kind: Kind) -> str:
+        self.check(kind)
+        value = self.value.strip().decode()
+        remember(value)  # from now on no text that is shown or stored repeats it
+        return value
+
 
 class Credentials:
     """Finds credentials by name. All methods raise `RunError` for one that cannot be used, with its place and the next step.
 
     Each name is looked up in the environment (`LICSYNC_` and the name in capitals), `$CREDENTIALS_DIRECTORY`, `/run/secrets` and
-    `credentials_dir`, in this order, before the next name is.
+    `credentials_dir`, in this order, before the next name is. With `trust_folder`, `credentials_dir` can be open to other users.
     """
 
     def __init__(self, credentials_dir: Path, environ: Mapping[str, str], run_secrets: Path = Path("/run/secrets")) -> None:
@@ -36,33 +49,25 @@ class Credentials:
         self._environ = environ
         self._run_secrets = run_secrets
 
-    def github_token(self, names: Sequence[str]) -> str:
-        """Return a GitHub token: 20 to 255 printable ASCII characters."""
-        return self.value(Expected(names=tuple(names), kind=Kind.GITHUB_TOKEN))
+    def text(self, names: Sequence[str], kind: Kind, *, trust_folder: bool = False) -> str:
+        """Return a credential that must exist."""
+        found, closed = self._find(names, trust_folder=trust_folder)
+        if found is None:
+            raise self._missing(names, kind, closed)
+        return found.text(kind)
 
-    def delivery_token(self, names: Sequence[str]) -> str:
-        """Return the token of a delivery endpoint: 1 to 8192 printable ASCII characters."""
-        return self.value(Expected(names=tuple(names), kind=Kind.DELIVERY_TOKEN))
+    def optional_text(self, names: Sequence[str], kind: Kind) -> str | None:
+        """Return a credential; None if it does not exist."""
+        found, _ = self._find(names)
+        return found.text(kind) if found else None
 
-    def line(self, names: Sequence[str]) -> str:
-        """Return one printable line, such as `USER:PASSWORD` for a proxy."""
-        return self.value(Expected(names=tuple(names), kind=Kind.LINE))
-
-    def optional_line(self, names: Sequence[str]) -> str | None:
-        """Return one printable line, or None if there is no such credential."""
-        return self._optional(names, Kind.LINE)
-
-    def optional_delivery_token(self, names: Sequence[str]) -> str | None:
-        """Return a token of 1 to 8192 printable ASCII characters, or None if there is no such credential."""
-        return self._optional(names, Kind.DELIVERY_TOKEN)
-
-    def optional_secret_path(self, names: Sequence[str]) -> str | None:
-        """Return the rest of an address, which begins with / or ?, or None if there is no such credential."""
-        return self._optional(names, Kind.SECRET_PATH)
-
-    def file(self, names: Sequence[str]) -> Path:
+    def key_file(self, names: Sequence[str], *, trust_folder: bool = False) -> Path:
         """Return the path of a private key, which no variable can hold. Its content is not checked, except that it is not empty."""
-        return self.key_file(Expected(names=tuple(names), kind=Kind.KEY_FILE))
+        found, closed = self._find(names, trust_folder=trust_folder, files_only=True)
+        if found is None or found.file is None:
+            raise self._missing(names, Kind.KEY_FILE, closed)
+        found.check(Kind.KEY_FILE)
+        return found.file
 
     def place(self, names: Sequence[str]) -> str | None:
         """Return in words where a credential is; None if it does not exist or cannot be read. Its form is not checked."""
@@ -71,21 +76,6 @@ class Credentials:
         except RunError:
             return None
         return found.place if found else None
-
-    def value(self, wanted: Expected, *, trust_folder: bool = False) -> str:
-        """Return a credential that must exist, as text."""
-        found, closed = self._find(wanted.names, trust_folder=trust_folder)
-        if found is None:
-            raise self._missing(wanted, closed)
-        return _text(found, wanted.kind)
-
-    def key_file(self, wanted: Expected, *, trust_folder: bool = False) -> Path:
-        """Return the file of a credential that must be one."""
-        found, closed = self._find(wanted.names, trust_folder=trust_folder, files_only=True)
-        if found is None or found.file is None:
-            raise self._missing(wanted, closed)
-        _check(found, wanted.kind)
-        return found.file
 
     def folders(self) -> tuple[Path, ...]:
         """Return the folders in which files are found, in their order."""
@@ -97,13 +87,12 @@ class Credentials:
         given = self._environ.get("CREDENTIALS_DIRECTORY")
         return Path(given) if given else None
 
-    def paths(self, folder: Path, name: str) -> tuple[Path, ...]:
-        """Return the files that can hold a credential in a folder."""
-        return (folder / name, *((folder / f"{SYSTEMD_PREFIX}{name}",) if folder == self.systemd_folder() else ()))
-
-    def _optional(self, names: Sequence[str], kind: Kind) -> str | None:
-        found, _ = self._find(names)
-        return _text(found, kind) if found else None
+    def paths(self, name: str) -> Iterator[Path]:
+        """Yield the files that can hold a credential, in their order."""
+        for folder in self.folders():
+            yield folder / name
+            if folder == self.systemd_folder():
+                yield folder / f"{SYSTEMD_PREFIX}{name}"
 
     def _find(self, names: Sequence[str], *, trust_folder: bool = False, files_only: bool = False) -> tuple[_Located | None, list[str]]:
         closed: list[str] = []
@@ -112,8 +101,8 @@ class Credentials:
             if variable in self._environ and not files_only:
                 value = self._environ[variable].encode("utf-8", "surrogateescape")
                 return _Located(value, f"the environment variable {variable}"), closed
-            for path in (path for folder in self.folders() for path in self.paths(folder, name)):
-                content = read(path, closed)
+            for path in self.paths(name):
+                content = _read(path, closed)
                 if content is not None:
                     wrong = None if trust_folder or path.parent != self.credentials_dir else unsafe(path.parent)
                     if wrong is not None:
@@ -121,24 +110,53 @@ class Credentials:
                     return _Located(content, str(path), path), closed
         return None, closed
 
-    def _missing(self, wanted: Expected, closed: list[str]) -> RunError:
-        places = ", ".join([*(("the environment",) if wanted.kind is not Kind.KEY_FILE else ()), *map(str, self.folders())])
-        cause = f"no credential {' or '.join(wanted.names)} in {places}"
+    def _missing(self, names: Sequence[str], kind: Kind, closed: list[str]) -> RunError:
+        places = ", ".join([*(("the environment",) if kind is not Kind.KEY_FILE else ()), *map(str, self.folders())])
+        cause = f"no credential {' or '.join(names)} in {places}"
         if closed:
             cause += f" ({'; '.join(dict.fromkeys(closed))})"
-        step = f"put {wanted.kind} into the file {self.credentials_dir / wanted.names[0]} (mode 0640, group licsync)"
+        step = f"put {kind} into the file {self.credentials_dir / names[0]} (mode 0640, group licsync)"
         return RunError(Code.CREDENTIAL_MISSING, cause, step)
 
 
-def _check(found: _Located, kind: Kind) -> None:
-    wrong = fault(found.value, kind)
-    if wrong is not None:
-        step = f"write {kind} and nothing else into {found.place}"
-        raise RunError(Code.CREDENTIAL_MALFORMED, f"{found.place} {wrong}", step)
+def unsafe(folder: Path) -> tuple[str, str] | None:
+    """Return what is wrong with a folder's owner or mode, and the command that fixes it; None if nothing is."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return None  # a missing folder is reported with the credential that is not found
+    if not stat.S_ISDIR(status.st_mode):
+        return f"{folder} is not a folder", "set credentials_dir to a folder"
+    if status.st_uid not in {0, os.geteuid()}:
+        return f"{folder} is not owned by root or the daemon's user", f"run: chown root:licsync {folder}"
+    if status.st_mode & 0o027:
+        return f"{folder} is open to other users (mode {stat.S_IMODE(status.st_mode):04o})", f"run: chmod 0750 {folder}"
+    return None
 
 
-def _text(found: _Located, kind: Kind) -> str:
-    _check(found, kind)
-    value = found.value.strip().decode()
-    remember(value)
-    return value
+def _read(path: Path, closed: list[str]) -> bytes | None:
+    """Return a file's content; None if there is none, or if its folder cannot be entered (recorded in `closed`)."""
+    try:
+        with open(path, "rb", opener=_not_blocking) as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                raise _unreadable(path, "not a regular file")
+            return stream.read(MAX_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except IsADirectoryError:
+        raise _unreadable(path, "not a regular file") from None
+    except OSError as error:
+        if isinstance(error, PermissionError) and not os.access(path.parent, os.X_OK):
+            closed.append(f"{path.parent} cannot be entered")
+            return None
+        raise _unreadable(path, error.strerror) from None
+
+
+def _not_blocking(path: str, flags: int) -> int:
+    """Open a file so that a named pipe in its place does not stop the daemon."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _unreadable(path: Path, reason: str | None) -> RunError:
+    cause = f"{path} exists but cannot be read: {(reason or 'unknown reason').lower()}"
+    return RunError(Code.CREDENTIAL_MISSING, cause, f"let the daemon's user read it: chgrp licsync {path} && chmod 0640 {path}")

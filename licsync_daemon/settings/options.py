@@ -7,6 +7,7 @@ have a value here: they are not allowed in the file (`sources.py`), and `credent
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, Field, SecretStr
 from pydantic.fields import FieldInfo
@@ -14,11 +15,11 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from licsync_daemon.model.instance import CloudAccount, Guards, Instance, MailNotifier, Schedule
 from licsync_daemon.settings import values as f
+from licsync_daemon.settings.credentials import PREFIX
 from licsync_daemon.settings.parts import CaFile, Counts, Delivery, Proxy, ProxyAuth, Source, Table, defaults_of, keys_of, tables_in
 
 _CLOUD, _GUARDS, _INSTANCE, _MAIL, _SCHEDULE = map(defaults_of, (CloudAccount, Guards, Instance, MailNotifier, Schedule))
 _Servers = tuple[f.Server, ...]
-PREFIX = "LICSYNC_"
 
 
 class ScheduleTable(Table):
@@ -166,16 +167,9 @@ class Settings(BaseSettings):
     instances: dict[str, InstanceTable] = Field(default_factory=dict, description="One table per instance: [instances.NAME].")
 
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - the base class's signature
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take only what is passed in: `sources.py` reads each source for itself, so that the origin of every value is known."""
-        return (init_settings,)
+    def settings_customise_sources(cls, *_: Any, **sources: Any) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take only what is passed in: `sources.py` reads file and environment apart, so that the origin of every value is known."""
+        return (sources["init_settings"],)
 
 
 @cache

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from licsync_daemon.model.errors import Problem
+from licsync_daemon.settings.layers import table
 from licsync_daemon.settings.mistakes import Finding, Mistake, did_you_mean, listed
 from licsync_daemon.settings.options import Settings, fields_at, variable
 from licsync_daemon.settings.parts import PART_EXAMPLES, keys_of, kinds
@@ -126,7 +127,5 @@ def _rank(path: Keys, instances: list[str]) -> list[int]:
 
 
 def _where(path: Keys, environment: Mapping[str, Any]) -> str:
-    value: Any = environment
-    for key in path:
-        value = value.get(key) if isinstance(value, Mapping) else None
+    value = table(environment, *path[:-1]).get(path[-1])
     return variable(path) if value is not None and not isinstance(value, Mapping) else ".".join(path)

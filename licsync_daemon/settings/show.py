@@ -36,10 +36,8 @@ class SettingRow:
     credential: Path = ()
 
 
-def describe_settings(rows: Sequence[SettingRow], locate: Callable[[Sequence[str]], str | None] | None = None) -> tuple[SettingRow, ...]:
+def describe_settings(rows: Sequence[SettingRow], locate: Callable[[Sequence[str]], str | None]) -> tuple[SettingRow, ...]:
     """Return the rows with every secret's place filled in by `locate`, which returns None if there is no such credential."""
-    if locate is None:
-        return tuple(rows)
     return tuple(_located(row, locate(row.credential)) if row.credential else row for row in rows)
 
 
@@ -135,16 +133,18 @@ class Rows:
     def _schedule(self, instance_path: Path, instance: plain.Instance) -> list[SettingRow]:
         here, schedule = (*instance_path, "schedule"), instance.schedule
         laid = lay_schedule(table(self._merged, *here), table(self._merged, "schedule"))
-        weekly = {} if "cron" in laid else {"every": schedule.every_weeks * WEEK}
+        by_cron = "cron" in laid
         values = {
-            "timezone": schedule.timezone,
-            "day" if weekly else "cron": schedule.cron,
-            **weekly,
+            **({} if by_cron else {"every": schedule.every_weeks * WEEK}),
             "max_age": instance.max_age,
             "avoid": ", ".join(laid.get("avoid", [])) or "(none)",
         }
-        rows = self._values(here, values, ("schedule",))
-        return [replace(row, path=".".join((*here, "cron"))) if row.path.endswith(".day") else row for row in rows]
+        origin = self._origin(*((*one, "cron" if by_cron else "day") for one in (here, ("schedule",))))
+        return [
+            *self._values(here, {"timezone": schedule.timezone}, ("schedule",)),
+            SettingRow(path=".".join((*here, "cron")), value=schedule.cron, origin=origin),
+            *self._values(here, values, ("schedule",)),
+        ]
 
 
 def _text(key: str, value: object) -> str:

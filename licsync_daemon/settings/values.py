@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from licsync_daemon.model.blackout import parse_window
 from licsync_daemon.settings.addresses import normal_hostname, normal_proxy, normal_url, webhook_url, without_port
@@ -203,7 +203,6 @@ Server = Annotated[str, AfterValidator(server)]
 Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),
-    PlainSerializer(format_duration, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "pattern": _DURATION}),
 ]
 _MINUTE, _WEEK, _YEAR = timedelta(minutes=1), timedelta(days=7), timedelta(days=364)

@@ -13,14 +13,14 @@ T = TypeVar("T")
 
 
 class Database:
-    """Every method raises `StateUnwritableError` where SQLite cannot read or write."""
+    """Every method raises `StateUnwritableError` if SQLite cannot read or write."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
         self._db.row_factory = sqlite3.Row
 
     def _put(self, table: str, key: str, row: DbRow) -> None:
-        """Insert `row`, or replace the columns of the row with the same key. Table and columns are our own names, never input."""
+        """Insert `row`, or replace the columns of the row with the same key. Table and column names are constants, never input."""
         columns, marks = ", ".join(row), ", ".join(f":{column}" for column in row)
         changes = ", ".join(f"{column} = excluded.{column}" for column in row if column != key)
         self._db.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks}) ON CONFLICT ({key}) DO UPDATE SET {changes}", row)  # noqa: S608
@@ -53,7 +53,7 @@ class Database:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """Everything inside or nothing. The write lock is taken first, so that what was read inside still holds when it is written."""
+        """Commit everything inside, or nothing. The write lock is taken first, so that data read inside is still current when writing."""
         with _translated():
             self._db.execute("BEGIN IMMEDIATE")
             try:

@@ -1,7 +1,7 @@
 """The usage document: exactly what leaves the machine, and its content hash.
 
-Its form is design 5.2 and `docs/delivery-openapi.yaml`. The allow-list is this module: an account's number and address, nothing else about
-a person. Equal usage gives an equal hash, whatever the time of collecting.
+Its format is specified in `docs/delivery-openapi.yaml`. This module is the allow-list: only an account's id and email address are sent.
+Equal usage gives an equal hash, regardless of the time of collection.
 """
 
 import gzip
@@ -30,13 +30,13 @@ BATCH = 500  # users encoded at once
 
 @dataclass(slots=True)
 class FileDocument:
-    """A finished document in an unlinked, gzip-compressed file. `close` (or leaving `with`) gives the space back."""
+    """A finished document in an unlinked, gzip-compressed file. Leaving `with` frees the space."""
 
     identity: ServerIdentity
     collected_at: datetime
     content_type: str
     content_hash: str  # "sha256:" and 64 hexadecimal digits
-    sent: int | None  # accounts in it; None where nobody can tell
+    sent: int | None  # accounts in it; None for an encrypted export
     size_bytes: int  # compressed
     _file: IO[bytes]
 
@@ -53,7 +53,7 @@ class FileDocument:
             yield piece
 
     def plain(self) -> Iterator[bytes]:
-        """Yield the document as it is before compression."""
+        """Yield the uncompressed document."""
         self._file.seek(0)
         with gzip.GzipFile(fileobj=self._file) as unpacked:
             while piece := unpacked.read(PIECE_BYTES):
@@ -70,16 +70,16 @@ def write_document(
     http_only: bool,
     counts: UsageCounts,
 ) -> FileDocument:
-    """Write the document of every account that is not suspended.
+    """Write a document with every account that is not suspended.
 
     Args:
         accounts: The accounts.
-        directory: Where the unlinked file lives; the state directory, so that it is on a disk the operator chose.
-        identity: Whose usage it is; the server id must be known.
+        directory: The directory of the unlinked file; the state directory, which is on a disk that the operator chose.
+        identity: The identity of the instance, with a server id.
         collected_at: When the source was read.
-        version: The instance's GHES version, if it said one.
+        version: The instance's GHES version, if known.
         http_only: Whether the instance is served without TLS.
-        counts: The totals to state beside the users.
+        counts: The totals to include.
 
     Raises:
         StateUnwritableError: The disk is full or read-only.
@@ -94,7 +94,7 @@ def write_document(
     }
     try:
         with ExitStack() as on_failure:
-            file = on_failure.enter_context(tempfile.TemporaryFile(dir=directory))  # it never has a name on Linux
+            file = on_failure.enter_context(tempfile.TemporaryFile(dir=directory))  # unnamed on Linux
             with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=6, mtime=0) as packed:
                 digest.update(
                     f'{{"host_name":{_canonical(identity.hostname)},"server_id":{_canonical(identity.server_id)},"users":['.encode()
@@ -110,14 +110,14 @@ def write_document(
                 packed.write(b"]}")
             file.flush()
             size = os.fstat(file.fileno()).st_size
-            on_failure.pop_all()  # from here on it lives as long as the document
+            on_failure.pop_all()  # from here on the document owns the file
     except OSError as error:
-        raise StateUnwritableError(f"no room for the usage document in {directory}: {error}") from error
+        raise StateUnwritableError(f"cannot write the usage document to {directory}: {error}") from error
     return FileDocument(identity, collected_at, CONTENT_TYPE, f"sha256:{digest.hexdigest()}", sent, size, cast("IO[bytes]", file))
 
 
 def wrap_export(content: bytes, *, directory: Path, identity: ServerIdentity, collected_at: datetime, counts: UsageCounts) -> FileDocument:
-    """Put GitHub's own export into a document, unchanged and hashed whole. Equal usage need not have an equal hash: encryption may differ.
+    """Wrap GitHub's own export in a document, unchanged, and hash all of it. Equal usage may have another hash: encryption may differ.
 
     Raises:
         StateUnwritableError: The disk is full or read-only.
@@ -131,7 +131,7 @@ def wrap_export(content: bytes, *, directory: Path, identity: ServerIdentity, co
             size = os.fstat(file.fileno()).st_size
             on_failure.pop_all()
     except OSError as error:
-        raise StateUnwritableError(f"no room for the export in {directory}: {error}") from error
+        raise StateUnwritableError(f"cannot write the export to {directory}: {error}") from error
     digest = hashlib.sha256(content).hexdigest()
     sent = counts.sent if counts.counted else None
     return FileDocument(identity, collected_at, EXPORT_TYPE, f"sha256:{digest}", sent, size, cast("IO[bytes]", file))
@@ -142,5 +142,5 @@ def _user(account: Account) -> dict[str, Any]:
 
 
 def _canonical(value: Any) -> str:
-    """The one spelling that is hashed: keys sorted, no blanks, UTF-8 rather than escapes."""
+    """Return the canonical JSON that is hashed: sorted keys, no spaces, UTF-8 instead of escapes."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

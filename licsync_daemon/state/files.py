@@ -1,7 +1,7 @@
 """The state directory and the state file: created, opened, migrated, set aside when damaged.
 
-`state.lock` is held shared while the file is open for writing, and exclusively to create, migrate or set it aside: a file that is renamed
-under an open connection would turn read-only for it.
+`state.lock` is held shared while the file is open for writing, and exclusively while it is created, migrated or set aside: a file that is
+renamed under an open connection becomes read-only for it.
 """
 
 import os
@@ -24,24 +24,24 @@ from licsync_daemon.system.process import user_name
 FILE = "state.db"
 VERSION = 3  # of the schema; `PRAGMA user_version`. `schema-N.sql` leads from version N - 1 to N
 LOCK_WAIT_S = 5.0
-READ_WAIT_MS = 100  # `status` waits so long for a commit, which locks the whole file while it reaches the disk, and then says so
+READ_WAIT_MS = 100  # how long `status` waits for a commit, which locks the whole file while it is written, before it reports that
 KEEP_DAMAGED = 3
 USER = "licsync"
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An open store, and where a damaged file was put, if one was found."""
+    """An open store, and the new path of a damaged file that was set aside."""
 
     store: SqliteStore
     set_aside: Path | None
 
 
 def prepare_state_dir(path: Path) -> None:
-    """Make sure that `path` is a directory of ours with mode 0700, and hold a place for the instance locks in it.
+    """Make sure that `path` is a directory of this user with mode 0700, and create the directory for instance locks in it.
 
     Raises:
-        ConfigError: It belongs to somebody else, is open to others for writing, or cannot be made.
+        ConfigError: It belongs to another user, is writable by other users, or cannot be created.
     """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -70,11 +70,11 @@ def _own_it(path: Path) -> str:
 
 
 def open_state(directory: Path, now: datetime, *, sleep: Callable[[float], None] = time.sleep) -> Opened:
-    """Open the state file for writing; create, migrate or set it aside first where that is needed.
+    """Open the state file for writing; create, migrate or set it aside first if necessary.
 
     Raises:
-        LockedError: That is needed, and another process keeps the file open for more than 5 s.
-        StateNewerError: A newer version wrote it; it is left untouched.
+        LockedError: That is necessary, and another process keeps the file open for more than 5 s.
+        StateNewerError: A newer version wrote the file; it is left untouched.
         StateUnwritableError: The disk is full or read-only.
     """
     path, lock_path = directory / FILE, directory / "state.lock"
@@ -85,7 +85,7 @@ def open_state(directory: Path, now: datetime, *, sleep: Callable[[float], None]
             if not lock.exclusive:
                 return Opened(_store(path, lock, on_failure), None)
             set_aside = None
-            if _condition(path) == "damaged":  # asked again: another process may just have seen to it
+            if _condition(path) == "damaged":  # checked again: another process may just have done it
                 set_aside = _set_aside(path, now)
             if _condition(path) != "good":
                 _migrate(path)
@@ -103,7 +103,7 @@ def _store(path: Path, lock: FileLock, on_failure: ExitStack) -> SqliteStore:
 
 @contextmanager
 def reading(directory: Path) -> Iterator[SqliteStore | None]:
-    """Open the state file as `open_for_reading` does, for as long as it is read."""
+    """Open the state file with `open_for_reading`, and close it at the end."""
     store = open_for_reading(directory)
     try:
         yield store
@@ -113,17 +113,17 @@ def reading(directory: Path) -> Iterator[SqliteStore | None]:
 
 
 def open_for_reading(directory: Path) -> SqliteStore | None:
-    """Open the state file without any lock of ours and without changing it; None where there is none.
+    """Open the state file without a file lock and without changing it; None if there is none.
 
     Raises:
-        StateNewerError: As above.
-        StateError: It is damaged, or a process died while writing; `status` reports it and leaves it alone.
-        StateUnwritableError: It cannot be read.
+        StateNewerError: A newer version wrote the file.
+        StateError: The file is damaged, or a process died while writing; `status` reports that and changes nothing.
+        StateUnwritableError: The file cannot be read.
     """
     path = directory / FILE
     try:
         condition = _condition(path, read_only=True)
-        if condition == "missing":  # or empty: another process is just creating it
+        if condition == "missing":  # or empty: another process is creating it
             return None
         if condition == "older":
             raise StateUnwritableError(f"the state file {path} is of an earlier version; it is migrated when the daemon starts")
@@ -132,7 +132,7 @@ def open_for_reading(directory: Path) -> SqliteStore | None:
         return SqliteStore(_connect(path, read_only=True))
     except (OSError, sqlite3.Error) as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code == sqlite3.SQLITE_READONLY:  # a reader may not undo what a writer left half done
+        if code == sqlite3.SQLITE_READONLY:  # a reader must not roll back an unfinished transaction
             raise StateError(
                 f"a process died while writing to {path}; the next daemon or --run-now repairs it, and nothing is lost"
             ) from error
@@ -140,10 +140,10 @@ def open_for_reading(directory: Path) -> SqliteStore | None:
 
 
 def own_digest_key(directory: Path, *, create: bool = True) -> bytes:
-    """Return the key of this installation's digests; it is made once, 0600. Without the right to make it, one that matches nothing.
+    """Return the digest key of this installation, which is created once, with mode 0600; with `create` off, a random key if it is missing.
 
     Raises:
-        StateUnwritableError: It can be neither read nor made.
+        StateUnwritableError: The key can be neither read nor created.
     """
     path = directory / "digest.key"
     try:
@@ -155,7 +155,7 @@ def own_digest_key(directory: Path, *, create: bool = True) -> bytes:
                 file.flush()
                 os.fsync(descriptor)
             try:
-                os.link(fresh, path)  # unlike a rename, it never replaces the key that another process has just made
+                os.link(fresh, path)  # unlike a rename, a link never replaces a key that another process has just created
             except FileExistsError:
                 pass
             finally:
@@ -172,7 +172,7 @@ def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     try:
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}", uri=True, isolation_level=None)
         try:
-            # The rollback journal and EXTRA: a transaction that returned survives a power cut, its directory entry included.
+            # With the rollback journal and EXTRA, a committed transaction survives a power cut, including its directory entry.
             db.executescript(
                 "PRAGMA journal_mode=DELETE; PRAGMA synchronous=EXTRA; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=5000;"
                 if not read_only
@@ -190,11 +190,11 @@ def _condition(path: Path, *, read_only: bool = False) -> str:
     """Return "missing", "damaged", "older" or "good".
 
     Raises:
-        StateNewerError: It is sound, but its version is not one we know.
+        StateNewerError: The file is sound, but its version is unknown.
     """
     if not path.exists():
         return "missing"
-    if path.stat().st_size == 0:  # just being created, or emptied: an instance's lock is made only once there is a state
+    if path.stat().st_size == 0:  # being created, or emptied: instance locks exist only once there is a state
         return "damaged" if any((path.parent / "locks").glob("*.lock")) else "missing"
     try:
         db = _connect(path, read_only=read_only)
@@ -202,29 +202,30 @@ def _condition(path: Path, *, read_only: bool = False) -> str:
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if version > VERSION:
                 raise StateNewerError(
-                    f"the state file {path} has version {version}, and this program knows up to {VERSION}: install the newer version again"
+                    f"the state file {path} has version {version}, but this program supports only up to {VERSION}: "
+                    "install the newer version again"
                 )
-            db.execute("BEGIN")  # nobody writes meanwhile
+            db.execute("BEGIN")  # prevents writes during the check
             sound = db.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok" and version > 0 and _is_whole(db, path)
             return "damaged" if not sound else "good" if version == VERSION else "older"
         finally:
             db.close()
     except sqlite3.OperationalError:
-        raise  # busy, unreadable, full: not the file's fault
-    except (sqlite3.DatabaseError, UnicodeDecodeError):  # the second while SQLite's own complaint quotes what is damaged
+        raise  # busy, unreadable or full: the file is not damaged
+    except (sqlite3.DatabaseError, UnicodeDecodeError):  # UnicodeDecodeError if SQLite's message quotes damaged text
         return "damaged"
 
 
 def _is_whole(db: sqlite3.Connection, path: Path) -> bool:
-    """Return whether the file is as long as it says: SQLite reads the missing rest of its last page as zeros."""
+    """Return whether the file is as long as its header says: SQLite reads a truncated last page as zeros."""
     pages, size = (int(db.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "page_size"))
     return path.stat().st_size >= pages * size
 
 
 def _migrate(path: Path) -> None:
-    """Bring an older file to our version, one version a transaction: a crash leaves a version that is whole.
+    """Migrate an older file, one version per transaction, so that a crash leaves a complete version.
 
-    A new file gets every version in one transaction: `status` finds nothing, or all of it.
+    A new file is created in one transaction, so that `status` finds nothing or all of it.
     """
     db = _connect(path)
     try:
@@ -238,7 +239,7 @@ def _migrate(path: Path) -> None:
 
 
 def create_tables(db: sqlite3.Connection) -> None:
-    """Bring an empty database to the newest version in one transaction."""
+    """Create all tables of the newest version in one transaction."""
     text = "".join(_schema(number) for number in range(1, VERSION + 1))
     db.executescript(f"BEGIN IMMEDIATE; {text} PRAGMA user_version = {VERSION}; COMMIT;")
 
@@ -248,7 +249,7 @@ def _schema(number: int) -> str:
 
 
 def _set_aside(path: Path, now: datetime) -> Path:
-    """Rename a damaged file with its journal; keep the newest three of them."""
+    """Rename a damaged file and its journal; keep the latest three."""
     target = path.with_name(f"{FILE}.corrupt-{now:%Y%m%dT%H%M%S.%fZ}")
     journal = path.with_name(f"{FILE}-journal")
     if journal.exists():
@@ -262,10 +263,10 @@ def _set_aside(path: Path, now: datetime) -> Path:
 
 
 def _lock_for_use(path: Path, lock_path: Path, now: datetime, sleep: Callable[[float], None]) -> FileLock:
-    """Take the lock shared where the file is good, else exclusively. Both are tried in turn: another process may just be making it good.
+    """Take the lock: shared if the file is good, otherwise exclusively. Both are tried in turn, since another process may be repairing it.
 
     Raises:
-        LockedError: The file has to be seen to, and others keep it open.
+        LockedError: The file must be created, migrated or set aside, and other processes keep it open.
     """
     for _ in range(int(LOCK_WAIT_S / 0.1)):
         lock = FileLock.take(lock_path, shared=True)

@@ -1,7 +1,7 @@
-"""Exports of held runs, kept until a person decides: GitHub's own file, whose users are encrypted. A clear document is never kept.
+"""Exports of held runs, kept until a person decides: GitHub's own files with encrypted users. A readable document is never kept.
 
-One file for each usage in `held/` of the state directory, written whole before the run is recorded as held, and left until the delivery
-that an approval lets pass has arrived.
+Each usage has one file in `held/` of the state directory, which is complete before the run is recorded as held, and kept until the
+approved delivery is confirmed.
 """
 
 import hashlib
@@ -21,12 +21,12 @@ HELD = "held"  # the folder in the state directory
 
 @dataclass(frozen=True, slots=True)
 class FileHeldExports:
-    """The `HeldExports` port as files in a folder, which is made when it is needed."""
+    """The `HeldExports` port as files in a folder, which is created when needed."""
 
     folder: Path
 
     def keep(self, run: Run, export: Export) -> None:
-        """Write a run's export, after a line that says which instance it is from."""
+        """Write a run's export after a line with its metadata."""
         path = self._path(run)
         about = {field.name: getattr(export, field.name) for field in fields(Export) if field.name != "content"}
         content = json.dumps(about).encode() + b"\n" + export.content
@@ -34,7 +34,7 @@ class FileHeldExports:
             path.parent.mkdir(mode=0o700, exist_ok=True)
             write_whole(path, lambda file: file.write(content), part=path.with_suffix(".part"), mode=0o600)
         except OSError as error:
-            raise StateUnwritableError(f"no room for the held export in {path.parent}: {error}") from error
+            raise StateUnwritableError(f"cannot write the held export to {path.parent}: {error}") from error
 
     def find(self, run: Run) -> Export | None:
         try:

@@ -1,4 +1,4 @@
-"""The `Leases` port as lock files in the state directory. The kernel frees them with the process; the files are never deleted."""
+"""The `Leases` port as lock files in the state directory. The kernel releases the locks of a process that ends; files are never deleted."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from licsync_daemon.system.filelock import FileLock, in_words, read_holder, this
 
 @dataclass(frozen=True, slots=True)
 class FileLeases:
-    """Locks of one state directory, with who holds them written inside."""
+    """The lock files of one state directory; each names its holder."""
 
     state_dir: Path
     clock: Clock

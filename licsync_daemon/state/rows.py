@@ -1,4 +1,4 @@
-"""Turn our flat values into rows of text and numbers, and back. One field is one column."""
+"""Convert flat values to rows of text and numbers, and back. Each field is a column."""
 
 import json
 from collections.abc import Sequence
@@ -29,11 +29,11 @@ from licsync_daemon.system.filelock import holder_from_json, holder_to_json
 DbRow = dict[str, Any]
 T = TypeVar("T")
 COUNTS = tuple(field.name for field in fields(UsageCounts))
-EMPTY = "[]"  # most runs have no notice and tripped no guard: their lists need no parser
+EMPTY = "[]"  # most runs have no notices and tripped no guard: their lists need no parser
 
 
 def instant(value: datetime | None) -> str | None:
-    """Write an instant as UTC text that sorts by time; every year has four digits."""
+    """Return an instant as UTC text that sorts by time; every year has four digits."""
     return f"{value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z" if value is not None else None
 
 
@@ -255,7 +255,7 @@ def listed_rows(listing: Listing) -> list[DbRow]:
 
 
 def read_listing(found: Sequence[DbRow]) -> Listing | None:
-    """Put the listed servers together; a row that names no server only says when an empty list was read."""
+    """Return the cloud's list; a row without a server only records when an empty list was read."""
     entries = tuple(
         SyncEntry(
             server_id=row["server_id"],

@@ -1,5 +1,5 @@
--- The state file as version 1 made it; later files change it in their order. Instants are UTC text that sorts by time. Never an address, a
--- person's name, or a token.
+-- The state file of version 1; later files change it in order. Instants are UTC text that sorts by time. It never contains an email
+-- address, a person's name, or a token.
 
 CREATE TABLE run (
     seq               INTEGER PRIMARY KEY AUTOINCREMENT, -- the order of recording; clocks jump, this does not

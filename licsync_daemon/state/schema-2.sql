@@ -23,7 +23,7 @@ CREATE TABLE decision (
 ) STRICT;
 CREATE INDEX decision_of_instance ON decision (instance, seq);
 
--- Keyed digests of accounts, ordered, in chunks, under the key of their delivery; and which of these usages is the confirmed one.
+-- Keyed digests of accounts, sorted, in chunks, under the key of their delivery; and which of these usages is the confirmed one.
 CREATE TABLE digest (
     instance TEXT NOT NULL,
     usage    TEXT NOT NULL,
@@ -36,5 +36,5 @@ CREATE TABLE confirmed_usage (
     usage    TEXT NOT NULL
 ) STRICT;
 
--- An instance that is no longer configured is shown for a while.
+-- When an instance was removed from the configuration.
 ALTER TABLE instance ADD COLUMN retired_at TEXT;

@@ -1,8 +1,8 @@
 -- Version 3: deliveries by a person, what the cloud lists, alerts.
 
 CREATE UNIQUE INDEX one_awaiting_run ON run (instance) WHERE state IN ('awaiting_upload', 'awaiting_export');
-ALTER TABLE run ADD COLUMN version TEXT; -- of the instance, as it said itself
-ALTER TABLE run ADD COLUMN counted INTEGER NOT NULL DEFAULT 1; -- 0: an opaque export, its numbers say nothing
+ALTER TABLE run ADD COLUMN version TEXT; -- the instance's GHES version
+ALTER TABLE run ADD COLUMN counted INTEGER NOT NULL DEFAULT 1; -- 0: an encrypted export, without counts
 
 CREATE TABLE delivery_3 (
     key                  TEXT PRIMARY KEY,
@@ -29,7 +29,7 @@ ALTER TABLE delivery_3 RENAME TO delivery;
 CREATE UNIQUE INDEX one_open_delivery ON delivery (instance) WHERE closed_at IS NULL;
 CREATE INDEX delivery_of_run ON delivery (run_id);
 
--- The servers that the cloud listed when it was asked last.
+-- The cloud's list of servers as last read.
 CREATE TABLE listed (
     number    INTEGER PRIMARY KEY,
     read_at   TEXT NOT NULL,
@@ -40,7 +40,7 @@ CREATE TABLE listed (
     error     TEXT
 ) STRICT;
 
--- An alert opens once, changes, and is closed on recovery.
+-- An alert is opened once, updated, and closed on recovery.
 CREATE TABLE alert (
     instance   TEXT NOT NULL, -- '' for the fleet
     code       TEXT NOT NULL,

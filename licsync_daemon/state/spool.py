@@ -1,7 +1,7 @@
-"""The accounts of one collection: sorted by id, on disk, without a name.
+"""The accounts of one collection, sorted by id, in an unnamed file.
 
-A report of a million rows must not be held in memory and need not come in order, so the rows go through a SQLite table of their own. Its
-file is unlinked before the first row is written: no address outlives the process, however it ends.
+A report may have a million rows, too many for memory and in any order, so the rows are stored in a temporary SQLite table. Its file is
+unlinked before the first row is written: no email address outlives the process, however it ends.
 """
 
 import os
@@ -16,7 +16,7 @@ from licsync_daemon.model.usage import Account, Added
 
 
 class AccountSpool:
-    """Accounts of one instance, kept by id. Use it with `with`; leaving gives the disk space back."""
+    """The accounts of one instance by id. Use it with `with`; leaving frees the disk space."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -27,13 +27,13 @@ class AccountSpool:
             descriptor, name = tempfile.mkstemp(dir=self._directory, prefix=".spool-")
             os.close(descriptor)
             self._db = sqlite3.connect(name, isolation_level=None)
-            # No journal: a crash loses the file anyway. A small cache: 100,000 accounts cost no more memory than ten.
+            # No journal: a crash deletes the file anyway. A small cache: memory use does not grow with the accounts.
             self._db.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-1024;")
-            self._db.execute("PRAGMA user_version")  # SQLite opens the file at its first use, and it must be open when the name goes
+            self._db.execute("PRAGMA user_version")  # SQLite opens the file at its first use; it must be open before it is unlinked
             Path(name).unlink()
             self.clear()
         except (OSError, sqlite3.Error) as error:
-            raise StateUnwritableError(f"no room for the collected accounts in {self._directory}: {error}") from error
+            raise StateUnwritableError(f"cannot store the collected accounts in {self._directory}: {error}") from error
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -42,7 +42,7 @@ class AccountSpool:
             self._db = None
 
     def clear(self) -> None:
-        """Forget every account, for another try at reading them."""
+        """Remove every account, before they are read again."""
         if self._db is not None and self._db.in_transaction:
             self._run("COMMIT")
         self._run("DROP TABLE IF EXISTS account")
@@ -50,7 +50,7 @@ class AccountSpool:
         self._run("BEGIN")
 
     def add(self, account: Account) -> Added:
-        """Keep `account` unless its id is there already."""
+        """Store `account`, unless its id is already present."""
         row = (account.id, account.login, account.email, int(account.suspended))
         if self._run("INSERT OR IGNORE INTO account VALUES (?, ?, ?, ?)", row).rowcount:
             return Added.NEW
@@ -73,7 +73,7 @@ class AccountSpool:
         try:
             row: tuple[int, str, str, int] | None = rows.fetchone()
         except sqlite3.Error as error:
-            raise self._lost(error) from error
+            raise self._unwritable(error) from error
         return row
 
     def _run(self, sql: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
@@ -81,7 +81,7 @@ class AccountSpool:
         try:
             return self._db.execute(sql, values)
         except sqlite3.Error as error:
-            raise self._lost(error) from error
+            raise self._unwritable(error) from error
 
-    def _lost(self, error: sqlite3.Error) -> StateUnwritableError:
-        return StateUnwritableError(f"the collected accounts cannot be kept in {self._directory}: {error}")
+    def _unwritable(self, error: sqlite3.Error) -> StateUnwritableError:
+        return StateUnwritableError(f"cannot store the collected accounts in {self._directory}: {error}")

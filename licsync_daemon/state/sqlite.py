@@ -1,4 +1,4 @@
-"""The state in one small SQLite file (the durable `StateStore`). What the file is opened with is in `files.py`."""
+"""The state in one small SQLite file (the durable `StateStore`). `files.py` opens it."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -28,11 +28,11 @@ from licsync_daemon.system.filelock import FileLock
 
 T = TypeVar("T")
 
-CHUNKS_AT_ONCE = 16  # of digests in one transaction: more than SQLite's cache holds would lock out readers before the commit
+CHUNKS_AT_ONCE = 16  # chunks of digests in one transaction: more than fits SQLite's cache would lock out readers before the commit
 
 
 class SqliteStore(Database):
-    """Every method is one transaction; a writing one is durable when it returns (`synchronous=EXTRA`)."""
+    """Every method is one transaction; writes are durable when it returns (`synchronous=EXTRA`)."""
 
     def __init__(self, db: sqlite3.Connection, lock: FileLock | None = None) -> None:
         super().__init__(db)
@@ -86,9 +86,9 @@ class SqliteStore(Database):
         self._db.execute("INSERT INTO transition VALUES (?, ?, ?, ?)", (run.run_id, rows.instant(at), run.state, run.code))
 
     def _promote_digests(self, delivery: DeliveryRecord) -> str | None:
-        """Let the digests staged under a confirmed delivery be the confirmed ones; answer the usage that nobody needs any more.
+        """Make the digests staged under a confirmed delivery the confirmed ones. Return the usage that is obsolete.
 
-        Only a name changes here, not a million accounts.
+        This changes only a name, not a million accounts.
         """
         if delivery.closed_at is None:
             return None
@@ -105,7 +105,7 @@ class SqliteStore(Database):
         return self._one(lambda row: str(row["usage"]), "SELECT usage FROM confirmed_usage WHERE instance = ?", instance)
 
     def _drop_digests(self, instance: str, usage: str | None) -> None:
-        """Delete the digests of a usage, a few chunks at a time: `status` must not wait for it. What is left here goes the next time."""
+        """Delete the digests of a usage, a few chunks at a time so that `status` need not wait. Any left are deleted the next time."""
         with suppress(StateUnwritableError):
             while usage is not None:
                 with self._transaction():
@@ -167,9 +167,9 @@ class SqliteStore(Database):
             self._db.execute("DELETE FROM listed")
             columns = "read_at, server_id, hostname, date, status, error"
             marks = ":read_at, :server_id, :hostname, :date, :status, :error"
-            # An empty list is known as well: one row of nothing says when it was read.
+            # An empty list is stored as one row without a server, which records when it was read.
             listed = rows.listed_rows(listing) or [dict.fromkeys(columns.split(", ")) | {"read_at": rows.instant(listing.read_at)}]
-            self._db.executemany(f"INSERT INTO listed ({columns}) VALUES ({marks})", listed)  # noqa: S608 - our own names
+            self._db.executemany(f"INSERT INTO listed ({columns}) VALUES ({marks})", listed)  # noqa: S608 - constant names
 
     def listing(self) -> Listing | None:
         return rows.read_listing(self._all(dict, "SELECT * FROM listed ORDER BY number"))
@@ -183,7 +183,7 @@ class SqliteStore(Database):
                 " AND (opened_at = :opened_at OR (closed_at IS NULL AND :closed_at IS NULL))"
             )
             self._db.execute(sql, row)
-            self._db.execute(f"INSERT INTO alert ({columns}) VALUES ({marks})", row)  # noqa: S608 - our own names
+            self._db.execute(f"INSERT INTO alert ({columns}) VALUES ({marks})", row)  # noqa: S608 - constant names
 
     def open_alerts(self) -> tuple[Alert, ...]:
         return self._all(rows.read_alert, "SELECT * FROM alert WHERE closed_at IS NULL ORDER BY instance, code")
@@ -209,7 +209,7 @@ class SqliteStore(Database):
                 self._end(ends, decision.at)
             row = rows.decision_row(decision)
             columns, marks = ", ".join(row), ", ".join(f":{column}" for column in row)
-            self._db.execute(f"INSERT INTO decision ({columns}) VALUES ({marks})", row)  # noqa: S608 - our own names
+            self._db.execute(f"INSERT INTO decision ({columns}) VALUES ({marks})", row)  # noqa: S608 - constant names
         return True
 
     def decisions(self, instance: str | None = None, *, limit: int = 100) -> tuple[Decision, ...]:
@@ -234,7 +234,7 @@ class SqliteStore(Database):
         return self._chunks(instance, key) if key is not None else None
 
     def _chunks(self, instance: str, key: str) -> Iterator[bytes]:
-        """Ask for one chunk at a time: no read transaction stays open between two of them."""
+        """Read one chunk at a time, so that no read transaction stays open in between."""
         for number in count():
             sql = "SELECT data FROM digest WHERE instance = ? AND usage = ? AND chunk = ?"
             chunk = self._one(lambda row: bytes(row["data"]), sql, instance, key, number)

@@ -1,4 +1,4 @@
-"""Room for a run on the state directory's file system: files without a name, so that no address outlives the process."""
+"""Temporary storage of a run on the state directory's file system: unnamed files, so that no email address outlives the process."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""One run of one instance, step by step, and runs of the whole fleet; talks to ports only."""
+"""One run of one instance, step by step, and runs of the whole fleet; uses ports only."""

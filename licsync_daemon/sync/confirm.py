@@ -1,12 +1,12 @@
-"""The look that settles what was delivered: one question to the cloud for all instances, then each upload's own state.
+"""Check whether the cloud confirms deliveries: one request to the cloud for all instances, then the state of each upload.
 
-Talks to ports only. The caller holds the locks of the instances.
+Uses ports only. The caller holds the leases of the instances.
 """
 
 import contextlib
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -25,12 +25,20 @@ from licsync_daemon.sync.journal import Journal
 
 log = structlog.get_logger()
 
+LISTING_FRESH = timedelta(minutes=10)  # an unchanged list is not written again before this
 
-LISTING_FRESH = timedelta(minutes=10)  # an unchanged list is written again only after this
+
+@dataclass(frozen=True, slots=True)
+class _OpenDelivery:
+    """A delivery that waits for confirmation."""
+
+    instance: Instance
+    journal: Journal
+    record: DeliveryRecord
 
 
 async def check_open_deliveries(context: RunContext, instances: Iterable[Instance]) -> list[Run]:
-    """Close stale runs of `instances`, whose leases the caller holds, then check those that were delivered. Return the checked runs."""
+    """Close stale runs of `instances`, whose leases the caller holds, then check their deliveries. Return the checked runs."""
     every = tuple(instances)
     for instance in every:
         close_stale(context, instance)
@@ -38,47 +46,38 @@ async def check_open_deliveries(context: RunContext, instances: Iterable[Instanc
 
 
 async def check_delivered(context: RunContext, instances: Iterable[Instance]) -> list[Run]:
-    """Ask the cloud once and settle every run among `instances` that waits for its word. The caller holds their locks. Answers those runs.
+    """Query the cloud once and update every run of `instances` that waits for confirmation. Return those runs.
 
-    A cloud or an endpoint that cannot be read leaves a run as it is, until its time has passed.
+    The caller holds the leases. If the cloud or an endpoint cannot be queried, a run stays as it is until its time limit.
     """
-    watched = [
-        (instance, run, record)
+    deliveries = [
+        _OpenDelivery(instance, Journal(context, run), record)
         for instance in instances
         for run in unconfirmed_runs(context.store, instance.name)
         if (record := context.store.delivery_of(run.run_id)) is not None
     ]
-    if not watched:
+    if not deliveries:
         return []
-    seen: list[Run] = []
-    journals = [Journal(context, run) for _, run, _ in watched]
     async with AsyncExitStack() as stack:
         status: SyncStatus | RunError
         try:
-            cloud = await stack.enter_async_context(context.adapters.cloud(journals[0]))
+            cloud = await stack.enter_async_context(context.adapters.cloud(deliveries[0].journal))
             status = await read_status(context, cloud)
         except RunError as error:
             status = error
-        for journal, (instance, _, record) in zip(journals, watched, strict=True):
-            with structlog.contextvars.bound_contextvars(run_id=journal.run.run_id, instance=instance.name):
-                verdict = await _verdict(context, instance, journal, record, status)
-                was = journal.run.state
-                _record(context, instance, journal, record, status=status, verdict=verdict)
-                seen.append(journal.run)
-                if was in AWAITING and journal.run.state.is_final:
-                    context.adapters.take_back(record)
-        if any(run.state.is_good for run in seen) and not isinstance(status, RunError):
+        runs = [await _check(context, delivery, status) for delivery in deliveries]
+        if any(run.state.is_good for run in runs) and not isinstance(status, RunError):
             await read_seats(context, cloud)
-    return seen
+    return runs
 
 
 def unconfirmed_runs(store: StateReader, name: str) -> list[Run]:
-    """Return the runs of an instance that wait for the cloud's word: one that was delivered, and one that a person was asked about."""
+    """Return the runs of an instance that wait for confirmation: the delivered one, and the one that waits for a person."""
     return [run for run in (store.open_run(name), store.awaiting_run(name)) if run is not None and run.state in AWAITING_CLOUD]
 
 
 async def read_status(context: RunContext, cloud: CloudReader) -> SyncStatus:
-    """Ask the cloud for every server's newest sync, and keep what it lists for `status`."""
+    """Read every server's latest sync from the cloud, and store the list for `status`."""
     status = await cloud.sync_status()
     before, now = context.store.listing(), context.clock.now()
     if status.exists and (before is None or before.entries != status.entries or abs(now - before.read_at) > LISTING_FRESH):
@@ -87,17 +86,28 @@ async def read_status(context: RunContext, cloud: CloudReader) -> SyncStatus:
     return status
 
 
-async def _verdict(
-    context: RunContext, instance: Instance, journal: Journal, record: DeliveryRecord, status: SyncStatus | RunError
-) -> Verdict:
-    """Return what is known of a delivery now. Whatever goes wrong only keeps this one waiting, until its time is over."""
+async def _check(context: RunContext, delivery: _OpenDelivery, status: SyncStatus | RunError) -> Run:
+    """Update one run by the verdict on its delivery, and return it."""
+    journal = delivery.journal
+    with structlog.contextvars.bound_contextvars(run_id=journal.run.run_id, instance=delivery.instance.name):
+        was = journal.run.state
+        verdict = await _verdict(context, delivery, status)
+        _record(context, delivery, status, verdict)
+        if was in AWAITING and journal.run.state.is_final:
+            context.adapters.take_back(delivery.record)
+    return journal.run
+
+
+async def _verdict(context: RunContext, delivery: _OpenDelivery, status: SyncStatus | RunError) -> Verdict:
+    """Return the verdict on a delivery. After any error it keeps waiting, until its time limit."""
     if isinstance(status, RunError):
         log.warning("run.look_failed", code=status.code, cause=status.cause)
         return Waiting(status.cause)
     try:
-        async with context.adapters.delivery(instance, journal) as delivery:
-            upload = await delivery.ask(record.upload_id) if record.upload_id else Upload(state=None)
-        return judge(record, upload, status)
+        async with context.adapters.delivery(delivery.instance, delivery.journal) as endpoint:
+            upload_id = delivery.record.upload_id
+            upload = await endpoint.ask(upload_id) if upload_id else Upload(state=None)
+        return judge(delivery.record, upload, status)
     except RunError as error:
         log.warning("run.look_failed", code=error.code, cause=error.cause)
         return Waiting(error.cause)
@@ -105,13 +115,12 @@ async def _verdict(
         raise
     except Exception:
         log.critical("run.look_crashed", exc_info=True)
-        return Waiting("an error in licsync-daemon itself; its log says more")
+        return Waiting("an error in licsync-daemon itself; see its log")
 
 
-def _record(
-    context: RunContext, instance: Instance, journal: Journal, record: DeliveryRecord, *, status: SyncStatus | RunError, verdict: Verdict
-) -> None:
-    now = context.clock.now()
+def _record(context: RunContext, delivery: _OpenDelivery, status: SyncStatus | RunError, verdict: Verdict) -> None:
+    """Record a verdict in the run and its delivery record."""
+    instance, journal, record, now = delivery.instance, delivery.journal, delivery.record, context.clock.now()
     match verdict:
         case Confirmed(last_sync=last_sync):
             assert isinstance(status, SyncStatus)
@@ -131,7 +140,7 @@ def _record(
 def _not_uploaded(record: DeliveryRecord) -> RunError:
     return RunError(
         Code.NOT_UPLOADED,
-        f"nobody has uploaded the usage since {record.opened_at:%Y-%m-%d}, or the upload has not arrived",
+        f"no one has uploaded the usage since {record.opened_at:%Y-%m-%d}, or the upload has not arrived",
         "the next run prepares it again; find out who is responsible for uploads, and see: $licsync outbox",
     )
 
@@ -145,7 +154,7 @@ def _not_confirmed(why: str) -> RunError:
 
 
 async def read_seats(context: RunContext, cloud: CloudReader) -> None:
-    """Record the account's seat totals; a failure is only told, the runs are confirmed all the same."""
+    """Record the account's seat totals. A failure is only logged; the runs are still confirmed."""
     try:
         totals = await cloud.seats()
         if totals.unusable:
@@ -156,26 +165,26 @@ async def read_seats(context: RunContext, cloud: CloudReader) -> None:
 
 
 def is_overdue(record: DeliveryRecord, instance: Instance, now: datetime) -> bool:
-    """Return whether an accepted delivery has waited too long; a clock that was set back by more than that counts as well."""
+    """Return whether an accepted delivery has exceeded its time limit; a clock set back by more than the limit counts too."""
     return record.accepted_at is not None and abs(now - record.accepted_at) >= instance.confirm_within
 
 
 def remembered_server_id(known: InstanceRecord | None) -> str | None:
-    """Return the server id that is remembered of an instance."""
+    """Return the recorded server id of an instance."""
     return known.identity.server_id if known is not None and known.identity is not None else None
 
 
 def known_identity(instance: Instance, known: InstanceRecord | None) -> ServerIdentity:
-    """Return who an instance is as context as it was configured, or else remembered."""
+    """Return the identity of an instance as configured, with the recorded server id if none is configured."""
     return ServerIdentity(hostname=instance.hostname, server_id=instance.server_id or remembered_server_id(known))
 
 
 def instance_record(
     instance: Instance, identity: ServerIdentity, status: SyncStatus, now: datetime, before: InstanceRecord | None
 ) -> InstanceRecord:
-    """Return what to remember of an instance after reading the cloud: its newest *successful* sync.
+    """Return an instance's record after reading the cloud, with its latest *successful* sync.
 
-    Not one that the cloud dates later than its own clock: it would never be overdue until then.
+    A sync that the cloud dates in the future is ignored: until then the instance would never be overdue.
     """
     entry = entry_of(identity, status)
     date = entry.date if entry is not None and is_synced(entry) else None

@@ -1,4 +1,4 @@
-"""What a run may use, besides its instance."""
+"""The context of a run: ports and settings that all runs share."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,25 +13,25 @@ Observer = Callable[[Run], None]
 
 
 def ignore(run: Run) -> None:
-    """The observer where nobody watches."""
+    """Observe nothing."""
 
 
 @dataclass(slots=True, kw_only=True)
 class RunContext:
-    """One for the life of a process, and another one after each reload of the configuration.
+    """The context of all runs of a process, until the configuration is reloaded.
 
     Attributes:
-        store: Where runs and delivery records are kept.
-        adapters: Opens sources, deliveries, and the cloud, for each run again.
-        clock: Time.
-        workspace: Room for what a run holds while it lasts.
-        exports: Exports of held runs.
-        leases: Who may run an instance.
-        holder: This process, for the run's row.
-        digest_key: Keys the digests of accounts.
-        fleet: Every configured instance: the guards look for two with one identity.
-        observe: Called with every change of a run, for progress on a terminal.
-        history: Where earlier usage is read from, if not from `store`: a dry run records nothing and still compares.
+        store: Stores runs and delivery records.
+        adapters: Opens sources, deliveries and the cloud for each run.
+        clock: The time.
+        workspace: Temporary storage of runs.
+        exports: The exports of held runs.
+        leases: The leases of instances.
+        holder: This process, to record with its runs.
+        digest_key: The key for digests of accounts.
+        fleet: Every configured instance; guards detect two with the same identity.
+        observe: Called with every change of a run, to show progress on a terminal.
+        history: Earlier usage, if not in `store`: a dry run records nothing but compares with it.
     """
 
     store: RunStore
@@ -48,18 +48,18 @@ class RunContext:
 
     @property
     def known(self) -> StateReader:
-        """Where earlier usage is read from."""
+        """The store with earlier usage."""
         return self.history if self.history is not None else self.store
 
     def approval_of(self, held: Run) -> Decision | None:
-        """Return the approval of a held run that is in force now."""
+        """Return the approval of a held run that is in effect."""
         approval = self.store.approval(held.run_id)
         return approval if approval is not None and approval.in_force(self.clock.now()) else None
 
 
 @contextmanager
 def hold_free(leases: Leases, instances: Iterable[Instance]) -> Iterator[list[Instance]]:
-    """Hold the leases of those instances that no one else holds, and yield these instances."""
+    """Take the leases of all instances that are free, and yield these instances."""
     with ExitStack() as stack:
         held = []
         for instance in instances:

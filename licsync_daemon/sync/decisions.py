@@ -1,7 +1,7 @@
-"""What a person may decide, and when not: approve, reject or acknowledge a run; pause and resume an instance.
+"""People's decisions: approve, reject or acknowledge a run; pause and resume an instance.
 
-A decision is only recorded here, with actor, time, reason and ticket. What follows from it happens at the daemon's heartbeat or with
-`--run-now`.
+This module only checks and records a decision, with actor, time, reason and ticket. It takes effect at the daemon's next heartbeat or
+with `--run-now`.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ AFTERWARDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Author:
-    """Who decides, when, why, and under which ticket."""
+    """The author of a decision, with its time, reason and ticket."""
 
     actor: str
     at: datetime
@@ -32,10 +32,10 @@ class Author:
 
 
 def approve(store: DecisionStore, run_id: str, author: Author) -> Decision:
-    """Let a held run's usage be sent: once, within 7 days, and only as far as what was shown.
+    """Approve a held run: its usage may be sent once, within 7 days, and only for the figures shown.
 
     Raises:
-        ConfigError: The run is unknown, or is not held (any more), or has an approval that still stands.
+        ConfigError: The run is unknown, not held, or has an approval that is still in effect.
     """
     run = _held(store, run_id, "approved", author.at)
     standing = store.approval(run_id)
@@ -49,20 +49,20 @@ def approve(store: DecisionStore, run_id: str, author: Author) -> Decision:
 
 
 def reject(store: DecisionStore, run_id: str, author: Author) -> Decision:
-    """End a held run for good; the next slot collects anew.
+    """Reject a held run permanently; the next slot collects usage again.
 
     Raises:
-        ConfigError: The run is unknown, or is not held (any more).
+        ConfigError: The run is unknown or not held.
     """
     run = _held(store, run_id, "rejected", author.at)
     decision = _decision(run.instance, run_id, Decided.REJECTED, author)
     if not store.save_decision(decision, ends=run.ended(RunState.REJECTED, author.at)):
-        _held(store, run_id, "rejected", author.at)  # it moved on since we looked: says to what
+        _held(store, run_id, "rejected", author.at)  # its state has changed since the check; the error says to what
     return decision
 
 
 def acknowledge(store: DecisionStore, run_id: str, author: Author) -> Decision:
-    """Note that a person has seen a run's warnings or failure; nothing else follows from it.
+    """Record that a person has seen a run's warnings or failure; this has no other effect.
 
     Raises:
         ConfigError: The run is unknown.
@@ -76,7 +76,7 @@ def acknowledge(store: DecisionStore, run_id: str, author: Author) -> Decision:
 
 
 def pause(store: DecisionStore, instance: str, until: datetime, author: Author) -> Decision:
-    """Start nothing for an instance by itself before `until`.
+    """Suspend scheduled runs of an instance until `until`.
 
     Raises:
         ConfigError: `until` is not in the future.
@@ -90,7 +90,7 @@ def pause(store: DecisionStore, instance: str, until: datetime, author: Author) 
 
 
 def resume(store: DecisionStore, instance: str, author: Author) -> Decision:
-    """End a pause; resuming what is not paused changes nothing."""
+    """End a pause; resuming an instance that is not paused changes nothing."""
     decision = _decision(instance, None, Decided.RESUMED, author)
     store.save_decision(decision)
     return decision
@@ -102,15 +102,17 @@ def _held(store: DecisionStore, run_id: str, wish: str, now: datetime) -> Run:
         raise _unknown(run_id)
     if run.state is RunState.SUPERSEDED:
         current = store.held_run(run.instance)
-        hint = f"the run that is held now is {current.run_id}" if current else "nothing is held for this instance now"
+        hint = f"the run now held is {current.run_id}" if current else "no run of this instance is held now"
         used = [one for one in store.decisions(run.instance) if one.run_id == run_id and one.used_at is not None]
-        why = f"the approval by {used[0].actor} is used up" if used else "a newer run took its place"
+        why = f"the approval by {used[0].actor} was already used" if used else "a newer run replaced it"
         raise _refused(run_id, f"it cannot be {wish}: {why}", hint)
     if run.state is not RunState.HELD:
         raise _refused(run_id, f"it cannot be {wish}: it is {run.state}", "only a held run waits for a decision; see: $licsync status")
     standing = store.approval(run_id)
     if wish == "approved" and now - run.started_at >= HELD_FOR and (standing is None or not standing.in_force(now)):
-        why = f"the approval by {standing.actor} has expired" if standing is not None else "nobody decided within 7 days"
+        why = (
+            f"the approval by {standing.actor} has expired" if standing is not None else f"no decision was made within {HELD_FOR.days} days"
+        )
         raise _refused(run_id, f"it cannot be {wish}: {why}", f"collect usage again: $licsync --run-now {run.instance}")
     return run
 

@@ -1,4 +1,4 @@
-"""The delivery of a run: the record that is stored before the first byte is sent, the sending, and what an earlier run left open."""
+"""The delivery of a run: the record stored before the first byte is sent, sending, and deliveries that an earlier run left open."""
 
 import secrets
 from dataclasses import replace
@@ -10,7 +10,7 @@ from licsync_daemon.model.errors import Code, RemoteError
 from licsync_daemon.model.instance import ManualDelivery
 from licsync_daemon.model.ports import Delivery, UsageDocument
 from licsync_daemon.model.run import Baseline, DeliveryOutcome, DeliveryRecord, Run, RunState
-from licsync_daemon.model.usage import ServerIdentity
+from licsync_daemon.model.usage import ServerIdentity, SyncStatus
 from licsync_daemon.rules.digests import digest_of, pack
 from licsync_daemon.rules.verdict import Accepted, Confirmed, Refuted, baseline_of, judge, must_wait_s
 from licsync_daemon.sync.confirm import instance_record, is_overdue, known_identity, read_status
@@ -23,11 +23,10 @@ log = structlog.get_logger()
 async def close_or_resume(scope: RunScope, record: DeliveryRecord, delivery: Delivery) -> DeliveryRecord | None:
     """Close a record that an earlier run left open, or return it to be sent again with its key and baseline.
 
-    A record that was never accepted cannot be confirmed by the read-back alone: nothing shows that its first byte left. It is sent
-    again, which changes nothing at an endpoint that has it.
+    A record that was never accepted cannot be confirmed by the read-back alone: it may never have been sent. It is sent again, which
+    changes nothing if the endpoint already has it.
     """
-    context, instance, journal = scope.context, scope.instance, scope.journal
-    now = context.clock.now()
+    context, journal, now = scope.context, scope.journal, scope.context.clock.now()
     outcome: DeliveryOutcome | None = None
     if record.slot != journal.run.slot:
         outcome = DeliveryOutcome.SLOT_PAST
@@ -35,17 +34,10 @@ async def close_or_resume(scope: RunScope, record: DeliveryRecord, delivery: Del
         status = await read_status(context, scope.cloud)
         verdict = judge(record, await delivery.ask(record.upload_id), status)
         if isinstance(verdict, Confirmed | Accepted):
-            sender = context.store.run(record.run_id)
-            if sender is not None:  # what is confirmed now is what that run collected
-                journal.update(collected_at=sender.collected_at, counts=sender.counts, notices=sender.notices)
-            if isinstance(verdict, Confirmed):
-                known = context.store.instance(instance.name)
-                journal.confirmed(record, verdict.last_sync, instance_record(instance, record.identity, status, now, known))
-            else:
-                journal.accepted(record)
+            _end(scope, record, verdict, status)
             return None
         outcome = verdict.outcome if isinstance(verdict, Refuted) else None
-        if outcome is None and is_overdue(record, instance, now):
+        if outcome is None and is_overdue(record, scope.instance, now):
             outcome = DeliveryOutcome.NOT_CONFIRMED
     if outcome is None:
         return record
@@ -54,10 +46,23 @@ async def close_or_resume(scope: RunScope, record: DeliveryRecord, delivery: Del
     return None
 
 
-async def open_record(scope: RunScope, earlier: DeliveryRecord | None, prepared: Prepared, held: Run | None) -> DeliveryRecord:
-    """Return the delivery record to send under: the `earlier` open one if the usage is still the same, else a new one, stored durably.
+def _end(scope: RunScope, record: DeliveryRecord, verdict: Confirmed | Accepted, status: SyncStatus) -> None:
+    """End the run with the delivery of an earlier run, which has arrived."""
+    context, instance, journal = scope.context, scope.instance, scope.journal
+    sender = context.store.run(record.run_id)
+    if sender is not None:  # the cloud confirms the usage that run collected
+        journal.update(collected_at=sender.collected_at, counts=sender.counts, notices=sender.notices)
+    if isinstance(verdict, Accepted):
+        journal.accepted(record)
+        return
+    known, now = context.store.instance(instance.name), context.clock.now()
+    journal.confirmed(record, verdict.last_sync, instance_record(instance, record.identity, status, now, known))
 
-    Storing it is also the moment from which a held run is superseded and its approval used up.
+
+async def open_record(scope: RunScope, earlier: DeliveryRecord | None, prepared: Prepared, held: Run | None) -> DeliveryRecord:
+    """Return the record of the delivery: the `earlier` open one if the usage is unchanged, otherwise a new one, stored durably.
+
+    Storing it also supersedes the held run and marks its approval used.
     """
     context, instance, journal = scope.context, scope.instance, scope.journal
     identity, document = prepared.identity, prepared.document
@@ -69,7 +74,7 @@ async def open_record(scope: RunScope, earlier: DeliveryRecord | None, prepared:
         context.store.save_delivery(replace(earlier, closed_at=context.clock.now(), outcome=DeliveryOutcome.USAGE_CHANGED))
     baseline = baseline_of(identity, prepared.status)
     if (pause := must_wait_s(baseline)) > 0:
-        journal.waiting(context.clock.now() + timedelta(seconds=pause), "the cloud's clock to pass its newest sync", pause)
+        journal.waiting(context.clock.now() + timedelta(seconds=pause), "the cloud's clock to pass its latest sync", pause)
         await context.clock.sleep(pause)
         journal.resumed()
     now = context.clock.now()
@@ -83,7 +88,7 @@ async def open_record(scope: RunScope, earlier: DeliveryRecord | None, prepared:
 
 
 async def ask_person(scope: RunScope, record: DeliveryRecord | None, delivery: Delivery) -> None:
-    """Ask a person for everything: to export the usage on the instance and to upload it."""
+    """Ask a person to export the usage on the instance and to upload it."""
     context, instance, journal = scope.context, scope.instance, scope.journal
     if record is None:
         known, now = context.store.instance(instance.name), context.clock.now()
@@ -96,12 +101,12 @@ async def ask_person(scope: RunScope, record: DeliveryRecord | None, delivery: D
 
 
 async def send(scope: RunScope, record: DeliveryRecord, document: UsageDocument | None, delivery: Delivery) -> None:
-    """Send a document, or ask a person for one where there is none; from here on the run belongs to no process."""
+    """Send a document, or without one ask a person to export it; from then on the run belongs to no process."""
     context, instance, journal = scope.context, scope.instance, scope.journal
     try:
         upload_id = await delivery.send(document, record.key)
     except RemoteError as error:
-        if not error.transient:  # refused for good; otherwise the document may have arrived, and the record stays open
+        if not error.transient:  # refused permanently; otherwise the document may have arrived, and the record stays open
             outcome = DeliveryOutcome.UPLOAD_FAILED if error.code is Code.UPLOAD_FAILED else DeliveryOutcome.REFUSED
             context.store.save_delivery(replace(record, closed_at=context.clock.now(), outcome=outcome))
         raise

@@ -1,4 +1,4 @@
-"""Several instances at once, for a person who asked: run them, then wait for the confirmation of all of them together."""
+"""`--run-now`: run several instances at once, then wait for the confirmation of all of them."""
 
 import asyncio
 from collections.abc import Sequence
@@ -23,9 +23,9 @@ from licsync_daemon.sync.waiting import ConfirmationWait, Result
 log = structlog.get_logger()
 
 LOCK_POLL_S = 0.5
-LOCK_WAIT = timedelta(hours=1)  # a report may take half of that to be built
+LOCK_WAIT = timedelta(hours=1)  # building a report may take half of that
 BRIEF_TRIES, BRIEFLY_S = 5, 0.1
-ASKED = "asked with --run-now"
+ASKED = "started by --run-now"
 
 
 async def run_now(
@@ -41,8 +41,8 @@ async def run_now(
 
     Instances that GitHub Connect syncs are checked with one request for all, and again for up to `wait_sync` until a newer sync appears.
 
-    `wait_lock` waits up to an hour for an instance that another process runs, instead of skipping it. An instance that is `delivered`
-    already is joined: nothing is sent again; so is one that waits for a person in the current slot.
+    With `wait_lock`, wait up to an hour for an instance that another process runs, instead of skipping it. If a run of an instance is
+    `delivered`, or waits for a person in the current slot, it is joined: nothing is sent again.
     """
     by_connect = [instance for instance in instances if not instance.has_slots]
     with_slots = [instance for instance in instances if instance.has_slots]
@@ -53,7 +53,7 @@ async def run_now(
 
 
 async def _check_connect(context: RunContext, instances: Sequence[Instance], *, wait: timedelta) -> list[Result]:
-    """Check what GitHub Connect syncs; with time to wait, until every instance has a newer sync than at first."""
+    """Check instances that GitHub Connect syncs, for up to `wait`, until every one has a newer sync than at first."""
     clock = context.clock
     end_s, since = clock.monotonic() + wait.total_seconds(), clock.now()
     results: dict[str, Result] = {}
@@ -93,10 +93,10 @@ async def _run_or_wait(context: RunContext, instance: Instance, limit: asyncio.S
     slot = slot_at(instance.schedule, context.clock.now())
     lock_wait = _LockWait(context, instance)
     while True:
-        async with limit:  # not held while waiting for a lock: others may go on
+        async with limit:  # not held while waiting for a lease, so that other instances can run
             try:
                 result = await _run_or_join(context, instance, slot)
-            except (StateUnwritableError, OSError) as error:  # before any request; the others go on
+            except (StateUnwritableError, OSError) as error:  # before any request; the other instances continue
                 run = not_started(context, instance, trigger=Trigger.PERSON, reason=ASKED, slot=slot, cause=str(error))
                 result = Result(instance, run)
         if result.run is not None or not wait_lock or lock_wait.is_over:
@@ -106,16 +106,16 @@ async def _run_or_wait(context: RunContext, instance: Instance, limit: asyncio.S
 
 
 async def _run_or_join(context: RunContext, instance: Instance, slot: datetime) -> Result:
-    """Run an instance, or join what another process has delivered; the result has no run where another process runs the instance."""
+    """Run an instance, or join its delivered run. The result has no run if another process is running the instance."""
     leases, store = context.leases, context.store
     lease = leases.instance(instance.name)
     for _ in range(BRIEF_TRIES):
         theirs = store.open_run(instance.name)
         if lease is not None or (theirs is not None and theirs.state is RunState.RUNNING):
             break
-        if theirs is not None:  # delivered: the lease is held for a check of the cloud only
+        if theirs is not None:  # delivered: the lease is held only for a confirmation check
             return Result(instance, theirs)
-        await context.clock.sleep(BRIEFLY_S)  # no run is in progress: a check has just ended, or a run is about to begin
+        await context.clock.sleep(BRIEFLY_S)  # no run is in progress: a check has just ended, or a run is about to start
         lease = leases.instance(instance.name)
     if lease is None:
         return Result(instance, None, leases.holder(instance.name))
@@ -128,14 +128,14 @@ async def _run_or_join(context: RunContext, instance: Instance, slot: datetime) 
 
 
 def _awaited(store: StateReader, instance: Instance, slot: datetime) -> Run | None:
-    """Return the run that waits for a person to do what this slot asks for, unless something else was approved to be sent."""
+    """Return the run of this slot that waits for a person, unless a held run was approved."""
     awaiting, held = store.awaiting_run(instance.name), store.held_run(instance.name)
     approved = held is not None and store.approval(held.run_id) is not None
     return awaiting if awaiting is not None and awaiting.slot == slot and not approved else None
 
 
 class _LockWait:
-    """A wait for an instance that another process runs; the observer sees for which and until when. Nothing of it is recorded."""
+    """A wait for an instance that another process runs. It is shown to the observer but not recorded."""
 
     def __init__(self, context: RunContext, instance: Instance) -> None:
         self._context, self._instance = context, instance
@@ -148,7 +148,7 @@ class _LockWait:
         return self._context.clock.monotonic() >= self._ends_s
 
     def show(self, holder: str | None) -> None:
-        """Show and log who holds the lock, whenever that has changed."""
+        """Show and log the holder of the lease whenever it changes."""
         if holder == self._shown:
             return
         self._shown = holder

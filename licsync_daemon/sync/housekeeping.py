@@ -1,4 +1,4 @@
-"""Close what nobody else will: runs of processes that are gone, of a delivery that is not configured any more, of instances taken out.
+"""Close abandoned runs: of processes that are gone, of deliveries and instances that are no longer configured.
 
 The caller holds the lease of the instance.
 """
@@ -23,10 +23,10 @@ OTHER_DELIVERY = "another delivery is configured now"
 
 
 def close_stale(context: RunContext, instance: Instance) -> None:
-    """Close the open runs of an instance that no process works on any more, and that wait for nothing.
+    """Close the open runs of an instance that no process works on.
 
-    A run that is still `running` is `interrupted`: its process is gone. One that waits for a delivery which the configuration does not
-    have any more is `superseded`: GitHub Connect sends by itself, and a person must not be asked to upload from another outbox.
+    A run that is still `running` becomes `interrupted`: its process is gone. A run whose delivery is no longer configured becomes
+    `superseded`: GitHub Connect syncs automatically, and no one should be asked to upload from another outbox.
     """
     store, name = context.store, instance.name
     _interrupt(context, name)
@@ -44,7 +44,7 @@ def close_stale(context: RunContext, instance: Instance) -> None:
 
 
 def release_instance(context: RunContext, name: str) -> None:
-    """Close all that is open of an instance for which nothing is done any more, and delete its exports."""
+    """Close all open runs of an instance that is no longer synced, and delete its exports."""
     store = context.store
     _interrupt(context, name)
     left = (store.awaiting_run(name), store.open_run(name), store.held_run(name))
@@ -53,10 +53,10 @@ def release_instance(context: RunContext, name: str) -> None:
 
 
 def release_unconfigured(context: RunContext, instances: Sequence[Instance]) -> None:
-    """Let go of every recorded instance that is not among `instances` or is not to be synced, unless another process works on it."""
+    """Release every recorded instance that is not in `instances` or is excluded from sync, unless another process works on it."""
     wanted = {one.name for one in instances if one.unsynced_because is None}
     for name in (known.name for known in context.store.instances() if known.name not in wanted):
-        with suppress(OSError):  # a fault of one instance does not keep the others
+        with suppress(OSError):  # an error with one instance does not affect the others
             lease = context.leases.instance(name)
             if lease is not None:
                 with lease:
@@ -64,7 +64,7 @@ def release_unconfigured(context: RunContext, instances: Sequence[Instance]) -> 
 
 
 def expire(context: RunContext, name: str) -> None:
-    """End a held run that nobody decided on within 7 days."""
+    """End a held run without a decision within `HELD_FOR`."""
     held, now = context.store.held_run(name), context.clock.now()
     if held is not None and now - held.started_at >= HELD_FOR and context.approval_of(held) is None:
         context.store.save_run(held.ended(RunState.EXPIRED, now), now)
@@ -72,10 +72,10 @@ def expire(context: RunContext, name: str) -> None:
 
 
 def record_clock_set_back(context: RunContext, instance: Instance) -> None:
-    """Record that the clock was set back, where it was: no run dated in the future then satisfies a later slot."""
+    """If the clock was set back, record that: then no run dated in the future satisfies a later slot."""
     now = context.clock.now()
     runs = context.store.runs(instance.name, limit=FAILURES_READ)
-    newest = next((run for run in runs if run.started_at > now - KEEP), None)  # what is older is dropped with the next run
+    newest = next((run for run in runs if run.started_at > now - KEEP), None)  # older runs are deleted with the next run
     if newest is not None and newest.started_at > now + CLOCK_SLACK:
         mark = new_run(context, instance, trigger=Trigger.SCHEDULE, reason="the clock was set back", slot=None)
         context.store.save_run(mark.ended(RunState.SKIPPED, now, phase="done"), now)
@@ -95,7 +95,7 @@ def _interrupt(context: RunContext, name: str) -> None:
 
 
 def _supersede(context: RunContext, runs: Iterable[Run | None], cause: str) -> None:
-    """End runs that wait for nothing any more, and take away what is in the outbox for a person."""
+    """End runs that are no longer needed, and remove their exports from the outbox."""
     now = context.clock.now()
     for run in runs:
         if run is None:

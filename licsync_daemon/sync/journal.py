@@ -1,4 +1,4 @@
-"""The record of one run while it happens: every step is stored at once, and every end is logged once."""
+"""The record of one run in progress: every step is stored immediately, and every end is logged once."""
 
 import secrets
 import sys
@@ -21,9 +21,8 @@ from licsync_daemon.sync.context import RunContext
 
 log = structlog.get_logger()
 
-FAILURES_READ = 60  # runs of an instance, newest first: the failures of one slot are among them
+FAILURES_READ = 60  # latest runs of an instance; enough to include the failures of one slot
 SHOWN_WAIT_S = 5.0  # a wait longer than this is stored before it begins, for `status`
-
 
 OPEN_PHASE = {
     RunState.DELIVERED: "waiting for confirmation",
@@ -33,7 +32,7 @@ OPEN_PHASE = {
 
 
 def new_run(context: RunContext, instance: Instance, *, trigger: Trigger, reason: str, slot: datetime | None) -> Run:
-    """Return a run that begins now, not recorded yet. It continues the count of failures of its slot."""
+    """Return a new run, not recorded yet, which continues the failure count of its slot."""
     runs = context.store.runs(instance.name, limit=FAILURES_READ if slot is not None else 1)
     failed = next((run for run in runs if run.slot == slot and run.state is RunState.FAILED), None)
     return Run(
@@ -49,7 +48,7 @@ def new_run(context: RunContext, instance: Instance, *, trigger: Trigger, reason
 
 
 class Journal:
-    """Writes one run to the store (and records its waits, the `WaitReporter` port)."""
+    """Writes one run to the store, including its waits (the `WaitReporter` port)."""
 
     def __init__(self, context: RunContext, run: Run) -> None:
         self._store = context.store
@@ -65,10 +64,10 @@ class Journal:
         instead_of: Run | None = None,
         **changes: Any,
     ) -> None:
-        """Change fields of the run and store it, together with what else belongs to the same moment.
+        """Change fields of the run and store it in one transaction, together with the other records.
 
         Raises:
-            StateUnwritableError: Nothing was stored, and the run is as it was.
+            StateUnwritableError: Nothing was stored, and the run is unchanged.
         """
         self._save(replace(self.run, **changes), delivery=delivery, remember=remember, instead_of=instead_of)
 
@@ -94,12 +93,12 @@ class Journal:
             self.update(waiting_for=None, waiting_until=None)
 
     def note_wait(self, why: str) -> None:
-        """Record what a delivered run waits for; stored only when it changes."""
+        """Record the reason that a delivered run waits; stored only when it changes."""
         if self.run.waiting_for != why:
             self.update(waiting_for=why, waiting_until=None)
 
     def collected(self, collected: Collected) -> None:
-        """Note what the source returned; it is stored with the next step."""
+        """Take over what the source returned; it is stored with the next step."""
         self.run = replace(
             self.run,
             collected_at=collected.collected_at,
@@ -133,7 +132,7 @@ class Journal:
     def delivered(
         self, record: DeliveryRecord, upload_id: str, *, state: RunState = RunState.DELIVERED, instead_of: Run | None = None
     ) -> None:
-        """Record that the endpoint accepted the usage, or that a person has to act: from here on the run belongs to no process."""
+        """Record that the endpoint accepted the usage, or that a person has to act; from then on the run belongs to no process."""
         now = self._clock.now()
         self.update(
             delivery=replace(record, upload_id=upload_id, accepted_at=now),
@@ -152,7 +151,7 @@ class Journal:
         log.info("run.confirmed", last_sync=last_sync and last_sync.isoformat())
 
     def accepted(self, record: DeliveryRecord) -> None:
-        """Record that the endpoint of an organization has the usage; no one can confirm it there."""
+        """Record that the endpoint of an organization has the usage, which cannot be confirmed there."""
         self._arrived(record, DeliveryOutcome.ACCEPTED)
         log.info("run.accepted")
 
@@ -164,14 +163,14 @@ class Journal:
         self._save(arrived, delivery=replace(record, closed_at=now, outcome=outcome), remember=remember)
 
     def current(self, last_sync: datetime | None, notices: Sequence[Notice], remember: InstanceRecord) -> None:
-        """Record that nothing was sent: GitHub Connect's own sync is successful and young enough."""
+        """Record that the latest sync by GitHub Connect is successful and recent enough; nothing was sent."""
         notices = (*self.run.notices, *notices)
         now = self._clock.now()
         self._save(self.run.ended(RunState.CURRENT, now, phase="done", last_sync=last_sync, notices=notices), remember=remember)
         log.info("run.current", last_sync=last_sync and last_sync.isoformat(), warnings=[one.code for one in notices])
 
     def failed(self, error: RunError, record: DeliveryRecord | None = None) -> Run:
-        """Record and log a failure, once. Return the failed run, even where it could not be stored."""
+        """Record and log a failure, once. Return the failed run, even if it could not be stored."""
         error = out_of_files(error, sys.exception()) or error
         now = self._clock.now()
         later = now + error.retry_after if isinstance(error, RemoteError) and error.retry_after is not None else None
@@ -190,7 +189,7 @@ class Journal:
         return self.run
 
     def interrupted(self) -> None:
-        """Record that the process stops in mid-run; the slot is still due. A delivered run stays delivered."""
+        """Record that the process stops during the run; the slot is still due. A delivered run stays delivered."""
         if self.run.state is RunState.RUNNING:
             log.warning("run.interrupted")
             self._end(self.run.ended(RunState.INTERRUPTED, self._clock.now()), None)
@@ -201,16 +200,16 @@ class Journal:
         try:
             self._store.save_run(run, self._clock.now(), delivery=record)
         except StateUnwritableError as error:
-            log.error("state.unwritable", cause=str(error))  # noqa: TRY400 - the cause is a sentence, a stack says no more
+            log.error("state.unwritable", cause=str(error))  # noqa: TRY400 - the cause is a sentence; a traceback adds nothing
 
 
 @dataclass(frozen=True, slots=True)
 class RunScope:
-    """What one run works with while it lasts.
+    """The objects that one run uses.
 
     Attributes:
-        stack: Closes what the run opened.
-        cloud: Reads what the cloud has.
+        stack: Closes everything the run opened.
+        cloud: The open cloud reader.
     """
 
     context: RunContext

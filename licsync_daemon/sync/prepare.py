@@ -1,6 +1,6 @@
-"""Collect an instance's usage, put it into a document, and ask the guards: everything of a run before anything is sent.
+"""Collect an instance's usage, write it to a document, and apply the guards: all steps of a run before sending.
 
-Talks to ports only. Whose usage it is comes from the configuration, from the export itself, or from what the cloud lists.
+Uses ports only. The identity of the instance comes from the configuration, the export, or the cloud's list.
 """
 
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from datetime import datetime
 
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.instance import FileSource, HttpDelivery, Instance, ReportSource
-from licsync_daemon.model.ports import Accounts, UsageDocument
+from licsync_daemon.model.ports import Accounts, UsageDocument, Workspace
 from licsync_daemon.model.run import Changes, DeliveryRecord, Run, Tripped
 from licsync_daemon.model.usage import Collected, Export, ServerIdentity, SyncStatus
 from licsync_daemon.rules.digests import compare, digest_of, unpack
@@ -19,17 +19,16 @@ from licsync_daemon.sync.confirm import known_identity, read_status, remembered_
 from licsync_daemon.sync.context import RunContext
 from licsync_daemon.sync.journal import RunScope
 
-EARLIER_READ = 400  # runs of an instance, newest first: where GitHub Connect delivers, there are four a day
+EARLIER_READ = 400  # latest runs of an instance; with GitHub Connect there are four a day
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A collection that is ready to be sent, as far as the guards let it.
+    """A collection that is ready to be sent if the guards permit it.
 
     Attributes:
-        accounts: Its accounts; empty where only an opaque export is known. None where a kept export is sent: the accounts counted beside it
-            were not kept.
-        export: The export that the document holds, where it is one; a held one is kept, if its users are encrypted.
+        accounts: Its accounts; empty for an encrypted export without a second source. None for a kept export, whose accounts were not kept.
+        export: The export in the document, if it is one. The export of a held run is kept if its users are encrypted.
     """
 
     identity: ServerIdentity
@@ -41,9 +40,9 @@ class Prepared:
 
 
 async def collect(scope: RunScope) -> Prepared:
-    """Collect an instance's usage and say what the guards think of it; nothing is sent."""
+    """Collect an instance's usage and apply the guards; nothing is sent."""
     context, instance, journal = scope.context, scope.instance, scope.journal
-    # A report cannot say whose it is: without an answer to that it need not be read.
+    # A report does not contain the instance's identity; without a known one it is not worth reading.
     identity = await _identity(scope) if isinstance(instance.source, ReportSource) else None
     accounts = scope.stack.enter_context(context.workspace.accounts())
     earlier = context.known.runs(instance.name, limit=EARLIER_READ)
@@ -55,12 +54,7 @@ async def collect(scope: RunScope) -> Prepared:
     check_usage(collected.counts)
     if identity is None:
         identity = _stated(context, instance, collected.export) if collected.export else await _identity(scope)
-    room = context.workspace
-    document = scope.stack.enter_context(
-        room.export_document(collected.export, identity, collected)
-        if collected.export is not None
-        else room.document(accounts, identity, collected)
-    )
+    document = scope.stack.enter_context(_document(context.workspace, accounts, identity, collected))
     changes = _changes(context, instance.name, accounts) if collected.counts.counted else None
     journal.update(phase="comparing", content_hash=document.content_hash, changes=changes)
     status = await read_status(context, scope.cloud)
@@ -70,8 +64,14 @@ async def collect(scope: RunScope) -> Prepared:
     return Prepared(identity, accounts, document, status, tripped, collected.export)
 
 
+def _document(workspace: Workspace, accounts: Accounts, identity: ServerIdentity, collected: Collected) -> UsageDocument:
+    if collected.export is not None:
+        return workspace.export_document(collected.export, identity, collected)
+    return workspace.document(accounts, identity, collected)
+
+
 async def reuse_kept_export(scope: RunScope, held: Run | None) -> Prepared | None:
-    """Take the kept export of a run that was approved, or that sent it in vain, instead of collecting anew, if it is still whole."""
+    """Use the kept export of an approved run, or of one that sent it without success, instead of collecting again, if it is intact."""
     context, instance, journal = scope.context, scope.instance, scope.journal
     if held is None or (export := context.exports.find(held)) is None:
         return None
@@ -116,7 +116,7 @@ def _tripped(
 def _tripped_by_identity(
     context: RunContext, instance: Instance, identity: ServerIdentity, status: SyncStatus, *, stated: bool
 ) -> tuple[Tripped, ...]:
-    """Compare who an instance is with who it was. `stated`: the export says it, so that the configuration can be wrong as well."""
+    """Apply the guards on identity. `stated`: the identity is from an export, so it is compared with the configuration too."""
     remembered = context.known.instance(instance.name)
     before = remembered.identity if remembered is not None else None
     if stated:
@@ -130,7 +130,7 @@ def _tripped_by_identity(
 
 
 async def _identity(scope: RunScope) -> ServerIdentity:
-    """Return who the instance is towards the cloud; ask the cloud only where the configuration does not say its server id."""
+    """Return the identity of the instance in the cloud; query the cloud only if no server id is configured."""
     context, instance = scope.context, scope.instance
     identity = ServerIdentity(hostname=instance.hostname, server_id=instance.server_id)
     if identity.server_id is None and isinstance(instance.delivery, HttpDelivery):
@@ -146,18 +146,18 @@ async def _identity(scope: RunScope) -> ServerIdentity:
 
 
 def _stated(context: RunContext, instance: Instance, export: Export) -> ServerIdentity:
-    """Return who an export says it is of; what it does not say is what was configured or known before."""
+    """Return the identity in an export; missing parts are as configured or recorded."""
     known = known_identity(instance, context.known.instance(instance.name))
     return ServerIdentity(hostname=export.hostname or known.hostname, server_id=export.server_id or known.server_id)
 
 
 def continues(record: DeliveryRecord | None, prepared: Prepared) -> bool:
-    """Return whether an open record is of this very usage: then it is the same delivery, which the guards or a person let pass before."""
+    """Return whether an open record is for the same usage, which the guards or a person already let pass."""
     return record is not None and (record.content_hash, record.identity) == (prepared.document.content_hash, prepared.identity)
 
 
 def _used_until(runs: Iterable[Run]) -> datetime | None:
-    """Return when the newest file was made that a good run has used."""
+    """Return the time of the latest file that a successful run has used."""
     return next((run.collected_at for run in runs if run.state.is_good and run.collected_at is not None), None)
 
 

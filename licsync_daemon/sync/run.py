@@ -1,7 +1,7 @@
 """One run of one instance: collect, check, compare, guard, deliver, record.
 
-Talks to ports only. A run is recorded as `running` before its first request and leaves exactly one final or open state behind, whatever
-happens. The caller holds the instance's lease and has closed a stale run. A failure is a value here: `Run.code`, `cause`, `next_step`.
+Uses ports only. A run is recorded as `running` before its first request and always ends in exactly one final or open state. The caller
+holds the instance's lease and has closed a stale run. A failure is a value here: `Run.code`, `cause`, `next_step`.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 
 async def run_instance(context: RunContext, instance: Instance, *, trigger: Trigger, reason: str, slot: datetime | None) -> Run:
-    """Make one run and return how it ended: `delivered`, `held`, `failed`, or `confirmed` where an earlier delivery had arrived.
+    """Run an instance once. Return the run: `delivered`, `held`, `failed`, or `confirmed` if an earlier delivery had arrived.
 
     Raises:
         asyncio.CancelledError: The process is stopping; the run is recorded as `interrupted` (a `delivered` one stays so).
@@ -41,7 +41,7 @@ async def run_instance(context: RunContext, instance: Instance, *, trigger: Trig
         except asyncio.CancelledError:
             journal.interrupted()
             raise
-        except Exception:  # whatever it is, it stays with this instance
+        except Exception:  # any other error affects only this instance
             log.critical("run.crashed", exc_info=True)
             return journal.failed(internal_error())
 
@@ -62,7 +62,7 @@ async def preview(context: RunContext, instance: Instance, journal: Journal, sta
 
 
 async def _recorded(context: RunContext, instance: Instance, journal: Journal) -> Run:
-    """Go through the steps; what they raise on purpose becomes the run's end."""
+    """Perform the steps; an expected error ends the run as failed."""
     try:
         journal.update()
         log.info("run.started", reason=journal.run.reason)
@@ -82,7 +82,7 @@ async def _steps(scope: RunScope) -> None:
         await _read_beside_connect(scope)
         return
     if context.store.awaiting_run(instance.name) is not None:
-        await check_delivered(context, (instance,))  # what a person uploaded meanwhile was the earlier hand-over
+        await check_delivered(context, (instance,))  # a person may have uploaded the earlier export since
     delivery = await scope.stack.enter_async_context(context.adapters.delivery(instance, journal))
     record = context.store.open_delivery(instance.name)
     if record is not None:
@@ -106,7 +106,7 @@ async def _collect_and_send(scope: RunScope, record: DeliveryRecord | None, deli
         raise _readable(scope.instance)
     passes = may_pass(prepared.tripped, approved, content_hash=prepared.document.content_hash, is_export=export is not None)
     if not passes and not continues(record, prepared):
-        if export is not None and not export.is_clear:  # no readable address rests on disk
+        if export is not None and not export.is_clear:  # no readable email address is stored on disk
             context.exports.keep(journal.run, export)
         journal.held(prepared.tripped, instead_of=held)
         return
@@ -116,7 +116,7 @@ async def _collect_and_send(scope: RunScope, record: DeliveryRecord | None, deli
 
 
 async def _prepare(scope: RunScope, held: Run | None, approved: Run | None, record: DeliveryRecord | None) -> Prepared:
-    """Take the kept export of an approved run, or of one that sent it in vain; else collect again."""
+    """Use the kept export of an approved run, or of one that sent it without success; otherwise collect again."""
     context = scope.context
     sender = context.store.run(record.run_id) if record is not None else None
     context.exports.sweep(scope.instance.name, (held, sender))
@@ -125,7 +125,7 @@ async def _prepare(scope: RunScope, held: Run | None, approved: Run | None, reco
 
 
 async def _read_beside_connect(scope: RunScope) -> None:
-    """Read an instance that GitHub Connect syncs: what the guards find is a warning, for nothing here can hold it."""
+    """Read an instance that GitHub Connect syncs. Tripped guards are only warnings, since its syncs cannot be held."""
     journal = scope.journal
     journal.update(phase="collecting")
     prepared = await collect(scope)

@@ -1,6 +1,6 @@
-"""Watch what GitHub Connect carries: one question to the cloud for the whole fleet, a verdict for each instance. Nothing is ever sent.
+"""Check syncs by GitHub Connect: one request to the cloud for the whole fleet, a result for each instance. Nothing is ever sent.
 
-Talks to ports only. The caller holds the locks of the instances.
+Uses ports only. The caller holds the leases of the instances.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from licsync_daemon.model.errors import RunError, StateUnwritableError, internal
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.ports import CloudReader
 from licsync_daemon.model.run import Run, Trigger
-from licsync_daemon.model.usage import Installation, SyncStatus
+from licsync_daemon.model.usage import Installation, Notice, SyncStatus
 from licsync_daemon.rules.connect import installation_of, judge_connect, was_disconnected
 from licsync_daemon.rules.verdict import drift
 from licsync_daemon.sync.confirm import instance_record, known_identity, read_seats, read_status
@@ -24,11 +24,11 @@ from licsync_daemon.sync.journal import Journal, new_run
 log = structlog.get_logger()
 
 PHASE = "checking GitHub Connect's syncs"
-DATES_READ = 300  # runs of an instance from which its weekly instant is learned: ten weeks of looks
+DATES_READ = 300  # latest runs of an instance, from which its weekly time is learned: ten weeks of checks
 
 
 async def check_connect(context: RunContext, instances: Sequence[Instance], *, trigger: Trigger, reason: str) -> list[Run]:
-    """Ask the cloud once about the syncs of all `instances`, whose leases the caller holds. Return a finished run for each, in order.
+    """Query the cloud once for the syncs of all `instances`, whose leases the caller holds. Return a finished run for each, in order.
 
     Raises:
         StateUnwritableError: A run could not be recorded.
@@ -48,7 +48,7 @@ async def check_connect(context: RunContext, instances: Sequence[Instance], *, t
         raise
     except StateUnwritableError:
         raise
-    except Exception:  # whatever it is, the daemon goes on, and the next look comes
+    except Exception:  # after any other error the daemon continues with the next check
         log.critical("watch.crashed", exc_info=True)
         for journal in journals:
             if not journal.run.state.is_final:
@@ -73,7 +73,7 @@ async def _check_all(context: RunContext, instances: Sequence[Instance], journal
 
 
 async def installations_of(cloud: CloudReader) -> tuple[Installation, ...] | None:
-    """Ask what only GraphQL shows; without it the dates alone decide."""
+    """Read the servers from GraphQL; if that fails, only the dates of syncs are used."""
     try:
         return await cloud.installations()
     except RunError as error:
@@ -84,7 +84,7 @@ async def installations_of(cloud: CloudReader) -> tuple[Installation, ...] | Non
 def conclude(
     context: RunContext, instance: Instance, journal: Journal, status: SyncStatus, installations: Sequence[Installation] | None
 ) -> None:
-    """End a run with what was seen of its instance."""
+    """End a run with the result of the check."""
     known, now = context.store.instance(instance.name), context.clock.now()
     identity = known_identity(instance, known)
     before = known.last_sync if known is not None else None
@@ -99,16 +99,20 @@ def conclude(
         disconnected_before=was_disconnected(earlier),
         now=now,
     )
-    there = installation_of(instance, installations)
-    notices = list(seen.notices)
-    if there is not None and there.accounts is not None:
-        journal.update(accounts_in_cloud=there.accounts)
-        counts = journal.run.counted
-        drifted = drift(counts.sent, there.accounts) if counts is not None else None
-        notices += [drifted] if drifted is not None else []
+    notices = (*seen.notices, *_drift(journal, installation_of(instance, installations)))
     record = instance_record(instance, identity, status, now, known)
     if seen.code is None:
         journal.current(seen.last_sync, notices, record)
         return
     journal.update(remember=record, last_sync=seen.last_sync, notices=(*journal.run.notices, *notices))
     journal.failed(RunError(seen.code, seen.cause, seen.next_step))
+
+
+def _drift(journal: Journal, there: Installation | None) -> tuple[Notice, ...]:
+    """Record the number of accounts in the cloud; return a warning if it is lower than the number collected."""
+    if there is None or there.accounts is None:
+        return ()
+    journal.update(accounts_in_cloud=there.accounts)
+    counts = journal.run.counted
+    warning = drift(counts.sent, there.accounts) if counts is not None else None
+    return (warning,) if warning is not None else ()

@@ -1,4 +1,4 @@
-"""Wait for the confirmation of several runs together, while others still run."""
+"""Wait for the confirmation of several runs while others are in progress."""
 
 import asyncio
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ CHECK_LIMIT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one instance. `run` is None only where another process runs it: then `locked_by` says which."""
+    """The result for one instance. `run` is None only if another process is running it; `locked_by` names that process."""
 
     instance: Instance
     run: Run | None
@@ -30,18 +30,18 @@ class Result:
 
 
 class ConfirmationWait:
-    """Checks what is delivered while other runs go on, and then for a while; keeps `results` up to date."""
+    """Checks deliveries while other runs are in progress, and then for a limited time; keeps `results` up to date."""
 
     def __init__(self, context: RunContext, runs: Sequence[asyncio.Task[None]], results: dict[str, Result]) -> None:
         self._context = context
         self._runs = runs
         self._results = results
-        self._waits_for_person: set[str] = set()  # runs that wait for a person, which takes longer than minutes: one check tells
+        self._waits_for_person: set[str] = set()  # runs that wait for a person, which takes long: they are checked once
         self._since = context.clock.now()
         self._ended_s: float | None = None  # when the last run ended
 
     async def wait(self, limit: timedelta) -> None:
-        """Return when nothing is open any more, or `limit` after the last run has ended."""
+        """Return when every run is confirmed or ended, or `limit` after the last run ended."""
         waiting: list[Instance] = []
         while True:
             running = {task for task in self._runs if not task.done()}
@@ -61,7 +61,7 @@ class ConfirmationWait:
                 return
 
     def _left_s(self, running: set[asyncio.Task[None]], limit: timedelta) -> float:
-        """Return how long to go on waiting; while others run, as long as one check may take."""
+        """Return how long to keep waiting; while other runs are in progress, the time that one check may take."""
         now_s = self._context.clock.monotonic()
         if self._ended_s is None and not running:
             self._ended_s = now_s
@@ -75,7 +75,7 @@ class ConfirmationWait:
         ]
 
     async def _slept(self, running: set[asyncio.Task[None]], left_s: float) -> bool:
-        """Wait until the next check is due; return False where a run ended before that."""
+        """Wait until the next check is due; return False if a run ended before that."""
         now: datetime = self._context.clock.now()
         pause_s = min((next_check(self._since, now, eager=True) - now).total_seconds(), left_s)
         nap = asyncio.ensure_future(self._context.clock.sleep(max(0.0, pause_s)))
@@ -89,13 +89,13 @@ class ConfirmationWait:
         """Check once; return whether checking again makes sense."""
         try:
             with suppress(TimeoutError), hold_free(self._context.leases, waiting) as free:
-                async with asyncio.timeout(limit_s):  # a server that asks for a long pause must not outlast the person who waits
+                async with asyncio.timeout(limit_s):  # a server that asks for a long wait must not exceed the person's limit
                     await check_open_deliveries(self._context, free)
             for instance in waiting:
                 run = self._results[instance.name].run
                 assert run is not None
                 self._results[instance.name] = Result(instance, self._context.store.run(run.run_id) or run)
-        except (StateUnwritableError, OSError) as error:  # what was delivered stays so; the next check settles it
+        except (StateUnwritableError, OSError) as error:  # deliveries stay delivered; the next check updates them
             log.error("state.unwritable", cause=str(error))  # noqa: TRY400 - the cause is a sentence
             return False
         self._waits_for_person |= {one.run.run_id for one in self._results.values() if one.run is not None and one.run.state in AWAITING}

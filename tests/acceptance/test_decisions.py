@@ -100,7 +100,7 @@ def test_from_a_guard_to_the_confirmed_usage(site: Site) -> None:
     assert "held" not in site.run("status").out
     once_more = typed(site, approval)
     assert once_more.code == 2
-    assert re.search(r"run \w+: it cannot be approved: the approval by \w+ is used up", once_more.err)
+    assert re.search(r"run \w+: it cannot be approved: the approval by \w+ was already used", once_more.err)
     runs = json.loads(site.run("history", "emea", "--json").out)["runs"]
     assert [run["state"] for run in runs] == ["confirmed", "superseded", "confirmed"]
 

@@ -67,7 +67,7 @@ FULL = Run(
     run_id="full",
     instance="emea",
     trigger=Trigger.PERSON,
-    reason="asked with --run-now",
+    reason="started by --run-now",
     slot=T0,
     started_at=T0 + timedelta(microseconds=1),
     state=RunState.FAILED,

@@ -23,8 +23,8 @@ from licsync_daemon.model.instance import (
     SshSource,
     WebhookNotifier,
 )
-from licsync_daemon.settings.credential_audit import expected_credentials, problems, unused
-from licsync_daemon.settings.credential_forms import MAX_BYTES, Expected, Kind
+from licsync_daemon.settings.credential_audit import Expected, expected_credentials, problems, unused
+from licsync_daemon.settings.credential_forms import MAX_BYTES, Kind
 from licsync_daemon.settings.credentials import Credentials
 
 TOKEN = "ghp_0123456789abcdefghij"
@@ -66,26 +66,26 @@ def test_the_places_are_asked_in_their_order(places: Places) -> None:
     found = []
     for folder, name in ((places.folder, "d"), (places.run_secrets, "c"), (places.systemd, "b")):
         (folder / "cloud__token").write_text(TOKEN + name)
-        found.append(places.credentials().github_token(["cloud__token"]))
+        found.append(places.credentials().text(["cloud__token"], Kind.GITHUB_TOKEN))
     places.environ["LICSYNC_CLOUD__TOKEN"] = TOKEN + "a"
-    found.append(places.credentials().github_token(["cloud__token"]))
+    found.append(places.credentials().text(["cloud__token"], Kind.GITHUB_TOKEN))
     assert [TOKEN + one for one in "dcba"] == found
 
 
 def test_the_most_specific_name_wins_over_the_better_place(places: Places) -> None:
     """A token of the instance itself, wherever it is, comes before one of the defaults."""
     places.environ["LICSYNC_DEFAULTS__SOURCE__TOKEN"] = TOKEN + "defaults"
-    assert places.credentials().github_token(NAMES) == TOKEN + "defaults"
+    assert places.credentials().text(NAMES, Kind.GITHUB_TOKEN) == TOKEN + "defaults"
     (places.folder / "instances__emea__source__token").write_text(TOKEN + "own")
-    assert places.credentials().github_token(NAMES) == TOKEN + "own"
+    assert places.credentials().text(NAMES, Kind.GITHUB_TOKEN) == TOKEN + "own"
 
 
 def test_systemds_prefix_is_stripped(places: Places) -> None:
     """`LoadCredential=licsync:DIR` delivers a file as licsync_NAME, and it is found there and only there."""
     (places.folder / "licsync_cloud__token").write_text(TOKEN)
-    assert error_of(lambda: places.credentials().github_token(["cloud__token"])).code is Code.CREDENTIAL_MISSING
+    assert error_of(lambda: places.credentials().text(["cloud__token"], Kind.GITHUB_TOKEN)).code is Code.CREDENTIAL_MISSING
     (places.systemd / "licsync_cloud__token").write_text(TOKEN)
-    assert places.with_systemd().credentials().github_token(["cloud__token"]) == TOKEN
+    assert places.with_systemd().credentials().text(["cloud__token"], Kind.GITHUB_TOKEN) == TOKEN
 
 
 def test_a_credential_is_read_again_each_time(places: Places) -> None:
@@ -93,7 +93,7 @@ def test_a_credential_is_read_again_each_time(places: Places) -> None:
     credentials = places.credentials()
     for token in (TOKEN + "1", TOKEN + "2"):
         (places.folder / "cloud__token").write_text(token)
-        assert credentials.github_token(["cloud__token"]) == token
+        assert credentials.text(["cloud__token"], Kind.GITHUB_TOKEN) == token
 
 
 def test_white_space_around_a_token_is_stripped(places: Places, subtests: pytest.Subtests) -> None:
@@ -101,7 +101,7 @@ def test_white_space_around_a_token_is_stripped(places: Places, subtests: pytest
     for around in ["{}\n", "{}\r\n", "\n  {}\t\n\n", "{}"]:
         with subtests.test(around=around):
             (places.folder / "cloud__token").write_bytes(around.format(TOKEN).encode())
-            assert places.credentials().github_token(["cloud__token"]) == TOKEN
+            assert places.credentials().text(["cloud__token"], Kind.GITHUB_TOKEN) == TOKEN
 
 
 MALFORMED = [
@@ -127,7 +127,7 @@ def test_a_malformed_token_is_refused_without_being_printed(places: Places, subt
         with subtests.test(content=content, part=part):
             path = places.folder / "cloud__token"
             path.write_bytes(content)
-            error = error_of(lambda: places.credentials().github_token(["cloud__token"]))
+            error = error_of(lambda: places.credentials().text(["cloud__token"], Kind.GITHUB_TOKEN))
             assert error.code is Code.CREDENTIAL_MALFORMED
             assert str(path) in error.cause
             assert part in error.cause
@@ -140,7 +140,7 @@ def test_a_malformed_variable_is_named(places: Places) -> None:
     """A bad value in the environment is reported with the variable's name, and no other place is used instead."""
     (places.folder / "cloud__token").write_text(TOKEN)
     places.environ["LICSYNC_CLOUD__TOKEN"] = ""
-    error = error_of(lambda: places.credentials().github_token(["cloud__token"]))
+    error = error_of(lambda: places.credentials().text(["cloud__token"], Kind.GITHUB_TOKEN))
     assert (error.code, error.cause) == (Code.CREDENTIAL_MALFORMED, "the environment variable LICSYNC_CLOUD__TOKEN is empty")
 
 
@@ -149,7 +149,7 @@ def test_the_lengths_of_a_github_token(places: Places, subtests: pytest.Subtests
     for length in [20, 255]:
         with subtests.test(length=length):
             (places.folder / "cloud__token").write_text("!" * (length - 1) + "~")
-            assert len(places.credentials().github_token(["cloud__token"])) == length
+            assert len(places.credentials().text(["cloud__token"], Kind.GITHUB_TOKEN)) == length
 
 
 def test_the_lengths_of_a_delivery_token(places: Places, subtests: pytest.Subtests) -> None:
@@ -158,9 +158,9 @@ def test_the_lengths_of_a_delivery_token(places: Places, subtests: pytest.Subtes
         with subtests.test(length=length, taken=taken):
             (places.folder / "t").write_text("x" * length)
             if taken:
-                assert len(places.credentials().delivery_token(["t"])) == length
+                assert len(places.credentials().text(["t"], Kind.DELIVERY_TOKEN)) == length
             else:
-                assert "more characters" in error_of(lambda: places.credentials().delivery_token(["t"])).cause
+                assert "more characters" in error_of(lambda: places.credentials().text(["t"], Kind.DELIVERY_TOKEN)).cause
 
 
 def test_a_line_may_hold_what_can_be_printed(places: Places, subtests: pytest.Subtests) -> None:
@@ -168,7 +168,7 @@ def test_a_line_may_hold_what_can_be_printed(places: Places, subtests: pytest.Su
     for content, expected in [(b"mona:hunter 2\n", "mona:hunter 2"), ("mona:pässwörd".encode(), "mona:pässwörd"), (b"x", "x")]:
         with subtests.test(content=content, expected=expected):
             (places.folder / "p").write_bytes(content)
-            assert places.credentials().line(["p"]) == expected
+            assert places.credentials().text(["p"], Kind.LINE) == expected
 
 
 A_LINE_THAT_IS_NONE_IS_REFUSED = [
@@ -184,23 +184,23 @@ def test_a_line_that_is_none_is_refused(places: Places, subtests: pytest.Subtest
     for content, part in A_LINE_THAT_IS_NONE_IS_REFUSED:
         with subtests.test(content=content, part=part):
             (places.folder / "p").write_bytes(content)
-            error = error_of(lambda: places.credentials().line(["p"]))
+            error = error_of(lambda: places.credentials().text(["p"], Kind.LINE))
             assert part in error.cause
             assert "hunter2" not in f"{error!r} {error.next_step}"
 
 
 def test_an_optional_line_may_be_absent_but_not_broken(places: Places) -> None:
     """A proxy without a login is fine; one whose login is malformed is not silently without."""
-    assert places.credentials().optional_line(["p"]) is None
+    assert places.credentials().optional_text(["p"], Kind.LINE) is None
     (places.folder / "p").write_text("mona:hunter2\n")
-    assert places.credentials().optional_line(["p"]) == "mona:hunter2"
+    assert places.credentials().optional_text(["p"], Kind.LINE) == "mona:hunter2"
     (places.folder / "p").write_text("")
-    assert error_of(lambda: places.credentials().optional_line(["p"])).code is Code.CREDENTIAL_MALFORMED
+    assert error_of(lambda: places.credentials().optional_text(["p"], Kind.LINE)).code is Code.CREDENTIAL_MALFORMED
 
 
 def test_a_missing_credential_names_the_places_and_the_file(places: Places) -> None:
     """Where was looked, under which names, and the file to write."""
-    error = error_of(lambda: places.with_systemd().credentials().github_token(NAMES))
+    error = error_of(lambda: places.with_systemd().credentials().text(NAMES, Kind.GITHUB_TOKEN))
     assert error.code is Code.CREDENTIAL_MISSING
     for part in (*NAMES, "the environment", str(places.systemd), str(places.run_secrets), str(places.folder)):
         assert part in error.cause
@@ -211,8 +211,8 @@ def test_missing_folders_are_no_crash(tmp_path: Path) -> None:
     """Folders that do not exist, or are files, simply hold nothing."""
     (tmp_path / "file").touch()
     credentials = Credentials(tmp_path / "none", {"CREDENTIALS_DIRECTORY": str(tmp_path / "file")}, tmp_path / "none-either")
-    assert error_of(lambda: credentials.github_token(["cloud__token"])).code is Code.CREDENTIAL_MISSING
-    assert unused(credentials, [CLOUD]) == ()
+    assert error_of(lambda: credentials.text(["cloud__token"], Kind.GITHUB_TOKEN)).code is Code.CREDENTIAL_MISSING
+    assert list(unused(credentials, [CLOUD])) == []
 
 
 def test_something_else_than_a_file_is_loud(places: Places) -> None:
@@ -221,7 +221,7 @@ def test_something_else_than_a_file_is_loud(places: Places) -> None:
     os.mkfifo(places.run_secrets / "t")
     (places.folder / "cloud__token").write_text(TOKEN)
     for name in ("cloud__token", "t"):
-        error = error_of(lambda name=name: places.credentials().github_token([name]))
+        error = error_of(lambda name=name: places.credentials().text([name], Kind.GITHUB_TOKEN))
         assert (error.code, f"{places.run_secrets / name} exists but cannot be read: not a regular file") == (
             Code.CREDENTIAL_MISSING,
             error.cause,
@@ -231,7 +231,7 @@ def test_something_else_than_a_file_is_loud(places: Places) -> None:
 def test_a_link_into_nothing_is_missing(places: Places) -> None:
     """A broken link holds nothing."""
     (places.folder / "cloud__token").symlink_to(places.folder / "none")
-    assert error_of(lambda: places.credentials().github_token(["cloud__token"])).code is Code.CREDENTIAL_MISSING
+    assert error_of(lambda: places.credentials().text(["cloud__token"], Kind.GITHUB_TOKEN)).code is Code.CREDENTIAL_MISSING
 
 
 def deny(monkeypatch: pytest.MonkeyPatch, denied: Path, *, enterable: bool) -> None:
@@ -252,7 +252,7 @@ def test_an_unreadable_file_is_loud(places: Places, monkeypatch: pytest.MonkeyPa
     (places.folder / "cloud__token").write_text(TOKEN)
     path = places.run_secrets / "cloud__token"
     deny(monkeypatch, path, enterable=True)
-    error = error_of(lambda: places.credentials().github_token(["cloud__token"]))
+    error = error_of(lambda: places.credentials().text(["cloud__token"], Kind.GITHUB_TOKEN))
     assert (error.code, error.cause) == (Code.CREDENTIAL_MISSING, f"{path} exists but cannot be read: permission denied")
     assert f"chmod 0640 {path}" in error.next_step
 
@@ -261,8 +261,8 @@ def test_a_folder_that_cannot_be_entered_does_not_hide_the_others(places: Places
     """With systemd the folder may belong to root alone: what systemd delivers is found, and what is nowhere is explained."""
     (places.systemd / "licsync_defaults__source__token").write_text(TOKEN)
     deny(monkeypatch, places.folder, enterable=False)
-    assert places.with_systemd().credentials().github_token(NAMES) == TOKEN
-    error = error_of(lambda: places.credentials().github_token(["cloud__token"]))
+    assert places.with_systemd().credentials().text(NAMES, Kind.GITHUB_TOKEN) == TOKEN
+    error = error_of(lambda: places.credentials().text(["cloud__token"], Kind.GITHUB_TOKEN))
     assert error.code is Code.CREDENTIAL_MISSING
     assert f"{places.folder} cannot be entered" in error.cause
 
@@ -273,7 +273,7 @@ def test_a_folder_of_ours_may_be_readable_for_the_group(places: Places, subtests
         with subtests.test(mode=mode):
             (places.folder / "cloud__token").write_text(TOKEN)
             places.folder.chmod(mode)
-            assert places.credentials().github_token(["cloud__token"]) == TOKEN
+            assert places.credentials().text(["cloud__token"], Kind.GITHUB_TOKEN) == TOKEN
             assert problems(places.credentials(), [CLOUD]) == ()
 
 
@@ -283,7 +283,7 @@ def test_an_open_folder_is_refused_with_the_command_to_run(places: Places, subte
         with subtests.test(mode=mode):
             (places.folder / "cloud__token").write_text(TOKEN)
             places.folder.chmod(mode)
-            error = error_of(lambda: places.credentials().github_token(["cloud__token"]))
+            error = error_of(lambda: places.credentials().text(["cloud__token"], Kind.GITHUB_TOKEN))
             assert (error.code, error.next_step) == (Code.CREDENTIAL_MALFORMED, f"run: chmod 0750 {places.folder}")
             assert f"mode {mode:04o}" in error.cause
 
@@ -295,7 +295,7 @@ def test_a_folder_of_another_user_is_refused_with_the_command_to_run(places: Pla
     monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
     if owner == 0:
         os.chown(places.folder, 12345, -1)
-    error = error_of(lambda: places.credentials().github_token(["cloud__token"]))
+    error = error_of(lambda: places.credentials().text(["cloud__token"], Kind.GITHUB_TOKEN))
     assert (error.code, error.next_step) == (Code.CREDENTIAL_MALFORMED, f"run: chown root:licsync {places.folder}")
 
 
@@ -303,7 +303,7 @@ def test_modes_elsewhere_are_the_platforms_business(places: Places) -> None:
     """Docker's and systemd's folders have modes of their own."""
     places.run_secrets.chmod(0o755)
     (places.run_secrets / "cloud__token").write_text(TOKEN)
-    assert places.credentials().github_token(["cloud__token"]) == TOKEN
+    assert places.credentials().text(["cloud__token"], Kind.GITHUB_TOKEN) == TOKEN
 
 
 def test_every_problem_is_found_at_once(places: Places) -> None:
@@ -359,43 +359,43 @@ def test_a_key_file_is_found_and_not_read_into_anything(places: Places) -> None:
     places.with_systemd()
     general = places.folder / "defaults__source__identity"
     general.write_bytes(b"-----BEGIN\n\xff\n" + b"x" * 2 * MAX_BYTES)
-    assert places.credentials().file(KEY.names) == general
+    assert places.credentials().key_file(KEY.names) == general
     own = places.systemd / "licsync_instances__emea__source__identity"
     own.write_text("key")
-    assert places.credentials().file(KEY.names) == own
+    assert places.credentials().key_file(KEY.names) == own
     assert problems(places.credentials(), [KEY]) == ()
 
 
 def test_a_key_file_is_no_variable(places: Places) -> None:
     """The variable of that name is the setting with the path, so it is not a credential, and the message does not name the environment."""
     places.environ["LICSYNC_INSTANCES__EMEA__SOURCE__IDENTITY"] = "/etc/key"
-    error = error_of(lambda: places.credentials().file(KEY.names))
+    error = error_of(lambda: places.credentials().key_file(KEY.names))
     assert error.code is Code.CREDENTIAL_MISSING
     assert "the environment" not in error.cause
     assert f"put a private key into the file {places.folder}/instances__emea__source__identity" in error.next_step
     assert [one.where for one in problems(places.credentials(), [KEY])] == [KEY.names[0]]
     (places.folder / "defaults__source__identity").write_text("key")
-    assert places.credentials().file(KEY.names) == places.folder / "defaults__source__identity"
+    assert places.credentials().key_file(KEY.names) == places.folder / "defaults__source__identity"
 
 
 def test_an_empty_key_file_is_said_before_ssh_does(places: Places) -> None:
     """A key file with nothing in it is malformed, and an open folder gives no key."""
     path = places.folder / "defaults__source__identity"
     path.write_text("\n")
-    error = error_of(lambda: places.credentials().file(KEY.names))
+    error = error_of(lambda: places.credentials().key_file(KEY.names))
     assert (error.code, error.cause) == (Code.CREDENTIAL_MALFORMED, f"{path} is empty")
     path.write_text("key")
     places.folder.chmod(0o755)
-    assert "is open to other users" in error_of(lambda: places.credentials().file(KEY.names)).cause
+    assert "is open to other users" in error_of(lambda: places.credentials().key_file(KEY.names)).cause
 
 
 def test_an_optional_token_may_be_absent_but_not_broken(places: Places) -> None:
     """A webhook without a token is fine; one whose token is malformed is not silently without."""
-    assert places.credentials().optional_delivery_token(["t"]) is None
+    assert places.credentials().optional_text(["t"], Kind.DELIVERY_TOKEN) is None
     (places.folder / "t").write_text("short\n")
-    assert places.credentials().optional_delivery_token(["t"]) == "short"
+    assert places.credentials().optional_text(["t"], Kind.DELIVERY_TOKEN) == "short"
     (places.folder / "t").write_text("two words")
-    assert error_of(lambda: places.credentials().optional_delivery_token(["t"])).code is Code.CREDENTIAL_MALFORMED
+    assert error_of(lambda: places.credentials().optional_text(["t"], Kind.DELIVERY_TOKEN)).code is Code.CREDENTIAL_MALFORMED
 
 
 def at(name: str, *, proxy: bool = False) -> Destination:

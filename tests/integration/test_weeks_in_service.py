@@ -171,8 +171,8 @@ def test_maintenance_is_no_failure_until_the_last_sync_is_too_old() -> None:
     (_, first), (_, then), *again = emea
     assert first.startswith(f"weekly slot → failed ({Code.MAINTENANCE}): ")
     assert "503" in first
-    assert then == "next 15 Jun 02:30, in 30 min: again after maintenance"
-    assert all(text.startswith("again after maintenance → failed again; next ") for _, text in again)
+    assert then == "next 15 Jun 02:30, in 30 min: retry after maintenance"
+    assert all(text.startswith("retry after maintenance → failed again; next ") for _, text in again)
     asked = [utc("2027-06-15 02:00"), *(at for at, _ in again)]
     waits = [(later - earlier) / timedelta(minutes=1) for earlier, later in pairwise(asked)]
     assert [round(wait) for wait in waits[:3]] == [30, 30, 30]

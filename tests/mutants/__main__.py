@@ -53,7 +53,7 @@ class Outcome:
 
 def main(words: Sequence[str]) -> int:
     """Run the mutants that match and return the exit code: 1 if one of them survives or cannot be applied."""
-    chosen = [one for one in MUTANTS if not words or any(word.lower() in f"{one.name} {one.file}".lower() for word in words)]
+    chosen = [one for one in MUTANTS if not words or any(word.lower() in searched(one) for word in words)]
     if not chosen:
         print("no mutant matches")
         return 1
@@ -89,6 +89,11 @@ def main(words: Sequence[str]) -> int:
         caught = sum(pool.map(judged, chosen))
     print(f"{caught} of {len(chosen)} mutants caught in {time.monotonic() - began:.0f} s")
     return 0 if caught == len(chosen) else 1
+
+
+def searched(mutant: Mutant) -> str:
+    """Return the text in which words are searched: the name, and the file in its package."""
+    return f"{mutant.name} {mutant.file.removeprefix('licsync_daemon/')}".lower()
 
 
 def shares(mutants: Iterable[Mutant]) -> list[list[str]]:

@@ -232,7 +232,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a failed sync is remembered as a sync",
         "licsync_daemon/sync/confirm.py",
-        'if entry is not None and entry.status == "success" and not entry.error else None',
+        "if entry is not None and entry.status == SUCCESS and not entry.error else None",
         "if entry is not None else None",
         ("tests/unit/sync/test_run.py",),
     ),
@@ -348,7 +348,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "others may read the folder of credentials",
-        "licsync_daemon/settings/credential_files.py",
+        "licsync_daemon/settings/credentials.py",
         "if status.st_mode & 0o027:",
         "if status.st_mode & 0o020:",
         ("tests/integration/test_credential_places.py",),
@@ -732,6 +732,13 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a file of the outbox is not durable",
+        "licsync_daemon/deliveries/outbox.py",
+        'write_whole(path, write, part=path.with_name(f".{path.name}.part"), mode=FILE_MODE, group=self._to.group)',
+        'with path.open("wb") as file:\n            write(file)',
+        ("tests/integration/system/test_whole_files.py",),
+    ),
+    Mutant(
+        "the content of a durable file is lost",
         "licsync_daemon/system/files.py",
         "        os.fsync(file.fileno())\n",
         "",
@@ -748,8 +755,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a run whose clock was ahead satisfies its slot",
         "licsync_daemon/rules/next_run.py",
-        "    believed, latest = [], now + CLOCK_SLACK\n",
-        "    return list(runs)\n    believed, latest = [], now + CLOCK_SLACK\n",
+        "    plausible, latest = [], now + CLOCK_SLACK\n",
+        "    return list(runs)\n    plausible, latest = [], now + CLOCK_SLACK\n",
         ("tests/unit/rules/test_schedule.py",),
     ),
     Mutant(

@@ -5,7 +5,8 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from licsync_daemon.rules.connect import SAME_TIME, WEEK, anchor_of, expected_after
+from licsync_daemon.rules.connect import SAME_TIME, anchor_of, expected_after
+from licsync_daemon.rules.schedule import WEEK
 from tests.fakes import T0
 
 

@@ -220,7 +220,7 @@ class Machine:
 
     def is_run_by_hand(self) -> None:
         if self.store.open_run(NAME) is None:
-            self._run(Trigger.PERSON, "asked with --run-now", slot_at(self.instance.schedule, self.now))
+            self._run(Trigger.PERSON, "started by --run-now", slot_at(self.instance.schedule, self.now))
 
     def is_paused(self, hours: int) -> None:
         decisions.pause(self.store, NAME, self.now + hours * HOUR, Author(actor="mona", at=self.now, reason="maintenance"))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.settings.addresses import normal_hostname, normal_proxy, normal_url
-from licsync_daemon.settings.credential_forms import MAX_BYTES
+from licsync_daemon.settings.credential_forms import MAX_BYTES, Kind
 from licsync_daemon.settings.credentials import Credentials
 from licsync_daemon.settings.mistakes import Mistake
 from licsync_daemon.settings.values import LONGEST, format_duration, parse_duration
@@ -50,7 +50,7 @@ def test_whatever_stands_in_a_variable_is_a_good_token_or_refused(content: bytes
     """A token that is handed on has only the characters and the length that are allowed."""
     credentials = Credentials(Path("/nonexistent"), {"LICSYNC_T": content.decode("utf-8", "surrogateescape")}, Path("/nonexistent"))
     try:
-        token = credentials.github_token(["t"])
+        token = credentials.text(["t"], Kind.GITHUB_TOKEN)
     except RunError as error:
         assert error.code is Code.CREDENTIAL_MALFORMED  # noqa: PT017 - either outcome is fine, each has its own form
         return

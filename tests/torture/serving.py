@@ -175,7 +175,7 @@ class Service(RuleBasedStateMachine):
             close_stale(context, self.instances[name])
             if self.store.open_run(name) is None and instance.enabled:
                 slot = slot_at(instance.schedule, self.clock.now())
-                asyncio.run(run_instance(context, instance, trigger=Trigger.PERSON, reason="asked with --run-now", slot=slot))
+                asyncio.run(run_instance(context, instance, trigger=Trigger.PERSON, reason="started by --run-now", slot=slot))
         except Died:
             self._restart()
 

@@ -11,10 +11,11 @@ import pytest
 
 from licsync_daemon.cli import notify
 from licsync_daemon.http.advice import Side, refusal
+from licsync_daemon.model.alert import Message
 from licsync_daemon.model.instance import CloudAccount, Config, Destination, Instance, MailNotifier, ManualDelivery, WebhookNotifier
 from licsync_daemon.model.ports import Channel
 from licsync_daemon.model.run import Run, RunState
-from licsync_daemon.monitoring.alerts import Message, as_json, message_of, plan
+from licsync_daemon.monitoring.alerts import as_json, message_of, plan
 from licsync_daemon.monitoring.channels.mail import letter
 from licsync_daemon.monitoring.concerns import concerns
 from licsync_daemon.monitoring.status import instance_view

@@ -1,10 +1,13 @@
 """Which module may import what: third parties have one home each, our own imports point down only, and some parts stay apart."""
 
 import ast
+import importlib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -96,7 +99,9 @@ def imports() -> Iterator[Import]:
                     yield Import(module, node.lineno, whole if is_module else base)
 
 
-IMPORTS = tuple(imports())
+@cache
+def every_import() -> tuple[Import, ...]:
+    return tuple(imports())
 
 
 def matches(module: str, patterns: tuple[str, ...]) -> bool:
@@ -109,10 +114,10 @@ def floor(module: str) -> int:
 
 def test_the_graph_was_really_read() -> None:
     """The test sees the imports it is about, those inside functions included."""
-    found = {(one.module, one.name) for one in IMPORTS}
+    found = {(one.module, one.name) for one in every_import()}
     assert ("http.client", "httpx") in found
     assert ("rules.next_run", f"{PACKAGE}.rules.verdict") in found
-    assert any(one.module == "cli.terminal" and one.top == "rich" for one in IMPORTS)
+    assert any(one.module == "cli.terminal" and one.top == "rich" for one in every_import())
     assert len(MODULES) > 50
 
 
@@ -120,7 +125,7 @@ def test_third_parties_have_one_home_each() -> None:
     """Every package from outside is imported where it belongs and nowhere else; one nobody named is a decision to be made here."""
     wrong = [
         f"{one} (only {' and '.join(HOMES[one.top])} may)" if one.top in HOMES else f"{one}, which has no home in this table"
-        for one in IMPORTS
+        for one in every_import()
         if one.ours is None
         and not (matches(one.module, HOMES[one.top]) if one.top in HOMES else one.top in sys.stdlib_module_names or one.top == "__future__")
     ]
@@ -143,7 +148,7 @@ def test_imports_point_down() -> None:
     """A module imports only its own folder and what lies on a lower floor."""
     wrong = [
         str(one)
-        for one in IMPORTS
+        for one in every_import()
         if one.ours is not None
         and one.folder != one.ours.partition(".")[0]
         and floor(one.ours) >= floor(one.module)
@@ -156,7 +161,7 @@ def test_nobody_but_two_commands_knows_the_practice_fleet() -> None:
     """`practice/` is imported by itself, and by `demo` and `sandbox` inside a function."""
     wrong = [
         str(one)
-        for one in IMPORTS
+        for one in every_import()
         if one.ours is not None and matches(one.ours, ("practice.*",)) and one.folder != "practice" and (one.module, one.ours) not in LATE
     ]
     assert not wrong, "\n" + "\n".join(wrong)
@@ -174,7 +179,7 @@ def test_decisions_and_runs_open_nothing(folder: str) -> None:
     """`rules` and `sync` talk to ports: no adapter, no file, no socket, no database."""
     wrong = [
         str(one)
-        for one in IMPORTS
+        for one in every_import()
         if one.folder == folder
         and (one.name in OPENS if one.ours is None else floor(one.ours) >= floor("system") and one.ours.partition(".")[0] != folder)
     ]
@@ -185,7 +190,7 @@ def test_the_sandbox_stands_alone() -> None:
     """The sandbox judges the product, so it shares no code with it: the standard library and itself only."""
     wrong = [
         str(one)
-        for one in IMPORTS
+        for one in every_import()
         if matches(one.module, ("practice.sandbox.*",))
         and not (matches(one.ours, ("practice.sandbox.*",)) if one.ours else one.top in sys.stdlib_module_names or one.top == "__future__")
     ]
@@ -195,9 +200,20 @@ def test_the_sandbox_stands_alone() -> None:
 def test_no_import_goes_round_in_a_circle() -> None:
     """Modules of one layer do not import each other in a ring."""
     below = {
-        module: {one.ours for one in IMPORTS if one.module == module and one.ours in MODULES and one.ours != module} for module in MODULES
+        module: {one.ours for one in every_import() if one.module == module and one.ours in MODULES and one.ours != module}
+        for module in MODULES
     }
     while free := {module for module, needed in below.items() if not needed}:
         below = {module: needed - free for module, needed in below.items() if module not in free}
     rings = {module: needed for module, needed in below.items() if not matches(module, ("practice.sandbox.*",))}
     assert not rings, f"in a ring, or above one: {', '.join(sorted(rings))}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT.parent / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
+def test_the_benchmarks_follow_the_house(path: Path) -> None:
+    """Nothing but `make bench` runs them, so what they import is checked here."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(PACKAGE):
+            module = importlib.import_module(str(node.module))
+            names = [alias.name for alias in node.names]
+            assert [one for one in names if not hasattr(module, one) and not find_spec(f"{module.__name__}.{one}")] == []

@@ -148,5 +148,5 @@ def test_the_same_document_is_the_same_bytes(tmp_path: Path) -> None:
 
 def test_a_missing_directory_is_our_error(tmp_path: Path) -> None:
     """Where no file can be made, the error says so in our words."""
-    with pytest.raises(StateUnwritableError, match="no room for the usage document"):
+    with pytest.raises(StateUnwritableError, match="cannot write the usage document"):
         a_document(tmp_path, [], directory=tmp_path / "nowhere")

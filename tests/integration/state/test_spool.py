@@ -71,7 +71,7 @@ def test_no_name_is_left_on_the_disk_at_any_time(tmp_path: Path) -> None:
 
 def test_a_missing_directory_is_our_error(tmp_path: Path) -> None:
     """Where no file can be made, the error says so in our words."""
-    with pytest.raises(StateUnwritableError, match="no room for the collected accounts"), AccountSpool(tmp_path / "nowhere"):
+    with pytest.raises(StateUnwritableError, match="cannot store the collected accounts"), AccountSpool(tmp_path / "nowhere"):
         pass
 
 
@@ -94,7 +94,9 @@ print(sorted(directory.iterdir()))
 """
 
 
-@pytest.mark.parametrize(("what", "words"), [("spool", "cannot be kept in"), ("document", "no room for the usage document in")])
+@pytest.mark.parametrize(
+    ("what", "words"), [("spool", "cannot store the collected accounts in"), ("document", "cannot write the usage document to")]
+)
 def test_a_full_disk_is_our_error(tmp_path: Path, what: str, words: str) -> None:
     """A disk without room ends the collection with our error, and leaves nothing behind, on the disk or in the process."""
     done = subprocess.run(

@@ -10,13 +10,13 @@ from licsync_daemon.http.wire import (
     basic,
     decode_json,
     facts_of,
-    http_date,
     is_rate_limit,
     message_of,
     next_link,
     same_origin,
     stated_wait,
 )
+from licsync_daemon.model.decode import http_date
 from licsync_daemon.model.errors import Code, RemoteError
 
 DATE = "Tue, 24 Nov 2026 02:00:00 GMT"

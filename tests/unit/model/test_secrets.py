@@ -13,6 +13,7 @@ from licsync_daemon.model import secrets
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.secrets import MAX_REMEMBERED, SECRET, conceal, redact, remember
 from licsync_daemon.model.text import PLAIN, clean, command, commands
+from licsync_daemon.settings.credential_forms import Kind
 from licsync_daemon.settings.credentials import Credentials
 
 TOKEN = "relay-Key_0123456789/abc+def=="
@@ -99,7 +100,7 @@ def test_two_credentials_that_overlap_are_both_concealed() -> None:
 def test_whatever_reads_a_credential_registers_it(tmp_path: Path) -> None:
     """And everything that quotes then conceals: errors, commands in messages, JSON, log lines."""
     names = ("token",)
-    Credentials(tmp_path, {"LICSYNC_TOKEN": TOKEN}, tmp_path).delivery_token(names)
+    Credentials(tmp_path, {"LICSYNC_TOKEN": TOKEN}, tmp_path).text(names, Kind.DELIVERY_TOKEN)
     error = RunError(Code.REJECTED, f"it said: {TOKEN}", f"use {TOKEN}")
     for text in (error.cause, error.next_step, str(error), command(TOKEN, PLAIN), str(commands({"a": [TOKEN]}, PLAIN)), redact(TOKEN)):
         assert TOKEN not in text

@@ -223,7 +223,7 @@ def test_an_approval_answers_it_while_it_is_in_force() -> None:
 def test_a_held_run_that_nobody_decided_on_is_still_told() -> None:
     """Its time is over, and nothing was sent; a rejected one is decided."""
     (one,) = wrong(a_store(an_ended_run("held", RunState.EXPIRED, code=Code.SHRUNK_USAGE, cause="300 fewer"))).values()
-    assert (one.code, one.text) == (Code.SHRUNK_USAGE, "nothing was sent, because nobody decided within 7 days: 300 fewer")
+    assert (one.code, one.text) == (Code.SHRUNK_USAGE, "nothing was sent, because no decision was made within 7 days: 300 fewer")
     assert one.next_step == "collect usage again: $licsync --run-now emea"
     assert wrong(a_store(an_ended_run("held", RunState.REJECTED, code=Code.SHRUNK_USAGE, cause="300 fewer"))) == {}
 
@@ -282,10 +282,10 @@ def test_what_was_never_uploaded_becomes_an_alert_too() -> None:
 
 def test_what_nobody_uploaded_stays_an_alert() -> None:
     """Also while it is prepared anew, and when it is laid ready again; it is over when the cloud has it."""
-    given_up = failed(Code.NOT_UPLOADED, cause="nobody has uploaded it")
+    given_up = failed(Code.NOT_UPLOADED, cause="no one has uploaded it")
     for runs in ((given_up,), (given_up, a_run("new"))):
         (one,) = wrong(a_store(*runs), an_instance(**MANUAL)).values()
-        assert (one.code, one.severity, one.text, one.remind) == (Code.NOT_UPLOADED, Severity.ALERT, "nobody has uploaded it", 2 * DAY)
+        assert (one.code, one.severity, one.text, one.remind) == (Code.NOT_UPLOADED, Severity.ALERT, "no one has uploaded it", 2 * DAY)
     assert list(wrong(a_store(given_up, awaiting()), an_instance(**MANUAL))) == [Code.NOT_UPLOADED]
     assert wrong(a_store(given_up, an_ended_run("good")), an_instance(**MANUAL)) == {}
 
@@ -300,7 +300,7 @@ def test_a_newer_failure_stands_beside_what_waits() -> None:
 
 
 LATE = Notice(code=Code.LATE, text="the weekly sync expected at about 2026-11-23 02:00 UTC has not arrived")
-DRIFT = Notice(code=Code.COUNT_DRIFT, text="the cloud has 9 of 10 accounts that were sent")
+DRIFT = Notice(code=Code.COUNT_DRIFT, text="the cloud has 9 of the 10 accounts sent")
 
 
 def looked(run_id: str = "look", *notices: Notice, **changes: object) -> Run:

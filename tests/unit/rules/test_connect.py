@@ -7,7 +7,8 @@ import pytest
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import ConnectDelivery, NoSource
 from licsync_daemon.model.usage import Installation, ServerIdentity, SyncEntry, SyncStatus
-from licsync_daemon.rules.connect import LATE_AFTER, WEEK, ConnectVerdict, anchor_of, judge_connect
+from licsync_daemon.rules.connect import LATE_AFTER, ConnectVerdict, anchor_of, judge_connect
+from licsync_daemon.rules.schedule import WEEK
 from tests.fakes import T0, an_instance
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

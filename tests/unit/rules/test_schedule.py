@@ -17,11 +17,11 @@ from licsync_daemon.rules.next_run import (
     CATCH_UP,
     CHANGED,
     CONFIRM,
+    DAILY_RETRY,
     FIRST,
     HELD_FOR,
     INTERRUPTED,
     MAINTENANCE_CAP,
-    PROBE,
     RETRY_CAP,
     STARTUP_DELAY,
     STARTUP_JITTER_S,
@@ -279,7 +279,7 @@ def test_maintenance_is_asked_about_ever_less_often_up_to_an_hour(subtests: pyte
             wait = planned.at - NOW
             assert wait == retry_wait(in_a_row, "run0", cap=MAINTENANCE_CAP)
             assert wait / MINUTE == pytest.approx(minutes, rel=0.101)
-            assert (planned.reason, planned.slot) == ("again after maintenance", T0)
+            assert (planned.reason, planned.slot) == ("retry after maintenance", T0)
 
 
 @pytest.mark.parametrize(
@@ -326,8 +326,8 @@ def test_a_stated_wait_is_honored_for_a_day(stated: datetime, at: datetime, late
 @pytest.mark.parametrize(
     ("changed_at", "up_since", "at", "reason"),
     [
-        (UP_BEFORE, UP_BEFORE, T0 + MINUTE + PROBE, "daily probe after not found"),
-        (T0 + MINUTE, UP_BEFORE, T0 + MINUTE + PROBE, "daily probe after not found"),
+        (UP_BEFORE, UP_BEFORE, T0 + MINUTE + DAILY_RETRY, "daily retry after not found"),
+        (T0 + MINUTE, UP_BEFORE, T0 + MINUTE + DAILY_RETRY, "daily retry after not found"),
         (T0 + MINUTE + SECOND, UP_BEFORE, NOW, CHANGED),
         (NOW - MINUTE, NOW - MINUTE, NOW - MINUTE + SETTLED, CHANGED),
     ],

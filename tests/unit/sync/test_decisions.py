@@ -87,7 +87,7 @@ def test_a_run_that_is_not_held(act: Act, wish: str, state: RunState) -> None:
 @pytest.mark.parametrize(("act", "wish"), [(approve, "approved"), (reject, "rejected")])
 @pytest.mark.parametrize(
     ("now_held", "hint"),
-    [("newer", "the run that is held now is newer"), (None, "nothing is held for this instance now")],
+    [("newer", "the run now held is newer"), (None, "no run of this instance is held now")],
     ids=["another one is held", "nothing is held"],
 )
 def test_a_superseded_run(act: Act, wish: str, now_held: str | None, hint: str) -> None:
@@ -95,7 +95,7 @@ def test_a_superseded_run(act: Act, wish: str, now_held: str | None, hint: str) 
     store = a_store(an_ended_run("older", RunState.SUPERSEDED))
     if now_held:
         store.save_run(replace(HELD, run_id=now_held), T0)
-    assert refusal(act, store, "older") == f"run older: it cannot be {wish}: a newer run took its place ({hint})"
+    assert refusal(act, store, "older") == f"run older: it cannot be {wish}: a newer run replaced it ({hint})"
 
 
 def test_an_approval_that_is_used_up() -> None:
@@ -103,7 +103,9 @@ def test_an_approval_that_is_used_up() -> None:
     store = a_store()
     approve(store, "held", MONA)
     store.save_run(a_run("sent"), T0 + 2 * HOUR, instead_of=HELD)
-    assert "it cannot be approved: the approval by mona is used up (nothing is held" in refusal(approve, store, "held", JOHN)
+    assert "it cannot be approved: the approval by mona was already used (no run of this instance is held now" in refusal(
+        approve, store, "held", JOHN
+    )
 
 
 def test_an_approval_that_still_stands() -> None:
@@ -122,7 +124,7 @@ def test_after_seven_days_nothing_can_be_approved(subtests: pytest.Subtests) -> 
             store, author = a_store(), replace(MONA, at=T0 + age)
             if refused:
                 words = refusal(approve, store, "held", author)
-                assert "it cannot be approved: nobody decided within 7 days (collect usage again: $licsync --run-now emea)" in words
+                assert "it cannot be approved: no decision was made within 7 days (collect usage again: $licsync --run-now emea)" in words
                 assert reject(store, "held", author).what is Decided.REJECTED
             else:
                 assert approve(store, "held", author).until == author.at + HELD_FOR
@@ -154,7 +156,7 @@ def test_a_rejection_that_comes_too_late() -> None:
 
     store = Overtaken()
     store.save_run(HELD, T0)
-    with pytest.raises(ConfigError, match="it cannot be rejected: a newer run took its place"):
+    with pytest.raises(ConfigError, match="it cannot be rejected: a newer run replaced it"):
         reject(store, "held", MONA)
     assert store.decisions() == ()
     found = store.run("held")

@@ -192,7 +192,7 @@ def test_a_long_wait_is_visible_before_it_begins(stage: Stage) -> None:
     run = stage.run()
     assert stage.clock.slept == [6.0]
     (waiting,) = [one for one in stage.seen if one.waiting_until is not None]
-    assert (waiting.waiting_for, waiting.waiting_until) == ("the cloud's clock to pass its newest sync", T0 + 6 * SECOND)
+    assert (waiting.waiting_for, waiting.waiting_until) == ("the cloud's clock to pass its latest sync", T0 + 6 * SECOND)
     assert (run.waiting_for, run.waiting_until) == (None, None)
 
 

@@ -161,7 +161,7 @@ def test_with_a_source_the_guards_warn_and_drift_is_seen(stage: Stage) -> None:
     told = {one.code: one.text for one in second.notices}
     assert second.state is RunState.CURRENT
     assert "GitHub Connect sends this automatically" in told[Code.SHRUNK_USAGE]
-    assert "9 of 10 accounts" in told[Code.COUNT_DRIFT]
+    assert "9 of the 10 accounts" in told[Code.COUNT_DRIFT]
     assert "send" not in stage.world.calls
     planned = stage.planned(READ)
     assert planned.is_connect_check  # type: ignore[attr-defined]
