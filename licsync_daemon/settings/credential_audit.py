@@ -14,7 +14,7 @@ from licsync_daemon.settings.mistakes import did_you_mean
 
 def expected_credentials(config: Config) -> tuple[Expected, ...]:
     """Return what a configuration uses. Credentials of instances that are never run are known, not required."""
-    return (*_expected(config), Expected(names=DIGEST_KEY, kind=Kind.LINE, required=False))
+    return (*_expected(config), Expected(names=DIGEST_KEY, kind=Kind.DIGEST_KEY, required=False))
 
 
 def problems(credentials: Credentials, expected: Iterable[Expected]) -> tuple[Problem, ...]:

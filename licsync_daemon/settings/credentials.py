@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from licsync_daemon.model.errors import Code, RunError
+from licsync_daemon.model.errors import Code, ConfigError, Problem, RunError
 from licsync_daemon.model.secrets import remember
 from licsync_daemon.settings.credential_files import read, unsafe
 from licsync_daemon.settings.credential_forms import Expected, Kind, fault
@@ -59,6 +59,18 @@ class Credentials:
     def optional_secret_path(self, names: Sequence[str]) -> str | None:
         """Return the rest of an address, which begins with / or ?, or None if there is no such credential."""
         return self._optional(names, Kind.SECRET_PATH)
+
+    def digest_key(self) -> bytes | None:
+        """Return the key of the digests of accounts, at least 32 bytes of it; None if none is configured.
+
+        Raises:
+            ConfigError: It is shorter or cannot be read; a start with another key would report every account as changed.
+        """
+        try:
+            key = self._optional(DIGEST_KEY, Kind.DIGEST_KEY)
+        except RunError as error:
+            raise ConfigError((Problem(DIGEST_KEY[0], error.cause, error.next_step),)) from error
+        return key.encode() if key is not None else None
 
     def file(self, names: Sequence[str]) -> Path:
         """Return the path of a private key, which no variable can hold. Its content is not checked, except that it is not empty."""

@@ -72,7 +72,7 @@ def test_a_configured_proxy_takes_the_credential() -> None:
 def test_a_proxy_that_cannot_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """An address of the environment with another scheme is refused, as the client refuses it."""
     monkeypatch.setenv("HTTPS_PROXY", "socks5://proxy.example.com")
-    with pytest.raises(ValueError, match="only http and https"):
+    with pytest.raises(ValueError, match="not the address of a proxy"):
         route_of(Destination(url=f"https://{HOST}", proxy="env"))
 
 
