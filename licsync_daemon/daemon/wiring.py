@@ -18,9 +18,9 @@ from licsync_daemon.model.ports import Clock
 from licsync_daemon.model.store import RunStore, StateStore
 from licsync_daemon.monitoring.alerting import Alerting
 from licsync_daemon.monitoring.channels.build import channels
-from licsync_daemon.settings.credential_forms import Kind
-from licsync_daemon.settings.credentials import DIGEST_KEY, Credentials
-from licsync_daemon.state.files import open_state, own_digest_key, prepare_state_dir, reading
+from licsync_daemon.settings.credentials import Credentials
+from licsync_daemon.state.digest_key import own_digest_key
+from licsync_daemon.state.files import open_state, prepare_state_dir, reading
 from licsync_daemon.state.held_exports import HELD, FileHeldExports
 from licsync_daemon.state.leases import FileLeases
 from licsync_daemon.state.memory import MemoryStore
@@ -97,7 +97,7 @@ def unrecorded(config: Config, clock: Clock, environ: Mapping[str, str], observe
 def _context(
     config: Config, store: RunStore, clock: Clock, credentials: Credentials, *, work_dir: Path, may_create_key: bool
 ) -> RunContext:
-    key = credentials.optional_text(DIGEST_KEY, Kind.LINE)
+    key = credentials.digest_key()
     return RunContext(
         store=store,
         adapters=Connections(Clients(config.cloud, credentials), clock, config.invocation),
@@ -106,7 +106,7 @@ def _context(
         exports=FileHeldExports(work_dir / HELD),
         leases=FileLeases(config.state_dir, clock),
         holder=this_process(clock.now()),
-        digest_key=key.encode() if key is not None else own_digest_key(config.state_dir, create=may_create_key),
+        digest_key=key if key is not None else own_digest_key(config.state_dir, create=may_create_key),
         fleet=config.instances,
     )
 

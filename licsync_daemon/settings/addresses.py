@@ -4,7 +4,7 @@ No text here repeats a URL that could carry a password or a key.
 """
 
 import re
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import SplitResult, urlsplit
 
 from licsync_daemon.settings.mistakes import Mistake
@@ -13,10 +13,24 @@ _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _UNSAFE = re.compile(r"[\s\\\x00-\x20\x7f-\x9f]")
 _KEEP_SECRETS_APART = "put user names, passwords and keys into credentials, never into an address"
 
-# Metadata services of cloud machines, which return the machine's own credentials. AWS and others: 169.254.169.254 is
-# link-local and refused as such. https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html (IPv6),
-# https://cloud.google.com/compute/docs/metadata/querying-metadata, https://www.alibabacloud.com/help/en/ecs/user-guide/view-instance-metadata
-_METADATA = frozenset({"metadata.google.internal", "metadata", "fd00:ec2::254", "100.100.100.200"})
+# Metadata services of cloud machines, which return the machine's own credentials, where they are not link-local as 169.254.169.254 is.
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html, https://cloud.google.com/compute/docs/metadata/querying-metadata,
+# https://www.alibabacloud.com/help/en/ecs/user-guide/view-instance-metadata, https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16,
+# https://docs.oracle.com/iaas/Content/Compute/Tasks/gettingmetadata.htm
+_METADATA = frozenset(
+    {
+        *(
+            "metadata",
+            "metadata.google.internal",
+            "metadata.goog",
+            "instance-data",
+            "instance-data.ec2.internal",
+            "metadata.tencentyun.com",
+        ),
+        *map(ip_address, ("fd00:ec2::254", "fd20:ce::254", "fd00:c1::a9fe:a9fe", "100.100.100.200", "168.63.129.16", "192.0.0.192")),
+    }
+)
+_NAT64, _COMPATIBLE = ip_network("64:ff9b::/96"), ip_network("::/96")
 
 
 def normal_hostname(text: str) -> str:
@@ -81,6 +95,8 @@ def normal_proxy(text: str) -> str:
     """
     if text.strip() == "env":
         return "env"
+    if "@" in text:
+        raise Mistake("the address of a proxy must not contain a user name or a password", _KEEP_SECRETS_APART)
     parts = _split(text)
     if parts.scheme not in {"http", "https"}:
         raise Mistake("a proxy must be an http:// or https:// address", 'for example "http://proxy.example.com:3128", or "env"')
@@ -92,7 +108,8 @@ def normal_proxy(text: str) -> str:
 def is_loopback(host: str) -> bool:
     """Say whether a host name or address means this machine."""
     address = _address(host)
-    return host == "localhost" if address is None else address.is_loopback
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return host == "localhost" if address is None else (mapped or address).is_loopback
 
 
 def _split(text: str, for_query: str = _KEEP_SECRETS_APART) -> SplitResult:
@@ -142,9 +159,19 @@ def _normal_name(name: str) -> str:
 
 def _refuse_reserved(host: str) -> None:
     address = _address(host)
-    unusable = address is not None and (address.is_link_local or address.is_multicast or address.is_unspecified)
-    if unusable or host in _METADATA or (address is not None and str(address) in _METADATA):
-        raise Mistake("link-local, multicast and cloud metadata addresses are refused", "private ranges such as 10.0.0.0/8 are allowed")
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    meant: tuple[IPv4Address | IPv6Address | None, ...] = (address, mapped, _inside(address))
+    for one in meant:
+        if one is not None and (one.is_link_local or one.is_multicast or one.is_unspecified or one in _METADATA):
+            raise _reserved()
+    if host in _METADATA:
+        raise _reserved()
+    if mapped is not None:
+        raise Mistake("an IPv4 address must not be written as an IPv6 one", 'for example "10.0.0.7"')
+
+
+def _reserved() -> Mistake:
+    return Mistake("link-local, multicast and cloud metadata addresses are refused", "private ranges such as 10.0.0.0/8 are allowed")
 
 
 def _address(host: str) -> IPv4Address | IPv6Address | None:
@@ -152,4 +179,13 @@ def _address(host: str) -> IPv4Address | IPv6Address | None:
         address = ip_address(host)
     except ValueError:
         return None
-    return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
+    return IPv6Address(int(address)) if isinstance(address, IPv6Address) else address  # without its zone
+
+
+def _inside(address: IPv4Address | IPv6Address | None) -> IPv4Address | None:
+    """Return the IPv4 address that an IPv6 address leads to: by NAT64, 6to4, Teredo, or the old compatible form."""
+    if not isinstance(address, IPv6Address):
+        return None
+    if address in _NAT64 or (address in _COMPATIBLE and int(address) > 0xFFFF):
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.sixtofour or (address.teredo[1] if address.teredo is not None else None)

@@ -24,7 +24,7 @@ class Expected:
 
 def expected_credentials(config: Config) -> tuple[Expected, ...]:
     """Return what a configuration uses. Credentials of instances that are never run are known, not required."""
-    return (*_expected(config), Expected(names=DIGEST_KEY, kind=Kind.LINE, required=False))
+    return (*_expected(config), Expected(names=DIGEST_KEY, kind=Kind.DIGEST_KEY, required=False))
 
 
 def problems(credentials: Credentials, expected: Iterable[Expected]) -> tuple[Problem, ...]:

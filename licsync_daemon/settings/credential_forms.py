@@ -3,6 +3,7 @@
 import re
 from enum import StrEnum
 
+DIGEST_KEY_BYTES = 32  # as long as the output of the digest, SHA-256
 MAX_BYTES = 16 * 1024  # twice the longest token that is allowed
 
 
@@ -14,6 +15,7 @@ class Kind(StrEnum):
     SECRET_PATH = "the rest of an address"  # noqa: S105
     LINE = "a line of text"
     KEY_FILE = "a private key"
+    DIGEST_KEY = "a random key of at least 32 characters"
 
 
 def fault(raw: bytes, kind: Kind) -> str | None:
@@ -27,7 +29,9 @@ def fault(raw: bytes, kind: Kind) -> str | None:
         return None
     if value.startswith(b"\xef\xbb\xbf"):
         return "begins with a byte-order mark; save it as plain text without one"
-    return _line_fault(value) if kind is Kind.LINE else _token_fault(value, kind)
+    if kind is Kind.DIGEST_KEY and len(value) < DIGEST_KEY_BYTES:
+        return f"has fewer than {DIGEST_KEY_BYTES} bytes, so the addresses behind the digests could be guessed"
+    return _line_fault(value) if kind in {Kind.LINE, Kind.DIGEST_KEY} else _token_fault(value, kind)
 
 
 def _token_fault(value: bytes, kind: Kind) -> str | None:

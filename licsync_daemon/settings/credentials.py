@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from licsync_daemon.model.errors import Code, RunError
+from licsync_daemon.model.errors import Code, ConfigError, Problem, RunError
 from licsync_daemon.model.secrets import remember
 from licsync_daemon.settings.credential_forms import MAX_BYTES, Kind, fault
 
@@ -60,6 +60,18 @@ class Credentials:
         """Return a credential; None if it does not exist."""
         found, _ = self._find(names)
         return found.text(kind) if found else None
+
+    def digest_key(self) -> bytes | None:
+        """Return the key of the digests of accounts, at least 32 bytes of it; None if none is configured.
+
+        Raises:
+            ConfigError: It is shorter or cannot be read; a start with another key would report every account as changed.
+        """
+        try:
+            key = self.optional_text(DIGEST_KEY, Kind.DIGEST_KEY)
+        except RunError as error:
+            raise ConfigError((Problem(DIGEST_KEY[0], error.cause, error.next_step),)) from error
+        return key.encode() if key is not None else None
 
     def key_file(self, names: Sequence[str], *, trust_folder: bool = False) -> Path:
         """Return the path of a private key, which no variable can hold. Its content is not checked, except that it is not empty."""

@@ -1,6 +1,8 @@
 """The TOML file and the environment, read by pydantic-settings: each as nested tables of raw values, without secrets."""
 
+import os
 import re
+import stat
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
@@ -16,6 +18,7 @@ from licsync_daemon.settings.options import Settings, fields_at, variable
 from licsync_daemon.settings.parts import is_list, is_secret, is_table
 
 MAX_FILE_BYTES = 256 * 1024  # a fleet of 500 instances takes about 100 KiB
+MAX_DEPTH = 20  # of tables and lists in each other; the settings need 4
 _FILE_OPTION = "LICSYNC_CONFIG"  # the command line's: which file to read
 _SECRET_KEYS = frozenset({"token", "proxy_auth", "password", "passwd", "passphrase", "secret", "secret_path", "api_key"})
 
@@ -24,11 +27,16 @@ class _File(TomlConfigSettingsSource):
     """A TOML file that must exist, has a maximum size, and may begin with a byte-order mark."""
 
     def _read_files(self, files: Any, deep_merge: bool = False) -> dict[str, Any]:  # noqa: ARG002 - the base class's signature
-        with files.open("rb") as stream:
+        with open(files, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as stream:  # a named pipe would block
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                raise _refused(files, "not a regular file", "name a file, not a named pipe or a device")
             content = stream.read(MAX_FILE_BYTES + 1)
         if len(content) > MAX_FILE_BYTES:
             raise _refused(files, f"larger than {MAX_FILE_BYTES // 1024} KiB", "check that this is the right file")
-        return tomllib.loads(content.decode("utf-8-sig"))
+        found = tomllib.loads(content.decode("utf-8-sig"))
+        if _is_deeper(found, MAX_DEPTH):  # what follows is recursive
+            raise RecursionError
+        return found
 
 
 class _Environment(EnvSettingsSource):
@@ -43,7 +51,8 @@ class _Environment(EnvSettingsSource):
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
         try:
-            return super().decode_complex_value(field_name, field, value)
+            found = super().decode_complex_value(field_name, field, value)
+            return value if _is_deeper(found, MAX_DEPTH) else found
         except (ValueError, RecursionError):
             return [part.strip() for part in value.split(",") if part.strip()]
 
@@ -111,6 +120,16 @@ def take_out_secrets(raw: Mapping[str, Any], folder: PurePath, path: tuple[str, 
         else:
             kept[key] = value
     return kept, findings
+
+
+def _is_deeper(value: Any, depth: int) -> bool:
+    """Say whether tables and lists are nested more than `depth` levels."""
+    level = [value]
+    while level and depth >= 0:
+        inner = (one.values() if isinstance(one, dict) else one if isinstance(one, list) else () for one in level)
+        level = [one for several in inner for one in several]
+        depth -= 1
+    return bool(level)
 
 
 def _refused(path: Path, what: str, hint: str) -> ConfigError:

@@ -5,7 +5,6 @@ renamed under an open connection becomes read-only for it.
 """
 
 import os
-import secrets
 import sqlite3
 import stat
 import time
@@ -137,32 +136,6 @@ def open_for_reading(directory: Path) -> SqliteStore | None:
                 f"a process died while writing to {path}; the next daemon or --run-now repairs it, and nothing is lost"
             ) from error
         raise StateUnwritableError(f"the state file {path} cannot be read: {error}") from error
-
-
-def own_digest_key(directory: Path, *, create: bool = True) -> bytes:
-    """Return the digest key of this installation, which is created once, with mode 0600; with `create` off, a random key if it is missing.
-
-    Raises:
-        StateUnwritableError: The key can be neither read nor created.
-    """
-    path = directory / "digest.key"
-    try:
-        if create and not path.exists():
-            fresh = path.with_name(f".digest.key-{secrets.token_hex(4)}")
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(secrets.token_bytes(32))
-                file.flush()
-                os.fsync(descriptor)
-            try:
-                os.link(fresh, path)  # unlike a rename, a link never replaces a key that another process has just created
-            except FileExistsError:
-                pass
-            finally:
-                fresh.unlink()
-        return path.read_bytes() if path.exists() else secrets.token_bytes(32)
-    except OSError as error:
-        raise StateUnwritableError(f"the digest key in {directory} cannot be used: {error}") from error
 
 
 def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:

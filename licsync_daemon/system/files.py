@@ -1,11 +1,29 @@
-"""Files that appear whole or not at all, and survive a power failure once written."""
+"""Files that appear whole or not at all, and survive a power failure once written; reading that neither blocks nor fills the memory."""
 
+import errno
 import os
 import shutil
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
+
+
+def read_bounded(path: Path, max_bytes: int) -> bytes:
+    """Return the content of a regular file.
+
+    Raises:
+        OSError: As `open`; it is a named pipe, a device or a folder; or it is larger than `max_bytes`.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a named pipe would block
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise OSError(errno.EFBIG, f"larger than {max_bytes} bytes")
+    return content
 
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], object], *, part: Path, mode: int, group: str | None = None) -> None:
@@ -19,20 +37,25 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object], *, part: Path,
         group: The group, likewise; None keeps the process's own.
 
     Raises:
-        OSError: The disk is full or read-only, or a permission is missing. `path` is unchanged, and `part` may remain.
+        OSError: The disk is full or read-only, or a permission is missing. `path` is unchanged, and `part` is removed.
         LookupError: The group does not exist.
     """
     with suppress(FileNotFoundError):
         part.unlink()
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        if group is not None:
-            shutil.chown(part, group=group)
-        os.fchmod(file.fileno(), mode)
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            if group is not None:
+                shutil.chown(part, group=group)
+            os.fchmod(file.fileno(), mode)
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:  # a stop as well: what is left would keep a full disk full
+        with suppress(OSError):
+            part.unlink()
+        raise
     _sync_folder(path.parent)
 
 

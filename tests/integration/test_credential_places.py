@@ -423,7 +423,7 @@ def asked(tmp_path: Path, *instances: Instance, **more: Any) -> tuple[Expected, 
         state_dir=tmp_path, credentials_dir=tmp_path, cloud=cloud, instances=instances, max_concurrent_runs=1, log_level="info", **more
     )
     first, *others, last = expected_credentials(config)
-    assert (first, last) == (CLOUD, Expected(names=("digest_key",), kind=Kind.LINE, required=False))
+    assert (first, last) == (CLOUD, Expected(names=("digest_key",), kind=Kind.DIGEST_KEY, required=False))
     return tuple(others)
 
 

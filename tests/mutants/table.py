@@ -334,7 +334,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "others may read the key of the digests",
-        "licsync_daemon/state/files.py",
+        "licsync_daemon/state/digest_key.py",
         "os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)",
         "os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)",
         ("tests/integration/system/test_whole_files.py",),
@@ -505,21 +505,21 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "fine-grained tokens are shown",
-        "licsync_daemon/model/text.py",
+        "licsync_daemon/model/secrets.py",
         r"\b(?:gh[pousr]_|github_pat_)[A-Za-z0-9_]{10,}",
         r"\b(?:gh[pousr]_)[A-Za-z0-9_]{10,}",
         ("tests/unit/model/test_text.py",),
     ),
     Mutant(
         "the password of a proxy is shown",
-        "licsync_daemon/model/text.py",
+        "licsync_daemon/model/secrets.py",
         r'    (re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+@"), "[credentials]@"),' + "\n",
         "",
         ("tests/unit/model/test_text.py",),
     ),
     Mutant(
         "mail addresses are shown",
-        "licsync_daemon/model/text.py",
+        "licsync_daemon/model/secrets.py",
         r"""    (re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(?:\.[\w-]+)+"), "[address]"),""" + "\n",
         "",
         ("tests/unit/model/test_text.py",),
@@ -584,8 +584,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a link-local address is accepted",
         "licsync_daemon/settings/addresses.py",
-        "unusable = address is not None and (address.is_link_local or",
-        "unusable = address is not None and (",
+        "(one.is_link_local or one.is_multicast",
+        "(one.is_multicast",
         ("tests/unit/settings/test_addresses.py",),
     ),
     # ---------------------------------------------------------------- limits of HTTP, and retries
@@ -711,8 +711,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "the key of the digests is not durable",
-        "licsync_daemon/state/files.py",
-        "                os.fsync(descriptor)\n",
+        "licsync_daemon/state/digest_key.py",
+        "            os.fsync(descriptor)\n",
         "",
         ("tests/integration/system/test_whole_files.py",),
     ),
@@ -747,8 +747,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a file is synced before its content reaches the kernel",
         "licsync_daemon/system/files.py",
-        "        file.flush()\n        os.fsync(file.fileno())\n",
-        "        os.fsync(file.fileno())\n",
+        "            file.flush()\n            os.fsync(file.fileno())\n",
+        "            os.fsync(file.fileno())\n",
         ("tests/integration/system/test_whole_files.py",),
     ),
     # ---------------------------------------------------------------- schedule

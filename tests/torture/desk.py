@@ -9,7 +9,8 @@ from typing import Any
 
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.state import rows
-from licsync_daemon.state.files import Opened, open_state, own_digest_key, prepare_state_dir
+from licsync_daemon.state.digest_key import own_digest_key
+from licsync_daemon.state.files import Opened, open_state, prepare_state_dir
 from licsync_daemon.state.held_exports import HELD, FileHeldExports
 from licsync_daemon.state.leases import FileLeases
 from licsync_daemon.state.sqlite import SqliteStore

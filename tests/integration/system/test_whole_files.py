@@ -6,13 +6,14 @@ import os
 from pathlib import Path
 
 import pytest
+import structlog
 
 from licsync_daemon.deliveries.outbox import Outbox
 from licsync_daemon.model.instance import ManualDelivery
 from licsync_daemon.model.usage import Export
-from licsync_daemon.state.files import own_digest_key
+from licsync_daemon.state.digest_key import own_digest_key
 from licsync_daemon.state.held_exports import HELD, FileHeldExports
-from licsync_daemon.system.files import write_whole
+from licsync_daemon.system.files import read_bounded, write_whole
 from tests.fakes import T0, a_document, a_run, an_account, an_instance
 
 
@@ -84,6 +85,7 @@ def test_a_failure_leaves_the_earlier_file(tmp_path: Path, monkeypatch: pytest.M
             part=tmp_path / "a.part", mode=0o600, group="no-such-group" if fault == "group" else None,
         )  # fmt: skip
     assert (tmp_path / "a.json").read_bytes() == b"old"
+    assert not (tmp_path / "a.part").exists(), "a part would keep a full disk full"
 
 
 def test_a_held_export_is_durable(tmp_path: Path, synced: Synced) -> None:
@@ -120,3 +122,27 @@ def test_the_digest_key_is_synced_before_it_has_its_name(tmp_path: Path, synced:
     assert synced.has_all_of(path)
     assert synced[0].startswith(".digest.key-")
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("content", [b"", b"short", b"x" * 31, None], ids=["empty", "short", "31 bytes", "a named pipe"])
+def test_an_unusable_digest_key_is_replaced_loudly(tmp_path: Path, content: bytes | None) -> None:
+    """With a short key the addresses behind the digests could be guessed. What was there is kept for whoever asks why."""
+    path = tmp_path / "digest.key"
+    os.mkfifo(path) if content is None else path.write_bytes(content)
+    assert len(own_digest_key(tmp_path, create=False)) == 32
+    with structlog.testing.capture_logs() as logs:
+        key = own_digest_key(tmp_path)
+        assert own_digest_key(tmp_path) == key == path.read_bytes()
+    assert len(key) == 32
+    assert [(one["event"], one["log_level"]) for one in logs] == [("state.digest_key_replaced", "critical")]
+    assert content is None or (tmp_path / "digest.key.unusable").read_bytes() == content
+
+
+def test_reading_neither_blocks_nor_fills_the_memory(tmp_path: Path) -> None:
+    """A named pipe, a device, a folder and a large file are errors at once."""
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(3 * 1024**3)
+    for path in (tmp_path / "pipe", tmp_path / "large", tmp_path, Path("/dev/zero"), tmp_path / "missing"):
+        with pytest.raises(OSError):
+            read_bounded(path, 1024)

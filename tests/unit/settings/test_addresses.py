@@ -2,7 +2,7 @@
 
 import pytest
 
-from licsync_daemon.settings.addresses import normal_hostname, normal_proxy, normal_url
+from licsync_daemon.settings.addresses import normal_hostname, normal_proxy, normal_url, webhook_url
 from licsync_daemon.settings.mistakes import Mistake
 
 A_HOST_NAME_IS_NORMALIZED = [
@@ -144,3 +144,59 @@ def test_a_bad_proxy_is_refused(subtests: pytest.Subtests) -> None:
                 normal_proxy(text)
             assert part in refused.value.what
             assert "hunter2" not in refused.value.what + refused.value.hint
+
+
+METADATA = [  # spellings of 169.254.169.254 and of other metadata services, and of link-local addresses
+    *(
+        "169.254.169.254",
+        "169.254.169.254.",
+        "169.254.0.23",
+        "2852039166",
+        "0xa9fea9fe",
+        "0XA9FEA9FE",
+        "025177524776",
+        "0251.0376.0251.0376",
+    ),
+    *("0xa9.0xfe.0xa9.0xfe", "169.254.43518", "169.16689662", "169.254.169.0xfe", "169.254.169.0376", "100.100.100.200", "168.63.129.16"),
+    *("metadata", "METADATA.google.internal", "metadata.google.internal.", "metadata.goog", "instance-data", "instance-data.ec2.internal"),
+    *("[::ffff:169.254.169.254]", "[::ffff:a9fe:a9fe]", "[0:0:0:0:0:FFFF:A9FE:A9FE]", "[::169.254.169.254]", "[::a9fe:a9fe]"),
+    *("[64:ff9b::169.254.169.254]", "[64:ff9b::a9fe:a9fe]", "[2002:a9fe:a9fe::1]", "[fd00:ec2::254]", "[fd00:0ec2:0:0:0:0:0:0254]"),
+    *(
+        "[FD00:EC2::254]",
+        "[fd00:ec2::254%25eth0]",
+        "[fd20:ce::254]",
+        "[fe80::1]",
+        "[fe80::1%25eth0]",
+        "[fe80::1%eth0]",
+        "[ff02::1]",
+        "[::]",
+    ),
+    *("[::ffff:10.0.0.7]", "0", "0.0.0.0", "0x0", "１６９.254.169.254", "169。254。169。254"),
+]
+
+
+@pytest.mark.parametrize("host", METADATA)
+def test_a_metadata_service_is_refused_in_every_spelling(host: str) -> None:
+    """Whatever a resolver or another program would read as its address, in every setting that takes one."""
+    for check in (normal_url, webhook_url, normal_proxy):
+        for port in ("", ":443"):
+            with pytest.raises(Mistake):
+                check(f"https://{host}{port}")
+    with pytest.raises(Mistake):
+        normal_hostname(host.strip("[]"))
+
+
+@pytest.mark.parametrize("host", ["10.0.0.7", "[fd12::1]", "[64:ff9b::a00:7]", "[2001:db8::1]", "metadata.example.com", "[::1]"])
+def test_an_address_that_only_looks_like_it_is_accepted(host: str) -> None:
+    """Private and translated addresses are common."""
+    assert normal_url(f"https://{host}") == f"https://{host}"
+
+
+@pytest.mark.parametrize(
+    "text", ["http://svc:hu@sh@h:1", "http://svc:hu#sh@h:1", "http://svc:hu/sh@h:1", "http://svc:hu?sh@h:1", "http://hu@h", "svc:hu@h:1"]
+)
+def test_no_part_of_a_proxys_login_is_repeated(text: str) -> None:
+    """Wherever a stray character splits the address."""
+    with pytest.raises(Mistake) as refused:
+        normal_proxy(text)
+    assert not any(part in refused.value.what + refused.value.hint for part in ("hu", "svc", "sh@"))

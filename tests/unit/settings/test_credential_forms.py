@@ -12,6 +12,7 @@ VALID = [
     (Kind.SECRET_PATH, b"/services/T0/B0?key=1"),
     (Kind.SECRET_PATH, b"?key=1"),
     (Kind.LINE, "mona:päss wörd\r\n".encode()),
+    (Kind.DIGEST_KEY, b"x" * 32),
     (Kind.KEY_FILE, b"-----BEGIN\n\xff" + b"x" * 2 * MAX_BYTES),
 ]
 INVALID = [
@@ -29,6 +30,8 @@ INVALID = [
     (Kind.LINE, b"hunter2\xff", "not UTF-8"),
     (Kind.LINE, b"x" * (MAX_BYTES + 1), "larger than 16 KiB"),
     (Kind.KEY_FILE, b"\n", "is empty"),
+    (Kind.DIGEST_KEY, b"", "is empty"),
+    (Kind.DIGEST_KEY, b"hunter2" * 4 + b"   \n", "fewer than 32 bytes"),
 ]
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from licsync_daemon.model.errors import ConfigError, Problem
 from licsync_daemon.settings import load_config
-from licsync_daemon.settings.sources import MAX_FILE_BYTES
+from licsync_daemon.settings.sources import MAX_FILE_BYTES, read_environment
 
 from .conftest import VALID, Load
 
@@ -31,6 +31,28 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
     assert "folder" in refused(tmp_path).what
 
 
+def test_a_named_pipe_or_a_device_is_no_file(tmp_path: Path) -> None:
+    """It would block every command, or never end."""
+    os.mkfifo(tmp_path / "pipe")
+    assert refused(tmp_path / "pipe").what == "not a regular file"
+    assert refused(Path("/dev/zero")).what == "not a regular file"
+
+
+@pytest.mark.parametrize("levels", [25, 300, 1000, 40_000])
+@pytest.mark.parametrize("form", ["lists", "tables", "a name with dots"])
+def test_deep_nesting_is_refused_at_any_depth(tmp_path: Path, levels: int, form: str) -> None:
+    """Deep enough for the parser to give up, or only for what comes after it."""
+    text = {"lists": "a=" + "[" * levels + "]" * levels, "tables": "a=" + "{a=" * levels + "1" + "}" * levels}
+    path = tmp_path / "config.toml"
+    path.write_text(text.get(form, f"[{'.'.join(['a'] * levels)}]"))
+    assert refused(path).what == "nested too deeply"
+
+
+def test_deep_nesting_in_a_variable_is_a_mistake_like_any_other() -> None:
+    """JSON in the environment."""
+    assert read_environment({"LICSYNC_CLOUD__ELSEWHERE": "[" * 900 + "]" * 900})[0]["cloud"]["elsewhere"] == "[" * 900 + "]" * 900
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_an_unreadable_file_is_said(tmp_path: Path) -> None:
     """A file without permission is reported with the next step."""
@@ -45,7 +67,7 @@ def test_a_denied_file_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     def deny(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", deny)
+    monkeypatch.setattr(os, "open", deny)
     problem = refused(tmp_path / "config.toml")
     assert "permission denied" in problem.what
     assert "licsync" in problem.hint
