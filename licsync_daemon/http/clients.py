@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from licsync_daemon.http.advice import Side
+from licsync_daemon.http.ages import Ages
 from licsync_daemon.http.client import HttpClient
 from licsync_daemon.http.wire import basic
 from licsync_daemon.model.instance import CloudAccount, Destination, ReportSource, SshSource
@@ -17,6 +18,7 @@ class Clients:
 
     account: CloudAccount
     credentials: Credentials
+    ages: Ages | None = None  # shared by all clients of the process
 
     def instance(self, source: ReportSource) -> HttpClient:
         version = {"X-GitHub-Api-Version": source.api_version} if source.api_version else {}
@@ -25,6 +27,7 @@ class Clients:
             side=Side.INSTANCE,
             authorization=lambda: basic(source.username, self.credentials.github_token(source.at.token)),
             proxy_auth=self.proxy_auth(source.at),
+            ages=self.ages,
             headers=version,
         )
 
@@ -34,6 +37,7 @@ class Clients:
             side=Side.DELIVERY,
             authorization=lambda: f"Bearer {self.credentials.delivery_token(at.token)}",
             proxy_auth=self.proxy_auth(at),
+            ages=self.ages,
         )
 
     def cloud(self) -> HttpClient:
@@ -43,6 +47,7 @@ class Clients:
             side=Side.CLOUD if account.organization is None else Side.ORGANIZATION,
             authorization=lambda: f"Bearer {self.credentials.github_token(at.token)}",
             proxy_auth=self.proxy_auth(at),
+            ages=self.ages,
             headers={"X-GitHub-Api-Version": account.api_version},
         )
 
