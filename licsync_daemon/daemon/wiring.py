@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 
 from licsync_daemon.daemon.connections import Connections
+from licsync_daemon.http.ages import Ages
 from licsync_daemon.http.clients import Clients
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import Config
@@ -100,7 +101,7 @@ def _context(
     key = credentials.digest_key()
     return RunContext(
         store=store,
-        adapters=Connections(Clients(config.cloud, credentials), clock, config.invocation),
+        adapters=Connections(Clients(config.cloud, credentials, Ages(clock)), clock, config.invocation),
         clock=clock,
         workspace=DiskWorkspace(work_dir),
         exports=FileHeldExports(work_dir / HELD),
@@ -116,6 +117,8 @@ def with_config(context: RunContext, config: Config, environ: Mapping[str, str])
 
     A rate limit hit with one context is respected by both.
     """
-    clients = Clients(config.cloud, Credentials(config.credentials_dir, environ))
-    gates = context.adapters.gates if isinstance(context.adapters, Connections) else {}
+    before = context.adapters if isinstance(context.adapters, Connections) else None
+    ages = before.clients.ages if before is not None else Ages(context.clock)
+    clients = Clients(config.cloud, Credentials(config.credentials_dir, environ), ages)
+    gates = before.gates if before is not None else {}
     return replace(context, adapters=Connections(clients, context.clock, config.invocation, gates), fleet=config.instances)

@@ -18,6 +18,7 @@ import httpx
 
 from licsync_daemon import __version__
 from licsync_daemon.http.advice import Side, refusal
+from licsync_daemon.http.ages import Ages
 from licsync_daemon.http.failures import translated
 from licsync_daemon.http.handshake import tls_failed
 from licsync_daemon.http.response import API, CHUNK_BYTES, PUSH, UPLOAD, Limits, Response
@@ -43,6 +44,7 @@ class HttpClient:
         authorization: Reads the `Authorization` value, or "" for none; called again after a 401, in case the token was just rotated.
         proxy_auth: Reads `USER:PASSWORD` for the proxy.
         headers: Sent with every request.
+        ages: Refuses stored copies of what is read; None accepts them.
         tls: A context to share among many clients, since building one is slow; None builds one from `to`.
         seen: The facts in the headers of the responses so far.
     """
@@ -52,6 +54,7 @@ class HttpClient:
     authorization: Callable[[], str]
     proxy_auth: Callable[[], str] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    ages: Ages | None = None
     tls: ssl.SSLContext | None = None
     seen: AnswerFacts = field(default_factory=AnswerFacts, init=False)
     _http: httpx.AsyncClient | None = None
@@ -95,6 +98,7 @@ class HttpClient:
             for _ in range(MAX_REDIRECTS + 1):
                 async with self._exchange("GET", url, operation, limits, headers={"Accept": accept, **(headers or {})}) as response:
                     if response.status not in {301, 302, 303, 307, 308}:
+                        self._must_be_current(response, operation)
                         await self._want(response, wanted, operation)
                         yield response
                         return
@@ -107,6 +111,7 @@ class HttpClient:
         url = urljoin(self.to.url + "/", path)
         headers = {"Accept": "application/json", **_json_headers(content)}
         async with self._posted(url, operation, API, headers, lambda: _once(content), wanted=(200,)) as response:
+            self._must_be_current(response, operation)
             yield response
 
     async def post(self, *, operation: str, headers: Mapping[str, str], body: Body) -> Any:
@@ -195,6 +200,10 @@ class HttpClient:
                     if len(excerpt) >= EXCERPT_BYTES:
                         break
             raise refusal(self.side, operation, response.status, response.headers, excerpt)
+
+    def _must_be_current(self, response: Response, operation: str) -> None:
+        if self.ages is not None:
+            self.ages.check(urlsplit(self.to.url).netloc, response.headers, operation, may_lag=self.side is Side.INSTANCE)
 
     def _redirect(self, url: str, response: Response, operation: str) -> str:
         target = joined(url, response.headers.get("location", ""))

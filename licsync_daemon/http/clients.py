@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from licsync_daemon.http.advice import Side
+from licsync_daemon.http.ages import Ages
 from licsync_daemon.http.client import HttpClient
 from licsync_daemon.http.wire import basic
 from licsync_daemon.model.instance import CloudAccount, Destination, ReportSource, SshSource
@@ -18,6 +19,7 @@ class Clients:
 
     account: CloudAccount
     credentials: Credentials
+    ages: Ages | None = None  # shared by all clients of the process
 
     def instance(self, source: ReportSource) -> HttpClient:
         version = {"X-GitHub-Api-Version": source.api_version} if source.api_version else {}
@@ -26,6 +28,7 @@ class Clients:
             side=Side.INSTANCE,
             authorization=lambda: basic(source.username, self.credentials.text(source.at.token, Kind.GITHUB_TOKEN)),
             proxy_auth=self.proxy_auth(source.at),
+            ages=self.ages,
             headers=version,
         )
 
@@ -35,6 +38,7 @@ class Clients:
             side=Side.DELIVERY,
             authorization=lambda: f"Bearer {self.credentials.text(at.token, Kind.DELIVERY_TOKEN)}",
             proxy_auth=self.proxy_auth(at),
+            ages=self.ages,
         )
 
     def cloud(self) -> HttpClient:
@@ -44,6 +48,7 @@ class Clients:
             side=Side.CLOUD if account.organization is None else Side.ORGANIZATION,
             authorization=lambda: f"Bearer {self.credentials.text(at.token, Kind.GITHUB_TOKEN)}",
             proxy_auth=self.proxy_auth(at),
+            ages=self.ages,
             headers={"X-GitHub-Api-Version": account.api_version},
         )
 

@@ -53,6 +53,7 @@ class Code(StrEnum):
     MAINTENANCE = "maintenance"
     SERVER_ERROR = "server_error"
     BAD_RESPONSE = "bad_response"
+    STALE_ANSWER = "stale_answer"
     API_DEPRECATED = "api_deprecated"
     # the instance
     GHES_VERSION = "ghes_version"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from licsync_daemon.http.ages import Ages
 from licsync_daemon.http.clients import Clients
 from licsync_daemon.model.errors import Code, Problem
 from licsync_daemon.model.instance import (
@@ -77,7 +78,7 @@ async def preflight(
         report: Receives how many remote places are done, of how many.
     """
     credentials = Credentials(config.credentials_dir, environ)
-    probing = Probing(config, Clients(config.cloud, credentials), clock)
+    probing = Probing(config, Clients(config.cloud, credentials, Ages(clock)), clock)
     rows = [*machine_rows(config, warnings, credentials), *_instances_here(probing)]
     if not offline:
         rows += await _all_of(list(_probes(probing)), report)
