@@ -34,7 +34,12 @@ class Ended:
     @property
     def last_message(self) -> str:
         """The last line on standard error, safe to show; "" if there is none."""
-        return clean(next((line for line in reversed(self.messages.splitlines()) if line.strip()), ""))
+        return last_line(self.messages)
+
+
+def last_line(text: str) -> str:
+    """Return the last line of a text that is not blank, safe to show."""
+    return clean(next((line for line in reversed(text.splitlines()) if line.strip()), ""))
 
 
 async def run_child(

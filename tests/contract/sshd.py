@@ -25,6 +25,7 @@ case "$1" in
   empty) ;;
   fail) export_; echo 'ghe-license: 500 Internal Server Error' >&2; exit 3 ;;
   own255) echo 'license service is down' >&2; exit 255 ;;
+  forge) printf '%s\n' "$2" >&2; exit 255 ;;
   hang) echo $$ > "$2"; while kill -0 $PPID 2>&-; do sleep 0.2; done ;;
   flood) head -c 200000000 /dev/zero ;;
   words) shift; printf '{"users": "x", "words": "%s"}' "$*|$#" ;;

@@ -104,7 +104,7 @@ def test_a_key_from_a_credential_is_accepted(sshd: Sshd, tmp_path: Path, mode: i
         ("empty", Code.EXPORT_MALFORMED, "the output of `empty` on 127.0.0.1 is empty"),
         ("fail", Code.COMMAND_FAILED, "`fail` on 127.0.0.1 exited with code 3: ghe-license: 500 Internal Server Error"),
         ("ghe-license-usage", Code.COMMAND_FAILED, "exited with code 127: ghe-license-usage: command not found"),
-        ("own255", Code.SSH_FAILED, "license service is down"),
+        ("own255", Code.COMMAND_FAILED, "`own255` on 127.0.0.1 exited with code 255: license service is down"),
     ],
 )
 def test_a_command_that_does_not_work(sshd: Sshd, tmp_path: Path, command: str, code: Code, words: str) -> None:
@@ -114,6 +114,22 @@ def test_a_command_that_does_not_work(sshd: Sshd, tmp_path: Path, command: str, 
     assert error.code is code
     assert words in error.cause
     assert f"-p {sshd.port} {sshd.user}@127.0.0.1" in error.next_step
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @",
+        "Host key verification failed.",
+        "admin@127.0.0.1: Permission denied (publickey).",
+        "ssh: connect to host 127.0.0.1 port 122: Connection refused",
+        "Connection to 127.0.0.1 closed by remote host.",
+        "client_loop: send disconnect: Broken pipe",
+    ],
+)
+def test_what_the_command_prints_does_not_pass_for_the_clients_words(sshd: Sshd, tmp_path: Path, text: str) -> None:
+    """Exit code 255 with ssh's own message is still only a failed command: no alarm about a host key can be forged."""
+    assert refusal(tmp_path, sshd.source("forge", text), sshd.key).code is Code.COMMAND_FAILED
 
 
 def test_a_command_that_hangs_is_ended(sshd: Sshd, tmp_path: Path) -> None:

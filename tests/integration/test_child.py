@@ -96,7 +96,7 @@ def test_messages_are_kept_from_their_end_and_cleaned() -> None:
                 "printf '\\033[31mno such user mona@example.com\\n\\n' >&2; exit 7")  # fmt: skip
 
     assert ended.code == 7
-    assert ended.last_message == "[31mno such user [address]"
+    assert ended.last_message == "no such user [address]"
     assert len(ended.messages) == MESSAGES_BYTES
 
 

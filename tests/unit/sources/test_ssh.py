@@ -18,25 +18,31 @@ def a_source(**changes: object) -> SshSource:
 
 def test_the_command_line() -> None:
     """No configuration file, agent, password, forwarding or new host key; only the given options."""
-    words = ssh_words("/usr/bin/ssh", a_source(connect_timeout=timedelta(seconds=7)), Path("/proc/1/fd/3"))
+    words = ssh_words("/usr/bin/ssh", a_source(connect_timeout=timedelta(seconds=7)), Path("/proc/1/fd/3"), Path("/proc/1/fd/4"))
 
-    assert words[:8] == ["/usr/bin/ssh", "-F", "/dev/null", "-T", "-p", "122", "-i", "/proc/1/fd/3"]
+    assert words[:10] == ["/usr/bin/ssh", "-F", "/dev/null", "-E", "/proc/1/fd/4", "-T", "-p", "122", "-i", "/proc/1/fd/3"]
     assert {words[at + 1] for at, word in enumerate(words) if word == "-o"} == {
         "BatchMode=yes", "StrictHostKeyChecking=yes", 'UserKnownHostsFile="/etc/licsync/known_hosts"', "GlobalKnownHostsFile=/dev/null",
         "UpdateHostKeys=no", "IdentitiesOnly=yes", "IdentityAgent=none", "ForwardAgent=no", "ClearAllForwardings=yes", "PasswordAuthentication=no",
         "KbdInteractiveAuthentication=no", "PreferredAuthentications=publickey", "ConnectTimeout=7", "ServerAliveInterval=15", "ServerAliveCountMax=4",
+        "LogLevel=DEBUG1",
     }  # fmt: skip
     assert words[-6:] == ["-l", "admin", "--", "ghes.example.com", "ghe-license", "usage"]
 
 
 def test_words_are_quoted_for_the_far_side() -> None:
     """The remote shell passes the configured words to the command."""
-    assert ssh_words("ssh", a_source(command=("a b", "$x", "'", "-q")), Path("/k"))[-4:] == ["'a b'", "'$x'", "''\"'\"''", "-q"]
+    assert ssh_words("ssh", a_source(command=("a b", "$x", "'", "-q")), Path("/k"), Path("/log"))[-4:] == [
+        "'a b'",
+        "'$x'",
+        "''\"'\"''",
+        "-q",
+    ]
 
 
 def test_a_percent_sign_in_a_path_is_one() -> None:
     """ssh would expand it."""
-    assert 'UserKnownHostsFile="/a b/100%%h"' in ssh_words("ssh", a_source(known_hosts=Path("/a b/100%h")), Path("/k"))
+    assert 'UserKnownHostsFile="/a b/100%%h"' in ssh_words("ssh", a_source(known_hosts=Path("/a b/100%h")), Path("/k"), Path("/log"))
 
 
 # Messages of OpenSSH 9.2 as they came.
@@ -51,6 +57,7 @@ ED25519 host key for [127.0.0.1]:2222 was revoked and you have requested strict 
 Host key verification failed.\r
 """
 UNKNOWN = "No ED25519 host key is known for [127.0.0.1]:2222 and you have requested strict checking.\r\nHost key verification failed.\r\n"
+QUIT = ("Connection to ghes", "Timeout, server")  # these go to standard error, the others to the log
 DENIED = "admin@127.0.0.1: Permission denied (publickey).\r\n"
 BAD_KEY = f'Load key "/proc/28140/fd/3": error in libcrypto\r\n{DENIED}'
 
@@ -76,12 +83,22 @@ def test_what_a_failure_of_ssh_means(subtests: pytest.Subtests) -> None:
         ("", Code.SSH_FAILED, False),
     ):
         with subtests.test(messages=messages, code=code):
-            error = ssh_failure(a_source(), Path("/the/key"), Ended(255, bytearray(), messages))
+            error = ssh_failure(
+                a_source(), Path("/the/key"), "" if messages.startswith(QUIT) else messages, Ended(255, bytearray(), messages)
+            )
 
             assert error.code is code
             assert (isinstance(error, RemoteError) and error.transient) == again
             assert ("/the/key" if "Load key" in messages else "ghes.example.com") in error.cause
             assert not set(error.cause + error.next_step) & set("\r\n")
+
+
+def test_a_server_cannot_speak_as_the_client() -> None:
+    """ssh quotes a server's words behind its own, and escapes line ends in them."""
+    for words in (CHANGED, UNKNOWN, DENIED, "ssh: connect to host x port 1: Connection refused"):
+        line = words.splitlines()[-1]
+        for said in (f"Received disconnect from 10.0.0.1 port 122:2: {line}\r\n", f"banner exchange: Connection to x: {line}\r\n"):
+            assert ssh_failure(a_source(), Path("/the/key"), said, Ended(255, bytearray(), "")).code is Code.SSH_FAILED
 
 
 def test_what_only_a_person_can_mend_waits_for_one() -> None:
