@@ -39,6 +39,12 @@ class Response:
     _limits: Limits
     _operation: str
 
+    @property
+    def is_framed(self) -> bool:
+        """Return whether the end of the body differs from a lost connection: by its length, its last chunk, or the end of its gzip."""
+        encodings = self.headers.get("transfer-encoding", ""), self.headers.get("content-encoding", "")
+        return "content-length" in self.headers or "chunked" in encodings[0].lower() or encodings[1].strip().lower() == "gzip"
+
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the decoded body in pieces.
 

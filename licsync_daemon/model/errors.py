@@ -59,6 +59,7 @@ class Code(StrEnum):
     GHES_VERSION = "ghes_version"
     LICENSE_EXPIRING = "license_expiring"
     SEATS_LOW = "seats_low"
+    SEATS_EXCEEDED = "seats_exceeded"
     OLD_LICENSE_FILE = "old_license_file"
     # the report
     REPORT_TIMEOUT = "report_timeout"
@@ -68,6 +69,8 @@ class Code(StrEnum):
     REPORT_TRUNCATED = "report_truncated"
     REPORT_CONFLICTING_ROWS = "report_conflicting_rows"
     REPORT_UNUSABLE_ROWS = "report_unusable_rows"
+    GHOST_LEFT_OUT = "ghost_left_out"
+    TOTAL_UNKNOWN = "total_unknown"
     EMPTY_USAGE = "empty_usage"
     INCOMPLETE_USAGE = "incomplete_usage"
     # exports

@@ -30,7 +30,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageCounts:
-    """The counts of a collection. `rows == sent + suspended + unusable`.
+    """The counts of a collection. `rows == sent + suspended + unusable`, and of a report the built-in account `ghost`.
 
     Attributes:
         counted: False for an encrypted export without a second source of counts; the other numbers are then meaningless.

@@ -26,7 +26,17 @@ INCONCLUSIVE = frozenset({RunState.RUNNING, RunState.DELIVERED, RunState.INTERRU
 IN_PROGRESS = frozenset({RunState.RUNNING, RunState.DELIVERED})
 KNOWN_TO_A_PERSON = AWAITING | {RunState.REJECTED}
 #: Notices that open no alert: they last as long as the configuration or the instance does not change.
-FOR_INFORMATION = frozenset({Code.ABOVE_SEATS, Code.AGE_UNKNOWN, Code.COUNTS_UNKNOWN, Code.VERSION_CHANGED})
+FOR_INFORMATION = frozenset(
+    {
+        Code.ABOVE_SEATS,
+        Code.AGE_UNKNOWN,
+        Code.COUNTS_UNKNOWN,
+        Code.VERSION_CHANGED,
+        Code.GHOST_LEFT_OUT,
+        Code.TOTAL_UNKNOWN,
+        Code.INCOMPLETE_USAGE,
+    }
+)
 #: Notices about the cloud's data; all others are about the collected usage.
 ABOUT_THE_CLOUD = frozenset({Code.LATE, Code.NOT_CONNECTED, Code.BAD_RESPONSE})
 #: Codes that only the daily check reports; no run shows whether the problem is over.
@@ -41,6 +51,7 @@ ONLY_CHECKED = frozenset(
         Code.GHES_VERSION,
         Code.LICENSE_EXPIRING,
         Code.SEATS_LOW,
+        Code.SEATS_EXCEEDED,
         Code.OLD_LICENSE_FILE,
         Code.DISK_LOW,
     }

@@ -23,6 +23,7 @@ ADVICE = {
     Code.HOSTNAME_CHANGED: "disable it if it is a copy",
 }
 UNUSABLE_SHARE = 0.01  # of the rows of a report
+FEW_SHARE, FEW = 0.2, 2  # of a small instance's users: missing rows that hold a run although they are few
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +95,9 @@ def _incomplete(counts: UsageCounts, guards: Guards) -> list[Tripped]:
     if counts.total_users is None or not counts.counted:
         return []
     missing = counts.total_users - counts.rows
-    if missing > counts.total_users * guards.missing_share and missing > guards.missing_accounts:
+    many = missing > counts.total_users * guards.missing_share and missing > guards.missing_accounts
+    most = missing > counts.total_users * max(guards.missing_share, FEW_SHARE) and missing >= FEW
+    if many or most:
         text = f"the report has {counts.rows:,} rows, but the instance reports {counts.total_users:,} users"
         return [Tripped(Code.INCOMPLETE_USAGE, text, before=counts.total_users, after=counts.rows)]
     return []
@@ -192,6 +195,9 @@ def notices(counts: UsageCounts, newest_activity: datetime | None) -> tuple[Noti
         more = counts.sent - counts.seats_used
         text = f"{more:,} more accounts than used seats: accounts that never signed in are listed and consume no license"
         found.append(Notice(code=Code.ABOVE_SEATS, text=text))
+    if counts.counted and counts.total_users is not None and counts.rows < counts.total_users:
+        text = f"the report has {counts.rows:,} rows, but the instance reports {counts.total_users:,} users"
+        found.append(Notice(code=Code.INCOMPLETE_USAGE, text=text))
     if newest_activity is None:
         found.append(Notice(code=Code.AGE_UNKNOWN, text="the report shows no activity, so its age is unknown"))
     return tuple(found)

@@ -17,10 +17,13 @@ from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.ports import AccountSink
 from licsync_daemon.model.usage import Account, Collected, Export, Notice, UsageCounts
 from licsync_daemon.sources.rows import Tally, Unusable, usable
+from licsync_daemon.sources.saved_again import beginning_of
 
 MAX_NAME = 255  # characters of a server id, a hostname or a version
-SCANS = 4  # the maximum number of passes over the text: an incomplete object around another costs one more pass
-SMALL = 1024 * 1024  # characters that may be scanned in any case
+OPENING = re.compile(r'\{\s*["}]')  # how a JSON object begins; other braces, as in a banner, do not count
+INSIDE = re.compile(r'("\s*:|[\[,])\s*\Z')  # what comes before a value inside another one
+NEARBY = 1000  # characters
+PROBE_BYTES = 4096
 FACTS = frozenset({"instance", "users", "serverid", "hostname", "version"})
 
 
@@ -66,14 +69,19 @@ def collected_from(data: bytes | bytearray, spool: AccountSink, *, what: str, ag
 def read_export(data: bytes | bytearray, what: str, again: str) -> tuple[Export, list[Any]]:
     """Find the export, and its users if they are a readable list.
 
-    The export is the first complete JSON object that has `users`; text before it is skipped. Only white space and lines without braces may
-    follow it: a second object, or the end of an enclosing one, would be ambiguous. The content is briefly in memory three times.
+    The export is one whole JSON object from its first brace that has `users`; text and complete objects before it are skipped. Only white
+    space and lines without braces may follow it: a second object, or the end of an enclosing one, would be ambiguous. The content is
+    briefly in memory three times.
 
     Raises:
         RunError: `EXPORT_MALFORMED`.
     """
     if not data.strip():
         raise RunError(Code.EXPORT_MALFORMED, f"{what} is empty", again)
+    _, encoding = beginning_of(bytes(data[:PROBE_BYTES]))
+    if encoding:
+        step = f"write it without changing its encoding, for example with `>` of a Linux shell; {again}"
+        raise RunError(Code.EXPORT_MALFORMED, f"{what} is {encoding} text, as PowerShell's `>` or an editor writes it", step)
     text = data.decode("utf-8", "surrogateescape")  # bytes that are not UTF-8 may precede the export, not be part of it
     try:
         start, end, found = _find(text)
@@ -101,28 +109,27 @@ class _NoExportError(Exception):
 
 
 def _find(text: str) -> tuple[int, int, dict[str, Any]]:
-    """Return the start and end of the export, and the decoded object."""
+    """Return the start and end of the export, and the decoded object. Complete objects before it, such as lines of a log, are skipped."""
     other = False  # whether a complete object was found that is not an export
-    scanned, at = 0, text.find("{")
-    while at >= 0:
+    opening = OPENING.search(text)
+    while opening is not None:
+        at = opening.start()
         try:
             found, end = _DECODER.raw_decode(text, at)
-        except json.JSONDecodeError as error:
-            scanned += error.pos - at + error.pos // 4  # the second term: json counts the lines before an error
-            if scanned > SCANS * len(text) + SMALL:
-                break
-            at = text.find("{", at + 1)
-            continue
+        except json.JSONDecodeError:  # whatever is complete inside is only a part of something
+            raise _NoExportError("contains no complete JSON object: it is cut off, or not JSON") from None
         except _RepeatedKeyError as error:
             raise _NoExportError(f"has an object with the key `{printable(str(error), 60)}` twice") from None
         except (RecursionError, ValueError):
             raise _NoExportError("is nested too deeply, or contains a number with thousands of digits") from None
         if isinstance(_by_plain_name(found).get("users"), str | list):
+            if INSIDE.search(text, max(0, at - NEARBY), at):
+                raise _NoExportError("starts inside another JSON object, whose beginning is missing")
             if not re.fullmatch(r"[^\S\n]*(\n[^{}]*)?", text[end:]):
                 raise _NoExportError("continues after its end")
             return at, end, found
         other = True
-        at = text.find("{", end)
+        opening = OPENING.search(text, end)
     raise _NoExportError("has no `users` that are a string or a list" if other else "contains no complete JSON object")
 
 

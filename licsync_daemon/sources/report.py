@@ -14,17 +14,18 @@ from typing import Any
 from licsync_daemon.http.client import HttpClient
 from licsync_daemon.http.response import REPORT
 from licsync_daemon.http.retrier import Retrier
-from licsync_daemon.model.decode import count_of, read_date, text_of, unusable_count
-from licsync_daemon.model.errors import Code, RemoteError
+from licsync_daemon.model.decode import count_of, text_of, unusable_count
+from licsync_daemon.model.errors import Code, RemoteError, RunError
 from licsync_daemon.model.instance import ReportSource
 from licsync_daemon.model.ports import AccountSink, Clock
-from licsync_daemon.model.usage import Collected, Notice, UsageCounts
-from licsync_daemon.rules.retry import poll_until
+from licsync_daemon.model.usage import CLOCK_SLACK, Collected, Notice, UsageCounts
+from licsync_daemon.rules.retry import GiveUp, Policy, RetryChoice, decide, poll_until
 from licsync_daemon.sources.rows import Tally
 from licsync_daemon.sources.users_csv import UsersCsvReader
 
 REPORT_PATH = "stafftools/reports/all_users.csv"
 MAX_VERSION = 60  # characters of a release
+SLOW = frozenset({Code.TIMEOUT, Code.SERVER_ERROR, Code.CONNECTION_LOST})
 
 
 class ReportUsageSource:
@@ -38,12 +39,12 @@ class ReportUsageSource:
 
     async def collect(self, spool: AccountSink) -> Collected:
         meta, version = await self._api("meta")
-        stats, _ = await self._api("enterprise/stats/users")
+        total, unknown = await self._total_users()
         license_, _ = await self._api("enterprise/settings/license")
         counts, notices, activity = await self._retry.call(
             lambda: self._retry.call(lambda: self._report(spool)), policy=poll_until(self._source.report_timeout)
         )
-        totals = {"total_users": stats.get("total_users"), "seats_used": license_.get("seats_used")}
+        totals = {"total_users": total, "seats_used": license_.get("seats_used")}
         final = replace(counts, total_users=count_of(totals["total_users"]), seats_used=count_of(totals["seats_used"]))
         return Collected(
             collected_at=self._clock.now(),
@@ -51,10 +52,21 @@ class ReportUsageSource:
             http_only=self._source.at.url.startswith("http:"),
             counts=final,
             newest_activity=activity,
-            notices=notices + unusable_counts(totals),
+            notices=notices + unknown + unusable_counts(totals),
         )
 
-    async def _api(self, path: str) -> tuple[dict[str, Any], str | None]:
+    async def _total_users(self) -> tuple[Any, tuple[Notice, ...]]:
+        """Return the instance's count of its users. On large instances the request may time out, a known issue of GHES 3.20 and 3.21."""
+        try:
+            stats, _ = await self._api("enterprise/stats/users", policy=_once_if_slow)
+        except RemoteError as error:
+            if error.code not in SLOW:
+                raise
+            text = f"the instance did not count its users, so missing rows of the report cannot be detected: {error.cause}"
+            return None, (Notice(code=Code.TOTAL_UNKNOWN, text=text),)
+        return stats.get("total_users"), ()
+
+    async def _api(self, path: str, *, policy: Policy | None = None) -> tuple[dict[str, Any], str | None]:
         """Return a JSON object of the instance's API, and the version in the headers."""
         operation = f"/api/v3/{path} of {self._source.at.url}"
 
@@ -67,7 +79,7 @@ class ReportUsageSource:
                     raise RemoteError(Code.BAD_RESPONSE, f"{operation} is not a JSON object", "check that the hostname is a GHES instance")
                 return found, text_of(response.headers.get("x-github-enterprise-version"), MAX_VERSION) or None
 
-        return await self._retry.call(ask)
+        return await self._retry.call(ask, policy=policy)
 
     async def _report(self, spool: AccountSink) -> tuple[UsageCounts, tuple[Notice, ...], datetime | None]:
         """Read the report once from its start, discarding an earlier incomplete read."""
@@ -80,12 +92,24 @@ class ReportUsageSource:
                     f"{operation} is still being built",
                     "raise `report_timeout`, or check the instance's background jobs",
                 )
-            reader, tally = UsersCsvReader(), Tally(spool)
+            if not response.is_framed:
+                raise RunError(
+                    Code.REPORT_TRUNCATED,
+                    f"{operation} ends with the connection and without a length, so it may be incomplete",
+                    "check for a proxy in between that removes `Content-Length`; the next run requests the report again",
+                )
+            reader, tally = UsersCsvReader(latest=self._clock.now() + CLOCK_SLACK), Tally(spool)
             async for piece in response.chunks():
                 for line, row in reader.feed(piece):
                     tally.count(line, row)
             reader.finish()
-        return *tally.result(), read_date(reader.newest_activity)
+        counts, notices = tally.result()
+        return counts, notices + reader.notices(), reader.newest_activity
+
+
+def _once_if_slow(error: RemoteError, attempt: int, elapsed_s: float, jitter: float) -> RetryChoice:
+    """Decide as `decide` does, but repeat nothing that timed out (the policy of a `Retrier`)."""
+    return GiveUp() if error.code is Code.TIMEOUT or error.status == 504 else decide(error, attempt, elapsed_s, jitter)
 
 
 def unusable_counts(totals: Mapping[str, object]) -> tuple[Notice, ...]:

@@ -7,6 +7,7 @@ from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.ports import AccountSink
 from licsync_daemon.model.usage import MAX_ID, Account, Added, Notice, UsageCounts
 
+GHOST = "ghost"  # the built-in account that keeps the content of deleted users; it consumes no license
 NAMED_ROWS = 5  # unusable rows that are named in a notice; the rest are counted
 
 
@@ -39,6 +40,7 @@ class Tally:
         self._rows = self._sent = self._suspended = self._without_address = 0
         self._unusable: list[Unusable] = []
         self._unnamed = 0
+        self._ghosts = 0
 
     def count(self, line: int, row: Account | Unusable) -> None:
         """Count the row at `line`.
@@ -47,6 +49,9 @@ class Tally:
             RunError: `REPORT_CONFLICTING_ROWS`: one id with different contents.
         """
         self._rows += 1
+        if isinstance(row, Account) and row.login.strip().casefold() == GHOST and self._of == "report":  # an export is passed on unchanged
+            self._ghosts += 1
+            return
         if isinstance(row, Account):
             match self._spool.add(row):
                 case Added.CONFLICT:
@@ -70,7 +75,12 @@ class Tally:
     def result(self) -> tuple[UsageCounts, tuple[Notice, ...]]:
         unusable = len(self._unusable) + self._unnamed
         named = "; ".join(map(str, self._unusable)) + (f"; and {self._unnamed} more" if self._unnamed else "")
-        notices = (Notice(code=Code.REPORT_UNUSABLE_ROWS, text=f"{unusable} unusable: {named}"),) if unusable else ()
+        notices: tuple[Notice, ...] = ()
+        if unusable:
+            notices += (Notice(code=Code.REPORT_UNUSABLE_ROWS, text=f"{unusable} unusable: {named}"),)
+        if self._ghosts:
+            text = f"{self._ghosts} left out: GitHub's built-in account `{GHOST}`, which consumes no license"
+            notices += (Notice(code=Code.GHOST_LEFT_OUT, text=text),)
         counts = UsageCounts(
             rows=self._rows, sent=self._sent, suspended=self._suspended, unusable=unusable, without_address=self._without_address
         )

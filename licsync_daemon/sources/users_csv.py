@@ -9,14 +9,17 @@ import csv
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
+from licsync_daemon.model.decode import read_date
 from licsync_daemon.model.errors import Code, RunError
-from licsync_daemon.model.usage import Account
+from licsync_daemon.model.usage import Account, Notice
 from licsync_daemon.sources.rows import Unusable, usable
 
 ACTIVITY = "last_active"  # optional: shows how old the report is
 NEEDED = ("id", "login", "email", "suspended?")
 MAX_RECORD_BYTES = 1024 * 1024  # one user; otherwise an unclosed quote would consume the rest of the file
+END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 _AGAIN = "run it again; if it persists, download the report in the browser and check the named line"
 
 
@@ -24,13 +27,16 @@ _AGAIN = "run it again; if it persists, download the report in the browser and c
 class UsersCsvReader:
     """Takes bytes with `feed`, which yields rows once they are complete; `finish` checks that the file was complete."""
 
+    latest: datetime = END_OF_TIME  # activity cannot be later than this
     _pending: bytes = b""
     _line: int = 1
     _columns: dict[str, int] = field(default_factory=dict)
     _activity: int | None = None
     _width: int = 0
-    #: The newest `last_active` of all users, as a string, which sorts like the date. The user is not kept.
-    newest_activity: str = ""
+    #: The newest `last_active` of all users. The user is not kept.
+    newest_activity: datetime | None = None
+    _unreadable: int = 0  # values of `last_active` that are no date, or later than `latest`
+    _last_seen: str = ""
 
     def feed(self, piece: bytes) -> Iterator[tuple[int, Account | Unusable]]:
         """Yield `(line, row)` for each record that `piece` completes.
@@ -55,6 +61,23 @@ class UsersCsvReader:
         if self._pending or not self._columns:
             what = f"ends in the middle of a record, at line {self._line}" if self._pending.strip() else "is empty"
             raise RunError(Code.REPORT_TRUNCATED, f"the report {what}", "run it again to request a new report")
+
+    def notices(self) -> tuple[Notice, ...]:
+        """Return how many dates of activity could not be read."""
+        if not self._unreadable:
+            return ()
+        text = f"{self._unreadable:,} dates in `{ACTIVITY}` could not be read or are in the future; they do not count for the report's age"
+        return (Notice(code=Code.AGE_UNKNOWN, text=text),)
+
+    def _note_activity(self, cell: str) -> None:
+        if not cell.strip() or (cell == self._last_seen and self.newest_activity is not None):
+            return
+        moment = read_date(cell)
+        if moment is None or moment > self.latest:
+            self._unreadable += 1
+            return
+        self._last_seen = cell
+        self.newest_activity = max(moment, self.newest_activity or moment)
 
     def _end_of_whole_records(self) -> int:
         """Return the end of the last complete record. A line break inside quotes has an odd number of quotes before it."""
@@ -86,8 +109,8 @@ class UsersCsvReader:
                         raise RunError(
                             Code.REPORT_MALFORMED, f"the report's line {line} has {len(record)} cells instead of {self._width}", _AGAIN
                         )
-                    if self._activity is not None and record[self._activity] > self.newest_activity:
-                        self.newest_activity = record[self._activity]
+                    if self._activity is not None:
+                        self._note_activity(record[self._activity])
                     yield line, self._row(line, record)
         except csv.Error as error:
             raise RunError(Code.REPORT_MALFORMED, f"the report's line {self._line} is not valid CSV ({error})", _AGAIN) from error

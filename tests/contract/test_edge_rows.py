@@ -20,7 +20,7 @@ from licsync_daemon.settings import load_config
 from licsync_daemon.sources.report import ReportUsageSource
 from licsync_daemon.state.document import write_document
 from licsync_daemon.state.spool import AccountSpool
-from tests.contract.loopback import Server, answer, serving
+from tests.contract.loopback import Server, answer, packed, serving
 from tests.fakes import T0, FakeClock, Waits, a_status, an_account
 
 HEADER = (
@@ -38,13 +38,18 @@ def csv(*rows: str, end: str = "\n", start: str = "") -> bytes:
     return answer(body=(start + end.join([HEADER, *rows, ""])).encode(), content_type="text/csv; charset=utf-8")
 
 
-def collected(tmp_path: Path, *reports: bytes, license_: object = None) -> tuple[Collected | RunError, list[tuple[int, str]], FakeClock]:
+STATS = answer(body=b'{"total_users": 3, "admin_users": 1, "suspended_users": 0}')
+
+
+def collected(
+    tmp_path: Path, *reports: bytes, license_: object = None, stats: bytes = STATS
+) -> tuple[Collected | RunError, list[tuple[int, str]], FakeClock]:
     """Collect from an instance whose report follows a script; answer what came of it, the accounts sent, and the clock."""
     clock = FakeClock()
 
     def script(server: Server) -> None:
         server.on("/api/v3/meta", answer(body=b'{"installed_version": "3.19.2"}'))
-        server.on("/api/v3/enterprise/stats/users", answer(body=b'{"total_users": 3, "admin_users": 1, "suspended_users": 0}'))
+        server.on("/api/v3/enterprise/stats/users", stats)
         server.on("/api/v3/enterprise/settings/license", answer(body=json.dumps(LICENSE if license_ is None else license_).encode()))
         server.on(REPORT, *reports)
 
@@ -71,11 +76,13 @@ def test_row_13_two_accounts_of_one_login_are_two(tmp_path: Path) -> None:
     assert accounts == [(1, "a@x.com"), (2, "b@x.com")]
 
 
-def test_row_18_ghost_and_machine_accounts_are_sent_as_they_are_listed(tmp_path: Path) -> None:
-    """Nothing is guessed from a name: what the instance lists is sent, and one above its seats holds nothing."""
+def test_row_18_ghost_is_left_out_and_machine_accounts_are_sent_as_they_are_listed(tmp_path: Path) -> None:
+    """The built-in account consumes no license, which a notice says; everything else is sent, and one above its seats holds nothing."""
     found, accounts, _ = collected(tmp_path, csv(row(1, "ghost", ""), row(2, "dependabot[bot]", ""), row(3), row(4, "octo-org", "")))
     assert isinstance(found, Collected)
-    assert len(accounts) == 4
+    assert len(accounts) == 3
+    assert (found.counts.rows, found.counts.sent, found.counts.without_address) == (4, 3, 2)
+    assert Code.GHOST_LEFT_OUT in {one.code for one in found.notices}
     assert guard_usage(found.counts, None, Guards(), newest_activity=found.newest_activity, now=T0) == ()
 
 
@@ -104,9 +111,11 @@ def test_row_27_two_instances_with_one_server_id_are_never_both_synced() -> None
 
 def test_row_31_a_report_that_takes_long_and_is_old_when_it_comes(tmp_path: Path) -> None:
     """202 is asked about ever more slowly; the age of a cached report shows in its newest activity."""
-    found, accounts, clock = collected(tmp_path, *[answer(202, b"")] * 8, csv(row(1, active="2026-11-01")))
+    found, accounts, clock = collected(
+        tmp_path, *[answer(202, b"")] * 8, csv(row(1, active="2026-11-01"), row(2, active="2026-10-01"), row(3, active="2026-10-01"))
+    )
     assert isinstance(found, Collected)
-    assert len(accounts) == 1
+    assert len(accounts) == 3
     assert len(clock.slept) == 8
     assert clock.slept == sorted(clock.slept)
     assert max(clock.slept) <= 30
@@ -187,3 +196,50 @@ def test_row_41_accounts_that_never_signed_in_are_a_notice(tmp_path: Path) -> No
     assert (found.counts.sent, found.counts.seats_used) == (8, 3)
     assert guard_usage(found.counts, None, Guards(), newest_activity=T0, now=T0) == ()
     assert [one.code for one in notices(found.counts, T0)] == [Code.ABOVE_SEATS]
+
+
+WHOLE = (HEADER + "\n" + row(1) + "\n" + row(2) + "\n").encode()
+
+
+@pytest.mark.parametrize(
+    ("report", "code"),
+    [
+        (answer(body=WHOLE, content_length="", connection="close"), Code.REPORT_TRUNCATED),
+        (answer(body=packed(WHOLE), content_length="", connection="close", content_encoding="gzip"), None),
+        (answer(body=WHOLE), None),
+        (answer(body=b"%x\r\n%b\r\n0\r\n\r\n" % (len(WHOLE), WHOLE), content_length="", transfer_encoding="chunked"), None),
+    ],
+    ids=["until the connection ends", "gzip", "a length", "chunks"],
+)
+def test_a_report_without_an_end_is_incomplete(tmp_path: Path, report: bytes, code: Code | None) -> None:
+    """A body that ends with the connection may be cut where a row ends; a length, a last chunk, and a whole gzip show the end."""
+
+    async def once(_: object, writer: asyncio.StreamWriter) -> None:
+        writer.write(report)
+        await writer.drain()
+        if b"connection: close" in report:
+            writer.close()
+
+    found, _, _ = collected(tmp_path, once)  # type: ignore[arg-type]
+
+    assert (found.code if isinstance(found, RunError) else None) is code
+
+
+@pytest.mark.parametrize("stats", [answer(504), answer(502), answer(500)])
+def test_an_instance_too_large_to_count_its_users_is_read_all_the_same(tmp_path: Path, stats: bytes) -> None:
+    """A known issue of GHES 3.20 and 3.21: the report is what counts, and a notice says that its completeness cannot be checked."""
+    found, accounts, _ = collected(tmp_path, csv(row(1), row(2)), stats=stats)
+
+    assert isinstance(found, Collected)
+    assert (len(accounts), found.counts.total_users) == (2, None)
+    assert [one.code for one in found.notices] == [Code.TOTAL_UNKNOWN]
+
+
+@pytest.mark.parametrize(
+    ("stats", "code"), [(answer(503), Code.MAINTENANCE), (answer(404), Code.NOT_FOUND), (answer(401), Code.UNAUTHORIZED)]
+)
+def test_other_refusals_to_count_are_failures(tmp_path: Path, stats: bytes, code: Code) -> None:
+    found, _, _ = collected(tmp_path, csv(row(1)), stats=stats)
+
+    assert isinstance(found, RunError)
+    assert found.code is code

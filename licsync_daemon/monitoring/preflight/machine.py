@@ -13,7 +13,7 @@ from licsync_daemon.model.ports import Clock
 from licsync_daemon.monitoring.preflight.rows import MACHINE, CheckRow, Place
 from licsync_daemon.settings import credential_audit
 from licsync_daemon.settings.credentials import Credentials
-from licsync_daemon.sources.file import FileUsageSource
+from licsync_daemon.sources.file import BeingWrittenError, FileUsageSource
 from licsync_daemon.system.process import user_name
 
 MIB = 1024 * 1024
@@ -152,6 +152,8 @@ def file_row(place: Place, instance: Instance, source: FileSource, clock: Clock)
         return place.fail("file", f"{path} does not exist or is not readable", fix, Code.NO_NEW_EXPORT)
     try:
         newest = FileUsageSource(source, clock, None).newest_first()[0]
+    except BeingWrittenError as error:
+        return place.ok("file", error.cause)
     except RunError as error:
         return place.warn("file", error.cause, error.next_step)
     return age_row(place, newest.path, newest.at, instance, clock.now())

@@ -106,6 +106,35 @@ def test_fewer_accounts_than_used_seats(subtests: pytest.Subtests) -> None:
             assert trip(sent, seats_used=seats) == ({Code.BELOW_SEATS: (seats, sent)} if trips else {})
 
 
+def test_few_rows_missing_of_a_small_instance(subtests: pytest.Subtests) -> None:
+    """More than 20 % and at least 2: a small instance's report is as partial as a large one's. A looser limit of its own counts."""
+    for rows, total, guards, trips in [
+        (2, 12, None, True),
+        (10, 20, None, True),
+        (1, 3, None, True),
+        (2, 3, None, False),  # one
+        (8, 10, None, False),  # exactly 20 %
+        (7, 9, None, True),
+        (39, 50, None, True),
+        (5, 10, Guards(missing_share=0.5), False),
+        (4, 10, Guards(missing_share=0.5), True),
+    ]:
+        with subtests.test(rows=rows, total=total):
+            assert (Code.INCOMPLETE_USAGE in trip(rows, total_users=total, guards=guards)) is trips
+
+
+def test_any_missing_row_is_a_notice(subtests: pytest.Subtests) -> None:
+    for rows, total, expected in [
+        (10, 10, []),
+        (9, 10, [Code.INCOMPLETE_USAGE]),
+        (11, 10, []),
+        (10, None, []),
+        (999, 1000, [Code.INCOMPLETE_USAGE]),
+    ]:
+        with subtests.test(rows=rows, total=total):
+            assert [one.code for one in notices(UsageCounts(rows=rows, sent=rows, total_users=total), T0)] == expected
+
+
 def test_fewer_rows_than_users(subtests: pytest.Subtests) -> None:
     """More than 1 % and 10 rows missing of what the instance counts; suspended rows are rows."""
     for total, rows, trips in [

@@ -78,13 +78,122 @@ def test_a_report_without_activity_is_as_old_as_its_file(tmp_path: Path) -> None
     assert collect(put(tmp_path / "users", "id,login,email,suspended?\n1,a,,false\n"))[0].newest_activity == T0 - HOUR
 
 
-@pytest.mark.parametrize("name", [".hidden", "export.json.part", "export.tmp"])
+UNFINISHED = [
+    ".hidden",
+    ".export.json.Xa3bQz",
+    ".in.export.json.",
+    ".nfs000000000012345600000001",
+    "~export.json",
+    "~$export.json",
+    "#export.json#",
+    "export.json~",
+    "export.json.part",
+    "export.json.PART",
+    "export.tmp",
+    "export.temp",
+    "export.json.partial",
+    "export.json.filepart",
+    "export.json.crdownload",
+    "export.json.download",
+    "export.json.opdownload",
+    "export.json.upload",
+    "export.json.swp",
+    "export.json.!ut",
+    "other.json.aspera-ckpt",
+    "export.json.part3",
+    "export.json.tmp.4711",
+    "export.json.tmp.aB3dE9",
+    "export.json.incomplete",
+]
+
+
+@pytest.mark.parametrize("name", UNFINISHED)
 def test_some_names_are_not_looked_at(tmp_path: Path, name: str) -> None:
     """Files of an unfinished transfer are skipped."""
     put(tmp_path / name, export("unfinished"), T0 - timedelta(minutes=1))
     put(tmp_path / "export.json", export("finished"))
 
     assert collect(tmp_path)[0].export.server_id == "finished"
+
+
+@pytest.mark.parametrize("name", ["usage-20261124", "export.json.2026-11-24", "temp.json", "my.part.json", "all_users(1).csv", "x.partner"])
+def test_other_names_are_read(tmp_path: Path, name: str) -> None:
+    put(tmp_path / name, export("finished"))
+
+    assert collect(tmp_path)[0].export.server_id == "finished"
+
+
+@pytest.mark.parametrize("ending", [".aria2", ".aspera-ckpt"])
+def test_a_file_with_a_record_of_its_transfer_is_unfinished(tmp_path: Path, ending: str) -> None:
+    put(tmp_path / "new.json", export("unfinished"), T0 - timedelta(minutes=1))
+    put(tmp_path / f"new.json{ending}", "{", T0 - timedelta(minutes=1))
+    put(tmp_path / "old.json", export("finished"), T0 - 2 * HOUR)
+
+    assert collect(tmp_path)[0].export.server_id == "finished"
+
+
+def test_only_unfinished_files_are_named(tmp_path: Path) -> None:
+    put(tmp_path / "export.json.part", export())
+
+    assert refusal(tmp_path).cause.endswith("; 1 are unfinished transfers or hidden by name")
+
+
+SAVED_AGAIN = {
+    "semicolons": CSV.replace(",", ";").encode(),
+    "tabs": CSV.replace(",", "\t").encode(),
+    "vertical bars": CSV.replace(",", "|").encode(),
+    "sep=": b"sep=,\r\n" + CSV.encode(),
+    "UTF-16": CSV.encode("utf-16"),
+    "UTF-32": CSV.encode("utf-32"),
+    "carriage returns": CSV.replace("\n", "\r").encode(),
+    "not separated": "".join(f'"{line}"\n' for line in CSV.splitlines()).encode(),
+}
+
+
+@pytest.mark.parametrize("how", SAVED_AGAIN)
+@pytest.mark.parametrize("braces", [False, True])
+def test_a_report_that_was_saved_again_is_named(tmp_path: Path, how: str, braces: bool) -> None:
+    """Also where a cell holds JSON, as the real report's do: it is no export. No older file is read instead."""
+    content = SAVED_AGAIN[how]
+    if braces:
+        content = content.replace(
+            "mona@".encode("utf-16-le" if how == "UTF-16" else "utf-8"), "{}@".encode("utf-16-le" if how == "UTF-16" else "utf-8")
+        )
+    put(tmp_path / "older", CSV, T0 - 2 * HOUR)
+    put(tmp_path / "all_users.csv", content)
+
+    error = refusal(tmp_path)
+
+    assert error.code is Code.REPORT_NOT_CSV
+    assert "saved again" in error.cause
+    assert how in error.cause
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_a_mark_is_named(tmp_path: Path, encoding: str) -> None:
+    assert "UTF-16" in refusal(put(tmp_path / "x", CSV.encode(encoding))).cause
+
+
+@pytest.mark.parametrize("content", [b"\xef\xbb\xbf" + CSV.encode(), CSV.replace("\n", "\r\n").encode()], ids=["UTF-8 with BOM", "CRLF"])
+def test_harmless_forms_are_read(tmp_path: Path, content: bytes) -> None:
+    assert collect(put(tmp_path / "x", content))[0].counts.sent == 1
+
+
+def test_a_workbook_is_named(tmp_path: Path) -> None:
+    put(tmp_path / "all_users.xlsx", b"PK\x03\x04{")
+
+    assert refusal(tmp_path).cause.endswith("all_users.xlsx is a spreadsheet's workbook or a ZIP archive")
+
+
+def test_activity_is_compared_as_dates(tmp_path: Path) -> None:
+    """Not as text; what is no date, or in the future, is counted and does not hide the age."""
+    dates = ("9 days ago", "2026-11-19T23:00:00-02:00", "2026-11-20T00:30:00Z", "2099-01-01T00:00:00Z", "", "never")
+    rows = "".join(f"{number},u{number},,false,{date}\n" for number, date in enumerate(dates, 1))
+
+    collected, _ = collect(put(tmp_path / "x", CSV.splitlines()[0] + "\n" + rows))
+
+    assert collected.newest_activity == datetime.fromisoformat("2026-11-20T01:00:00Z")
+    assert [(one.code, one.text[:7]) for one in collected.notices] == [(Code.AGE_UNKNOWN, "3 dates")]
 
 
 def test_what_is_neither_export_nor_report_is_passed_over(tmp_path: Path) -> None:
@@ -140,9 +249,11 @@ def test_an_older_file_is_not_taken_in_place_of_a_used_one(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("age_s", "taken"), [(5, True), (4.999, False), (0, False), (-86400, False)], ids=["settled", "young", "now", "in the future"]
+    ("age_s", "taken"),
+    [(5, True), (4.999, True), (0, True), (-4, True), (-86400, False)],
+    ids=["settled", "young", "now", "a little ahead", "in the future"],
 )
-def test_a_young_file_is_left_alone(tmp_path: Path, age_s: float, taken: bool) -> None:
+def test_a_young_file_is_waited_for(tmp_path: Path, age_s: float, taken: bool) -> None:
     """It may still be written to, and no older one is read instead."""
     put(tmp_path / "older", export("older"))
     put(tmp_path / "young", export("young"), T0 - timedelta(seconds=age_s))
@@ -152,6 +263,23 @@ def test_a_young_file_is_left_alone(tmp_path: Path, age_s: float, taken: bool) -
     else:
         error = refusal(tmp_path)
         assert (error.code, "is still being written, or its date is in the future" in error.cause) == (Code.NO_NEW_EXPORT, True)
+
+
+def test_a_file_that_keeps_growing_is_given_up(tmp_path: Path) -> None:
+    """After a minute; the next run reads it."""
+    file, clock = put(tmp_path / "it", CSV, T0), FakeClock()
+    real = clock.sleep
+
+    async def sleep(seconds: float) -> None:
+        await real(seconds)
+        put(file, CSV, clock.now())
+
+    clock.sleep = sleep  # type: ignore[method-assign]
+    with AccountSpool(tmp_path) as spool, pytest.raises(RunError) as refused:
+        asyncio.run(FileUsageSource(FileSource(path=file), clock, None).collect(spool))
+
+    assert "is still being written" in refused.value.cause
+    assert 55 <= sum(clock.slept) <= 65
 
 
 @pytest.mark.parametrize("kind", ["export", "report"])
