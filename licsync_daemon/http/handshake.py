@@ -74,8 +74,8 @@ def reason_of(error: ssl.SSLError) -> str:
     return str(reason).replace("_", " ").lower()
 
 
-def meaning(error: ssl.SSLError, to: Destination, side: Side) -> Meaning:
-    """Return why the handshake with a destination failed."""
+def meaning(error: ssl.SSLError, to: Destination | None = None, side: Side | None = None) -> Meaning:
+    """Return why the handshake with a destination failed, or with a server of another protocol."""
     reason = error.reason or ""
     if isinstance(error, ssl.SSLCertVerificationError):
         return Meaning("the server's certificate was not accepted", OF_A_SERVER)
@@ -94,7 +94,7 @@ def meaning(error: ssl.SSLError, to: Destination, side: Side) -> Meaning:
     return Meaning("the TLS connection failed", CHECK_TLS)
 
 
-def _certificate_wanted(side: Side) -> Meaning:
+def _certificate_wanted(side: Side | None) -> Meaning:
     cause = "the server requires a client certificate, or does not accept the one it got"
     if side is Side.DELIVERY:
         return Meaning(cause, "set `client_cert` and `client_key` of the delivery, and ask its operator which CA must issue them")
@@ -102,10 +102,10 @@ def _certificate_wanted(side: Side) -> Meaning:
     return Meaning(cause, step)
 
 
-def _handshake_failure(to: Destination, side: Side) -> Meaning:
+def _handshake_failure(to: Destination | None, side: Side | None) -> Meaning:
     """TLS 1.2 has one alert for a missing client certificate and for having no version or cipher in common."""
     cause = "no TLS version or cipher in common with the server"
-    if side is not Side.DELIVERY:
+    if to is None or side is not Side.DELIVERY:
         return Meaning(cause, CHECK_TLS)
     other = "the server requires a client certificate" if to.client_cert is None else "it does not accept our client certificate"
     step = "ask the endpoint's operator which of the two it is; for the certificate, set `client_cert` and `client_key` of the delivery"

@@ -1,7 +1,7 @@
 """Run a program without a shell, limited in time and output, and end it in every case.
 
-The program has no terminal and no input, and a session of its own, so that all its child processes end with it. By default its environment
-has only `PATH` and `HOME`, and a fixed `LANG` for English messages.
+The program has no terminal and no input, and a session of its own. At a timeout, at too much output and at a stop, all that it started is
+ended with it (`family.py`). By default its environment has only `PATH` and `HOME`, and a fixed `LANG` for English messages.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ import structlog
 
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.text import clean
+from licsync_daemon.system.family import family_of, kill, send
 
 log = structlog.get_logger()
 
@@ -135,26 +136,23 @@ async def _start(words: Sequence[str], child: _Child, environ: Mapping[str, str]
 
 
 async def _leave(transport: asyncio.SubprocessTransport, child: _Child) -> None:
-    """End a program and its session within a second unless it has ended, and close the transport."""
+    """End a program and all that it started within a second unless it has ended, and close the transport."""
     try:
         if not child.closed.is_set():
-            await _end(transport, child)
+            await _end(transport.get_pid(), child)
     finally:
         transport.close()
 
 
-async def _end(transport: asyncio.SubprocessTransport, child: _Child) -> None:
+async def _end(pid: int, child: _Child) -> None:
+    found = family_of(pid)
     try:
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            _signal(transport, number)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(GRACE_S):
-                    await child.exited.wait()
-                    break
+        send(found, signal.SIGTERM)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GRACE_S):
+                await child.exited.wait()
     finally:
-        _signal(transport, signal.SIGKILL)  # its child processes; and the program itself on a second cancellation
-
-
-def _signal(transport: asyncio.SubprocessTransport, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(transport.get_pid(), number)
+        kill(pid, found)  # on a second cancellation as well
+    with suppress(TimeoutError):
+        async with asyncio.timeout(GRACE_S):
+            await child.exited.wait()

@@ -1,8 +1,10 @@
 """The contract of `Channel` over every implementation, and what each channel does on its wire: real servers on loopback."""
 
 import asyncio
+import contextlib
 import json
 import ssl
+import tracemalloc
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
@@ -246,7 +248,7 @@ def test_no_text_can_add_a_header_or_a_line() -> None:
     assert mailed(box, message=evil) is None
     (letter,) = box.letters
     assert letter["Bcc"] is None
-    assert letter["Subject"] == "over Bcc: [address][31m"
+    assert letter["Subject"] == "over Bcc: [address]"
     assert letter.get_content() == "text.MAIL FROM:<x>\r\n"
     assert box.recipients == [list(TO)]
 
@@ -471,6 +473,34 @@ def test_a_server_that_ends_the_conversation(subtests: pytest.Subtests) -> None:
             assert isinstance(error, RemoteError)
             assert (error.code, error.transient) == (code, transient)
             assert error.next_step
+
+
+@pytest.mark.parametrize("step", [0, 1, 2], ids=["greeting", "EHLO", "MAIL"])
+@pytest.mark.parametrize(
+    "piece", [b"220-" + b"x" * 8000 + b"\r\n", b"220-a\r\n", b"x" * 8000, b"\r\n"], ids=["lines", "short", "no end", "blank"]
+)
+def test_a_reply_without_end_is_bounded(step: int, piece: bytes) -> None:
+    """A mail server that sends for ever, at any step, takes neither the memory nor the time of the daemon."""
+
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            for reply in (b"220 mx\r\n", b"250 mx\r\n")[:step]:
+                writer.write(reply)
+                await reader.readline()
+            while True:
+                writer.write(piece * 50)
+                await writer.drain()
+
+    tracemalloc.start()
+    try:
+        error = asyncio.run(mail_outcome(flood))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert isinstance(error, RemoteError)
+    assert error.code in {Code.REJECTED, Code.SERVER_ERROR}
+    assert "not SMTP" in error.cause
+    assert peak < 20 * 1024 * 1024
 
 
 def test_a_server_without_extensions() -> None:

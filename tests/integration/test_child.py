@@ -213,3 +213,50 @@ def test_output_that_a_child_of_it_holds_open_counts(tmp_path: Path) -> None:
 
     assert error.code is Code.COMMAND_TIMEOUT
     assert asyncio.run(until(lambda: not alive(number_in(tmp_path / "pid"))))
+
+
+FAMILIES = {  # each notes the process that is not in the session that the program was started in
+    "a session of its own": "setsid sh -c 'echo $$ > $0; exec sleep 60' $1 & wait",
+    "a group of its own": "set -m; sh -c 'echo $$ > $0; exec sleep 60' $1 & wait",
+    "deaf, in a session of its own": "setsid sh -c 'trap \"\" TERM; echo $$ > $0; while :; do sleep 1; done' $1 & wait",
+    "a parent that dies at once of SIGTERM": 'setsid sh -c \'sh -c "trap \\"\\" TERM; echo \\$\\$ > $0; while :; do sleep 1; done"; :\' $1 & wait',
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("ending", ["timeout", "too much output", "stop"])
+def test_everything_it_started_is_ended(tmp_path: Path, family: str, ending: str) -> None:
+    """By session, group and ancestry, at every way to end it."""
+    there = tmp_path / "pid"
+    script = FAMILIES[family].replace("& wait", "& while [ ! -s $1 ]; do sleep 0.01; done; while :; do echo 0123456789; sleep 0.01; done")
+
+    async def scene() -> None:
+        limits = {
+            "within": timedelta(seconds=1.5 if ending == "timeout" else 20),
+            "max_bytes": 200 if ending == "too much output" else 10**6,
+        }
+        task = asyncio.create_task(sh(script, str(there), **limits))  # type: ignore[arg-type]
+        assert await until(lambda: number_in(there) != 0)
+        if ending == "stop":
+            task.cancel()
+        with pytest.raises((RunError, asyncio.CancelledError)):
+            await task
+        assert not alive(number_in(there))
+
+    asyncio.run(scene())
+
+
+def test_others_are_left_alone(tmp_path: Path) -> None:
+    """Neither this process, nor its other children, nor the parent are of the family."""
+    there = tmp_path / "pid"
+
+    async def scene() -> None:
+        other = await asyncio.create_subprocess_exec("sleep", "60")
+        with pytest.raises(RunError):
+            await sh("echo $$ > $1; sleep 60", str(there), within=SHORT)
+        assert other.returncode is None
+        assert alive(other.pid)
+        other.kill()
+        await other.wait()
+
+    asyncio.run(scene())

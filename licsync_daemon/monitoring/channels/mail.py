@@ -23,13 +23,18 @@ from aiosmtplib import (
     SMTPRecipientsRefused,
     SMTPResponseException,
     SMTPServerDisconnected,
+    SMTPStatus,
 )
 
 from licsync_daemon.http.advice import TEMPORARY
+from licsync_daemon.http.failures import unreachable
+from licsync_daemon.http.handshake import meaning, reason_of
 from licsync_daemon.http.tls import trusting
 from licsync_daemon.model.alert import Message
+from licsync_daemon.model.causes import causes, out_of_files
 from licsync_daemon.model.errors import Code, RemoteError, RunError
 from licsync_daemon.model.instance import MailNotifier
+from licsync_daemon.model.secrets import SECRET
 from licsync_daemon.model.text import clean
 from licsync_daemon.system.process import in_own_thread
 
@@ -139,31 +144,35 @@ class Mail:
 
     def _failure(self, error: SMTPException | OSError, password: str) -> RemoteError:
         """Return the error for a failed conversation."""
+        if (own := out_of_files(error)) is not None:
+            return own
         # aiosmtplib wraps what goes wrong before the greeting.
         origin = error.__cause__ if type(error) is SMTPConnectError else error
-        is_broken_handshake = isinstance(origin, ConnectionResetError) and self._to.security == "tls"
-        if isinstance(origin, ssl.SSLError) or is_broken_handshake:
-            why = getattr(origin, "verify_message", None) or getattr(origin, "reason", None) or "handshake failed"
-            return self._error(
-                Code.TLS_FAILED,
-                f"the certificate or the TLS connection was not accepted ({str(why).replace('_', ' ').lower()})",
-                "for a certificate of your own CA set `notify.mail.ca_file`; check `host`, `port` and `security`",
-            )
+        if isinstance(origin, ssl.SSLError):
+            cause = meaning(origin).cause
+            step = "for a certificate of your own CA set `notify.mail.ca_file`; check `host`, `port` and `security`"
+            return self._error(Code.TLS_FAILED, f"{cause} ({reason_of(origin)})", step)
+        if isinstance(origin, ConnectionResetError) and self._to.security == "tls":
+            step = "check `host`, `port` and `security`: port 465 expects TLS at once, the others expect STARTTLS"
+            return self._error(Code.TLS_FAILED, "the connection was reset during the TLS handshake", step)
         if isinstance(origin, TimeoutError):
             return self._error(Code.TIMEOUT, "the server did not reply in time", "check the network and the mail server", transient=True)
         if isinstance(origin, SMTPServerDisconnected):
             return self._error(Code.CONNECTION_LOST, "the connection was lost", TEMPORARY, transient=True)
         if isinstance(origin, SMTPException):
             return self._refusal(origin, password)
-        unresolved = isinstance(origin, socket.gaierror)
-        what = "the name cannot be resolved" if unresolved else "the server cannot be reached (connection refused or no route)"
+        failed = next((one for one in causes(error) if isinstance(one, OSError) and one.errno is not None), None)
+        what = unreachable(self._to.host, failed)
         return self._error(Code.UNREACHABLE, what, "check `notify.mail` host and port, DNS and the firewall", transient=True)
 
     def _refusal(self, error: SMTPException, password: str) -> RemoteError:
         """Return the error for a refusal, quoting the server without addresses and the password."""
         status, message = _reply_in(error)
-        quoted = clean(message.replace(password, "[secret]") if password else message)
+        quoted = clean(message.replace(password, SECRET) if password else message)
         cause = f'the server returned {status}: "{quoted}"' if status else f"the conversation failed ({type(error).__name__})"
+        if status == SMTPStatus.invalid_response:
+            step = "check `notify.mail` host and port: what replies there is not a mail server, or sends without end"
+            return self._error(Code.REJECTED, f'the response is not SMTP: "{quoted}"', step)
         if isinstance(error, SMTPAuthenticationError):
             return self._error(Code.UNAUTHORIZED, cause, "check `notify.mail.username` and the credential notify__mail__password")
         if 400 <= status < 500:
