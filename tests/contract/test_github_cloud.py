@@ -245,7 +245,9 @@ def test_a_304_that_nobody_asked_for_is_refused() -> None:
     assert found.code is Code.REJECTED
 
 
-@pytest.mark.parametrize("etag", ["", "x" * 300], ids=["none", "endless"])
+@pytest.mark.parametrize(
+    "etag", ["", "x" * 300, '"\u00e9tat"', '"\u202e"', '"a\tb"'], ids=["none", "endless", "not ASCII", "bidi", "a tab"]
+)
 def test_it_works_without_a_usable_mark(etag: str) -> None:
     """Whether the endpoint sends an `ETag` is not published."""
     reply = answer(body=b'{"server_instances": []}', etag=etag)

@@ -221,6 +221,7 @@ def test_what_is_no_reply_is_an_error(subtests: pytest.Subtests) -> None:
         {"data": {"enterprise": {"ownerInfo": {"enterpriseServerInstallations": {"nodes": {}, "pageInfo": {}}}}}},
         servers(a_server(), cursor=""),
         {"errors": "no"} | servers() | {"data": None},
+        *({"errors": errors} | servers(a_server()) for errors in (5, "", 0, False, {}, {"message": "no"})),
     ):
         with subtests.test(body=body):
             found, _, _ = asked(reply(body))

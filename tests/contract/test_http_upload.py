@@ -19,6 +19,7 @@ from licsync_daemon.model.usage import Upload, UploadState
 from tests.contract.loopback import Seen, Server, answer, serving
 from tests.fakes import FakeClock, Waits, a_document, an_account
 
+UNSAFE_IDS = (".", "..", "../u", "a/b", "a%2fb", "a b", "\0", "\u202e", "a?b", "a#b", "a\n", "\u00e9")
 ACCEPTED = answer(202, b'{"upload_id": "u-1", "sync_state": "PENDING"}')
 
 
@@ -141,8 +142,15 @@ def test_a_202_that_reports_a_failure_is_a_failure(tmp_path: Path, body: bytes) 
 
 @pytest.mark.parametrize(
     "body",
-    [b"<html>accepted</html>", b"{}", b'{"upload_id": ""}', b'{"upload_id": 7}', b'{"upload_id": "' + b"x" * 129 + b'"}'],
-    ids=["a page", "no id", "an empty id", "a number", "too long"],
+    {
+        "a page": b"<html>accepted</html>",
+        "no id": b"{}",
+        "an empty id": b'{"upload_id": ""}',
+        "a number": b'{"upload_id": 7}',
+        "too long": b'{"upload_id": "' + b"x" * 129 + b'"}',
+        **{f"the id {one}": json.dumps({"upload_id": one}).encode() for one in UNSAFE_IDS},
+    }.values(),
+    ids=ascii,
 )
 def test_an_accepted_upload_is_never_taken_for_refused(tmp_path: Path, body: bytes) -> None:
     """A 202 means accepted, whatever its body: the delivery stays open and is sent again under its key."""

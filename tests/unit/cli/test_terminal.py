@@ -111,3 +111,19 @@ def test_commands_are_printed_as_a_person_types_them(capsys: pytest.CaptureFixtu
         f'{shown}\nwhy\n{shown}\n{{\n  "runs": [\n    {{\n      "next_step": "{shown}"\n    }}\n  ]\n}}\n',
         f"{shown}\n",
     )
+
+
+@pytest.mark.parametrize("is_screen", [True, False], ids=["terminal", "pipe"])
+def test_nothing_that_is_printed_controls_the_terminal(is_screen: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a file name or a stored text contains: no control character of its own, no bidi control, and no line in a cell."""
+    text = "a\x1b[2J\x1b]0;title\x07\x9b31m\u202eb\u2028c\rd"
+    with screen(80, monkeypatch) if is_screen else redirect_stdout(io.StringIO()) as shown:
+        terminal.say(text)
+        terminal.print_table(("name", "why"), [(text, f"{text}\nforged: line")])
+        terminal.print_json({"text": text, "more": [text]})
+    printed = shown.getvalue()
+    lines = ESCAPES.sub("", printed).splitlines()
+    assert all(line.isprintable() for line in lines)
+    assert not any(line.startswith("forged") for line in lines)
+    assert "2J" not in printed
+    assert "title" not in printed

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from licsync_daemon.cloud.decode import decode_consumed_page, decode_sync_status
+from licsync_daemon.cloud.decode import MAX_SERVERS, decode_consumed_page, decode_sync_status
 from licsync_daemon.model.decode import read_date
 from licsync_daemon.model.errors import Code, RemoteError, RunError
 from licsync_daemon.model.usage import Person, SeatTotals, ServerIdentity, SyncEntry, Upload, UploadState
@@ -382,3 +382,27 @@ def test_rows_that_are_no_objects_are_passed_over() -> None:
     """A list may hold anything; what can be read is read."""
     assert len(decode_sync_status({"server_instances": [None, 1, "x", [], {"server_id": "s"}]}, None).entries) == 1
     assert len(decode_consumed_page({"users": [None, 1, "x", [], {}]})[1]) == 1
+
+
+def test_too_many_listed_servers_are_an_error() -> None:
+    """10,000 are read; more meet a clear error instead of filling the memory and the screen."""
+    rows = [{"hostname": f"h{number}"} for number in range(MAX_SERVERS)]
+    assert len(decode_sync_status({"server_instances": rows}, T0).entries) == MAX_SERVERS
+    with pytest.raises(RemoteError) as refused:
+        decode_sync_status({"server_instances": [*rows, {}]}, T0)
+    assert refused.value.code is Code.TOO_LARGE
+    assert refused.value.cause == "license-sync-status lists 10,001 servers; more than 10,000 are not read"
+
+
+def test_the_date_may_stand_in_any_form_or_place() -> None:
+    """What is no date is quoted; a bare date is read as one."""
+    assert entry(last_sync="2026-11-24T02:00:00Z").date == T0
+    for value, quotation in (
+        ("June 5, 2026", "June 5, 2026"),
+        (["x"], "a list"),
+        ({"date": {"x": 1}}, "an object"),
+        ({"date": True}, "True"),
+    ):
+        found = entry(last_sync=value if isinstance(value, dict) else {"date": value})
+        assert (found.date, found.unreadable) == (None, quotation)
+    assert entry(last_sync={"date": "mona@example.com\n\x1b[2J"}).unreadable == "[address]"

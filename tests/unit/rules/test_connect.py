@@ -1,13 +1,15 @@
 """How an instance stands whose usage GitHub Connect carries."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import permutations
 
 import pytest
 
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import ConnectDelivery, NoSource
 from licsync_daemon.model.usage import Installation, ServerIdentity, SyncEntry, SyncStatus
-from licsync_daemon.rules.connect import LATE_AFTER, ConnectVerdict, anchor_of, judge_connect
+from licsync_daemon.rules.connect import LATE_AFTER, ConnectVerdict, anchor_of, installation_of, judge_connect
 from licsync_daemon.rules.schedule import WEEK
 from tests.fakes import T0, an_instance
 
@@ -101,3 +103,33 @@ def test_not_being_connected_is_remembered_whatever_else_is_wrong(status: str, a
     first = seen(T0 - age, status, connected=False, before=T0 - 9 * DAY)
     assert Code.NOT_CONNECTED in {one.code for one in first.notices}
     assert "connect it" in first.next_step
+
+
+def test_of_several_installations_of_one_hostname_a_connected_one_counts(subtests: pytest.Subtests) -> None:
+    """A restored instance leaves its old installation behind; the order in which GraphQL lists them decides nothing."""
+    old = Installation(hostname="ghes-labs.example.com", is_connected=False, accounts=5, uploaded_at=T0)
+    new = Installation(hostname="GHES-LABS.example.com:443", is_connected=True, accounts=700)
+    newer = replace(new, accounts=1, uploaded_at=T0)
+    other = Installation(hostname="other.example.com", is_connected=True)
+    for expected, those in ((new, (old, new, other)), (newer, (old, new, newer, other)), (old, (old, other)), (None, (other,))):
+        for order in permutations(those):
+            with subtests.test(order=order):
+                assert installation_of(LABS, order) == expected
+
+
+def test_a_date_that_cannot_be_read_is_not_never_synced() -> None:
+    """It is quoted, also where the server is disconnected, and what was known before stands."""
+    entry = SyncEntry(server_id="s", hostname=LABS.hostname, date=None, status="success", error=None, unreadable="June 5, 2026")
+    for disconnected in (False, True):
+        found = judge_connect(
+            LABS,
+            ServerIdentity(hostname=LABS.hostname, server_id=None),
+            SyncStatus(entries=(entry,), answered_at=T0),
+            installations=None,
+            dates=(),
+            before=T0 - DAY,
+            disconnected_before=disconnected,
+            now=T0,
+        )
+        assert (found.last_sync, found.code) == (T0 - DAY, Code.BAD_RESPONSE)
+        assert found.cause == 'the date of the latest sync that the cloud reports cannot be read: "June 5, 2026"'

@@ -4,7 +4,7 @@ import pytest
 
 from licsync_daemon.model.instance import CloudAccount, Config, Destination
 from licsync_daemon.model.usage import Listing, SyncEntry
-from licsync_daemon.rules.servers import Findings, SecondServer, compare, problems
+from licsync_daemon.rules.servers import NAMED, Findings, SecondServer, compare, problems
 from tests.fakes import T0, a_config, an_entry, an_instance
 
 OTHER = an_entry(server_id="server-x", hostname="ghes-x.example.com")
@@ -129,3 +129,15 @@ def test_every_finding_says_what_to_do() -> None:
 def test_a_cloud_that_was_never_asked_tells_nothing() -> None:
     """Without a list nothing is missing."""
     assert problems(None) == ()
+
+
+def test_only_some_of_many_servers_are_named() -> None:
+    """A message names 20 servers and counts the others."""
+    config = a_config(an_instance("emea"))
+    every = problems(
+        found(an_entry(), *(an_entry(server_id=f"id-{number}", hostname=f"h{number}.example.com") for number in range(5000)), config=config)
+    )
+    assert len(every) == NAMED + 1
+    assert every[-1].what == "the cloud also lists 4,980 more servers that are not in the configuration"
+    (again,) = problems(found(an_entry(), *(an_entry(server_id=f"id-{number}") for number in range(5000)), config=config))
+    assert ", and 4,980 more as well" in again.what

@@ -1,5 +1,6 @@
 """What the cloud's word means: which entry is whose, what the baseline is, and when a delivery is confirmed."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -320,3 +321,19 @@ def test_drift(subtests: pytest.Subtests) -> None:
             notice = drift(sent, held)
             assert (notice is not None) is warned
             assert notice is None or notice.code is Code.COUNT_DRIFT
+
+
+def test_a_date_that_cannot_be_read_keeps_waiting_and_is_quoted() -> None:
+    """Neither "no sync" nor a confirmation can be said; a readable date of the same instance counts first."""
+    entry = replace(an_entry(date=None), unreadable="June 5, 2026")
+    found = judge(a_delivery(), Upload(state=UploadState.SUCCESS), a_status(entry))
+    assert found == Waiting('the date of the latest sync that the cloud reports cannot be read: "June 5, 2026"')
+    dated = an_entry(date=T0)
+    identity = a_delivery().identity
+    for order in ((entry, dated), (dated, entry)):
+        assert entry_of(identity, a_status(*order)) == dated
+    never = an_entry(date=None, status=None)
+    for order in ((entry, never), (never, entry)):
+        assert entry_of(identity, a_status(*order)) is entry
+    signatures = {baseline_of(identity, a_status(one)).entry for one in (entry, never, replace(entry, unreadable="June 6, 2026"))}
+    assert len(signatures) == 3

@@ -213,3 +213,22 @@ def test_a_user_that_cannot_be_used_is_named_by_its_place(subtests: pytest.Subte
 
             assert (collected.counts, accounts) == (UsageCounts(rows=1, unusable=1), [])
             assert [notice.text for notice in collected.notices] == [f"1 unusable: {why}"]
+
+
+def test_a_repeated_key_is_refused(subtests: pytest.Subtests) -> None:
+    """Readers understand it differently: what was checked here may not be what the cloud reads."""
+    for name, (text, words) in {
+        "the server id": ('{"users": "QUJD", "server_id": "a", "server_id": "b"}', "has an object with the key `server_id` twice"),
+        "the users": ('{"users": "QUJD", "users": "REVG"}', "has an object with the key `users` twice"),
+        "with equal values": ('{"users": "QUJD", "users": "QUJD"}', "has an object with the key `users` twice"),
+        "of the instance": ('{"users": "QUJD", "instance": {"server_id": "a", "server_id": "b"}}', "the key `server_id` twice"),
+        "of a user": ('{"users": [{"id": 1, "id": 2}]}', "the key `id` twice"),
+        "an unknown one": ('{"users": "QUJD", "x\\u001b": 1, "x\\u001b": 2}', "the key `x` twice"),
+        "in two spellings": ('{"users": "QUJD", "server_id": "a", "Server ID": "b"}', "`Server ID` twice, in different spellings"),
+        "in two spellings inside": ('{"users": "QUJD", "instance": {"hostName": "a", "host_name": "b"}}', "in different spellings"),
+    }.items():
+        with subtests.test(name), pytest.raises(RunError) as refused:
+            read(text.encode())
+        assert refused.value.code is Code.EXPORT_MALFORMED
+        assert words in refused.value.cause
+    assert read(b'{"users": "QUJD", "server_id": "a", "serverId": "a", "x": 1, "X": 2}')[0].server_id == "a"

@@ -3,6 +3,8 @@
 import pytest
 
 from licsync_daemon.model.decode import count_of
+from licsync_daemon.model.errors import Code
+from licsync_daemon.sources.report import unusable_counts
 
 
 def test_row_21_seats_may_be_text(subtests: pytest.Subtests) -> None:
@@ -31,3 +33,12 @@ def test_row_21_seats_may_be_text(subtests: pytest.Subtests) -> None:
     ):
         with subtests.test(value=value, number=number):
             assert count_of(value) == number
+
+
+def test_a_total_that_is_no_count_is_a_notice() -> None:
+    """It counts as not reported, and is quoted."""
+    found = unusable_counts({"total_users": -5, "seats_used": 10**30, "seats": "unlimited", "more": 7})
+    assert [(one.code, one.text) for one in found] == [
+        (Code.COUNTS_UNKNOWN, "the instance reports `total_users` as -5, which is treated as not reported"),
+        (Code.COUNTS_UNKNOWN, "the instance reports `seats_used` as a number of more than 30 digits, which is treated as not reported"),
+    ]
