@@ -15,6 +15,7 @@ from licsync_daemon.model.usage import Person, SeatTotals, SyncEntry, SyncStatus
 from licsync_daemon.rules.success import error_in
 
 MAX_SERVERS = 10_000  # of one enterprise
+MAX_PEOPLE = 10_000  # on one page; 100 are requested
 
 
 def decode_sync_status(data: Any, answered_at: datetime | None) -> SyncStatus:
@@ -79,6 +80,12 @@ def decode_consumed_page(data: Any) -> tuple[SeatTotals, tuple[Person, ...]]:
     if not isinstance(data, dict) or not isinstance(data.get("users", []), list):
         raise RemoteError(
             Code.BAD_RESPONSE, "consumed-licenses has no list `users`", "check `cloud.api_url`; if it is right, update licsync-daemon"
+        )
+    if len(data.get("users", [])) > MAX_PEOPLE:
+        raise RemoteError(
+            Code.TOO_LARGE,
+            f"a page of consumed-licenses has more than {MAX_PEOPLE:,} people",
+            "check `cloud.api_url`; if it is right, update licsync-daemon",
         )
     totals = _seats(data, "total_seats_consumed", "total_seats_purchased")
     return totals, tuple(_person(row) for row in data.get("users", []) if isinstance(row, dict))

@@ -7,6 +7,7 @@ from urllib.parse import quote, urlsplit
 from licsync_daemon.cloud.decode import decode_consumed_page, decode_sync_status
 from licsync_daemon.cloud.graphql import Graphql
 from licsync_daemon.http.client import HttpClient
+from licsync_daemon.http.response import LISTING
 from licsync_daemon.http.retrier import Retrier
 from licsync_daemon.http.wire import next_link
 from licsync_daemon.model.decode import http_date
@@ -59,7 +60,7 @@ class GithubCloud:
         async def ask() -> SyncStatus:
             etag, before = self._remembered.get(address, ("", None))
             headers, wanted = ({}, (200,)) if before is None else ({"If-None-Match": etag}, (200, 304))
-            async with self._http.get(path, operation=operation, headers=headers, wanted=wanted) as response:
+            async with self._http.get(path, operation=operation, headers=headers, limits=LISTING, wanted=wanted) as response:
                 answered_at = http_date(response.headers.get("date", ""))
                 if before is not None and response.status == 304:
                     return replace(before, answered_at=answered_at)

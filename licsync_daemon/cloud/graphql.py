@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from licsync_daemon.cloud.decode import MAX_SERVERS
 from licsync_daemon.cloud.graphql_decode import Points, read_address, read_connection, read_installation, read_points, read_reply
 from licsync_daemon.http.client import HttpClient
 from licsync_daemon.http.retrier import Retrier
@@ -130,9 +131,14 @@ class Graphql:
             found += [read_address(node) async for node in rest]
         return tuple(one for one in found if one is not None)
 
-    def _installations(self) -> AsyncIterator[dict[str, Any]]:
-        path = ("enterprise", "ownerInfo", "enterpriseServerInstallations")
-        return self._walk(INSTALLATIONS, path, f"the servers of {self.enterprise}", enterprise=self.enterprise)
+    async def _installations(self) -> AsyncIterator[dict[str, Any]]:
+        path, operation = ("enterprise", "ownerInfo", "enterpriseServerInstallations"), f"the servers of {self.enterprise}"
+        left = MAX_SERVERS
+        async for node in self._walk(INSTALLATIONS, path, operation, enterprise=self.enterprise):
+            left -= 1
+            if left < 0:
+                raise RemoteError(Code.TOO_LARGE, f"{operation} are more than {MAX_SERVERS:,}", "remove servers that no longer exist")
+            yield node
 
     async def _walk(
         self, query: str, path: Sequence[str], operation: str, *, after: str | None = None, **variables: Any

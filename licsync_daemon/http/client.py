@@ -21,7 +21,7 @@ from licsync_daemon.http.advice import Side, refusal
 from licsync_daemon.http.ages import Ages
 from licsync_daemon.http.failures import translated
 from licsync_daemon.http.handshake import tls_failed
-from licsync_daemon.http.response import API, CHUNK_BYTES, PUSH, UPLOAD, Limits, Response
+from licsync_daemon.http.response import API, CHUNK_BYTES, LISTING, PUSH, UPLOAD, Limits, Response
 from licsync_daemon.http.route import proxy_address
 from licsync_daemon.http.tls import tls_context, trusting_none
 from licsync_daemon.http.wire import AnswerFacts, joined, same_origin
@@ -110,7 +110,7 @@ class HttpClient:
         """POST a read-only query in JSON and yield the response, whose status is 200."""
         url = urljoin(self.to.url + "/", path)
         headers = {"Accept": "application/json", **_json_headers(content)}
-        async with self._posted(url, operation, API, headers, lambda: _once(content), wanted=(200,)) as response:
+        async with self._posted(url, operation, LISTING, headers, lambda: _once(content), wanted=(200,)) as response:
             self._must_be_current(response, operation)
             yield response
 

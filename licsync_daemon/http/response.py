@@ -23,6 +23,7 @@ class Limits:
 
 
 API = Limits(deadline_s=60, wire_bytes=16 * MIB, decoded_bytes=64 * MIB)
+LISTING = Limits(deadline_s=60, wire_bytes=8 * MIB, decoded_bytes=8 * MIB)  # what is kept in memory whole, such as all servers
 REPORT = Limits(deadline_s=900, wire_bytes=512 * MIB, decoded_bytes=2048 * MIB)
 PUSH = Limits(deadline_s=30, wire_bytes=MIB, decoded_bytes=MIB)
 UPLOAD = Limits(deadline_s=900, wire_bytes=MIB, decoded_bytes=MIB)  # of the response; the request may be larger

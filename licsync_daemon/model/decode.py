@@ -78,6 +78,11 @@ def http_date(text: str) -> datetime | None:
     return read_date(text) if _HTTP_DATE.fullmatch(text.strip()) else None
 
 
+def moment_of(nanoseconds: int) -> datetime:
+    """Return the time of a file; one that no date can express becomes the earliest or the latest."""
+    return _EPOCH + min(max(timedelta(microseconds=nanoseconds // 1000), timedelta(0)), LATEST - _EPOCH)
+
+
 def _since_epoch(number: float) -> datetime | None:
     if number == 0 or -(10**14) < number < -3 * 10**10:  # Go's zero time, in seconds or milliseconds
         return None

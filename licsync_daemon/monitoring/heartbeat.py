@@ -1,9 +1,10 @@
 """Whether a daemon is running on a state directory, from its lock file alone."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
+from licsync_daemon.model.decode import moment_of
 from licsync_daemon.model.run import Holder
 from licsync_daemon.system.filelock import is_alive, read_holder
 
@@ -24,7 +25,7 @@ def daemon_view(state_dir: Path, now: datetime) -> DaemonView:
     path = state_dir / "daemon.lock"
     holder = read_holder(path)
     try:
-        touched = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        touched = moment_of(path.stat().st_mtime_ns)
     except OSError:
         return DaemonView(alive=False, holder=None, heartbeat_at=None)
     fresh = abs(now - touched) <= ALIVE_FOR

@@ -11,10 +11,11 @@ import stat
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO
 
+from licsync_daemon.model.decode import moment_of
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.instance import FileSource
 from licsync_daemon.model.ports import AccountSink, Clock
@@ -181,7 +182,7 @@ def _may_be_one(name: str, names: Collection[str]) -> bool:
 
 
 def _found(path: Path, status: os.stat_result) -> Candidate:
-    return Candidate(datetime.fromtimestamp(status.st_mtime_ns // 1000 / 1_000_000, UTC), status.st_size, path)
+    return Candidate(moment_of(status.st_mtime_ns), status.st_size, path)
 
 
 def _reason(error: OSError) -> str:

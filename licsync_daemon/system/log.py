@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 import structlog
 
+from licsync_daemon.model.decode import shown
 from licsync_daemon.model.secrets import SECRET_KEYS, redact
 from licsync_daemon.model.text import PLAIN, Invocation, commands
 
@@ -39,7 +40,7 @@ def _clean(value: Any) -> Any:
         return [_clean(one) for one in value]
     if value is None or isinstance(value, bool | int | float):
         return value
-    return _clean(str(value))  # the renderer does the same, but after redaction
+    return _clean(shown(str(value)))  # the renderer does the same, but after redaction
 
 
 def set_up(level: str = "info", invocation: Invocation = PLAIN, *, stream: TextIO = sys.stderr) -> None:

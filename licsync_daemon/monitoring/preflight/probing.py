@@ -1,13 +1,13 @@
 """What every probe needs: the connection to a destination, and requests to it."""
 
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from licsync_daemon.http.client import HttpClient
 from licsync_daemon.http.clients import Clients
-from licsync_daemon.http.response import API, Limits
+from licsync_daemon.http.response import LISTING
 from licsync_daemon.http.tls import tls_context
 from licsync_daemon.model.errors import Code, RemoteError, RunError
 from licsync_daemon.model.instance import Config, Destination
@@ -17,7 +17,7 @@ from licsync_daemon.monitoring.preflight.judge_network import reachability_rows
 from licsync_daemon.monitoring.preflight.network import Route, explore, route_of
 from licsync_daemon.monitoring.preflight.rows import CheckRow, Place, Rows
 
-QUICK = Limits(deadline_s=10, wire_bytes=API.wire_bytes, decoded_bytes=API.decoded_bytes)
+QUICK = replace(LISTING, deadline_s=10)
 PASSES = frozenset({Code.MAINTENANCE, Code.RATE_LIMITED})  # temporary: no action needed
 
 

@@ -1,6 +1,6 @@
 """Single foreign values: what each known form means, and that no other passes."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from licsync_daemon.model.decode import (
     days_of,
     host_of,
     http_date,
+    moment_of,
     name_of,
     printable,
     quoted,
@@ -165,3 +166,11 @@ def test_errors_and_notices_are_one_printable_line() -> None:
     error = RunError(Code.NO_NEW_EXPORT, f"{FORGED}\udcff.csv cannot be read", f"remove {FORGED}")
     assert all(text.isprintable() for text in (error.cause, error.next_step, str(error)))
     assert Notice(code=Code.LATE, text=FORGED).text.isprintable()
+
+
+def test_the_time_of_a_file_is_always_a_date() -> None:
+    """A file may be dated before 1970 or after the year 9999; the time is exact to the microsecond."""
+    assert moment_of(int(T0.timestamp()) * 10**9 + 1_234_999) == T0 + timedelta(microseconds=1234)
+    assert moment_of(-(10**20)) == datetime(1970, 1, 1, tzinfo=UTC)
+    assert moment_of(253402300800 * 10**9) == LATEST
+    assert moment_of(2**63) <= LATEST
