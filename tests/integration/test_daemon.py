@@ -107,7 +107,7 @@ class Week:
     alarms_before: dict[str, datetime]
     alarms_after: dict[str, datetime]
     runs: dict[str, Run | None]
-    looks: int
+    checks: int
     requests_to_disabled: list[int]
     reasons_in_order: list[str]
 
@@ -127,8 +127,8 @@ def week(tmp_path_factory: pytest.TempPathFactory) -> Week:
                 await one.until(lambda: {one.state("emea"), one.state("amer")} == {RunState.CONFIRMED} and len(one.alarms) == 2)
                 await one.until(lambda: min(one.alarms.values()) > datetime.now(UTC) + timedelta(days=1))
                 runs = {name: one.parts.store.last_run(name) for name in ("emea", "amer", "apac")}
-                looks = len(practice.asked("cloud", SYNC_STATUS)) - asked
-                return Week(before, one.alarms, runs, looks, practice.asked("apac"), [run.reason for run in one.seen])
+                checks = len(practice.asked("cloud", SYNC_STATUS)) - asked
+                return Week(before, one.alarms, runs, checks, practice.asked("apac"), [run.reason for run in one.seen])
 
         return asyncio.run(work())
 
@@ -161,7 +161,7 @@ def test_a_disabled_instance_is_left_alone(week: Week) -> None:
 
 def test_instances_delivered_together_are_settled_by_one_request(week: Week) -> None:
     """Two instances wait for the cloud; the first look asks once and settles both."""
-    assert week.looks == 1
+    assert week.checks == 1
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_a_delivered_run_is_settled_after_a_restart(practice: Practice, mode: Mo
     practice.box.cloud.processing = Processing(mode=mode, delay_s=0)
     practice.override(instances__emea__delivery__confirm_timeout="30s")
     clock = on_machine_time(practice)
-    clock.shift = timedelta(seconds=-38)  # the looks are 5, 10, 20, 40 seconds after the delivery
+    clock.shift = timedelta(seconds=-38)  # the checks are 5, 10, 20, 40 seconds after the delivery
     plan_for(practice, datetime.now(UTC) - timedelta(minutes=5))
     assert practice.run("emea", wait=timedelta(0)).states == {"emea": "delivered"}
 

@@ -80,7 +80,7 @@ class Machine:
     def live(self, span: timedelta) -> None:
         """Be the daemon for a while; every look and start is counted against what it may do in that time."""
         until, began = self.now + span, self.now
-        looks, starts, alarms = 0, Counter[datetime | None](), 0
+        checks, starts, alarms = 0, Counter[datetime | None](), 0
         while (planned := self.planned()) is not None:
             at = max(planned.at, self.now + SECOND)
             if at >= until:
@@ -92,19 +92,19 @@ class Machine:
                 alarms += 1
                 assert alarms < 100, f"alarms for nothing: {planned}"
             elif planned.is_confirm_check:
-                looks += 1
+                checks += 1
                 self._check()
             else:
                 starts[planned.slot] += 1
                 self._start(planned)
-            self._no_tight_loop(looks, starts, (self.now - began) / DAY)
+            self._no_tight_loop(checks, starts, (self.now - began) / DAY)
         self.clock.advance(max(0.0, (until - self.now).total_seconds()))
 
-    def _no_tight_loop(self, looks: int, starts: Counter[datetime | None], days: float) -> None:
+    def _no_tight_loop(self, checks: int, starts: Counter[datetime | None], days: float) -> None:
         """15, 20, 27, 37 … minutes: at most 4 starts in the first hour, then 14 in a day and 2 a day, or 27 a day in maintenance."""
         most = 2 + min(4 + 27 * days, (14 + 2.5 * days) if self.far_side != "in maintenance" else 28 * (days + 1))
         assert max(starts.values(), default=0) <= most, f"a loop: {dict(starts)} starts in {days:.2f} days"
-        assert looks <= 10 + 70 * 24 * days, f"a loop: {looks} looks in {days:.2f} days"
+        assert checks <= 10 + 70 * 24 * days, f"a loop: {checks} checks in {days:.2f} days"
 
     def _start(self, planned: Planned) -> None:
         """Make a scheduled run, which must not be one too many, nor come too soon after a start of the machine."""

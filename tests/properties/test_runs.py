@@ -97,7 +97,7 @@ class Fleet(RuleBasedStateMachine):
         self._run(instance)
 
     @rule(fails=st.sampled_from([None, "sync_status", "ask", "seats", "open cloud"]))
-    def looks(self, fails: str | None) -> None:
+    def checks(self, fails: str | None) -> None:
         if fails:
             self.world.fail[fails] = [transient()]
         asyncio.run(check_open_deliveries(a_context(self.world, Path(self.directory.name), self.store), INSTANCES))
@@ -189,7 +189,7 @@ class Fleet(RuleBasedStateMachine):
                 self.clock.advance(3600)
                 self._run(instance)
                 self.clock.advance(5)
-                self.looks(None)
+                self.checks(None)
             newest = self.store.last_run(instance.name)
             assert newest is not None
             assert newest.state is RunState.CONFIRMED, replace(newest)

@@ -34,16 +34,16 @@ def test_an_instance_finds_itself(entry: SyncEntry, server_id: str | None) -> No
     assert found(entry, config=a_config(an_instance(server_id=server_id))) == Findings(read_at=T0)
 
 
-def test_a_server_of_nobody_is_an_orphan() -> None:
-    """A server that matches no instance is named; one without any name as well."""
+def test_an_unknown_server_is_an_orphan() -> None:
+    """A server that matches no instance is listed, as is one without any name."""
     nameless = an_entry(server_id="server-y", hostname=None)
     assert found(an_entry(), OTHER, nameless).orphans == (OTHER, nameless)
 
 
 @pytest.mark.parametrize("name", ["server-x", "ghes-x.example.com", "GHES-X.example.com"], ids=["id", "hostname", "other case"])
 @pytest.mark.parametrize("key", ["elsewhere", "retired"])
-def test_what_is_not_ours_on_purpose_is_no_orphan(key: str, name: str) -> None:
-    """It is listed apart, by server id or by hostname."""
+def test_an_excluded_server_is_no_orphan(key: str, name: str) -> None:
+    """It is listed separately, by server id or by hostname."""
     findings = found(an_entry(), OTHER, config=with_cloud(**{key: (name,)}))
     assert findings == Findings(read_at=T0, **{key: (OTHER,)})  # type: ignore[arg-type]
     assert problems(findings) == ()
@@ -55,7 +55,7 @@ def test_what_is_not_ours_on_purpose_is_no_orphan(key: str, name: str) -> None:
     ids=["active", "disabled", "never synced"],
 )
 def test_an_instance_that_is_not_listed_is_missing(changes: dict[str, object], missing: tuple[str, ...]) -> None:
-    """Unless nothing of it is ever to arrive there."""
+    """Unless it is never synced there."""
     assert found(config=a_config(an_instance(**changes))).missing == missing
 
 
@@ -98,8 +98,8 @@ def test_an_instance_is_not_missing_because_a_copy_has_its_id() -> None:
     assert found(an_entry(), config=config) == Findings(read_at=T0)
 
 
-def test_every_finding_says_what_to_do() -> None:
-    """One sentence and one next step each, free of what a far side might write into a name."""
+def test_every_finding_has_a_next_step() -> None:
+    """One sentence and one next step each, without any text that a server might put into a name."""
     findings = found(
         an_entry(server_id="server-new"),
         an_entry(server_id="server-apac", hostname="ghes-apac.example.com"),
@@ -126,6 +126,6 @@ def test_every_finding_says_what_to_do() -> None:
     assert all(one.hint for one in said)
 
 
-def test_a_cloud_that_was_never_asked_tells_nothing() -> None:
+def test_without_a_list_nothing_is_reported() -> None:
     """Without a list nothing is missing."""
     assert problems(None) == ()
