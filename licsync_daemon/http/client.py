@@ -18,7 +18,7 @@ import httpx
 
 from licsync_daemon import __version__
 from licsync_daemon.http.advice import Side, refusal
-from licsync_daemon.http.failures import tls_failed, translated
+from licsync_daemon.http.connection_errors import tls_failed, translated
 from licsync_daemon.http.response import API, CHUNK_BYTES, PUSH, UPLOAD, Limits, Response
 from licsync_daemon.http.route import proxy_address
 from licsync_daemon.http.tls import tls_context, trusting_none

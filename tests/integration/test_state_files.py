@@ -18,7 +18,7 @@ import pytest
 
 from licsync_daemon.model.errors import ConfigError, LicsyncError, LockedError, StateError, StateNewerError, StateUnwritableError
 from licsync_daemon.model.run import Run, RunState, SeatRecord
-from licsync_daemon.state import files
+from licsync_daemon.state import files, migration
 from licsync_daemon.state.files import Opened, open_for_reading, open_state, prepare_state_dir
 from licsync_daemon.system.filelock import FileLock, this_process
 from tests.fakes import T0, a_delivery, a_run, an_ended_run
@@ -169,11 +169,11 @@ def test_a_newer_file_is_refused_and_left_byte_for_byte(directory: Path) -> None
     """What a newer version wrote is neither read nor touched, whoever opens it."""
     fill(directory)
     db = sqlite3.connect(directory / files.FILE)
-    db.execute(f"PRAGMA user_version = {files.VERSION + 1}")
+    db.execute(f"PRAGMA user_version = {migration.VERSION + 1}")
     db.close()
     before, stamp = (directory / files.FILE).read_bytes(), (directory / files.FILE).stat().st_mtime_ns
     for attempt in (lambda: open_state(directory, T0, sleep=no_sleep), lambda: open_for_reading(directory)):
-        with pytest.raises(StateNewerError, match=f"version {files.VERSION + 1}"):
+        with pytest.raises(StateNewerError, match=f"version {migration.VERSION + 1}"):
             attempt()
     assert (directory / files.FILE).read_bytes() == before
     assert (directory / files.FILE).stat().st_mtime_ns == stamp

@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from licsync_daemon.model.errors import Code, StateUnwritableError
 from licsync_daemon.model.run import DeliveryOutcome, RunState
 from licsync_daemon.model.usage import UsageCounts
 from licsync_daemon.rules.digests import pack
-from licsync_daemon.state import files
+from licsync_daemon.state import files, migration
 from licsync_daemon.state.files import open_for_reading, open_state, prepare_state_dir
 from tests.fakes import T0, a_decision, a_run
 
@@ -56,7 +57,7 @@ def test_everything_of_version_1_is_there_afterwards(directory: Path) -> None:
     assert store.seats() is not None
     assert (store.decisions(), store.held_run("emea"), store.confirmed_digests("emea")) == ((), None, None)
     store.close()
-    assert version(directory) == files.VERSION
+    assert version(directory) == migration.VERSION
 
 
 def test_a_migrated_file_works_like_a_new_one(directory: Path) -> None:
@@ -113,7 +114,7 @@ def test_a_migration_that_fails_leaves_the_old_version_whole(directory: Path) ->
     store = open_state(directory, T0).store
     assert len(store.runs()) == 3
     store.close()
-    assert version(directory) == files.VERSION
+    assert version(directory) == migration.VERSION
 
 
 def test_a_new_file_is_never_seen_half_made(directory: Path) -> None:
@@ -123,7 +124,7 @@ def test_a_new_file_is_never_seen_half_made(directory: Path) -> None:
     db = sqlite3.connect(path)
     db.execute("CREATE TABLE digest (in_the_way TEXT)")
     db.commit()
-    with pytest.raises(sqlite3.OperationalError):
-        files._migrate(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other, pytest.raises(sqlite3.OperationalError):
+        migration.migrate(other)
     assert db.execute("SELECT name FROM sqlite_master").fetchall() == [("digest",)]
     db.close()
