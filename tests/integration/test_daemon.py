@@ -1,4 +1,4 @@
-"""The daemon in this process: its alarms, its runs, and what it notices of others."""
+"""The daemon in this process: its alarms, its runs, and what it detects of other processes."""
 
 import asyncio
 import contextlib
@@ -159,8 +159,8 @@ def test_a_disabled_instance_is_left_alone(week: Week) -> None:
     assert week.requests_to_disabled == []
 
 
-def test_instances_delivered_together_are_settled_by_one_request(week: Week) -> None:
-    """Two instances wait for the cloud; the first look asks once and settles both."""
+def test_instances_delivered_together_are_checked_by_one_request(week: Week) -> None:
+    """Two instances wait for the cloud; the first check updates both with one request."""
     assert week.checks == 1
 
 
@@ -169,8 +169,8 @@ def test_instances_delivered_together_are_settled_by_one_request(week: Week) -> 
     [("{", "bad_response", lambda run: retry_wait(1, run.run_id)), ("", "unauthorized", lambda _: timedelta(days=1))],
     ids=["passing", "permanent"],
 )
-def test_a_failed_run_is_tried_again_by_itself(practice: Practice, body: str, code: str, wait: Callable[[Run], timedelta]) -> None:
-    """The alarm of a failed instance stands on the first rung of the ladder, or a day later where the same would fail again."""
+def test_a_failed_run_is_retried_automatically(practice: Practice, body: str, code: str, wait: Callable[[Run], timedelta]) -> None:
+    """The alarm of a failed instance is at its first retry, or a day later for a permanent failure."""
     practice.box.faults.add(Fault("emea", META, "body", body=body) if body else Fault("emea", META, "status", status=401))
 
     async def work() -> None:
@@ -201,7 +201,7 @@ def test_a_missed_slot_is_caught_up_after_settling(practice: Practice) -> None:
 
 
 def test_what_another_process_did_is_noticed_at_the_heartbeat(practice: Practice) -> None:
-    """While a catch-up is planned, `--run-now` of another process syncs: the alarm moves to next week by itself."""
+    """While a catch-up is planned, `--run-now` of another process syncs: the alarm moves to next week automatically."""
 
     async def work() -> None:
         async with serving(practice, slot_came_while_up=False) as one:
@@ -256,8 +256,8 @@ def test_a_stop_in_mid_run_interrupts_it(practice: Practice) -> None:
 @pytest.mark.parametrize(
     ("mode", "expected"), [("success", RunState.CONFIRMED), ("never", RunState.FAILED)], ids=["the_cloud_has_it", "its_time_is_over"]
 )
-def test_a_delivered_run_is_settled_after_a_restart(practice: Practice, mode: Mode, expected: RunState) -> None:
-    """What an earlier process delivered is looked at when its time comes: confirmed or not confirmed, and nothing is sent anew."""
+def test_a_delivered_run_is_checked_after_a_restart(practice: Practice, mode: Mode, expected: RunState) -> None:
+    """A delivery of an earlier process is checked when due: confirmed or not confirmed, and nothing is sent again."""
     practice.box.cloud.processing = Processing(mode=mode, delay_s=0)
     practice.override(instances__emea__delivery__confirm_timeout="30s")
     clock = on_machine_time(practice)
@@ -273,8 +273,8 @@ def test_a_delivered_run_is_settled_after_a_restart(practice: Practice, mode: Mo
     assert practice.asked("cloud", UPLOADS, "POST") == [202]
 
 
-def test_a_run_whose_process_died_is_closed_and_made_anew(practice: Practice) -> None:
-    """A row that says running, with nobody at its lock, does not block the instance: it is interrupted, and the slot is served."""
+def test_a_run_whose_process_died_is_closed_and_run_again(practice: Practice) -> None:
+    """A row `running` whose lock is free does not block the instance: it is interrupted, and the slot is satisfied."""
 
     async def work() -> None:
         clock = on_machine_time(practice)

@@ -1,4 +1,4 @@
-"""A state file of an earlier version becomes one of ours, whole, with everything in it."""
+"""A state file of an earlier version is migrated completely, with all its data."""
 
 import shutil
 import sqlite3
@@ -61,7 +61,7 @@ def test_everything_of_version_1_is_there_afterwards(directory: Path) -> None:
 
 
 def test_a_migrated_file_works_like_a_new_one(directory: Path) -> None:
-    """It has the same tables and indexes as a file made anew, and takes what is new: a held run, a decision, digests."""
+    """It has the same tables and indexes as a new file, and stores new data: a held run, a decision, digests."""
     store = open_state(directory, T0).store
     store.save_run(a_run("held", state=RunState.HELD), T0)
     assert store.save_decision(a_decision())
@@ -89,7 +89,7 @@ def shape(directory: Path) -> list[tuple[str, str]]:
 
 
 def test_status_reads_no_older_file_and_leaves_it_alone(directory: Path) -> None:
-    """Only who may write migrates; who only looks says what will happen."""
+    """Only a writer migrates; a reader reports it."""
     before = (directory / files.FILE).read_bytes()
     with pytest.raises(StateUnwritableError, match="earlier version; it is migrated when the daemon starts"):
         open_for_reading(directory)

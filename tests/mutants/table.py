@@ -323,7 +323,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "licsync_daemon/daemon/worker.py",
         "[one for one in idle if unconfirmed_runs(context.store, one.name)]",
         "idle",
-        ("tests/integration/test_a_large_fleet.py::test_a_look_locks_only_what_is_delivered",),
+        ("tests/integration/test_a_large_fleet.py::test_a_check_locks_only_delivered_instances",),
     ),
     Mutant(
         "others may read the state file",

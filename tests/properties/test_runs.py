@@ -132,7 +132,7 @@ class Fleet(RuleBasedStateMachine):
 
     @rule(instance=instances, status=st.sampled_from(["success", "failure", "processing"]))
     def somebody_else_syncs(self, instance: Instance, status: str) -> None:
-        """GitHub Connect, or a person, syncs the same server: the date moves and proves nothing about our upload."""
+        """GitHub Connect, or a person, syncs the same server: the date changes and proves nothing about the upload."""
         assert instance.server_id is not None
         self.world.sync(instance.server_id, status=status)
 
@@ -179,8 +179,8 @@ class Fleet(RuleBasedStateMachine):
 
     @precondition(lambda self: any(self.store.open_delivery(one.name) for one in INSTANCES))
     @rule()
-    def everything_settles_in_the_end(self) -> None:
-        """From any state, a machine and far sides that work again bring every instance to `confirmed` within two runs."""
+    def everything_is_confirmed_in_the_end(self) -> None:
+        """From any state, a machine and servers that work again bring every instance to `confirmed` within two runs."""
         self._calm()
         self.world.processes = True
         self.world.process_all()
