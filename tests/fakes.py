@@ -41,7 +41,7 @@ from licsync_daemon.state.spool import AccountSpool
 from licsync_daemon.state.workspace import DiskWorkspace
 from licsync_daemon.sync.context import RunContext
 
-# The servers of the imaginary world, by server id.
+# The servers of the imaginary world, by server ID.
 HOSTS = {f"server-{name}": f"ghes-{name}.example.com" for name in ("emea", "apac", "labs", "gov")}
 T0 = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)  # a Tuesday, and the slot of `an_instance`
 
@@ -131,8 +131,8 @@ class FakeWorld:
     tells_states: bool = True  # whether uploads can be queried
     entries: dict[str, SyncEntry] = field(default_factory=dict)
     uploads: dict[str, _Uploaded] = field(default_factory=dict)  # by idempotency key
-    holds: dict[str, str] = field(default_factory=dict)  # content hash by server id: what the cloud has
-    processed: list[tuple[str, str]] = field(default_factory=list)  # (server id, content hash), in order
+    holds: dict[str, str] = field(default_factory=dict)  # content hash by server ID: what the cloud has
+    processed: list[tuple[str, str]] = field(default_factory=list)  # (server ID, content hash), in order
     calls: list[str] = field(default_factory=list)
     exports: dict[str, Export] = field(default_factory=dict)  # by instance name; the others have a report
     counted: list[Account] | None = None  # from a second source, for an export
@@ -400,7 +400,7 @@ def counts_of(accounts: Iterable[Account], **more: Any) -> UsageCounts:
 
 
 def an_instance(name: str = "emea", **changes: Any) -> Instance:
-    """An instance that is due every Tuesday at 02:00 UTC, with a known server id."""
+    """An instance that is due every Tuesday at 02:00 UTC, with a known server ID."""
     hostname = changes.get("hostname", f"ghes-{name}.example.com")
     return Instance(
         **{

@@ -269,7 +269,7 @@ def test_one_response_serves_every_delivered_instance(practice: Practice) -> Non
 
 
 def test_a_hostname_in_capitals_with_a_port_is_the_same_server(practice: Practice) -> None:
-    """Entries without a server id match by hostname, in any case, with or without a port."""
+    """Entries without a server ID match by hostname, in any case, with or without a port."""
     host = practice.box.instances["emea"].hostname.upper()
     shown = '{{"server_instances": [{{"hostname": "{host}:443", "last_sync": {{"date": "{date}", "status": "success", "error": ""}}}}]}}'
     practice.box.cloud.processing = Processing(delay_s=3600)

@@ -81,7 +81,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/unit/rules/test_guard.py",),
     ),
     Mutant(
-        "two instances may share a server id",
+        "two instances may share a server ID",
         "licsync_daemon/rules/guard.py",
         "if server_id is not None and other.identity.server_id == server_id:",
         'if other.identity.server_id == server_id == "":',

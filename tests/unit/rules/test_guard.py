@@ -198,7 +198,7 @@ def other(server_id: str | None = "server-emea", hostname: str = "ghes-emea.exam
     ids=["first sync", "the same", "id not known then", "spelt otherwise", "with a port", "rebuilt", "renamed", "both"],
 )
 def test_the_identity_against_the_remembered_one(before: ServerIdentity | None, expected: dict[Code, str]) -> None:
-    """Another server id is a rebuilt instance, another hostname a renamed one; spelling is neither."""
+    """Another server ID is a rebuilt instance, another hostname a renamed one; spelling is neither."""
     assert who(before) == expected
 
 
@@ -213,7 +213,7 @@ def test_the_identity_against_the_remembered_one(before: ServerIdentity | None, 
     ids=["alone", "different", "unknown", "a restored copy"],
 )
 def test_one_server_id_for_two_instances(neighbors: Iterable[tuple[str, ServerIdentity]], expected: dict[Code, str]) -> None:
-    """A neighbor with our server id is named."""
+    """A neighbor with our server ID is named."""
     assert who(neighbors=neighbors) == expected
 
 
@@ -244,7 +244,7 @@ def test_two_unknown_server_ids_are_not_the_same() -> None:
     ],
 )  # fmt: skip
 def test_the_identity_is_compared_with_the_clouds_list(listed: Iterable[tuple[str | None, str | None]], expected: dict[Code, str]) -> None:
-    """A second server id for the hostname until the cloud lists the own one, and a second hostname for the server id."""
+    """A second server ID for the hostname until the cloud lists the own one, and a second hostname for the server ID."""
     assert who(listed=listed) == expected
 
 
@@ -271,7 +271,7 @@ def test_our_server_id_under_another_name(theirs: datetime | None, trips: bool) 
 
 
 def test_without_a_server_id_the_list_trips_nothing() -> None:
-    """An instance without a known server id cannot have a different one."""
+    """An instance without a known server ID cannot have a different one."""
     assert who(listed=[("server-old", "ghes-emea.example.com")], me=other(None)) == {}
 
 

@@ -78,7 +78,7 @@ def test_hosts_are_compared_bare(subtests: pytest.Subtests) -> None:
     ],
 )
 def test_entries_match_by_server_id_else_by_host(identity: ServerIdentity, entry: SyncEntry, matches: bool) -> None:
-    """The server id decides where both sides have one; else the host."""
+    """The server ID decides where both sides have one; else the host."""
     assert entry_of(identity, a_status(entry)) == (entry if matches else None)
 
 
@@ -123,7 +123,7 @@ def test_of_several_entries_the_newest_counts(dates: tuple[datetime | None, ...]
     ],
 )
 def test_server_ids(identity: ServerIdentity, listed: tuple[SyncEntry, ...], found: str | Code) -> None:
-    """The known server id, else the only one of this host; with none or several nothing may be sent."""
+    """The known server ID, else the only one of this host; with none or several nothing may be sent."""
     if isinstance(found, Code):
         with pytest.raises(RunError) as refused:
             server_id_of(identity, a_status(*listed))
@@ -256,7 +256,7 @@ def test_verdicts(baseline: Baseline, upload: Upload, entry: SyncEntry | None, v
 
 
 def test_a_sync_of_another_instance_confirms_nothing() -> None:
-    """A newer sync under another server id does not count, even on the same host."""
+    """A newer sync under another server ID does not count, even on the same host."""
     other = an_entry(server_id="other", date=T0 + seconds(60))
     assert isinstance(judge(a_delivery(baseline=NORMAL), SUCCESS, a_status(BEFORE, other)), Waiting)
 

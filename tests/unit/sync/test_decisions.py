@@ -70,7 +70,7 @@ def test_what_was_approved_can_still_be_rejected() -> None:
 
 
 def test_an_unknown_run(subtests: pytest.Subtests) -> None:
-    """No decision about an unrecorded run; the refusal says where to find run ids."""
+    """No decision about an unrecorded run; the refusal says where to find run IDs."""
     for act in [approve, reject, acknowledge]:
         with subtests.test(act=act):
             assert refusal(act, a_store(), "nothing") == "run nothing: no such run is recorded (see: $licsync history)"

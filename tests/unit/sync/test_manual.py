@@ -182,7 +182,7 @@ def test_no_upload(stage: Stage) -> None:
 
 
 def test_without_a_source_a_person_exports_it(stage: Stage) -> None:
-    """Nothing is read; the steps begin on the instance, and the server id need not be known."""
+    """Nothing is read; the steps begin on the instance, and the server ID need not be known."""
     stage.emea = replace(stage.emea, source=NoSource(), server_id=None)
     run = stage.run()
     assert run.state is RunState.AWAITING_EXPORT
@@ -321,7 +321,7 @@ def test_a_modified_kept_export_is_collected_again(stage: Stage) -> None:
 
 
 def test_what_changed_about_its_identity_since_the_approval_holds_it_again(stage: Stage) -> None:
-    """Another instance is known under that server id by now: the approval did not speak of that."""
+    """Another instance is known under that server ID by now: the approval did not speak of that."""
     stage.world.exports["emea"] = an_export(server_id="server-other")
     held = stage.run()
     approve(stage.store, held.run_id, Author(actor="mona", at=stage.clock.now(), reason="rebuilt"))

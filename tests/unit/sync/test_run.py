@@ -391,7 +391,7 @@ def test_changed_usage_opens_a_new_record(stage: Stage) -> None:
 
 
 def test_a_changed_identity_opens_a_new_record(stage: Stage) -> None:
-    """A document for another server id is another delivery, once a person has approved the change."""
+    """A document for another server ID is another delivery, once a person has approved the change."""
     stage.world.fail["send"] = [transient()]
     stage.run()
     held = stage.run(an_instance("emea", server_id="server-labs"))
