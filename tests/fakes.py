@@ -1,7 +1,7 @@
-"""Stand-ins that keep the ports' promises: a clock that is moved by hand, far sides that follow a script, and builders of values.
+"""Fakes of the ports: a clock that is moved by hand, scripted servers, and builders of values.
 
-Nothing here waits for real time. Every call on a far side goes through `FakeWorld.at`, which counts it and is the one place where a test
-lets it fail, cancels the task, or lets the process die.
+Nothing here waits in real time. Every call to a server goes through `FakeWorld.at`, which counts it and is the one place where a test
+makes it fail, cancels the task, or kills the process.
 """
 
 import asyncio
@@ -41,13 +41,13 @@ from licsync_daemon.state.spool import AccountSpool
 from licsync_daemon.state.workspace import DiskWorkspace
 from licsync_daemon.sync.context import RunContext
 
-# The servers of the imaginary world, by server id.
+# The servers of the imaginary world, by server ID.
 HOSTS = {f"server-{name}": f"ghes-{name}.example.com" for name in ("emea", "apac", "labs", "gov")}
 T0 = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)  # a Tuesday, and the slot of `an_instance`
 
 
 class FakeClock:
-    """The `Clock` port, moved by hand; sleeping moves it too. The wall clock may jump, the monotonic one never goes back."""
+    """The `Clock` port, moved by hand; sleeping moves it too. The wall clock may jump, the monotonic one never decreases."""
 
     def __init__(self, at: datetime = T0) -> None:
         self._now = at
@@ -76,7 +76,7 @@ class FakeClock:
 
 
 class Waits:
-    """The `WaitReporter` port: remembers what it was told."""
+    """The `WaitReporter` port: records every wait."""
 
     def __init__(self) -> None:
         self.told: list[tuple[datetime, str, float]] = []
@@ -90,7 +90,7 @@ class Waits:
 
 
 class Died(BaseException):
-    """The process is gone: nothing is cleaned up and nothing is recorded."""
+    """The process died: nothing is cleaned up or recorded."""
 
 
 def transient(code: Code = Code.SERVER_ERROR, **more: Any) -> RemoteError:
@@ -115,9 +115,9 @@ class FakeWorld:
     """The `Adapters` port over one imaginary world: instances with accounts, an endpoint with uploads, a cloud with sync dates.
 
     Attributes:
-        accounts: What each instance's report holds, by instance name; instances not named have `default_accounts`.
-        fail: Errors by step, raised one a call: `{"send": [error]}`. A step is `collect`, `send`, `answer` (after the endpoint took the
-            upload), `ask`, `sync_status`, `seats`, or `open …`.
+        accounts: The accounts in each instance's report, by instance name; other instances have `default_accounts`.
+        fail: Errors by step, raised one a call: `{"send": [error]}`. A step is `collect`, `send`, `answer` (after the endpoint accepted
+            the upload), `ask`, `sync_status`, `seats`, or `open …`.
         calls: Every step in order.
         interfere: Called with every step's name and running number, before it happens.
     """
@@ -128,14 +128,14 @@ class FakeWorld:
     fail: dict[str, list[BaseException]] = field(default_factory=dict)
     interfere: Callable[[str, int], None] = lambda step, number: None
     processes: bool = True  # whether the endpoint hands uploads to the cloud as soon as they arrive
-    tells_states: bool = True  # whether the endpoint can be asked
+    tells_states: bool = True  # whether uploads can be queried
     entries: dict[str, SyncEntry] = field(default_factory=dict)
     uploads: dict[str, _Uploaded] = field(default_factory=dict)  # by idempotency key
-    holds: dict[str, str] = field(default_factory=dict)  # content hash by server id: what the cloud has
-    processed: list[tuple[str, str]] = field(default_factory=list)  # (server id, content hash), in order
+    holds: dict[str, str] = field(default_factory=dict)  # content hash by server ID: what the cloud has
+    processed: list[tuple[str, str]] = field(default_factory=list)  # (server ID, content hash), in order
     calls: list[str] = field(default_factory=list)
     exports: dict[str, Export] = field(default_factory=dict)  # by instance name; the others have a report
-    counted: list[Account] | None = None  # what stands beside an export, from a second source
+    counted: list[Account] | None = None  # from a second source, for an export
     collected_at: datetime | None = None  # when an export was made, if not now
     installs: tuple[Installation, ...] | None = None  # what GraphQL shows
     organization: bool = False
@@ -153,7 +153,7 @@ class FakeWorld:
     # ---------------------------------------------------------------- what happens out there
 
     def sync(self, server_id: str, *, status: str = "success", error: str | None = None, hostname: str | None = None) -> None:
-        """Let the cloud's newest sync of a server be now."""
+        """Set the cloud's latest sync of a server to now."""
         date = self.clock.now().replace(microsecond=0)
         host = hostname or HOSTS.get(server_id, server_id)
         self.entries[server_id] = SyncEntry(server_id=server_id, hostname=host, date=date, status=status, error=error)
@@ -278,7 +278,7 @@ class _Cloud:
 
 
 class FakeChannel:
-    """The `Channel` port: remembers what it was told, or fails as its script says."""
+    """The `Channel` port: records every message, or fails as scripted."""
 
     def __init__(self, name: str = "fake") -> None:
         self.name = name
@@ -400,7 +400,7 @@ def counts_of(accounts: Iterable[Account], **more: Any) -> UsageCounts:
 
 
 def an_instance(name: str = "emea", **changes: Any) -> Instance:
-    """An instance that is due every Tuesday at 02:00 UTC, with a known server id."""
+    """An instance that is due every Tuesday at 02:00 UTC, with a known server ID."""
     hostname = changes.get("hostname", f"ghes-{name}.example.com")
     return Instance(
         **{

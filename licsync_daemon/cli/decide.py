@@ -77,7 +77,7 @@ def _reason(arguments: argparse.Namespace) -> str:
 
 
 def _sendable(config: Config, store: StateStore, run_id: str) -> str:
-    """Return the run id if its instance can still be synced.
+    """Return the run ID if its instance can still be synced.
 
     Raises:
         ConfigError: It is no longer configured, or excluded from sync.

@@ -28,7 +28,7 @@ class Recorded:
     """What the state holds of one instance, or of all of them; newest first."""
 
     runs: Sequence[Run] = ()
-    transitions: Mapping[str, Sequence[Transition]] | None = None  # by run id
+    transitions: Mapping[str, Sequence[Transition]] | None = None  # by run ID
     decisions: Sequence[Decision] = ()
 
 
@@ -69,7 +69,7 @@ def _json(found: Recorded) -> dict[str, Any]:
 
 def _show(found: Recorded, now: datetime, *, is_one_instance: bool) -> None:
     """Print the runs and the decisions; of one instance also what its newest run reported."""
-    terminal.print_table(RUN_HEADERS, [_run_row(run, now) for run in found.runs])
+    terminal.print_table(RUN_HEADERS, [_run_row(run, now) for run in found.runs], optional=("last sync",))
     if found.decisions:
         terminal.print_table(DECISION_HEADERS, [_decision_row(one, now) for one in found.decisions])
     for run in found.runs[:1] if is_one_instance else ():

@@ -108,7 +108,7 @@ def _dry_run(arguments: argparse.Namespace, parts: Parts, instances: Sequence[In
     else:
         headers = ("instance", "accounts", "would send", "suspended", "unusable", "no email", "compressed bytes", "content hash")
         rows = [_dry_row(run, size) for run, size in found]
-        terminal.print_table(headers, rows)
+        terminal.print_table(headers, rows, optional=("content hash",))
         for run in runs:
             show_remarks(run)
             show_changes(run)

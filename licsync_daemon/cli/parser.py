@@ -2,20 +2,23 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import NoReturn
 
 from licsync_daemon import __version__
+from licsync_daemon.cli.terminal import complain
 
 DEFAULT_CONFIG = "/etc/licsync/config.toml"
 INVENTED = {"instances": None, "people": 2000, "seed": 1}  # the fleet that `demo` and `sandbox` generate
 SCENARIOS = ("shrink", "rebuilt", "clone", "outage")  # the stories that `demo` plays; named here so that parsing loads no practice fleet
 MOST = 10_000_000  # instances, people or runs; more is a typing error
 DESCRIPTION = """\
-Syncs the license usage of your GitHub Enterprise Server instances to one GitHub Enterprise Cloud
-account and confirms every sync by reading it back. Without a command, it runs as the daemon in the
-foreground."""
+Syncs the license usage of your GitHub Enterprise Server instances to one
+GitHub Enterprise Cloud account and confirms every sync by reading it back.
+Without a command, it runs as the daemon in the foreground."""
 EPILOG = """\
 exit codes:
   0    confirmed, or nothing to do
@@ -29,13 +32,21 @@ exit codes:
   130  interrupted by Ctrl-C; 143 by SIGTERM
 
 examples:
-  licsync-daemon demo                          try it on a practice fleet; nothing to configure
-  licsync-daemon config init > config.toml     write a commented sample configuration
-  licsync-daemon check                         test everything a sync needs, with the next step for each problem
-  licsync-daemon --run-now emea --dry-run      show what would be sent for this instance
-  licsync-daemon --run-now                     sync all enabled instances now and wait for the cloud to confirm
-  licsync-daemon status                        last sync and next run of every instance, with the reason
+  licsync-daemon demo                      try a practice fleet, unconfigured
+  licsync-daemon config init > config.toml write a commented sample
+  licsync-daemon check                     test everything that a sync needs
+  licsync-daemon --run-now emea --dry-run  show what would be sent
+  licsync-daemon --run-now                 sync now; wait for the confirmation
+  licsync-daemon status                    last sync and next run, with reasons
 """
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and the mistake, wrapped between words, and exit."""
+        self.print_usage(sys.stderr)
+        complain(f"{self.prog}: error: {message}")
+        self.exit(2)
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -44,7 +55,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     if "--run-now" in argv:
         here = list(argv).index("--run-now") + 1
         arguments = parser.parse_args(argv[:here])
-        names = argparse.ArgumentParser(prog=f"{parser.prog} --run-now")
+        names = _Parser(prog=f"{parser.prog} --run-now")
         names.add_argument("names", nargs="*", metavar="INSTANCE", help="instances to sync (default: all enabled ones)")
         _add_config(names)
         _add_run_now(names)
@@ -72,7 +83,7 @@ def default_config() -> Path:
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="licsync-daemon",
         description=DESCRIPTION,
         epilog=EPILOG,
@@ -93,7 +104,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, words: str) -> argparse.ArgumentParser:
+def _add(commands: "argparse._SubParsersAction[_Parser]", name: str, words: str) -> argparse.ArgumentParser:
     return commands.add_parser(name, help=words, description=f"{words[0].upper()}{words[1:]}.")
 
 
@@ -109,7 +120,7 @@ def _add_run_now(now: "argparse._ActionsContainer") -> None:
     now.add_argument("--json", action="store_true", help="with --run-now: print the result as JSON")
 
 
-def _add_status(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_status(commands: "argparse._SubParsersAction[_Parser]") -> None:
     status = _add(commands, "status", "last sync and next run of every instance, with the reason")
     _add_config(status)
     _add_json(status)
@@ -131,7 +142,7 @@ def _add_status(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     _add_config(payload)
 
 
-def _add_decisions(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_decisions(commands: "argparse._SubParsersAction[_Parser]") -> None:
     for name, words in (
         ("approve", "release a held run: valid once, for 7 days, and only for the figures shown"),
         ("reject", "discard a held run; the next scheduled run collects usage again"),
@@ -142,7 +153,7 @@ def _add_decisions(commands: "argparse._SubParsersAction[argparse.ArgumentParser
         _add_reason(about_run)
     pause = _add(commands, "pause", "suspend scheduled runs of an instance until a given time")
     pause.add_argument("instance", metavar="INSTANCE", help="name of the instance")
-    pause.add_argument("--until", required=True, metavar="TIME", help='"3d", or "2026-12-24 18:00" in the time zone of its schedule')
+    pause.add_argument("--until", required=True, metavar="TIME", help='"3d", or "2026-12-24 18:00" in the schedule\'s time zone')
     _add_reason(pause)
     resume = _add(commands, "resume", "end a pause")
     resume.add_argument("instance", metavar="INSTANCE", help="name of the instance")
@@ -155,7 +166,7 @@ def _add_reason(parser: argparse.ArgumentParser, *, required: bool = True) -> No
     _add_config(parser)
 
 
-def _add_settings(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_settings(commands: "argparse._SubParsersAction[_Parser]") -> None:
     config = _add(commands, "config", "sample configuration, effective settings, or JSON Schema")
     config.add_argument(
         "what",
@@ -178,18 +189,18 @@ def _add_settings(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     _add_json(check)
 
 
-def _add_notify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_notify(commands: "argparse._SubParsersAction[_Parser]") -> None:
     notify = _add(commands, "notify", "test the notification channels")
     notify.add_argument("--test", action="store_true", required=True, help="send a test message over every configured channel")
     _add_config(notify)
 
 
-def _add_completion(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_completion(commands: "argparse._SubParsersAction[_Parser]") -> None:
     completion = _add(commands, "completion", "print a shell completion script")
     completion.add_argument("shell", choices=["bash", "zsh"], help="bash: for /etc/bash_completion.d/; zsh: for a directory in $fpath")
 
 
-def _add_practice(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_practice(commands: "argparse._SubParsersAction[_Parser]") -> None:
     for name, words in (
         ("demo", "sync a practice fleet on loopback twice and show the result"),
         ("sandbox", "serve a practice fleet on loopback until Ctrl-C"),

@@ -13,6 +13,7 @@ from licsync_daemon.sync.waiting import Result
 
 CONNECT_HEADERS = ("instance", "state", "last sync", "age")
 HEADERS = ("instance", "accounts", "sent", "suspended", "unusable", "state", "collected", "delivered", "confirmed", "last sync")
+TIMES = ("collected", "delivered", "confirmed")  # left out on a narrow terminal
 
 
 def show_results(results: Sequence[Result], now: datetime) -> None:
@@ -21,7 +22,8 @@ def show_results(results: Sequence[Result], now: datetime) -> None:
         terminal.print_table(CONNECT_HEADERS, [_connect_row(result, now) for result in results])
     else:
         rows = [_row(result, now) for result in results]
-        terminal.print_table(HEADERS, rows, totals=_totals(result.run for result in results if result.run is not None))
+        totals = _totals(result.run for result in results if result.run is not None)
+        terminal.print_table(HEADERS, rows, totals=totals, optional=TIMES)
     for result in results:
         if result.run is None:
             terminal.say(f"{result.instance.name}: {Code.LOCKED}: skipped: in use by {result.locked_by}", style="yellow")

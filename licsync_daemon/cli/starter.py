@@ -87,7 +87,7 @@ def _why_not(entry: SyncEntry, hosts: Collection[str], ids: Collection[str]) -> 
     if without_port(host) in hosts:
         return "another server with this hostname synced more recently; this one is an earlier installation or a copy"
     if entry.server_id is not None and entry.server_id in ids:
-        return "this server id synced under another hostname more recently; the server was renamed or copied"
+        return "this server ID synced under another hostname more recently; the server was renamed or copied"
     return None
 
 

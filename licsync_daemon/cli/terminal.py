@@ -4,12 +4,12 @@ import json
 import os
 import shutil
 import sys
-import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
+from licsync_daemon.cli.layout import Fit, fit, paragraphs, wrapped
 from licsync_daemon.model.run import Run, RunState
 from licsync_daemon.model.text import PLAIN, Invocation, command, commands
 
@@ -25,11 +25,6 @@ STATE_STYLE = {
     "warn": "yellow",
     "fail": "bold red",
 }
-
-
-GAP = 2  # between columns
-WORDY = frozenset({"why", "reason", "value", "details"})  # columns that wrap first if a table is wider than the terminal
-WORDY_WIDTH = 15  # their minimum
 
 
 _invocation = PLAIN
@@ -55,9 +50,8 @@ def say(text: str = "", style: str = "", hang: int = 0) -> None:
     from rich.text import Text
 
     console = Console()
-    indent = " " * min(hang, console.width // 3)
     for paragraph in text.splitlines():
-        for line in textwrap.wrap(paragraph, console.width, subsequent_indent=indent, break_on_hyphens=False) or [""]:
+        for line in wrapped(paragraph, console.width, hang):
             console.print(Text(line, style=style))
 
 
@@ -72,70 +66,67 @@ def more(name: str, text: str) -> None:
 
 
 def complain(text: str) -> None:
-    """Print a line about a failure, to stderr."""
-    print(command(text, _invocation), file=sys.stderr)
+    """Print a line about a failure, to stderr; on a terminal wrapped between words."""
+    text = command(text, _invocation)
+    hang = len(text) - len(text.lstrip()) + 2
+    lines = wrapped(text, shutil.get_terminal_size().columns, hang) if sys.stderr.isatty() else [text]
+    print(*lines, sep="\n", file=sys.stderr)
 
 
 def print_json(value: Any) -> None:
     print(json.dumps(commands(value, _invocation), ensure_ascii=False, indent=2))
 
 
-def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, totals: Sequence[str] | None = None) -> None:
+def print_table(
+    headers: Sequence[str], rows: Sequence[Sequence[str]], *, totals: Sequence[str] | None = None, optional: Sequence[str] = ()
+) -> None:
     """Print rows under headers; numbers are aligned to the right, states are in color, and `totals` follow at the end.
 
-    On a terminal, cells wrap between words as needed. A terminal that is still too narrow gets plain lines, which it wraps itself: a table
-    would cut figures off.
+    On a terminal, cells wrap between words as needed; then `optional` columns are left out. If the table still does not fit, each row is
+    printed as a paragraph.
     """
-    numeric = [all(_is_number(row[column]) for row in rows) for column in range(len(headers))]
     rows = [[" ".join(command(cell, _invocation).splitlines()) for cell in row] for row in rows]
     everything = [headers, *rows, *([totals] if totals else [])]
-    widths = [max(len(row[column]) for row in everything) for column in range(len(headers))]
-    if is_terminal() and (fitted := _fitted(everything, widths, shutil.get_terminal_size().columns)) is not None:
-        _rich_table(headers, rows, totals, numeric, fitted)
+    numeric = [all(_is_number(row[column]) for row in rows) for column in range(len(headers))]
+    if not is_terminal():
+        _plain_table(everything, numeric)
         return
-    for row in everything:
+    width = shutil.get_terminal_size().columns
+    fitted = fit(everything, width, optional)
+    if fitted is None:
+        print(*paragraphs(headers, everything[1:], width), sep="\n")
+        return
+    _rich_table(everything, numeric, fitted, has_totals=totals is not None)
+    left_out = [header for column, header in enumerate(headers) if column not in fitted.columns]
+    if left_out:
+        say(f"not shown on {width} columns: {', '.join(left_out)}", style="dim")
+
+
+def _plain_table(rows: Sequence[Sequence[str]], numeric: Sequence[bool]) -> None:
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    for row in rows:
         cells = [cell.rjust(width) if right else cell.ljust(width) for cell, width, right in zip(row, widths, numeric, strict=True)]
         print("  ".join(cells).rstrip())
 
 
-def _fitted(rows: Sequence[Sequence[str]], widths: Sequence[int], columns: int) -> list[int] | None:
-    """Return column widths with which a table fits, none narrower than its longest word; None if it does not fit."""
-    least = [max(len(word) for row in rows for word in (*row[column].split(), "")) for column in range(len(widths))]
-    fitted = list(widths)
-    over = sum(widths) + GAP * len(widths) - columns
-    wordy = [column for column, header in enumerate(rows[0]) if header in WORDY]
-    others = sorted(set(range(len(widths))) - {*wordy}, key=lambda column: least[column] - widths[column])
-    for column in (*wordy, *others):
-        floor = max(least[column], WORDY_WIDTH) if column in wordy else least[column]
-        given = max(0, min(over, widths[column] - floor))
-        fitted[column] -= given
-        over -= given
-    return fitted if over <= 0 else None
-
-
-def _rich_table(
-    headers: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    totals: Sequence[str] | None,
-    numeric: Sequence[bool],
-    widths: Sequence[int],
-) -> None:
+def _rich_table(rows: Sequence[Sequence[str]], numeric: Sequence[bool], fitted: Fit, *, has_totals: bool) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, header_style="bold", show_footer=totals is not None, pad_edge=False, collapse_padding=True)
-    for column, header in enumerate(headers):
+    table = Table(box=SIMPLE_HEAD, header_style="bold", show_footer=has_totals, pad_edge=False, collapse_padding=True)
+    for column, width in zip(fitted.columns, fitted.widths, strict=True):
         table.add_column(
-            header,
-            footer=Text(totals[column], style="bold") if totals else "",
+            rows[0][column],
+            footer=Text(rows[-1][column], style="bold") if has_totals else "",
             justify="right" if numeric[column] else "left",
-            width=widths[column],
+            width=width,
             overflow="fold",
         )
-    for row in rows:
-        table.add_row(*(Text(cell, style=STATE_STYLE.get(cell.rpartition(", ")[2], "")) for cell in row))
+    for row in rows[1:-1] if has_totals else rows[1:]:
+        cells = [row[column] for column in fitted.columns]
+        table.add_row(*(Text(cell, style=STATE_STYLE.get(cell.rpartition(", ")[2], "")) for cell in cells))
     Console().print(table)
 
 

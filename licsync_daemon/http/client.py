@@ -19,7 +19,7 @@ import httpx
 from licsync_daemon import __version__
 from licsync_daemon.http.advice import Side, refusal
 from licsync_daemon.http.ages import Ages
-from licsync_daemon.http.failures import translated
+from licsync_daemon.http.connection_errors import translated
 from licsync_daemon.http.handshake import tls_failed
 from licsync_daemon.http.response import API, CHUNK_BYTES, LISTING, PUSH, UPLOAD, Limits, Response
 from licsync_daemon.http.route import proxy_address

@@ -108,7 +108,7 @@ class Workspace(Protocol):
         """Return an empty collection of accounts."""
 
     def document(self, accounts: Accounts, identity: ServerIdentity, collected: Collected) -> UsageDocument:
-        """Write the document with all accounts that are not suspended; `identity` must have a server id."""
+        """Write the document with all accounts that are not suspended; `identity` must have a server ID."""
 
     def export_document(self, export: Export, identity: ServerIdentity, collected: Collected) -> UsageDocument:
         """Wrap GitHub's own export in a document, unchanged."""

@@ -110,21 +110,21 @@ def guard_identity(
     tripped: list[Tripped] = []
     host, server_id = bare_host(identity.hostname), identity.server_id
     if before is not None and before.server_id is not None and before.server_id != server_id:
-        text = f"the server id changed from {before.server_id} to {server_id}: was the instance rebuilt?"
+        text = f"the server ID changed from {before.server_id} to {server_id}: was the instance rebuilt?"
         tripped.append(Tripped(Code.SERVER_ID_CHANGED, text, subject=f"{before.server_id}>{server_id}"))
     if before is not None and bare_host(before.hostname) != host:
         text = f"the hostname changed from {bare_host(before.hostname)} to {host}: was the instance renamed?"
         tripped.append(Tripped(Code.HOSTNAME_CHANGED, text, subject=f"{bare_host(before.hostname)}>{host}"))
     for other in neighbors:
         if server_id is not None and other.identity.server_id == server_id:
-            text = f"the server id {server_id} also belongs to the instance {other.name}: is one a restored copy of the other?"
+            text = f"the server ID {server_id} also belongs to the instance {other.name}: is one a restored copy of the other?"
             tripped.append(Tripped(Code.SERVER_ID_SHARED, text, subject=other.name))
     tripped += _listed(host, server_id, status)
     return tuple(tripped)
 
 
 def _listed(host: str, server_id: str | None, status: SyncStatus) -> list[Tripped]:
-    """Return the guards tripped by other entries with this hostname or server id; entries older than the instance's own are ignored."""
+    """Return the guards tripped by other entries with this hostname or server ID; entries older than the instance's own are ignored."""
     own = [e for e in status.entries if e.server_id == server_id and server_id and bare_host(e.hostname or host) == host]
     newest = max((e.date or NEVER for e in own), default=None)
     of_host = [e for e in status.entries if e.server_id not in {None, server_id} and bare_host(e.hostname or "") == host]
@@ -133,10 +133,10 @@ def _listed(host: str, server_id: str | None, status: SyncStatus) -> list[Trippe
     names = sorted({bare_host(e.hostname or "") for e in of_id if newest is None or (e.date or NEVER) >= newest})
     tripped = []
     if others and server_id is not None:
-        text = f"the cloud lists {host} under the server id {', '.join(others)}, not {server_id}: was the instance rebuilt?"
+        text = f"the cloud lists {host} under the server ID {', '.join(others)}, not {server_id}: was the instance rebuilt?"
         tripped.append(Tripped(Code.SERVER_ID_CHANGED, text, subject=f"{','.join(others)}>{server_id}"))
     if names:
-        text = f"the cloud lists the server id {server_id} under {', '.join(names)}, not {host}: was the instance renamed or copied?"
+        text = f"the cloud lists the server ID {server_id} under {', '.join(names)}, not {host}: was the instance renamed or copied?"
         tripped.append(Tripped(Code.HOSTNAME_CHANGED, text, subject=f"{','.join(names)}>{host}"))
     return tripped
 

@@ -99,9 +99,9 @@ def problems(findings: Findings | None) -> tuple[Problem, ...]:
     second = [
         Problem(
             f"instances.{one.instance}",
-            f"the cloud lists {one.hostname} under the server id {shortened(one.server_ids)}"
+            f"the cloud lists {one.hostname} under the server ID {shortened(one.server_ids)}"
             f"{' as well' if one.beside else ', not under its own'}: was the instance rebuilt or copied?",
-            "if that server no longer exists, list its server id in [cloud] retired; set `server_id` of the instance to the current one",
+            "if that server no longer exists, list its server ID in [cloud] retired; set `server_id` of the instance to the current one",
         )
         for one in findings.second_servers
     ]
@@ -109,7 +109,7 @@ def problems(findings: Findings | None) -> tuple[Problem, ...]:
 
 
 def _is_of(entry: SyncEntry, instance: Instance) -> bool:
-    """Return whether an entry may be an instance's: by server id where both sides have one, else by hostname."""
+    """Return whether an entry may be an instance's: by server ID where both sides have one, else by hostname."""
     if entry.server_id is not None and instance.server_id is not None:
         return entry.server_id == instance.server_id
     return _has_hostname(entry, instance)
@@ -126,7 +126,7 @@ def _owner(entry: SyncEntry, instances: Collection[Instance]) -> Instance | None
 
 
 def _second(instance: Instance, ids: Collection[str], *, beside: bool) -> SecondServer | None:
-    """Return the servers other than the configured server id. Without one, two listed ids are needed, and either may be the instance."""
+    """Return the servers other than the configured server ID. Without one, two listed ids are needed, and either may be the instance."""
     others = sorted({*ids} - {instance.server_id})
     if not others or (instance.server_id is None and len(others) == 1):
         return None
@@ -134,7 +134,7 @@ def _second(instance: Instance, ids: Collection[str], *, beside: bool) -> Second
 
 
 def is_named(entry: SyncEntry, names: Collection[str]) -> bool:
-    """Return whether a server is among the names, which are hostnames or server ids."""
+    """Return whether a server is among the names, which are hostnames or server IDs."""
     return any(name == entry.server_id or (entry.hostname and bare_host(name) == bare_host(entry.hostname)) for name in names)
 
 
@@ -147,4 +147,4 @@ def shortened(names: Sequence[str]) -> str:
 def in_short(entry: SyncEntry) -> str:
     """Return a listed server's name for a sentence."""
     name = clean(entry.hostname or "") or "a server without a hostname"
-    return f"{name} (server id {clean(entry.server_id)})" if entry.server_id else name
+    return f"{name} (server ID {clean(entry.server_id)})" if entry.server_id else name

@@ -78,7 +78,7 @@ def bare_host(host: str) -> str:
 
 
 def server_id_of(identity: ServerIdentity, status: SyncStatus) -> str:
-    """Return the instance's server id: the known one, otherwise the only one that the cloud lists for its hostname.
+    """Return the instance's server ID: the known one, otherwise the only one that the cloud lists for its hostname.
 
     Raises:
         RunError: `SERVER_ID_UNKNOWN` or `SERVER_ID_AMBIGUOUS`.
@@ -97,7 +97,7 @@ def server_id_of(identity: ServerIdentity, status: SyncStatus) -> str:
         )
     raise RunError(
         Code.SERVER_ID_UNKNOWN,
-        f"no server id is known for {host}, and the cloud lists no server with that name",
+        f"no server ID is known for {host}, and the cloud lists no server with that name",
         "set the instance's `server_id`: open enterprise settings > License on the instance, click *Export license usage*, "
         "and copy `server_id` from the file",
     )

@@ -1,4 +1,4 @@
-"""Host names and URLs: checked and put into normal form. Pure; nothing is resolved or contacted.
+"""Hostnames and URLs: checked and put into normal form. Pure; nothing is resolved or contacted.
 
 No text here repeats a URL that could carry a password or a key.
 """
@@ -41,14 +41,14 @@ def normal_hostname(text: str) -> str:
     """
     host = text.strip().lower()
     if "@" in host:
-        raise Mistake("a host name must not contain a user name or a password", 'use only the name, for example "ghes.example.com"')
+        raise Mistake("a hostname must not contain a user name or a password", 'use only the name, for example "ghes.example.com"')
     if "://" in host:
-        raise Mistake("this is a URL, not a host name", 'use only the name, for example "ghes.example.com"; `url` overrides the address')
+        raise Mistake("this is a URL, not a hostname", 'use only the name, for example "ghes.example.com"; `url` overrides the address')
     if "/" in host or "?" in host or "#" in host:
-        raise Mistake("a host name must not have a path", 'use only the name, for example "ghes.example.com"')
+        raise Mistake("a hostname must not have a path", 'use only the name, for example "ghes.example.com"')
     name, colon, port = host.partition(":")
     if colon and not (re.fullmatch(r"[0-9]{1,5}", port) and 1 <= int(port) <= 65535):
-        raise Mistake("not a valid host name, or its port is not a number from 1 to 65535", 'for example "ghes.example.com"')
+        raise Mistake("not a valid hostname, or its port is not a number from 1 to 65535", 'for example "ghes.example.com"')
     return _normal_name(name) + (f":{int(port)}" if colon else "")
 
 
@@ -106,7 +106,7 @@ def normal_proxy(text: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether a host name or address means this machine."""
+    """Say whether a hostname or address means this machine."""
     address = _address(host)
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return host == "localhost" if address is None else (mapped or address).is_loopback
@@ -147,12 +147,12 @@ def _normal_name(name: str) -> str:
     name = name.removesuffix(".")
     labels = name.split(".")
     if not name.isascii():
-        raise Mistake("a host name must be ASCII", 'write an international name in its "xn--" form')
+        raise Mistake("a hostname must be ASCII", 'write an international name in its "xn--" form')
     if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
-        raise Mistake("not a valid host name", 'use letters, digits and hyphens between dots, for example "ghes.example.com"')
+        raise Mistake("not a valid hostname", 'use letters, digits and hyphens between dots, for example "ghes.example.com"')
     # Other programs read "2130706433" and "0x7f.1" as addresses, so a name that ends in a number must be a complete address.
     if re.fullmatch(r"[0-9]+|0x[0-9a-f]*", labels[-1]) and _address(name) is None:
-        raise Mistake("neither a host name nor a complete IP address", 'for example "ghes.example.com" or "10.0.0.7"')
+        raise Mistake("neither a hostname nor a complete IP address", 'for example "ghes.example.com" or "10.0.0.7"')
     _refuse_reserved(name)
     return name
 

@@ -71,7 +71,7 @@ def _other_servers(raw: Raw, instances: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _server(value: object) -> str | None:
-    """Return a host name, or a server ID, in the form in which it is compared."""
+    """Return a hostname, or a server ID, in the form in which it is compared."""
     return _host(value) or (value.strip() if isinstance(value, str) else None)
 
 
@@ -106,7 +106,7 @@ def _duplicates(instances: dict[str, Any]) -> Iterator[Finding]:
     for name, one in instances.items():
         host, server_id = _host(one.get("hostname")), one.get("server_id")
         if host and hosts.setdefault(host, name) != name:
-            what = f"instances {hosts[host]} and {name} have the same host name {host}"
+            what = f"instances {hosts[host]} and {name} have the same hostname {host}"
             yield Finding(("instances", name, "hostname"), what, "remove one of them")
         if isinstance(server_id, str) and server_id.strip() and ids.setdefault(server_id.strip(), name) != name:
             what = f"instances {ids[server_id.strip()]} and {name} have the same server_id"

@@ -15,7 +15,7 @@ from licsync_daemon.settings.mistakes import listed
 from licsync_daemon.settings.options import Settings
 from licsync_daemon.settings.problems import to_problems
 from licsync_daemon.settings.show import Rows, SettingRow
-from licsync_daemon.settings.sources import read_environment, read_file, take_out_secrets
+from licsync_daemon.settings.toml_and_env import read_environment, read_file, take_out_secrets
 from licsync_daemon.settings.validate import shared, validate
 from licsync_daemon.settings.values import format_duration
 

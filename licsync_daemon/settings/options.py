@@ -71,11 +71,11 @@ class CloudTable(Table):
     watch_every: f.WatchEvery = Field(default=_CLOUD["watch_every"], description="Interval at which the cloud's sync status is read.")
     elsewhere: _Servers = Field(
         default=_CLOUD["elsewhere"],
-        description="Servers that another daemon handles: host names or server IDs.",
+        description="Servers that another daemon handles: hostnames or server IDs.",
         examples=[["ghes-other.example.com"]],
     )
     retired: _Servers = Field(
-        default=_CLOUD["retired"], description="Retired servers: host names or server IDs.", examples=[["ghes-old.example.com"]]
+        default=_CLOUD["retired"], description="Retired servers: hostnames or server IDs.", examples=[["ghes-old.example.com"]]
     )
     verified_domains: tuple[f.Domain, ...] = Field(
         default=_CLOUD["verified_domains"], description="The enterprise's verified domains, for forecasts.", examples=[["example.com"]]
@@ -100,7 +100,7 @@ class DefaultsTable(Table):
 class InstanceTable(Table):
     """One GitHub Enterprise Server instance."""
 
-    hostname: f.Hostname = Field(description="Host name of the instance.", examples=["ghes.example.com"])
+    hostname: f.Hostname = Field(description="Hostname of the instance.", examples=["ghes.example.com"])
     url: f.Url | None = Field(default=None, description="Address of the instance if it is not https://HOSTNAME.")
     server_id: f.ServerId | None = Field(default=None, description="The instance's server ID; otherwise found in the cloud's list.")
     enabled: bool = Field(default=True, description="false: never run, never due.")
@@ -120,7 +120,7 @@ class InstanceTable(Table):
 class MailTable(Table):
     """Messages by email, through one SMTP server."""
 
-    host: f.Domain = Field(description="Host name of the SMTP server.", examples=["smtp.example.com"])
+    host: f.Domain = Field(description="Hostname of the SMTP server.", examples=["smtp.example.com"])
     port: f.Port | None = Field(default=None, description="Port; otherwise 587, 465 with tls, or 25 with none.")
     security: f.MailSecurity = Field(default=_MAIL["security"], description='"starttls", "tls", or "none" (on this machine only).')
     username: f.OneLine | None = Field(default=None, description="Login at the server; otherwise no authentication.")

@@ -132,12 +132,12 @@ def slug(text: str) -> str:
 
 
 def domain(text: str) -> str:
-    """Accept a host name; drop its port."""
+    """Accept a hostname; drop its port."""
     return without_port(normal_hostname(text))
 
 
 def server(text: str) -> str:
-    """Accept a server as the cloud lists it: a host name (it has a dot; put into normal form), or a server ID."""
+    """Accept a server as the cloud lists it: a hostname (it has a dot; put into normal form), or a server ID."""
     return domain(text) if "." in text else server_id(text)
 
 

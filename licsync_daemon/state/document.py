@@ -75,7 +75,7 @@ def write_document(
     Args:
         accounts: The accounts.
         directory: The directory of the unlinked file; the state directory, which is on a disk that the operator chose.
-        identity: The identity of the instance, with a server id.
+        identity: The identity of the instance, with a server ID.
         collected_at: When the source was read.
         version: The instance's GHES version, if known.
         http_only: Whether the instance is served without TLS.

@@ -9,19 +9,18 @@ import sqlite3
 import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import resources
 from pathlib import Path
 
 from licsync_daemon.model.errors import ConfigError, LockedError, Problem, StateError, StateNewerError, StateUnwritableError
+from licsync_daemon.state.migration import VERSION, migrate
 from licsync_daemon.state.sqlite import SqliteStore
 from licsync_daemon.system.filelock import FileLock, in_words, read_holder, this_process
 from licsync_daemon.system.process import user_name
 
 FILE = "state.db"
-VERSION = 3  # of the schema; `PRAGMA user_version`. `schema-N.sql` leads from version N - 1 to N
 LOCK_WAIT_S = 5.0
 READ_WAIT_MS = 100  # how long `status` waits for a commit, which locks the whole file while it is written, before it reports that
 KEEP_DAMAGED = 3
@@ -87,7 +86,8 @@ def open_state(directory: Path, now: datetime, *, sleep: Callable[[float], None]
             if _condition(path) == "damaged":  # checked again: another process may just have done it
                 set_aside = _set_aside(path, now)
             if _condition(path) != "good":
-                _migrate(path)
+                with closing(_connect(path)) as db:
+                    migrate(db)
             lock.share()
             return Opened(_store(path, lock, on_failure), set_aside)
         except (OSError, sqlite3.Error) as error:
@@ -193,32 +193,6 @@ def _is_whole(db: sqlite3.Connection, path: Path) -> bool:
     """Return whether the file is as long as its header says: SQLite reads a truncated last page as zeros."""
     pages, size = (int(db.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "page_size"))
     return path.stat().st_size >= pages * size
-
-
-def _migrate(path: Path) -> None:
-    """Migrate an older file, one version per transaction, so that a crash leaves a complete version.
-
-    A new file is created in one transaction, so that `status` finds nothing or all of it.
-    """
-    db = _connect(path)
-    try:
-        found = db.execute("PRAGMA user_version").fetchone()[0]
-        if found == 0:
-            create_tables(db)
-        for number in range(found + 1, VERSION + 1) if found else ():
-            db.executescript(f"BEGIN IMMEDIATE; {_schema(number)} PRAGMA user_version = {number}; COMMIT;")
-    finally:
-        db.close()
-
-
-def create_tables(db: sqlite3.Connection) -> None:
-    """Create all tables of the newest version in one transaction."""
-    text = "".join(_schema(number) for number in range(1, VERSION + 1))
-    db.executescript(f"BEGIN IMMEDIATE; {text} PRAGMA user_version = {VERSION}; COMMIT;")
-
-
-def _schema(number: int) -> str:
-    return resources.files("licsync_daemon.state").joinpath(f"schema-{number}.sql").read_text(encoding="utf-8")
 
 
 def _set_aside(path: Path, now: datetime) -> Path:

@@ -4,7 +4,7 @@ import sqlite3
 from contextlib import closing
 from functools import cache
 
-from licsync_daemon.state.files import create_tables
+from licsync_daemon.state.migration import create_tables
 from licsync_daemon.state.sqlite import SqliteStore
 
 

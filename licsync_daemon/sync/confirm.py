@@ -170,12 +170,12 @@ def is_overdue(record: DeliveryRecord, instance: Instance, now: datetime) -> boo
 
 
 def remembered_server_id(known: InstanceRecord | None) -> str | None:
-    """Return the recorded server id of an instance."""
+    """Return the recorded server ID of an instance."""
     return known.identity.server_id if known is not None and known.identity is not None else None
 
 
 def known_identity(instance: Instance, known: InstanceRecord | None) -> ServerIdentity:
-    """Return the identity of an instance as configured, with the recorded server id if none is configured."""
+    """Return the identity of an instance as configured, with the recorded server ID if none is configured."""
     return ServerIdentity(hostname=instance.hostname, server_id=instance.server_id or remembered_server_id(known))
 
 

@@ -130,7 +130,7 @@ def _tripped_by_identity(
 
 
 async def _identity(scope: RunScope) -> ServerIdentity:
-    """Return the identity of the instance in the cloud; query the cloud only if no server id is configured."""
+    """Return the identity of the instance in the cloud; query the cloud only if no server ID is configured."""
     context, instance = scope.context, scope.instance
     identity = ServerIdentity(hostname=instance.hostname, server_id=instance.server_id)
     if identity.server_id is None and isinstance(instance.delivery, HttpDelivery):

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives import serialization
 from licsync_daemon import __version__
 from licsync_daemon.http.advice import Side
 from licsync_daemon.http.client import HttpClient
-from licsync_daemon.http.failures import translated
+from licsync_daemon.http.connection_errors import translated
 from licsync_daemon.http.response import Limits
 from licsync_daemon.http.route import proxy_address
 from licsync_daemon.model.errors import Code, RemoteError

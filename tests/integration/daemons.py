@@ -1,4 +1,4 @@
-"""A daemon on far sides that are played, for tests that look at it from inside."""
+"""A daemon on scripted servers, for tests that inspect it from inside."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -85,7 +85,7 @@ class Outcome:
 
 
 class Practice:
-    """A running sandbox and a configuration that fits it. `environ` holds settings laid over the file."""
+    """A running sandbox and a matching configuration. `environ` overrides settings of the file."""
 
     def __init__(self, box: Sandbox, folder: Path) -> None:
         self.box = box
@@ -131,7 +131,7 @@ class Practice:
             return parts.store.deliveries(name)
 
     def asked(self, server: str, path: str = "/", method: str | None = None) -> list[int]:
-        """Return the status of every request that `server` has seen for `path`; 0 where it began no answer."""
+        """Return the status of every request that `server` received for `path`; 0 if it sent no response."""
         return [
             seen.status
             for seen in tuple(self.box.requests)

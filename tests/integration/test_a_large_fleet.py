@@ -32,7 +32,7 @@ BOOT = datetime(2026, 11, 26, 9, 0, tzinfo=UTC)  # two days after everybody's sl
 
 @dataclass
 class Crowd(FakeWorld):
-    """Far sides that take 10 seconds for a report and count who waits for one."""
+    """Servers that take 10 seconds for a report and count concurrent requests."""
 
     inside: int = 0
     most: int = 0
@@ -50,7 +50,7 @@ class Crowd(FakeWorld):
 
 
 def test_two_hundred_overdue_instances_after_a_boot(tmp_path: Path) -> None:
-    """Nobody starts before the settling delay; they come spread, never more than four at once, and each once, a reload or not."""
+    """None starts before the startup delay; starts are spread, at most four at once, and each once, with or without a reload."""
     (tmp_path / "locks").mkdir()
     with freezegun.freeze_time(BOOT, real_asyncio=True) as frozen:
         store, clock = MemoryStore(), SystemClock()
@@ -102,8 +102,8 @@ def test_a_reload_forgets_no_rate_limit(practice: Practice) -> None:
     assert practice.asked("cloud", SYNC_STATUS) == [429]
 
 
-def test_a_look_locks_only_what_is_delivered(tmp_path: Path) -> None:
-    """While the daemon asks the cloud, however long that takes, `--run-now` finds every instance free that has nothing to be asked for."""
+def test_a_check_locks_only_delivered_instances(tmp_path: Path) -> None:
+    """While the daemon queries the cloud, however long, `--run-now` finds every instance free that has no open delivery."""
     (tmp_path / "locks").mkdir()
     clock = FakeClock()
     world, locks = FakeWorld(clock), FileLeases(tmp_path, clock)

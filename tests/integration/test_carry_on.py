@@ -21,7 +21,7 @@ async def until(what: Callable[[], bool], within_s: float = 10.0) -> None:
 
 
 def cancel_when(practice: Practice, ready: Callable[[list[Run]], bool]) -> Run:
-    """Start a run of emea, cancel it once `ready` says so of its changes, and answer how it was recorded."""
+    """Start a run of emea, cancel it when `ready` accepts one of its changes, and return the recorded run."""
     seen: list[Run] = []
 
     async def work() -> Run:
@@ -40,7 +40,7 @@ def cancel_when(practice: Practice, ready: Callable[[list[Run]], bool]) -> Run:
 
 
 def upload_without_record(practice: Practice) -> Run:
-    """Let the endpoint take an upload whose answer is lost, and end the process in the pause that follows."""
+    """Let the endpoint accept an upload whose response is lost, and end the process in the wait that follows."""
     practice.box.faults.add(Fault("cloud", UPLOADS, "lost_reply", times=1))
     practice.clock = FastClock(practice.box, practice.clock.now(), longest_s=3600)
     run = cancel_when(practice, lambda _: practice.uploads("emea") == 1 and practice.clock.sleeping > 0)
@@ -48,8 +48,8 @@ def upload_without_record(practice: Practice) -> Run:
     return run
 
 
-def test_an_upload_nobody_recorded_is_sent_again_with_its_key(practice: Practice) -> None:
-    """Stopped between the endpoint's yes and our record of it, the next run repeats the same delivery: one upload in all."""
+def test_an_unrecorded_upload_is_sent_again_with_its_key(practice: Practice) -> None:
+    """Stopped between acceptance and its record, the next run repeats the same delivery: one upload in total."""
     run = upload_without_record(practice)
     (record,) = practice.deliveries("emea")
     assert (run.state, record.upload_id, record.closed_at) == (RunState.INTERRUPTED, None, None)
@@ -64,8 +64,8 @@ def test_an_upload_nobody_recorded_is_sent_again_with_its_key(practice: Practice
     assert closed.run_id == outcome["emea"].run_id
 
 
-def test_usage_that_changed_meanwhile_is_a_delivery_of_its_own(practice: Practice) -> None:
-    """After the same crash another collection has another content: the old record is closed, and the new content is what the cloud holds."""
+def test_usage_that_changed_since_is_another_delivery(practice: Practice) -> None:
+    """After the same crash, a collection with other content: the old record is closed, and the cloud has the new content."""
     upload_without_record(practice)
     practice.box.instances["emea"].set_report(report(*rows(5)).encode())
 
@@ -89,7 +89,7 @@ def test_a_record_of_a_past_slot_is_not_taken_up(practice: Practice) -> None:
 
 
 def test_a_transient_failure_keeps_the_record_open(practice: Practice) -> None:
-    """Five lost answers fail the run, but nobody knows that the upload did not arrive: the next run sends it under the same key."""
+    """Five lost responses fail the run, but the upload may have arrived: the next run sends it under the same key."""
     practice.box.faults.add(Fault("cloud", UPLOADS, "lost_reply", times=5))
     failed = practice.run("emea")
     assert failed["emea"].code == "connection_lost"
@@ -112,7 +112,7 @@ def test_a_transient_failure_keeps_the_record_open(practice: Practice) -> None:
     ids=["meta", "report", "sync_status", "upload"],
 )
 def test_a_run_that_hangs_is_cancelled_at_once_and_stays_due(practice: Practice, fault: Fault, phase: str) -> None:
-    """Wherever a far side hangs, a stop is quick, recorded as interrupted, and the next run works."""
+    """Wherever a server hangs, a stop is quick, the run is recorded as interrupted, and the next one works."""
     practice.box.faults.add(fault)
     began = time.monotonic()
 
@@ -143,7 +143,7 @@ def test_a_delivered_run_stays_delivered(practice: Practice) -> None:
 
 
 def test_a_token_replaced_on_disk_is_used_by_the_next_run(practice: Practice) -> None:
-    """Credentials are read anew for each run, in the same process."""
+    """Credentials are read again for each run, in the same process."""
 
     async def work() -> None:
         emea = practice.box.instances["emea"]
@@ -158,7 +158,7 @@ def test_a_token_replaced_on_disk_is_used_by_the_next_run(practice: Practice) ->
 
 
 class RefuseOnce:
-    """Stands in for an instance's rate limit: refuses the first request with 401, as if the token had been replaced just then."""
+    """An instance's rate limit that refuses the first request with 401, as if the token had just been replaced."""
 
     def __init__(self, replaced: Callable[[], None]) -> None:
         self._replaced = replaced

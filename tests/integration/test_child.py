@@ -36,7 +36,7 @@ def refusal(script: str, within: timedelta = timedelta(seconds=20), max_bytes: i
 
 
 def alive(pid: int) -> bool:
-    """Return whether a process is still there, and no zombie that somebody else has to bury."""
+    """Return whether a process exists and is not a zombie that another process has to reap."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
@@ -65,14 +65,14 @@ def command_lines() -> list[str]:
 
 
 def test_its_words_arrive_as_they_are() -> None:
-    """No shell of ours looks at them."""
+    """No shell interprets them."""
     ended = run('printf "%s\\n" "$@"', "two words", "$HOME", "*", "'; exit 3")
 
     assert (ended.code, ended.output.decode()) == (0, "two words\n$HOME\n*\n'; exit 3\n")
 
 
 def test_what_it_gets_from_us(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No secret of our environment, no input, no terminal, no file of ours, and a session of its own."""
+    """No secret from the environment, no input, no terminal, no open file, and its own session."""
     monkeypatch.setenv("LICSYNC_CLOUD__TOKEN", "secret")
     monkeypatch.setenv("SSH_AUTH_SOCK", "/agent")
     monkeypatch.setenv("LD_PRELOAD", "")
@@ -128,7 +128,7 @@ def test_an_endless_output_is_not_held() -> None:
 
 @pytest.mark.parametrize("words", [["/nonexistent/program"], ["/etc/passwd"], ["/"], ["/bin/echo", "a\0b"]])
 def test_what_cannot_be_started(words: list[str]) -> None:
-    """A missing program, one that is none, and a word that cannot be one are failures with a reason."""
+    """A missing program, a file that is not one, and an invalid argument are failures with a reason."""
     with pytest.raises(RunError, match="it cannot be started: ") as refused:
         asyncio.run(run_child(words, what="it", within=SHORT, max_bytes=10, again="look"))
     assert (refused.value.code, refused.value.next_step) == (Code.COMMAND_FAILED, "look")
@@ -140,7 +140,7 @@ def test_the_signal_that_ended_it_is_known() -> None:
 
 
 def test_what_does_not_end_is_ended() -> None:
-    """The time is over: what it printed is not used."""
+    """At the time limit it is killed, and its output is not used."""
     error = refusal("echo '{}'; " + SLEEP, within=SHORT)
 
     assert (error.code, error.cause, error.next_step) == (Code.COMMAND_TIMEOUT, "the child did not finish within 0.3 seconds", "look")
@@ -152,7 +152,7 @@ def test_what_does_not_end_is_ended() -> None:
     ids=["plain", "deaf", "with a child", "with a deaf child"],
 )
 def test_canceled_it_is_gone_within_a_second(tmp_path: Path, script: str) -> None:
-    """Also one that does not listen, and what it started itself."""
+    """Even if it ignores signals, and its own children too."""
     own, other = tmp_path / "pid", tmp_path / "pid.other"
 
     async def scene() -> None:

@@ -199,7 +199,7 @@ def test_an_optional_line_may_be_absent_but_not_broken(places: Places) -> None:
 
 
 def test_a_missing_credential_names_the_places_and_the_file(places: Places) -> None:
-    """Where was looked, under which names, and the file to write."""
+    """The places searched, the names tried, and the file to write."""
     error = error_of(lambda: places.with_systemd().credentials().text(NAMES, Kind.GITHUB_TOKEN))
     assert error.code is Code.CREDENTIAL_MISSING
     for part in (*NAMES, "the environment", str(places.systemd), str(places.run_secrets), str(places.folder)):
@@ -268,7 +268,7 @@ def test_a_folder_that_cannot_be_entered_does_not_hide_the_others(places: Places
 
 
 def test_a_folder_of_ours_may_be_readable_for_the_group(places: Places, subtests: pytest.Subtests) -> None:
-    """Nothing for others and no group write is enough."""
+    """No access for others and no write access for the group is enough."""
     for mode in [0o700, 0o750, 0o500, 0o710]:
         with subtests.test(mode=mode):
             (places.folder / "cloud__token").write_text(TOKEN)
@@ -342,7 +342,7 @@ def test_stray_files_are_named_with_the_likely_name(places: Places) -> None:
 
 
 def test_the_place_of_a_credential_can_be_told(places: Places) -> None:
-    """`config show` tells where a secret is, whatever its form; nowhere and unreadable are both nowhere."""
+    """`config show` names the place of a secret in any form; missing and unreadable ones have none."""
     credentials = places.credentials()
     assert credentials.place(["t"]) is None
     (places.folder / "t").write_text("")

@@ -1,4 +1,4 @@
-"""The daemon in this process: its alarms, its runs, and what it notices of others."""
+"""The daemon in this process: its alarms, its runs, and what it detects of other processes."""
 
 import asyncio
 import contextlib
@@ -107,7 +107,7 @@ class Week:
     alarms_before: dict[str, datetime]
     alarms_after: dict[str, datetime]
     runs: dict[str, Run | None]
-    looks: int
+    checks: int
     requests_to_disabled: list[int]
     reasons_in_order: list[str]
 
@@ -127,8 +127,8 @@ def week(tmp_path_factory: pytest.TempPathFactory) -> Week:
                 await one.until(lambda: {one.state("emea"), one.state("amer")} == {RunState.CONFIRMED} and len(one.alarms) == 2)
                 await one.until(lambda: min(one.alarms.values()) > datetime.now(UTC) + timedelta(days=1))
                 runs = {name: one.parts.store.last_run(name) for name in ("emea", "amer", "apac")}
-                looks = len(practice.asked("cloud", SYNC_STATUS)) - asked
-                return Week(before, one.alarms, runs, looks, practice.asked("apac"), [run.reason for run in one.seen])
+                checks = len(practice.asked("cloud", SYNC_STATUS)) - asked
+                return Week(before, one.alarms, runs, checks, practice.asked("apac"), [run.reason for run in one.seen])
 
         return asyncio.run(work())
 
@@ -159,9 +159,9 @@ def test_a_disabled_instance_is_left_alone(week: Week) -> None:
     assert week.requests_to_disabled == []
 
 
-def test_instances_delivered_together_are_settled_by_one_request(week: Week) -> None:
-    """Two instances wait for the cloud; the first look asks once and settles both."""
-    assert week.looks == 1
+def test_instances_delivered_together_are_checked_by_one_request(week: Week) -> None:
+    """Two instances wait for the cloud; the first check updates both with one request."""
+    assert week.checks == 1
 
 
 @pytest.mark.parametrize(
@@ -169,8 +169,8 @@ def test_instances_delivered_together_are_settled_by_one_request(week: Week) -> 
     [("{", "bad_response", lambda run: retry_wait(1, run.run_id)), ("", "unauthorized", lambda _: timedelta(days=1))],
     ids=["passing", "permanent"],
 )
-def test_a_failed_run_is_tried_again_by_itself(practice: Practice, body: str, code: str, wait: Callable[[Run], timedelta]) -> None:
-    """The alarm of a failed instance stands on the first rung of the ladder, or a day later where the same would fail again."""
+def test_a_failed_run_is_retried_automatically(practice: Practice, body: str, code: str, wait: Callable[[Run], timedelta]) -> None:
+    """The alarm of a failed instance is at its first retry, or a day later for a permanent failure."""
     practice.box.faults.add(Fault("emea", META, "body", body=body) if body else Fault("emea", META, "status", status=401))
 
     async def work() -> None:
@@ -201,7 +201,7 @@ def test_a_missed_slot_is_caught_up_after_settling(practice: Practice) -> None:
 
 
 def test_what_another_process_did_is_noticed_at_the_heartbeat(practice: Practice) -> None:
-    """While a catch-up is planned, `--run-now` of another process syncs: the alarm moves to next week by itself."""
+    """While a catch-up is planned, `--run-now` of another process syncs: the alarm moves to next week automatically."""
 
     async def work() -> None:
         async with serving(practice, slot_came_while_up=False) as one:
@@ -256,12 +256,12 @@ def test_a_stop_in_mid_run_interrupts_it(practice: Practice) -> None:
 @pytest.mark.parametrize(
     ("mode", "expected"), [("success", RunState.CONFIRMED), ("never", RunState.FAILED)], ids=["the_cloud_has_it", "its_time_is_over"]
 )
-def test_a_delivered_run_is_settled_after_a_restart(practice: Practice, mode: Mode, expected: RunState) -> None:
-    """What an earlier process delivered is looked at when its time comes: confirmed or not confirmed, and nothing is sent anew."""
+def test_a_delivered_run_is_checked_after_a_restart(practice: Practice, mode: Mode, expected: RunState) -> None:
+    """A delivery of an earlier process is checked when due: confirmed or not confirmed, and nothing is sent again."""
     practice.box.cloud.processing = Processing(mode=mode, delay_s=0)
     practice.override(instances__emea__delivery__confirm_timeout="30s")
     clock = on_machine_time(practice)
-    clock.shift = timedelta(seconds=-38)  # the looks are 5, 10, 20, 40 seconds after the delivery
+    clock.shift = timedelta(seconds=-38)  # the checks are 5, 10, 20, 40 seconds after the delivery
     plan_for(practice, datetime.now(UTC) - timedelta(minutes=5))
     assert practice.run("emea", wait=timedelta(0)).states == {"emea": "delivered"}
 
@@ -273,8 +273,8 @@ def test_a_delivered_run_is_settled_after_a_restart(practice: Practice, mode: Mo
     assert practice.asked("cloud", UPLOADS, "POST") == [202]
 
 
-def test_a_run_whose_process_died_is_closed_and_made_anew(practice: Practice) -> None:
-    """A row that says running, with nobody at its lock, does not block the instance: it is interrupted, and the slot is served."""
+def test_a_run_whose_process_died_is_closed_and_run_again(practice: Practice) -> None:
+    """A row `running` whose lock is free does not block the instance: it is interrupted, and the slot is satisfied."""
 
     async def work() -> None:
         clock = on_machine_time(practice)

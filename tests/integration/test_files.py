@@ -1,4 +1,4 @@
-"""Reports that somebody puts in a folder reach the cloud, each once."""
+"""Reports that are put in a folder reach the cloud, each once."""
 
 import os
 from datetime import timedelta
@@ -49,8 +49,8 @@ def test_a_file_is_not_used_up_by_a_run_that_failed(practice: Practice, inbox: P
     assert practice.run("emea").exit == OK
 
 
-def test_a_young_file_is_waited_for(practice: Practice, inbox: Path) -> None:
-    """What somebody is just putting there is left alone until the next try."""
+def test_a_new_file_is_waited_for(practice: Practice, inbox: Path) -> None:
+    """A file that is still being written is not read until the next retry."""
     drop(practice, inbox / "users.csv", report(*rows(3)), timedelta(seconds=0))
     run = practice.run("emea")["emea"]
     assert (run.code, run.permanent) == ("no_new_export", False)

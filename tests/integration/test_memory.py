@@ -11,7 +11,7 @@ KEY = b"a key of this test"
 
 
 def peak_bytes(count: int) -> int:
-    """Compare and pack two usages of so many accounts, both as streams; answer the most memory held at once."""
+    """Compare and pack two usages of so many accounts, both as streams; return the peak memory use."""
 
     def usage(shift: int) -> Iterable[Digest]:
         return (digest_of(an_account(number + shift), KEY) for number in range(count))

@@ -55,8 +55,8 @@ def test_a_healthy_fleet(practice: Practice) -> None:
     assert not practice.state_dir.exists()
 
 
-def test_offline_nobody_is_asked(practice: Practice) -> None:
-    """Only this machine has rows then."""
+def test_offline_no_server_is_contacted(practice: Practice) -> None:
+    """Then only this machine has rows."""
     rows = rows_of(practice, offline=True)
     assert {row.place for row in rows} == {"this machine"}
     assert list(practice.box.requests) == []
@@ -122,7 +122,7 @@ CLOUD_FAULTS: dict[str, tuple[Callable[[Sandbox], None], Bad]] = {
 
 @pytest.mark.parametrize("fault", CLOUD_FAULTS)
 def test_faults_of_the_cloud(practice: Practice, fault: str) -> None:
-    """Each is told by the row it belongs to, and by no other; the instances are tested all the same."""
+    """Each is reported by its own row only; the instances are still tested."""
     play, expected = CLOUD_FAULTS[fault]
     play(practice.box)
 
@@ -183,15 +183,15 @@ EMEA_FAULTS: dict[str, tuple[Callable[[Practice], None], Bad]] = {
 
 @pytest.mark.parametrize("fault", EMEA_FAULTS)
 def test_faults_of_an_instance(practice: Practice, fault: str) -> None:
-    """Each is told by the row it belongs to, and by no other."""
+    """Each is reported by its own row only."""
     play, expected = EMEA_FAULTS[fault]
     play(practice)
 
     assert bad(rows_of(practice)) == expected
 
 
-def test_a_forbidden_answer_lists_its_candidates(practice: Practice) -> None:
-    """The next step names them in the order in which they are worth looking at; a token without scopes gets a word more."""
+def test_a_forbidden_response_lists_its_candidates(practice: Practice) -> None:
+    """The next step names them in order of likelihood; a token without scopes gets an extra hint."""
     practice.box.faults.add(Fault("cloud", "/enterprises/", "status", status=403, body=b'{"message": "no"}'))
     row = next(one for one in rows_of(practice) if one.test == "enterprise")
     assert (row.code, '"no"' in row.seen) == (Code.FORBIDDEN, True)
@@ -215,7 +215,7 @@ def test_a_fine_grained_token_is_tried(practice: Practice) -> None:
 
 @pytest.mark.parametrize(("minutes", "outcome"), [(3, WARN), (10, FAIL), (-10, FAIL)])
 def test_a_clock_that_differs(practice: Practice, minutes: int, outcome: Outcome) -> None:
-    """Every far side that tells the time shows it."""
+    """Every server that sends its time shows it."""
     practice.box.clock.set(practice.clock.now() + timedelta(minutes=minutes))
 
     clocks = {(place, one) for place, test, one, code in bad(rows_of(practice)) if (test, code) == ("clock", Code.CLOCK_WRONG)}
@@ -224,13 +224,13 @@ def test_a_clock_that_differs(practice: Practice, minutes: int, outcome: Outcome
 
 
 def test_a_token_of_a_delivery_that_is_not_accepted(practice: Practice) -> None:
-    """It is a warning: the endpoint was asked something that it does not know."""
+    """It is a warning: the endpoint was queried for an upload that it does not know."""
     practice.box.delivery_app.token = "another"
     assert bad(rows_of(practice)) == {("delivery of emea and 1 more", "endpoint", WARN, Code.UNAUTHORIZED)}
 
 
-def test_an_unreachable_instance_is_left_alone(practice: Practice) -> None:
-    """Nothing of an air-gapped instance is contacted, and a row says so; nor is one that is not enabled."""
+def test_an_air_gapped_instance_is_not_contacted(practice: Practice) -> None:
+    """An air-gapped instance is never contacted, and a row says so; nor is a disabled one."""
     config = practice.config
     emea, amer = (replace(one, reachable=False, enabled=one.name == "emea") for one in config.instances)
 
@@ -241,8 +241,8 @@ def test_an_unreachable_instance_is_left_alone(practice: Practice) -> None:
     assert seen(rows, "instance amer", "not tested") == "disabled"
 
 
-def test_a_dead_instance_delays_nobody(practice: Practice, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that never answers is given up after its time; what was found of it before that stands, and of the others everything."""
+def test_a_dead_instance_delays_no_other(practice: Practice, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that never responds is given up after its time limit; its earlier rows stay, and the others are complete."""
     monkeypatch.setattr(module, "WITHIN_S", 3.0)
     practice.box.faults.add(Fault("emea", "/api/v3/meta", "hang"))
     began, done_s = time.monotonic(), list[float]()
@@ -256,7 +256,7 @@ def test_a_dead_instance_delays_nobody(practice: Practice, monkeypatch: pytest.M
 
 
 def test_a_test_that_breaks_is_a_row_of_its_place(practice: Practice, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error of ours in one place is told there, and the others are tested."""
+    """An unexpected error in one place is reported there, and the others are tested."""
 
     def broken(*_: object) -> object:
         raise ZeroDivisionError
@@ -277,8 +277,8 @@ def test_an_organization(practice: Practice) -> None:
     assert {"scopes", "enterprise"} & {row.test for row in rows if row.place == "cloud"} == set()
 
 
-def test_notifiers_are_reached_and_told_nothing(practice: Practice) -> None:
-    """A webhook is connected to, a mail server lets us in; no message arrives."""
+def test_notifiers_are_reached_without_a_message(practice: Practice) -> None:
+    """A webhook is connected to, and a login at the mail server succeeds; no message is sent."""
     config, box = practice.config, Mailbox()
     dead = WebhookNotifier(at=Destination(url="http://127.0.0.1:1/hook", token=("notify__webhook__token",)))
 
@@ -308,7 +308,7 @@ def test_a_mail_server_that_does_not_let_us_in(practice: Practice) -> None:
 
 
 def test_the_certificate_behind_starttls(practice: Practice, tmp_path: Path) -> None:
-    """Its issuer and its days are told as of any other far side, and alarm before it ends."""
+    """Its issuer and remaining days are shown as for any other server, with an alert before it expires."""
     authority, now = trustme.CA(organization_name="Octo CA"), practice.clock.now()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -1,4 +1,4 @@
-"""Only the cloud's word confirms a sync, whatever its clock does and whoever else syncs meanwhile."""
+"""Only the cloud confirms a sync, whatever its clock does and whoever else syncs at the same time."""
 
 from datetime import datetime, timedelta
 
@@ -95,7 +95,7 @@ def test_one_failed_sync_leaves_the_other_instance_alone(practice: Practice) -> 
 
 
 def test_an_unknown_status_keeps_waiting(practice: Practice) -> None:
-    """A status that nobody documented is neither yes nor no; when it becomes a success, the next look confirms."""
+    """An undocumented status is neither success nor failure; when it becomes a success, the next check confirms."""
     practice.box.cloud.processing = Processing(delay_s=0, status="importing")
     open_ = practice.run("emea", wait=timedelta(seconds=20))
     assert open_.exit == OPEN
@@ -124,8 +124,8 @@ def test_an_entry_without_a_date_confirms_nothing(practice: Practice, shown: obj
     assert practice.run("emea", wait=timedelta(seconds=10)).states == {"emea": "delivered"}
 
 
-def test_a_lost_reply_is_sent_again_with_the_same_key(practice: Practice) -> None:
-    """The endpoint took the first upload though its answer was lost: the second changes nothing, and one delivery is confirmed."""
+def test_a_lost_response_is_sent_again_with_the_same_key(practice: Practice) -> None:
+    """The endpoint accepted the first upload though its response was lost: the second changes nothing, and one is confirmed."""
     practice.box.faults.add(Fault("cloud", UPLOADS, "lost_reply", times=1))
 
     outcome = practice.run("emea")
@@ -136,8 +136,8 @@ def test_a_lost_reply_is_sent_again_with_the_same_key(practice: Practice) -> Non
     assert len(practice.deliveries("emea")) == 1
 
 
-def test_unchanged_usage_is_delivered_anew_and_doubles_nothing(practice: Practice) -> None:
-    """A second `--run-now` is a second upload with its own key; people, seats and what is held stay the same."""
+def test_unchanged_usage_is_delivered_again_and_counted_once(practice: Practice) -> None:
+    """A second `--run-now` is a second upload with its own key; people, seats and accounts stay the same."""
     first = practice.run()
     held, seats = {name: practice.sent(name) for name in ("emea", "amer")}, practice.box.cloud.seats()
 
@@ -183,7 +183,7 @@ def test_the_clouds_clock_may_be_set(practice: Practice, hours: int) -> None:
 
 
 def test_incomparable_dates_need_the_uploads_own_success(practice: Practice) -> None:
-    """With a baseline from the future and no word about the upload, nothing is ever called confirmed."""
+    """With a baseline from the future and an unknown upload state, nothing is ever confirmed."""
     practice.box.set_sync_entry("emea", entry(START + timedelta(days=1)))
     practice.box.faults.add(Fault("cloud", UPLOAD_STATES, "status", status=404))
     practice.override(instances__emea__delivery__confirm_timeout="2m")
@@ -195,7 +195,7 @@ def test_incomparable_dates_need_the_uploads_own_success(practice: Practice) -> 
 
 
 def test_an_entry_from_the_future_that_does_not_change_confirms_nothing(practice: Practice) -> None:
-    """The cloud shows the same far date before and after: that is no news, even when the upload says success."""
+    """The cloud shows the same future date before and after: that confirms nothing, even if the upload succeeded."""
     practice.box.cloud.processing = Processing(mode="never")
     practice.box.set_sync_entry("emea", entry(START + timedelta(days=1)))
     practice.box.faults.add(Fault("cloud", UPLOAD_STATES, "body", body='{"sync_state": "SUCCESS"}', content_type="application/json"))
@@ -213,8 +213,8 @@ def test_an_endpoint_without_upload_states(practice: Practice) -> None:
     assert practice.run("emea").exit == OK
 
 
-def test_a_push_by_connect_in_between_is_not_ours(practice: Practice) -> None:
-    """GitHub Connect syncs after we sent: its newer date does not confirm our upload, which is still pending; its own success does."""
+def test_a_sync_by_connect_in_between_confirms_nothing(practice: Practice) -> None:
+    """GitHub Connect syncs after the upload: its newer date does not confirm the pending upload; the upload's success does."""
     practice.box.cloud.processing = Processing(delay_s=600)
     practice.run("emea", wait=timedelta(0))
     practice.clock.advance(5)
@@ -230,8 +230,8 @@ def test_a_push_by_connect_in_between_is_not_ours(practice: Practice) -> None:
     assert practice.asked("cloud", UPLOADS, "POST") == [202]
 
 
-def test_a_push_by_connect_before_the_baseline_confirms_nothing(practice: Practice) -> None:
-    """A sync from before our baseline was read is never taken for ours."""
+def test_a_sync_by_connect_before_the_baseline_confirms_nothing(practice: Practice) -> None:
+    """A sync from before the baseline never counts."""
     practice.box.push("emea")
     practice.clock.advance(10)
     practice.box.cloud.processing = Processing(mode="never")
@@ -243,7 +243,7 @@ def test_a_push_by_connect_before_the_baseline_confirms_nothing(practice: Practi
 
 
 def test_a_cloud_that_cannot_be_read_keeps_a_delivered_run(practice: Practice) -> None:
-    """A read-back that fails is no failed sync: the run stays delivered and the next look confirms it."""
+    """A failed read-back is no failed sync: the run stays delivered, and the next check confirms it."""
     practice.box.cloud.processing = Processing(delay_s=30)
     practice.run("emea", wait=timedelta(0))
     practice.clock.advance(30)
@@ -255,8 +255,8 @@ def test_a_cloud_that_cannot_be_read_keeps_a_delivered_run(practice: Practice) -
     assert practice.asked("cloud", SYNC_STATUS)[-2:] == [403, 200]
 
 
-def test_one_reply_serves_every_delivered_instance(practice: Practice) -> None:
-    """While two instances wait, each look is one `license-sync-status` for both."""
+def test_one_response_serves_every_delivered_instance(practice: Practice) -> None:
+    """While two instances wait, each check is one `license-sync-status` for both."""
     practice.box.cloud.processing = Processing(delay_s=3600)
     practice.run(wait=timedelta(0))
     before = len(practice.asked("cloud", SYNC_STATUS))
@@ -269,7 +269,7 @@ def test_one_reply_serves_every_delivered_instance(practice: Practice) -> None:
 
 
 def test_a_hostname_in_capitals_with_a_port_is_the_same_server(practice: Practice) -> None:
-    """Entries without a server id match by hostname, in any case, with or without a port."""
+    """Entries without a server ID match by hostname, in any case, with or without a port."""
     host = practice.box.instances["emea"].hostname.upper()
     shown = '{{"server_instances": [{{"hostname": "{host}:443", "last_sync": {{"date": "{date}", "status": "success", "error": ""}}}}]}}'
     practice.box.cloud.processing = Processing(delay_s=3600)

@@ -13,7 +13,7 @@ ODD_JSON = json.dumps({"login": "mona", "note": 'a, "b"', "lines": "one\ntwo\r\n
 
 
 def serve(practice: Practice, content: str | bytes, users: int) -> None:
-    """Let emea answer with any report, also one that its own side could not read, and count so many users and seats."""
+    """Let emea respond with any report, even an invalid one, and report the given numbers of users and seats."""
     body = json.dumps({"total_users": users, "admin_users": 1, "suspended_users": 0})
     license_body = json.dumps({"seats": 500, "seats_used": users, "kind": "standard"})
     practice.box.faults.add(Fault("emea", LICENSE, "body", body=license_body, content_type="application/json"))

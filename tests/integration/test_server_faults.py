@@ -1,4 +1,4 @@
-"""Bad input from the far side: the instance fails with its own code, and the other instance is synced all the same."""
+"""Bad input from a server: the instance fails with its own code, and the other instance is still synced."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -94,7 +94,7 @@ CASES = [
 
 
 def test_an_incomplete_report_is_held_and_nothing_of_it_leaves(practice: Practice) -> None:
-    """Far fewer rows than the instance counts users: the run waits for a person, the other instance is confirmed, and the exit code is 5."""
+    """Far fewer rows than the instance's users: the run waits for a person, the other instance is confirmed, and the exit code is 5."""
     practice.box.faults.add(csv_body(report(*rows(20))))
 
     outcome = practice.run()
@@ -144,7 +144,7 @@ def test_a_primary_rate_limit_is_waited_for_as_long_as_its_headers_say(practice:
 
 
 def test_a_wait_longer_than_a_run_is_handed_to_the_schedule(practice: Practice) -> None:
-    """A far side that wants two hours of peace is not asked again in this run; the time it named is recorded."""
+    """A server that asks for a wait of two hours gets no more requests in this run; the time is recorded."""
     practice.box.faults.add(answer(META, 429, headers={"Retry-After": "7200"}))
 
     run = practice.run()["emea"]
@@ -167,7 +167,7 @@ def test_a_wait_longer_than_a_run_is_handed_to_the_schedule(practice: Practice) 
     ids=lambda fault: f"{fault.kind}_{fault.status or ''}{fault.path.rpartition('/')[2]}",
 )
 def test_a_fault_that_passes_is_outlived(practice: Practice, fault: Fault) -> None:
-    """Four bad answers and then a good one end in a confirmed sync."""
+    """Four bad responses and then a good one end in a confirmed sync."""
     practice.box.faults.add(Fault(**{name: getattr(fault, name) for name in fault.__slots__} | {"times": fault.times or 4}))
 
     outcome = practice.run("emea")
@@ -193,8 +193,8 @@ def test_a_report_that_is_never_built_ends_at_its_limit(practice: Practice) -> N
     assert practice.clock.monotonic() - began >= 540
 
 
-def test_nobody_at_the_address(practice: Practice) -> None:
-    """A refused connection is its own code, tried again, and leaves the other instance alone."""
+def test_no_server_at_the_address(practice: Practice) -> None:
+    """A refused connection has its own code, is retried, and does not affect the other instance."""
     practice.override(instances__emea__url="http://127.0.0.1:1")
 
     outcome = practice.run()
@@ -222,8 +222,8 @@ def test_too_many_unusable_rows(practice: Practice) -> None:
     [report(), report(row(1, suspended="true"), row(2, suspended="true"))],
     ids=["only_a_header", "only_suspended_accounts"],
 )
-def test_an_instance_with_nobody_to_send(practice: Practice, content: str) -> None:
-    """An empty usage is a failure, so that the cloud is never emptied by accident."""
+def test_an_instance_without_accounts(practice: Practice, content: str) -> None:
+    """Empty usage is a failure, so that the cloud is never emptied by accident."""
     practice.run("emea")
     before = practice.sent("emea")
     practice.box.instances["emea"].set_report(content.encode())

@@ -21,7 +21,7 @@ import structlog
 from licsync_daemon.model.errors import ConfigError, LicsyncError, LockedError, StateError, StateNewerError, StateUnwritableError
 from licsync_daemon.model.run import Run, RunState, SeatRecord
 from licsync_daemon.model.usage import UsageCounts
-from licsync_daemon.state import files
+from licsync_daemon.state import files, migration
 from licsync_daemon.state.files import Opened, open_for_reading, open_state, prepare_state_dir
 from licsync_daemon.state.sqlite import SqliteStore
 from licsync_daemon.system.filelock import FileLock, this_process
@@ -72,7 +72,7 @@ def a_small_file() -> bytes:
 
 
 def fill(directory: Path) -> bytes:
-    """Put a small state file there; answer its bytes."""
+    """Create a small state file and return its bytes."""
     (directory / files.FILE).write_bytes(a_small_file())
     (directory / files.FILE).chmod(0o600)
     return a_small_file()
@@ -97,7 +97,7 @@ def test_everything_is_made_for_us_alone(tmp_path: Path, umask: int) -> None:
 
 
 def test_a_directory_that_others_may_read_is_closed(tmp_path: Path) -> None:
-    """A directory of ours that is merely readable is set to 0700."""
+    """A directory of this user that others can read is set to 0700."""
     (tmp_path / "state").mkdir(mode=0o755)
     prepare_state_dir(tmp_path / "state")
     assert mode(tmp_path / "state") == 0o700
@@ -105,7 +105,7 @@ def test_a_directory_that_others_may_read_is_closed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("bits", [0o770, 0o707, 0o702], ids=oct)
 def test_a_directory_that_others_may_write_is_refused(tmp_path: Path, bits: int) -> None:
-    """What others can write may hold anything: it is refused with the command that mends it."""
+    """A directory that others can write to is refused with the command that fixes it."""
     (tmp_path / "state").mkdir()
     (tmp_path / "state").chmod(bits)
     with pytest.raises(ConfigError, match="is writable by other users") as refused:
@@ -123,7 +123,7 @@ def test_a_file_in_the_directorys_place_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
 def test_a_directory_of_another_user_is_refused(tmp_path: Path) -> None:
-    """Somebody else's directory is refused with the command that runs as its owner."""
+    """Another user's directory is refused with the command that runs as its owner."""
     (tmp_path / "state").mkdir(mode=0o700)
     os.chown(tmp_path / "state", 65534, -1)
     with pytest.raises(ConfigError, match="belongs to user") as refused:
@@ -148,7 +148,7 @@ def test_a_new_file_knows_nothing_and_nothing_was_set_aside(directory: Path) -> 
 
 
 def test_what_was_recorded_is_there_again(directory: Path) -> None:
-    """A later start finds what was recorded, waiting for nobody."""
+    """A later start finds all records, without waiting."""
     fill(directory)
     with opened(directory) as state:
         assert state.set_aside is None
@@ -173,11 +173,11 @@ def test_a_newer_file_is_refused_and_left_byte_for_byte(directory: Path) -> None
     """What a newer version wrote is neither read nor touched, whoever opens it."""
     fill(directory)
     db = sqlite3.connect(directory / files.FILE)
-    db.execute(f"PRAGMA user_version = {files.VERSION + 1}")
+    db.execute(f"PRAGMA user_version = {migration.VERSION + 1}")
     db.close()
     before, stamp = (directory / files.FILE).read_bytes(), (directory / files.FILE).stat().st_mtime_ns
     for attempt in (lambda: open_state(directory, T0, sleep=no_sleep), lambda: open_for_reading(directory)):
-        with pytest.raises(StateNewerError, match=f"version {files.VERSION + 1}"):
+        with pytest.raises(StateNewerError, match=f"version {migration.VERSION + 1}"):
             attempt()
     assert (directory / files.FILE).read_bytes() == before
     assert (directory / files.FILE).stat().st_mtime_ns == stamp
@@ -208,7 +208,7 @@ DAMAGES = {
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_a_damaged_file_is_set_aside(directory: Path, damage: Callable[[bytes], bytes]) -> None:
-    """Damage is kept for whoever looks into it, and the daemon goes on knowing nothing rather than wrong things."""
+    """A damaged file is kept for analysis, and the daemon continues with an empty state rather than a wrong one."""
     broken = damage(fill(directory))
     (directory / files.FILE).write_bytes(broken)
     with opened(directory) as state:
@@ -222,7 +222,7 @@ def test_a_damaged_file_is_set_aside(directory: Path, damage: Callable[[bytes], 
 
 
 def test_the_newest_three_damaged_files_are_kept(directory: Path) -> None:
-    """A journal goes with its file, and of all those only the newest three stay."""
+    """A journal moves with its file, and only the latest three are kept."""
     for number in range(5):
         (directory / files.FILE).write_bytes(b"damage")
         (directory / f"{files.FILE}-journal").write_bytes(b"journal")
@@ -284,7 +284,7 @@ def reset(directory: Path, data: bytes) -> None:
 
 @pytest.mark.parametrize("read_only", [False, True], ids=["daemon", "status"])
 def test_no_cut_is_taken_for_a_shorter_history(directory: Path, read_only: bool) -> None:
-    """A file cut anywhere is refused or set aside; no part of it is ever taken for all there was."""
+    """A file truncated anywhere is refused or set aside; no part of it is ever taken for the whole."""
     data = fill(directory)
     for end in [*range(1, 600, 97), *range(1024, len(data), 3072), len(data) - 1]:
         reset(directory, data[:end])
@@ -365,7 +365,7 @@ def test_an_older_run_takes_the_place_of_an_unreadable_one(directory: Path) -> N
 
 
 def test_a_symbolic_link_is_not_followed(directory: Path, tmp_path: Path) -> None:
-    """A link in the file's place is refused, and what it names is left alone."""
+    """A link at the file's path is refused, and its target is not changed."""
     fill(directory)
     elsewhere = tmp_path / "elsewhere.db"
     (directory / files.FILE).rename(elsewhere)
@@ -397,7 +397,7 @@ def test_several_processes_may_have_a_good_file_open(directory: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["missing", "damaged"])
 def test_making_the_file_waits_5_seconds_for_the_others(directory: Path, kind: str) -> None:
-    """Creating and setting aside want everybody else out; after five seconds the holder is named."""
+    """Creating and setting aside require exclusive access; after five seconds the holder is named."""
     if kind == "damaged":
         (directory / files.FILE).write_bytes(b"damage" * 100)
     slept: list[float] = []
@@ -412,7 +412,7 @@ def test_making_the_file_waits_5_seconds_for_the_others(directory: Path, kind: s
 
 
 def test_making_the_file_goes_on_when_the_others_leave(directory: Path) -> None:
-    """Whoever waits gets the lock as soon as it is free."""
+    """A waiting process gets the lock as soon as it is free."""
     lock = FileLock.take(directory / "state.lock", shared=True)
     assert lock is not None
     slept: list[float] = []
@@ -427,7 +427,7 @@ def test_making_the_file_goes_on_when_the_others_leave(directory: Path) -> None:
 
 
 def test_an_open_store_keeps_others_from_setting_it_aside(directory: Path) -> None:
-    """While somebody has the file open, a process that finds it damaged waits, and leaves it in place."""
+    """While the file is open, another process that finds it damaged waits and leaves it in place."""
     with opened(directory) as state:
         state.store.save_run(a_run(), T0)
         damage = (directory / files.FILE).read_bytes()[:5000]
@@ -544,7 +544,7 @@ print(len(open_for_reading(directory).runs(limit=99)))
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_a_directory_one_cannot_write_is_our_error(directory: Path) -> None:
-    """Another user can read an opened-up state but not write it, and is told so in our words."""
+    """Another user can read a shared state but not write it, and gets this program's own error."""
     fill(directory)
     for parent in [directory, *directory.parents]:
         if parent == Path(gettempdir()):

@@ -1,7 +1,8 @@
-"""A state file of an earlier version becomes one of ours, whole, with everything in it."""
+"""A state file of an earlier version is migrated completely, with all its data."""
 
 import shutil
 import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from licsync_daemon.model.errors import Code, StateUnwritableError
 from licsync_daemon.model.run import DeliveryOutcome, RunState
 from licsync_daemon.model.usage import UsageCounts
 from licsync_daemon.rules.digests import pack
-from licsync_daemon.state import files
+from licsync_daemon.state import files, migration
 from licsync_daemon.state.files import open_for_reading, open_state, prepare_state_dir
 from tests.fakes import T0, a_decision, a_run
 
@@ -56,11 +57,11 @@ def test_everything_of_version_1_is_there_afterwards(directory: Path) -> None:
     assert store.seats() is not None
     assert (store.decisions(), store.held_run("emea"), store.confirmed_digests("emea")) == ((), None, None)
     store.close()
-    assert version(directory) == files.VERSION
+    assert version(directory) == migration.VERSION
 
 
 def test_a_migrated_file_works_like_a_new_one(directory: Path) -> None:
-    """It has the same tables and indexes as a file made anew, and takes what is new: a held run, a decision, digests."""
+    """It has the same tables and indexes as a new file, and stores new data: a held run, a decision, digests."""
     store = open_state(directory, T0).store
     store.save_run(a_run("held", state=RunState.HELD), T0)
     assert store.save_decision(a_decision())
@@ -88,7 +89,7 @@ def shape(directory: Path) -> list[tuple[str, str]]:
 
 
 def test_status_reads_no_older_file_and_leaves_it_alone(directory: Path) -> None:
-    """Only who may write migrates; who only looks says what will happen."""
+    """Only a writer migrates; a reader reports it."""
     before = (directory / files.FILE).read_bytes()
     with pytest.raises(StateUnwritableError, match="earlier version; it is migrated when the daemon starts"):
         open_for_reading(directory)
@@ -113,7 +114,7 @@ def test_a_migration_that_fails_leaves_the_old_version_whole(directory: Path) ->
     store = open_state(directory, T0).store
     assert len(store.runs()) == 3
     store.close()
-    assert version(directory) == files.VERSION
+    assert version(directory) == migration.VERSION
 
 
 def test_a_new_file_is_never_seen_half_made(directory: Path) -> None:
@@ -123,7 +124,7 @@ def test_a_new_file_is_never_seen_half_made(directory: Path) -> None:
     db = sqlite3.connect(path)
     db.execute("CREATE TABLE digest (in_the_way TEXT)")
     db.commit()
-    with pytest.raises(sqlite3.OperationalError):
-        files._migrate(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other, pytest.raises(sqlite3.OperationalError):
+        migration.migrate(other)
     assert db.execute("SELECT name FROM sqlite_master").fetchall() == [("digest",)]
     db.close()

@@ -1,4 +1,4 @@
-"""Instances that are taken out of the configuration while somebody is at them: what lies ready for a person is taken away afterwards."""
+"""Instances that are removed from the configuration while a process works on them: their exports leave the outbox afterwards."""
 
 import asyncio
 from dataclasses import replace
@@ -58,8 +58,8 @@ def stage(tmp_path: Path) -> Stage:
 
 
 @pytest.mark.parametrize("change", ["removed", "never to be synced"])
-def test_taken_out_while_the_daemon_runs_it(stage: Stage, change: str) -> None:
-    """The run in progress ends with the configuration that it began with; then what it laid ready is taken away."""
+def test_removed_while_the_daemon_runs_it(stage: Stage, change: str) -> None:
+    """The run in progress ends with its own configuration; then its export is removed from the outbox."""
 
     async def main() -> None:
         with a_daemon(stage.before, stage.context) as daemon:
@@ -82,8 +82,8 @@ def test_taken_out_while_the_daemon_runs_it(stage: Stage, change: str) -> None:
 
 
 @pytest.mark.parametrize("change", ["removed", "never to be synced"])
-def test_taken_out_while_another_process_is_at_it(stage: Stage, change: str) -> None:
-    """The daemon hears of what that one wrote at its next heartbeat, and takes it away."""
+def test_removed_while_another_process_runs_it(stage: Stage, change: str) -> None:
+    """The daemon detects the other process's changes at its next heartbeat, and removes the export."""
     asyncio.run(run_instance(stage.context, stage.emea, trigger=Trigger.PERSON, reason="asked", slot=T0))
 
     async def main() -> None:

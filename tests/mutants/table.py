@@ -81,7 +81,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/unit/rules/test_guard.py",),
     ),
     Mutant(
-        "two instances may share a server id",
+        "two instances may share a server ID",
         "licsync_daemon/rules/guard.py",
         "if server_id is not None and other.identity.server_id == server_id:",
         'if other.identity.server_id == server_id == "":',
@@ -323,7 +323,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "licsync_daemon/daemon/worker.py",
         "[one for one in idle if unconfirmed_runs(context.store, one.name)]",
         "idle",
-        ("tests/integration/test_a_large_fleet.py::test_a_look_locks_only_what_is_delivered",),
+        ("tests/integration/test_a_large_fleet.py::test_a_check_locks_only_delivered_instances",),
     ),
     Mutant(
         "others may read the state file",

@@ -15,7 +15,7 @@ def wall(text: str) -> datetime:
 
 @given(st.text(max_size=60))
 def test_any_text_is_a_window_or_a_value_error(text: str) -> None:
-    """Whatever stands in the configuration, nothing else is raised."""
+    """For any text in the configuration, nothing else is raised."""
     try:
         window = parse_window(text)
     except ValueError:
@@ -32,8 +32,8 @@ weekly = st.builds(
 
 
 @given(moments, st.lists(weekly, max_size=3), st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"]))
-def test_what_is_answered_is_free_and_stays(at: datetime, windows: list[Weekly], zone: str) -> None:
-    """The answer is not in the past, is a fixed point, and outside changes of the clock the wall clock agrees that it is free."""
+def test_the_result_is_free_and_a_fixed_point(at: datetime, windows: list[Weekly], zone: str) -> None:
+    """The result is not in the past, is a fixed point, and outside clock changes the wall clock agrees that it is free."""
     found = next_free(at, windows, zone)
     assert found >= at
     assert next_free(found, windows, zone) == found

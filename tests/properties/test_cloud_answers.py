@@ -1,4 +1,4 @@
-"""Properties of decoded answers of the cloud."""
+"""Properties of decoded responses of the cloud."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -41,7 +41,7 @@ accounts = st.lists(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(accounts, st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=10))
 def test_the_hash_can_be_computed_from_the_document_alone(tmp_path: Path, every: list[Account], host: str) -> None:
-    """Whatever the accounts hold, somebody else finds the same hash, and the users are the active ones in order."""
+    """For any accounts, an independent computation finds the same hash, and the users are the active ones in order."""
     found, content_hash = content(tmp_path, every, identity=ServerIdentity(hostname=host, server_id="s"))
     assert content_hash == hash_by_hand(found)
     assert [user["id"] for user in found["users"]] == sorted(account.id for account in every if not account.suspended)

@@ -1,4 +1,4 @@
-"""Properties of the search for an export: whatever stands around it, it comes out as it went in, or not at all."""
+"""Properties of the search for an export: whatever surrounds it, it is found unchanged or not at all."""
 
 import json
 
@@ -22,7 +22,7 @@ def export_of(users: object, rest: dict[str, object], *, ascii_only: bool, inden
 def test_any_text_before_and_any_keys_inside(
     before: str, users: object, rest: dict[str, object], ascii_only: bool, indent: int | None, after: str
 ) -> None:
-    """Text without a complete JSON object before it, and keys that nobody knows inside it, change nothing."""
+    """Text before it without a complete JSON object, and unknown keys inside it, change nothing."""
     content = export_of(users, rest, ascii_only=ascii_only, indent=indent)
 
     export, listed = read_export(before.encode() + content + after.encode(), "it", "again")

@@ -1,9 +1,9 @@
-"""Random histories of one instance: what the schedule promises through everything that happens to a machine in years of service.
+"""Random histories of one instance: the schedule's guarantees through years of faults of a machine.
 
-A small simulation without sockets, tasks or documents: the daemon asks `next_run` what comes next, and does it at once. The record is
-the real one (`RunContext`, `Journal`, `decisions` over the store in memory); the far side is one word. True time is kept beside the clock,
-which may be wrong, so that what a run is worth is judged by when it really happened. A clock that was ahead and is set right only after
-the time it showed has come leaves no trace: what it did is believed.
+A small simulation without sockets, tasks or documents: the daemon calls `next_run` and performs the result immediately. The
+record is real (`RunContext`, `Journal`, `decisions` over the store in memory); the server's state is a string. True time is kept beside
+the clock, which may be wrong, so that a run is judged by when it really happened. A clock that was ahead and is corrected only after the
+time it showed leaves no trace: its runs are accepted.
 """
 
 from collections import Counter
@@ -43,13 +43,13 @@ STOPPED = {RunState.HELD, RunState.REJECTED, RunState.EXPIRED}
 
 @dataclass
 class Machine:
-    """A daemon, an operator, a clock that may be wrong, and a far side that is `well`, `down`, `refusing`, `in maintenance`,
-    `silent` (takes uploads and never confirms one) or `shrunk` (its usage looks suspicious).
+    """A daemon, an operator, a clock that may be wrong, and a server that is `well`, `down`, `refusing`, `in maintenance`,
+    `silent` (accepts uploads and never confirms them) or `shrunk` (its usage looks suspicious).
     """
 
     clock: FakeClock = field(default_factory=lambda: FakeClock(BEGIN))
     ahead: timedelta = timedelta(0)  # how much the clock is ahead of true time
-    far_side: str = "well"
+    server: str = "well"
 
     def __post_init__(self) -> None:
         self.store = MemoryStore()
@@ -78,9 +78,9 @@ class Machine:
         return planned
 
     def live(self, span: timedelta) -> None:
-        """Be the daemon for a while; every look and start is counted against what it may do in that time."""
+        """Act as the daemon for a while; every check and start is counted against its limit for that time."""
         until, began = self.now + span, self.now
-        looks, starts, alarms = 0, Counter[datetime | None](), 0
+        checks, starts, alarms = 0, Counter[datetime | None](), 0
         while (planned := self.planned()) is not None:
             at = max(planned.at, self.now + SECOND)
             if at >= until:
@@ -92,19 +92,19 @@ class Machine:
                 alarms += 1
                 assert alarms < 100, f"alarms for nothing: {planned}"
             elif planned.is_confirm_check:
-                looks += 1
+                checks += 1
                 self._check()
             else:
                 starts[planned.slot] += 1
                 self._start(planned)
-            self._no_tight_loop(looks, starts, (self.now - began) / DAY)
+            self._no_tight_loop(checks, starts, (self.now - began) / DAY)
         self.clock.advance(max(0.0, (until - self.now).total_seconds()))
 
-    def _no_tight_loop(self, looks: int, starts: Counter[datetime | None], days: float) -> None:
+    def _no_tight_loop(self, checks: int, starts: Counter[datetime | None], days: float) -> None:
         """15, 20, 27, 37 … minutes: at most 4 starts in the first hour, then 14 in a day and 2 a day, or 27 a day in maintenance."""
-        most = 2 + min(4 + 27 * days, (14 + 2.5 * days) if self.far_side != "in maintenance" else 28 * (days + 1))
+        most = 2 + min(4 + 27 * days, (14 + 2.5 * days) if self.server != "in maintenance" else 28 * (days + 1))
         assert max(starts.values(), default=0) <= most, f"a loop: {dict(starts)} starts in {days:.2f} days"
-        assert looks <= 10 + 70 * 24 * days, f"a loop: {looks} looks in {days:.2f} days"
+        assert checks <= 10 + 70 * 24 * days, f"a loop: {checks} checks in {days:.2f} days"
 
     def _start(self, planned: Planned) -> None:
         """Make a scheduled run, which must not be one too many, nor come too soon after a start of the machine."""
@@ -128,7 +128,7 @@ class Machine:
         jolt, self.jolt = self.jolt, 0
         self._set_clock(jolt)
         held = self.store.held_run(NAME)
-        match self.far_side:
+        match self.server:
             case "down":
                 journal.failed(transient(Code.UNREACHABLE))
             case "in maintenance":
@@ -160,7 +160,7 @@ class Machine:
         assert run is not None
         assert run.delivered_at is not None
         journal = Journal(self.context, run)
-        if self.far_side in {"well", "shrunk"}:
+        if self.server in {"well", "shrunk"}:
             journal.update(state=RunState.CONFIRMED, ended_at=self.now, confirmed_at=self.now, last_sync=self.true)
         elif abs(self.now - run.delivered_at) >= CONFIRM_TIMEOUT:
             journal.failed(transient(Code.NOT_CONFIRMED))
@@ -214,8 +214,8 @@ class Machine:
     def has_a_wrong_clock_in_a_run(self, wrong: int) -> None:
         self.jolt = wrong
 
-    def meets(self, far_side: str, hours: int) -> None:
-        self.far_side = far_side
+    def meets(self, server: str, hours: int) -> None:
+        self.server = server
         self.lives(hours)
 
     def is_run_by_hand(self) -> None:
@@ -236,9 +236,9 @@ class Machine:
     # ---------------------------------------------------------------- what must be true
 
     def is_well(self, days: int) -> None:
-        """With the right time, a machine that is up and a far side that is well, every slot is satisfied: from its instant on, truly."""
+        """With the right time, a running machine and a working server, every slot is satisfied at or after its instant, in true time."""
         self.has_the_right_time()
-        self.far_side, self.jolt = "well", 0
+        self.server, self.jolt = "well", 0
         since, until = self.now, self.now + days * DAY
         while self.now < until:
             self.live(min(slot_after(self.instance.schedule, self.now) + SOON, self.now + DAY, until) - self.now)

@@ -97,7 +97,7 @@ class Fleet(RuleBasedStateMachine):
         self._run(instance)
 
     @rule(fails=st.sampled_from([None, "sync_status", "ask", "seats", "open cloud"]))
-    def looks(self, fails: str | None) -> None:
+    def checks(self, fails: str | None) -> None:
         if fails:
             self.world.fail[fails] = [transient()]
         asyncio.run(check_open_deliveries(a_context(self.world, Path(self.directory.name), self.store), INSTANCES))
@@ -132,7 +132,7 @@ class Fleet(RuleBasedStateMachine):
 
     @rule(instance=instances, status=st.sampled_from(["success", "failure", "processing"]))
     def somebody_else_syncs(self, instance: Instance, status: str) -> None:
-        """GitHub Connect, or a person, syncs the same server: the date moves and proves nothing about our upload."""
+        """GitHub Connect, or a person, syncs the same server: the date changes and proves nothing about the upload."""
         assert instance.server_id is not None
         self.world.sync(instance.server_id, status=status)
 
@@ -179,8 +179,8 @@ class Fleet(RuleBasedStateMachine):
 
     @precondition(lambda self: any(self.store.open_delivery(one.name) for one in INSTANCES))
     @rule()
-    def everything_settles_in_the_end(self) -> None:
-        """From any state, a machine and far sides that work again bring every instance to `confirmed` within two runs."""
+    def everything_is_confirmed_in_the_end(self) -> None:
+        """From any state, a machine and servers that work again bring every instance to `confirmed` within two runs."""
         self._calm()
         self.world.processes = True
         self.world.process_all()
@@ -189,7 +189,7 @@ class Fleet(RuleBasedStateMachine):
                 self.clock.advance(3600)
                 self._run(instance)
                 self.clock.advance(5)
-                self.looks(None)
+                self.checks(None)
             newest = self.store.last_run(instance.name)
             assert newest is not None
             assert newest.state is RunState.CONFIRMED, replace(newest)

@@ -47,7 +47,7 @@ def test_junk_is_refused_and_nothing_else_happens(value: object) -> None:
 
 @given(content=st.binary(max_size=300) | st.text(max_size=300).map(str.encode) | st.just(b"x" * (MAX_BYTES + 1)))
 def test_whatever_stands_in_a_variable_is_a_good_token_or_refused(content: bytes) -> None:
-    """A token that is handed on has only the characters and the length that are allowed."""
+    """An accepted token has only the characters and the length that are allowed."""
     credentials = Credentials(Path("/nonexistent"), {"LICSYNC_T": content.decode("utf-8", "surrogateescape")}, Path("/nonexistent"))
     try:
         token = credentials.text(["t"], Kind.GITHUB_TOKEN)

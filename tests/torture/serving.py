@@ -181,7 +181,7 @@ class Service(RuleBasedStateMachine):
 
     def _live(self, until: datetime) -> None:
         """Be the daemon until a moment; a process that dies is started again a minute later."""
-        starts, looks, began = dict.fromkeys(NAMES, 0), 0, self.clock.now()
+        starts, checks, began = dict.fromkeys(NAMES, 0), 0, self.clock.now()
         while True:
             try:
                 due = self._next()
@@ -193,7 +193,7 @@ class Service(RuleBasedStateMachine):
                 close_stale(context, self.instances[name])
                 expire(context, name)
                 if planned.is_confirm_check:
-                    looks += 1
+                    checks += 1
                     asyncio.run(check_open_deliveries(context, self.instances.values()))
                 else:
                     starts[name] += 1
@@ -205,7 +205,7 @@ class Service(RuleBasedStateMachine):
                 self._restart()
             hours = (self.clock.now() - began) / timedelta(hours=1) + 1
             assert max(starts.values()) <= STARTS_AN_HOUR * hours, f"a loop: {starts} starts in {hours:.1f} hours"
-            assert looks <= LOOKS_AN_HOUR * hours, f"a loop: {looks} looks in {hours:.1f} hours"
+            assert checks <= LOOKS_AN_HOUR * hours, f"a loop: {checks} checks in {hours:.1f} hours"
         self.clock.advance(max(0.0, (until - self.clock.now()).total_seconds()))
 
     def _next(self) -> tuple[datetime, str, Planned] | None:

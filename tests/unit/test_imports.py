@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2] / PACKAGE
 
 # A third-party package, and a few of the standard library, with the only modules that may import it.
 HOMES = {
-    "httpx": ("http.client", "http.failures"),
+    "httpx": ("http.client", "http.connection_errors"),
     "tenacity": ("http.retrier",),
     "apscheduler": ("daemon.alarms",),
     "pydantic": ("settings.*",),

@@ -27,7 +27,7 @@ from aiosmtplib import (
 )
 
 from licsync_daemon.http.advice import TEMPORARY
-from licsync_daemon.http.failures import unreachable
+from licsync_daemon.http.connection_errors import unreachable
 from licsync_daemon.http.handshake import meaning, reason_of
 from licsync_daemon.http.tls import trusting
 from licsync_daemon.model.alert import Message

@@ -1,4 +1,4 @@
-"""The accounts of one collection: ordered, told apart, and gone with the process."""
+"""The accounts of one collection: sorted, distinguished, and deleted with the process."""
 
 import subprocess
 import sys

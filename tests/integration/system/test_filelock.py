@@ -97,7 +97,7 @@ def test_a_shared_lock(path: Path) -> None:
 
 
 def test_the_file_stays_and_is_ours_alone(path: Path) -> None:
-    """A lock file is never deleted, and nobody else may read or write it."""
+    """A lock file is never deleted, and no other user may read or write it."""
     lock = FileLock.take(path)
     assert lock is not None
     lock.release()
@@ -127,7 +127,7 @@ def test_touching_is_the_heartbeat(path: Path) -> None:
 
 
 def test_a_symbolic_link_is_not_followed(path: Path) -> None:
-    """A link in the file's place is an error, and what it names is not created."""
+    """A link at the file's path is an error, and its target is not created."""
     path.symlink_to(path.parent / "elsewhere")
     with pytest.raises(OSError, match="symbolic"):
         FileLock.take(path)
@@ -136,7 +136,7 @@ def test_a_symbolic_link_is_not_followed(path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"pid": 1}', '{"pid": 1, "since_at": "x"}', "\udcff", '"x"', "7"], ids=repr)
 def test_a_holder_that_cannot_be_read(path: Path, text: str) -> None:
-    """An empty or broken file holds nobody."""
+    """An empty or broken file names no holder."""
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     assert read_holder(path) is None
 

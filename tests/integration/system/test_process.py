@@ -25,7 +25,7 @@ def python(code: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_a_command_that_ends_answers_its_code() -> None:
-    """Without a signal the work's own exit code is answered."""
+    """Without a signal, the work's own exit code is returned."""
     done = python("""
 async def work():
     return 6
@@ -94,7 +94,7 @@ except Stopped as stopped:
 
 
 def test_leaving_without_threads_is_ordinary() -> None:
-    """Where no thread is stuck, the code is answered and the interpreter ends as usual."""
+    """If no thread is stuck, the code is returned and the interpreter ends normally."""
     done = python("""
 import atexit
 atexit.register(print, "ended as usual")

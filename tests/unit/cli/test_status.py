@@ -85,8 +85,8 @@ def test_servers_beside_the_configured_ones_are_shown(capsys: pytest.CaptureFixt
     store.save_listing(Listing(entries=listed, read_at=T0))
     cloud = CloudAccount(at=Destination(url="https://api.github.com"), enterprise="octo", elsewhere=("o.example.com",))
     out = shown(capsys, store, a_config(cloud=cloud))
-    assert "warning: the cloud also lists x.example.com (server id server-x), which is not in the configuration\n  next step: add a" in out
-    assert "elsewhere, as configured: o.example.com (server id server-o)\n" in out
+    assert "warning: the cloud also lists x.example.com (server ID server-x), which is not in the configuration\n  next step: add a" in out
+    assert "elsewhere, as configured: o.example.com (server ID server-o)\n" in out
     assert "retired, as configured" not in out
 
 

@@ -3,7 +3,7 @@
 import io
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,18 @@ HEADERS = ("instance", "state", "last sync", "age", "sent", "next", "why")
 ROW = ("emea", "failed, overdue", "2027-04-06 02:00", "8d 7h", "195", "2027-04-14 13:21", "retry 13 after connection lost")
 RESULTS = ("instance", "accounts", "sent", "suspended", "unusable", "state", "collected", "delivered", "confirmed", "last sync")
 RESULT = ("emea", "20,412", "20,398", "14", "0", "confirmed", "09:00:00", "09:00:00", "09:00:00", "09:00:00")
+
+RUNS = ("started", "instance", "state", "code", "sent", "last sync", "why", "run")
+RUN = (
+    "2027-04-06 02:00",
+    "emea",
+    "failed",
+    "server_id_changed",
+    "719",
+    "2027-03-30 02:00",
+    "retry 13 after connection lost",
+    "3f9d5b954ead",
+)
 
 
 class Screen(io.StringIO):
@@ -44,21 +56,43 @@ TOTALS = ("total", "20,412", "20,398", "14", "0", "", "", "", "", "")
 
 
 def test_on_every_width_each_word_is_whole(subtests: pytest.Subtests, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cells wrap as needed; a terminal that is too narrow for that gets plain lines."""
+    """Cells wrap as needed; a terminal that is too narrow for that gets a wrapped paragraph per row."""
     tables: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...] | None, int]] = {
         "status": (HEADERS, ROW, None, 71),
         "run-now": (RESULTS, RESULT, TOTALS, 103),
+        "history": (RUNS, RUN, None, 98),
     }
     for name, (headers, row, totals, least) in tables.items():
-        for columns in (60, 70, 71, 72, 80, 81, 97, 100, 102, 103, 104, 110, 200):
+        for columns in (60, 70, 71, 72, 80, 81, 97, 98, 100, 102, 103, 104, 110, 200):
             with subtests.test(name, columns=columns):
                 with screen(columns, monkeypatch) as shown:
                     terminal.print_table(headers, [row], totals=totals)
-                words = {word for cell in (*headers, *row, *(totals or ())) for word in cell.split()}
-                assert words <= set(" ".join(shown.lines).split())
+                words = {word for cell in (*headers[1:], *row, *(totals or ())) for word in cell.split()}
+                assert words <= {word.removesuffix(":") for word in " ".join(shown.lines).split()}
+                assert max(map(len, shown.lines)) <= columns
                 is_table = any(set(line) == {"─", " "} for line in shown.lines)
                 assert is_table is (columns >= least)
-                assert not is_table or max(map(len, shown.lines)) <= columns
+
+
+def test_optional_columns_are_left_out_before_the_table_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The results of `--run-now` are a table on 80 columns too, which says what it leaves out."""
+    with screen(80, monkeypatch) as shown:
+        terminal.print_table(RESULTS, [RESULT], totals=TOTALS, optional=("collected", "delivered", "confirmed"))
+    assert any(set(line) == {"─", " "} for line in shown.lines)
+    assert max(map(len, shown.lines)) <= 80
+    assert shown.lines[-1] == "not shown on 80 columns: collected, delivered, confirmed"
+    with screen(110, monkeypatch) as shown:
+        terminal.print_table(RESULTS, [RESULT], totals=TOTALS, optional=("collected", "delivered", "confirmed"))
+    assert "collected" in shown.lines[1]
+    assert "not shown" not in shown.lines[-1]
+
+
+def test_a_failure_is_wrapped_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message on stderr too, as far below its beginning as it is indented."""
+    monkeypatch.setenv("COLUMNS", "40")
+    with redirect_stderr(Screen()) as shown:
+        terminal.complain("  cloud.enterprise: missing (for example enterprise = octo)")
+    assert shown.lines == ["  cloud.enterprise: missing (for example", "    enterprise = octo)"]
 
 
 def test_a_reason_gives_way_first(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -257,7 +257,7 @@ def test_row_24_host_and_id(subtests: pytest.Subtests) -> None:
 
 
 def test_row_25_a_renamed_host_with_the_same_server_id() -> None:
-    """The server id is the identity: a row under an old name still matches."""
+    """The server ID is the identity: a row under an old name still matches."""
     status = decode_sync_status({"server_instances": [{"server_id": "server-emea", "hostname": "old.example.com"}]}, T0)
     assert entry_of(ServerIdentity(hostname="ghes-emea.example.com", server_id="server-emea"), status) == status.entries[0]
 

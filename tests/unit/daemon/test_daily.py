@@ -1,4 +1,4 @@
-"""The daemon checks by itself: soon after a start, after a reload, and then every day."""
+"""The daemon's daily check: soon after a start, after a reload, and then every day."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ BAD = EMEA.fail("token", "it was refused", "make a new one", Code.UNAUTHORIZED)
 
 
 class Stage:
-    """A check that answers what it is told to, and what was made of it."""
+    """A scripted check, and what became of its findings."""
 
     def __init__(self, *answers: Sequence[CheckRow] | Exception, every_s: float = 0.0) -> None:
         self.answers = list(answers)
@@ -38,14 +38,14 @@ class Stage:
         return answer
 
     def serve(self) -> list[str]:
-        """Serve until nothing is left to answer; answer what was logged of findings."""
+        """Serve until the script ends; return the logged findings."""
         with capture_logs() as logged, suppress(asyncio.CancelledError):
             asyncio.run(self.daily.serve())
         return [line["test"] for line in logged if line["event"] == "preflight.found"]
 
 
-def test_what_is_wrong_is_logged_when_it_appears_and_stands_as_alerts() -> None:
-    """Day after day the same is said once; when it is mended it is gone, and a relapse is news."""
+def test_a_problem_is_logged_when_it_appears_and_reported_to_the_alerts() -> None:
+    """The same problem is logged once; when it is fixed it is gone, and when it returns it is logged again."""
     stage = Stage([GOOD], [BAD], [BAD], [GOOD], [BAD])
     assert stage.serve() == ["token", "token"]
     assert [[one.code for one in found.get("emea", ())] for found in stage.heeded] == [
@@ -58,21 +58,21 @@ def test_what_is_wrong_is_logged_when_it_appears_and_stands_as_alerts() -> None:
 
 
 def test_a_check_that_fails_itself_changes_nothing_and_comes_again() -> None:
-    """What was found before stands."""
+    """Earlier findings stay."""
     stage = Stage([BAD], RuntimeError("a bug"), [BAD])
     stage.serve()
     assert (len(stage.heeded), stage.checked) == (2, 4)
 
 
-def test_a_second_fault_of_one_test_is_told_beside_the_first() -> None:
-    """A place may have several rows of one test; the same fault with other numbers is the same."""
+def test_a_second_problem_of_one_test_is_also_logged() -> None:
+    """A place may have several rows for one test; the same problem with other numbers is the same."""
     second = EMEA.fail("token", "it lacks a scope", "add it", Code.SCOPE_MISSING)
     slow, slower = (EMEA.warn("clock", f"it is {by} s off", "set it", Code.CLOCK_WRONG) for by in (95, 97))
     assert Stage([BAD], [BAD, second], [second, slow], [slower]).serve() == ["token", "token", "clock"]
 
 
 def test_a_mistake_in_an_edit_closes_no_alert() -> None:
-    """The running configuration is another one, and what was found about it stands."""
+    """The running configuration is another one, and findings about it stay."""
     stage = Stage([BAD], ConfigError((Problem("cloud", "unknown key"),)), [BAD])
     with capture_logs() as logged, suppress(asyncio.CancelledError):
         asyncio.run(stage.daily.serve())
@@ -81,7 +81,7 @@ def test_a_mistake_in_an_edit_closes_no_alert() -> None:
     assert sum(line["event"] == "preflight.found" for line in logged) == 1
 
 
-def test_a_check_that_gives_no_answer_is_said_in_words() -> None:
+def test_a_check_without_a_result_is_logged() -> None:
     """The daemon's own check may fail like any program; that is no crash."""
     stage = Stage(RunError(Code.COMMAND_TIMEOUT, "the daily check did not end", "look"), [BAD])
     with capture_logs() as logged, suppress(asyncio.CancelledError):

@@ -114,7 +114,7 @@ def test_an_organization_is_never_overdue(age: timedelta | None, codes: list[Cod
     ("looked", "opens"), [(12 * HOUR - SECOND, False), (12 * HOUR, True)], ids=["the next look will say", "no look comes any more"]
 )
 def test_with_github_connect_the_look_says_it(looked: timedelta, opens: bool) -> None:
-    """Between two looks it becomes late, and the next one says so and why; where none comes, it is overdue all the same."""
+    """Between two checks it becomes late, and the next one says so and why; where none comes, it is overdue all the same."""
     run = an_ended_run(state=RunState.CURRENT, started_at=T0 - looked)
     (one,) = wrong(a_store(run, age=9 * DAY), an_instance(**CONNECT)).values()
     assert (one.code, one.opens) == (Code.OVERDUE, opens)
@@ -327,7 +327,7 @@ def test_what_is_only_for_information_is_not_told(code: Code) -> None:
 
 
 def test_a_warning_holds_until_a_run_could_have_repeated_it(subtests: pytest.Subtests) -> None:
-    """A look at the cloud ends only what looks say; only a collection ends what was said of the usage."""
+    """A look at the cloud ends only what checks say; only a collection ends what was said of the usage."""
     for name, (newer, codes) in {
         "a look": (looked("new"), [Code.COUNT_DRIFT]),
         "a collection": (looked("new", collected_at=T0), []),

@@ -1,4 +1,4 @@
-"""How an instance stands whose usage GitHub Connect carries."""
+"""The result of a Connect check for an instance."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -42,8 +42,8 @@ def seen(
     )
 
 
-def test_a_young_successful_sync_is_current() -> None:
-    """Age is the cloud's clock against the cloud's date; ours, a year ahead here, has no say."""
+def test_a_recent_successful_sync_is_current() -> None:
+    """Age is the cloud's clock minus the cloud's date; the local clock, a year ahead here, does not matter."""
     assert seen(T0 - 3 * DAY) == ConnectVerdict(T0 - 3 * DAY)
 
 
@@ -82,8 +82,8 @@ def test_a_server_that_was_disconnected_warns_while_its_sync_is_young() -> None:
     assert (found.code, [one.code for one in found.notices]) == (None, [Code.NOT_CONNECTED])
 
 
-def test_late_is_told_a_day_after_the_learned_instant() -> None:
-    """Weekly syncs on one weekday, and one by hand in between: the weekday counts, not seven days after the button."""
+def test_a_late_sync_is_reported_a_day_after_the_learned_time() -> None:
+    """Weekly syncs on one weekday, and one by hand in between: the weekday counts, not seven days after the manual sync."""
     weekly = tuple(T0 - weeks * WEEK for weeks in (1, 2, 3))
     by_hand = T0 - 4 * DAY
     on_time = seen(by_hand, dates=weekly, answered_at=T0 + LATE_AFTER - HOUR)
@@ -98,8 +98,8 @@ def test_no_dates_no_anchor() -> None:
 
 
 @pytest.mark.parametrize(("status", "age"), [("success", 9 * DAY), ("failure", HOUR)], ids=["late", "failed"])
-def test_not_being_connected_is_remembered_whatever_else_is_wrong(status: str, age: timedelta) -> None:
-    """A later look that cannot ask GraphQL knows it from there, and says what to do about it."""
+def test_a_lost_connection_is_remembered_whatever_else_is_wrong(status: str, age: timedelta) -> None:
+    """A later check without GraphQL reads it from the record and gives the next step."""
     first = seen(T0 - age, status, connected=False, before=T0 - 9 * DAY)
     assert Code.NOT_CONNECTED in {one.code for one in first.notices}
     assert "connect it" in first.next_step

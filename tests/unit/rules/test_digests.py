@@ -1,4 +1,4 @@
-"""Usages compared by their digests: nobody's address is kept, nothing of size is held in memory."""
+"""Usages compared by their digests: no address is stored, and memory use stays constant."""
 
 import pytest
 
@@ -51,7 +51,7 @@ def test_compare(before: tuple[Account, ...], after: tuple[Account, ...], expect
 
 
 def test_an_account_is_21_bytes_and_holds_no_address() -> None:
-    """Its number, a keyed digest, and its flags; another key gives another digest, and none of it is the address."""
+    """Its id, a keyed digest and its flags; another key gives another digest, and the address is not in it."""
     (packed,) = pack(digests(MONA))
     assert (RECORD.size, len(packed)) == (21, 21)
     assert b"user1" not in packed

@@ -165,19 +165,19 @@ def test_fewer_rows_than_users(subtests: pytest.Subtests) -> None:
     ids=["at the limit", "just over", "a day over", "in the future", "a limit of its own"],
 )
 def test_a_stale_report(age: timedelta, limit: timedelta, figures: tuple[int, int] | None) -> None:
-    """The newest activity of anybody is older than the instance's limit."""
+    """The newest activity of any user is older than the instance's limit."""
     found = trip(newest_activity=T0 - age, guards=Guards(max_usage_age=limit))
     assert found == ({Code.STALE_USAGE: figures} if figures else {})
 
 
-def test_everything_that_trips_is_told() -> None:
+def test_every_tripped_guard_is_returned() -> None:
     """One guard does not hide another; of a comparison only one direction trips."""
     found = trip(10, 1000, seats_used=900, total_users=950, newest_activity=T0 - 90 * DAY)
     assert set(found) == {Code.SHRUNK_USAGE, Code.BELOW_SEATS, Code.INCOMPLETE_USAGE, Code.STALE_USAGE}
 
 
-def test_what_is_only_a_notice(subtests: pytest.Subtests) -> None:
-    """More accounts than used seats, and an age that cannot be told, stop nothing."""
+def test_notices_stop_nothing(subtests: pytest.Subtests) -> None:
+    """More accounts than used seats, and an unknown age, stop nothing."""
     for seats, activity, expected in [
         (1000, T0, []),
         (999, T0, [Code.ABOVE_SEATS]),
@@ -227,7 +227,7 @@ def other(server_id: str | None = "server-emea", hostname: str = "ghes-emea.exam
     ids=["first sync", "the same", "id not known then", "spelt otherwise", "with a port", "rebuilt", "renamed", "both"],
 )
 def test_the_identity_against_the_remembered_one(before: ServerIdentity | None, expected: dict[Code, str]) -> None:
-    """Another server id is a rebuilt instance, another hostname a renamed one; spelling is neither."""
+    """Another server ID is a rebuilt instance, another hostname a renamed one; spelling is neither."""
     assert who(before) == expected
 
 
@@ -242,7 +242,7 @@ def test_the_identity_against_the_remembered_one(before: ServerIdentity | None, 
     ids=["alone", "different", "unknown", "a restored copy"],
 )
 def test_one_server_id_for_two_instances(neighbors: Iterable[tuple[str, ServerIdentity]], expected: dict[Code, str]) -> None:
-    """A neighbor with our server id is named."""
+    """A neighbor with our server ID is named."""
     assert who(neighbors=neighbors) == expected
 
 
@@ -272,8 +272,8 @@ def test_two_unknown_server_ids_are_not_the_same() -> None:
         "nothing", "ourselves", "spelt otherwise", "another", "half known", "rebuilt", "rebuilt twice", "rebuilt, and synced since", "renamed", "a restored copy",
     ],
 )  # fmt: skip
-def test_the_identity_against_what_the_cloud_lists(listed: Iterable[tuple[str | None, str | None]], expected: dict[Code, str]) -> None:
-    """A second server id for our hostname until the cloud lists ours, and a second hostname for our server id."""
+def test_the_identity_is_compared_with_the_clouds_list(listed: Iterable[tuple[str | None, str | None]], expected: dict[Code, str]) -> None:
+    """A second server ID for the hostname until the cloud lists the own one, and a second hostname for the server ID."""
     assert who(listed=listed) == expected
 
 
@@ -299,8 +299,8 @@ def test_our_server_id_under_another_name(theirs: datetime | None, trips: bool) 
     assert [(one.code, one.subject) for one in found] == [(Code.HOSTNAME_CHANGED, "ghes-copy.example.com>ghes-emea.example.com")] * trips
 
 
-def test_without_a_server_id_the_list_says_nothing() -> None:
-    """An instance whose server id is not known cannot have another one."""
+def test_without_a_server_id_the_list_trips_nothing() -> None:
+    """An instance without a known server ID cannot have a different one."""
     assert who(listed=[("server-old", "ghes-emea.example.com")], me=other(None)) == {}
 
 
@@ -319,8 +319,8 @@ LOOK_UP = "look up `server_id` in a new export, and configure it if it differs; 
     ],
     ids=["figures", "rebuilt", "shared", "copied", "rebuilt and renamed"],
 )
-def test_what_to_do_about_a_held_run(codes: Iterable[Code], expected: str) -> None:
-    """A person is told what to look at before approving another identity, each thing once, and always the command."""
+def test_the_next_step_of_a_held_run(codes: Iterable[Code], expected: str) -> None:
+    """The next step says what to check before approving another identity, each check once, and always the command."""
     assert next_step([Tripped(code, "?") for code in codes], "run1") == expected
 
 

@@ -1,4 +1,4 @@
-"""Where a person goes."""
+"""The web address for manual uploads."""
 
 import pytest
 

@@ -215,7 +215,7 @@ def test_next_run(runs: Sequence[Run], up_since: datetime, at: datetime, reason:
 
 @pytest.mark.parametrize(("changed_at", "reason"), [(T0, "weekly slot"), (T0 + SECOND, FIRST)], ids=["for its slot", "after its slot"])
 def test_an_instance_that_was_added_by_a_reload(changed_at: datetime, reason: str) -> None:
-    """It is due once, at once; where its slot had passed when it was added, nobody calls that its slot."""
+    """It is due once, immediately; a slot that passed before it was added is not called its slot."""
     assert plan(up_since=UP_BEFORE, changed_at=changed_at) == Planned(NOW, reason, T0)
 
 
@@ -264,15 +264,15 @@ def test_a_retry_is_due_exactly_at_its_instant(subtests: pytest.Subtests) -> Non
 
 
 def in_maintenance(count: int, **changes: object) -> list[Run]:
-    """Runs of one slot that were answered 503, one after the other; the last one ended at `NOW`."""
+    """Runs of one slot that got a 503, one after the other; the last one ended at `NOW`."""
     return [
         failed(f"run{number}", code=Code.MAINTENANCE, started_at=NOW - (number + 1) * MINUTE, **{"failures": 0, **changes})
         for number in range(count)
     ]
 
 
-def test_maintenance_is_asked_about_ever_less_often_up_to_an_hour(subtests: pytest.Subtests) -> None:
-    """Maintenance has a rhythm of its own, told from the runs of the slot that met it: it pretends to be no attempt of the ladder."""
+def test_waits_during_maintenance_grow_to_an_hour(subtests: pytest.Subtests) -> None:
+    """Maintenance has separate waits, computed from the runs of the slot that met it, and does not count as a failure."""
     for in_a_row, minutes in [(1, 15), (2, 20.25), (3, 27.3375), (5, 49.82), (6, 60), (7, 60), (200, 60)]:
         with subtests.test(in_a_row=in_a_row, minutes=minutes):
             planned = plan(*in_maintenance(in_a_row), now=NOW)
@@ -287,8 +287,8 @@ def test_maintenance_is_asked_about_ever_less_often_up_to_an_hour(subtests: pyte
     [[failed("other", failures=9)], in_maintenance(9, slot=T0 - WEEK), [failed("other", failures=9), *in_maintenance(9)]],
     ids=["after failures that count", "after maintenance in an earlier slot", "after maintenance that was over"],
 )
-def test_maintenance_begins_anew(before: list[Run]) -> None:
-    """Only what was met in a row and in this slot lengthens the wait: whatever came before, it begins with 15 minutes."""
+def test_waits_during_maintenance_start_again(before: list[Run]) -> None:
+    """Only consecutive maintenance in this slot lengthens the wait; otherwise it starts with 15 minutes."""
     now_in_it = failed(code=Code.MAINTENANCE, started_at=NOW - MINUTE, failures=9)
     assert plan(now_in_it, *before, now=NOW).at == NOW + retry_wait(1, "run1")
 
@@ -300,8 +300,8 @@ def test_an_interruption_does_not_end_maintenance() -> None:
     assert plan(first, interrupted, *earlier, now=NOW).at == NOW + retry_wait(6, "run0", cap=MAINTENANCE_CAP)
 
 
-def test_the_ladder_goes_on_after_maintenance() -> None:
-    """The first failure after maintenance that counts stands where the ladder stood before."""
+def test_retries_continue_after_maintenance() -> None:
+    """The first failure after maintenance continues the growing waits."""
     assert plan(failed(started_at=NOW - MINUTE, failures=3), *in_maintenance(9, failures=2), now=NOW).at == NOW + retry_wait(3, "run1")
 
 
@@ -318,7 +318,7 @@ def test_the_ladder_goes_on_after_maintenance() -> None:
 )
 @pytest.mark.parametrize("later", [timedelta(0), timedelta(hours=30)], ids=["soon", "a day later"])
 def test_a_stated_wait_is_honored_for_a_day(stated: datetime, at: datetime, later: timedelta) -> None:
-    """The far side's own wait counts, up to a day after the failure, however often one asks."""
+    """A wait that the server asks for counts up to a day after the failure."""
     now = T0 + 2 * MINUTE + later
     assert plan(failed(retry_not_before=stated), now=now).at == max(at, now)
 
@@ -333,14 +333,14 @@ def test_a_stated_wait_is_honored_for_a_day(stated: datetime, at: datetime, late
     ],
     ids=["nothing changed", "changed when it ended", "reloaded after it ended", "restarted after it ended"],
 )
-def test_what_fails_for_good_waits_for_a_change_or_a_day(changed_at: datetime, up_since: datetime, at: datetime, reason: str) -> None:
-    """A permanent error is probed once a day, at once after a reload, and after settling when the daemon was restarted."""
+def test_a_permanent_failure_waits_for_a_change_or_a_day(changed_at: datetime, up_since: datetime, at: datetime, reason: str) -> None:
+    """A permanent failure is retried once a day, immediately after a reload, and after the startup delay of a restart."""
     run = failed(code=Code.NOT_FOUND, permanent=True, failures=9)
     assert plan(run, changed_at=changed_at, up_since=up_since) == Planned(at, reason, T0)
 
 
-def test_the_next_slot_comes_whatever_the_ladder_says() -> None:
-    """A failed slot ends with the next one: the count starts anew, and a permanent error does not outlive its slot."""
+def test_the_next_slot_comes_whatever_the_retries() -> None:
+    """A failed slot ends with the next one: the count restarts, and a permanent failure does not outlast its slot."""
     for run in (failed(failures=30), failed(permanent=True, code=Code.NOT_FOUND)):
         assert plan(run, now=T0 + WEEK) == Planned(T0 + WEEK, "weekly slot", T0 + WEEK)
 
@@ -367,26 +367,26 @@ def test_nothing_for_a_disabled_instance_or_a_run_in_progress() -> None:
         assert next_run(instance, Recorded(runs=runs), NOW, up_since=UP_BEFORE, changed_at=UP_BEFORE) is None
 
 
-def test_a_delivered_run_is_looked_at() -> None:
-    """A delivered run gets its next look instead of a new start, at a fixed moment after the delivery."""
+def test_a_delivered_run_is_checked() -> None:
+    """A delivered run gets its next check instead of a new run, at a fixed time after the delivery."""
     run = a_run(state=RunState.DELIVERED, delivered_at=NOW - timedelta(seconds=3))
     assert plan(run) == Planned(NOW + timedelta(seconds=2), CONFIRM, None, is_confirm_check=True)
 
 
-def test_a_delivered_run_is_looked_at_over_the_end_of_its_slot() -> None:
-    """An open run prevents another start even when the next slot has come."""
+def test_a_delivered_run_is_checked_after_the_end_of_its_slot() -> None:
+    """An open run prevents another run even when the next slot has come."""
     run = a_run(state=RunState.DELIVERED, delivered_at=T0 + WEEK - SECOND)
     assert plan(run, now=T0 + WEEK).is_confirm_check
 
 
-def test_a_delivered_run_is_looked_at_behind_its_superseded_one() -> None:
-    """What it took the place of is no news: the approved run is superseded, the new one is watched."""
+def test_a_delivered_run_is_checked_behind_its_superseded_one() -> None:
+    """The run it replaced is ignored: the approved run is superseded, and the new one is checked."""
     old = an_ended_run("run0", RunState.SUPERSEDED)
     assert plan(old, a_run(state=RunState.DELIVERED, delivered_at=NOW)).is_confirm_check
 
 
 def test_a_held_slot_waits_for_a_person_or_the_next_one(subtests: pytest.Subtests) -> None:
-    """Nothing is started by itself in the slot of a held, rejected or expired run; the next slot starts as ever."""
+    """No run starts automatically in the slot of a held, rejected or expired run; the next slot starts as usual."""
     for state in [RunState.HELD, RunState.REJECTED, RunState.EXPIRED]:
         with subtests.test(state=state):
             run = a_run(state=state, ended_at=None if state is RunState.HELD else T0 + MINUTE)
@@ -434,7 +434,7 @@ def test_an_approved_usage_is_sent_at_once(runs: Sequence[Run], up_since: dateti
 
 
 def test_an_approved_usage_goes_with_the_next_slot_at_the_latest() -> None:
-    """A retry of it that would come later comes with the slot, and the slot's own ladder begins anew."""
+    """A later retry of it comes with the slot, whose own retries start again."""
     approval = a_decision(at=T0 + 6 * DAY, until=T0 + 13 * DAY)
     late = failed(permanent=True, started_at=T0 + 6 * DAY + HOUR)
     held = replace(HELD, started_at=T0 + 5 * DAY)
@@ -475,8 +475,8 @@ PAUSED = a_decision(what=Decided.PAUSED, run_id=None, at=T0, until=NOW + HOUR, r
     ],
     ids=["paused", "last second", "over", "resumed", "over the next slot", "by a clock far ahead"],
 )
-def test_a_pause_moves_what_is_planned(pause: Decision, now: datetime, at: datetime, reason: str) -> None:
-    """Nothing starts by itself before a pause ends, and the plan says why; then the slot is still due."""
+def test_a_pause_moves_a_planned_run(pause: Decision, now: datetime, at: datetime, reason: str) -> None:
+    """Nothing starts automatically before a pause ends, and the reason says so; then the slot is still due."""
     assert plan(now=now, pause=pause) == Planned(at, reason, T0)
 
 
@@ -485,8 +485,8 @@ def test_a_pause_that_ends_in_time_changes_nothing() -> None:
     assert plan(an_ended_run(), pause=PAUSED) == Planned(T0 + WEEK, "weekly slot", T0 + WEEK)
 
 
-def test_a_pause_does_not_stop_the_looks_for_what_was_delivered() -> None:
-    """A delivered run is watched all the same."""
+def test_a_pause_does_not_stop_checks_of_deliveries() -> None:
+    """A delivered run is still checked."""
     assert plan(a_run(state=RunState.DELIVERED, delivered_at=NOW), pause=PAUSED).is_confirm_check
 
 
@@ -554,7 +554,7 @@ def test_a_failure_that_ended_in_the_future_counts_from_its_start(stated: dateti
 
 
 def test_a_start_in_the_future_delays_nothing_until_then() -> None:
-    """A daemon that was started while the clock was a year ahead settles from now on, not from then."""
+    """If the daemon started while the clock was a year ahead, the startup delay counts from now."""
     year = timedelta(days=365)
     assert plan(up_since=NOW + year) == Planned(NOW + SETTLED, FIRST, T0)
     permanent = failed(code=Code.NOT_FOUND, permanent=True)
@@ -565,12 +565,12 @@ def test_a_start_in_the_future_delays_nothing_until_then() -> None:
 
 
 def test_a_changed_schedule_is_due_once() -> None:
-    """A slot nobody has satisfied is due, whatever was confirmed for the old schedule before it."""
+    """An unsatisfied slot is due, whatever was confirmed earlier for the old schedule."""
     changed = an_instance(schedule=Schedule(cron="30 2 * * 2", timezone="UTC"))
     assert plan(an_ended_run(), instance=changed) == Planned(NOW, "weekly slot", T0 + timedelta(minutes=30))
 
 
-def test_a_slot_is_called_what_it_is(subtests: pytest.Subtests) -> None:
+def test_the_name_of_a_slot(subtests: pytest.Subtests) -> None:
     """Only one day a week is called weekly."""
     for cron, reason in [
         ("0 2 * * 2", "weekly slot"),

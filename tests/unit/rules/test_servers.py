@@ -30,20 +30,20 @@ def with_cloud(**changes: object) -> Config:
     ids=["both", "by its id", "by its name", "the list has no id", "nobody has an id"],
 )
 def test_an_instance_finds_itself(entry: SyncEntry, server_id: str | None) -> None:
-    """By server id where both sides have one, else by hostname: then there is nothing to say."""
+    """By server ID where both sides have one, else by hostname: then there is nothing to say."""
     assert found(entry, config=a_config(an_instance(server_id=server_id))) == Findings(read_at=T0)
 
 
-def test_a_server_of_nobody_is_an_orphan() -> None:
-    """A server that matches no instance is named; one without any name as well."""
+def test_an_unknown_server_is_an_orphan() -> None:
+    """A server that matches no instance is listed, as is one without any name."""
     nameless = an_entry(server_id="server-y", hostname=None)
     assert found(an_entry(), OTHER, nameless).orphans == (OTHER, nameless)
 
 
 @pytest.mark.parametrize("name", ["server-x", "ghes-x.example.com", "GHES-X.example.com"], ids=["id", "hostname", "other case"])
 @pytest.mark.parametrize("key", ["elsewhere", "retired"])
-def test_what_is_not_ours_on_purpose_is_no_orphan(key: str, name: str) -> None:
-    """It is listed apart, by server id or by hostname."""
+def test_an_excluded_server_is_no_orphan(key: str, name: str) -> None:
+    """It is listed separately, by server ID or by hostname."""
     findings = found(an_entry(), OTHER, config=with_cloud(**{key: (name,)}))
     assert findings == Findings(read_at=T0, **{key: (OTHER,)})  # type: ignore[arg-type]
     assert problems(findings) == ()
@@ -55,7 +55,7 @@ def test_what_is_not_ours_on_purpose_is_no_orphan(key: str, name: str) -> None:
     ids=["active", "disabled", "never synced"],
 )
 def test_an_instance_that_is_not_listed_is_missing(changes: dict[str, object], missing: tuple[str, ...]) -> None:
-    """Unless nothing of it is ever to arrive there."""
+    """Unless it is never synced there."""
     assert found(config=a_config(an_instance(**changes))).missing == missing
 
 
@@ -71,7 +71,7 @@ def test_an_instance_that_is_not_listed_is_missing(changes: dict[str, object], m
     ids=["beside ours", "instead of ours", "two, and ours is unknown", "one, and ours is unknown", "ours alone"],
 )
 def test_a_second_server_behind_a_hostname(configured: str | None, listed: list[str], second: tuple[str, ...] | None) -> None:
-    """Every server id of the hostname that is not the instance's; without a known id it takes two to be one too many."""
+    """Every server ID of the hostname that is not the instance's; without a known id it takes two to be one too many."""
     findings = found(*(an_entry(server_id=one) for one in listed), config=a_config(an_instance(server_id=configured)))
     beside = configured is None or configured in listed
     expected = (SecondServer("emea", "ghes-emea.example.com", second, beside),) if second else ()
@@ -80,13 +80,13 @@ def test_a_second_server_behind_a_hostname(configured: str | None, listed: list[
 
 
 def test_a_former_server_is_none_too_many_once_it_is_named() -> None:
-    """Naming the old server id as retired ends the warning; the one that lives is still found."""
+    """Naming the old server ID as retired ends the warning; the one that lives is still found."""
     old = an_entry(server_id="server-old")
     assert found(an_entry(), old, config=with_cloud(retired=("server-old",))) == Findings(read_at=T0, retired=(old,))
 
 
 def test_an_instance_by_id_is_preferred_to_one_by_hostname() -> None:
-    """A server id under the hostname of another instance belongs to whom the id belongs to."""
+    """A server ID under the hostname of another instance belongs to whom the id belongs to."""
     config = a_config(an_instance("emea"), an_instance("apac"))
     moved = an_entry(server_id="server-apac", hostname="ghes-emea.example.com")
     assert found(an_entry(), moved, config=config) == Findings(read_at=T0)
@@ -98,8 +98,8 @@ def test_an_instance_is_not_missing_because_a_copy_has_its_id() -> None:
     assert found(an_entry(), config=config) == Findings(read_at=T0)
 
 
-def test_every_finding_says_what_to_do() -> None:
-    """One sentence and one next step each, free of what a far side might write into a name."""
+def test_every_finding_has_a_next_step() -> None:
+    """One sentence and one next step each, without any text that a server might put into a name."""
     findings = found(
         an_entry(server_id="server-new"),
         an_entry(server_id="server-apac", hostname="ghes-apac.example.com"),
@@ -115,18 +115,18 @@ def test_every_finding_says_what_to_do() -> None:
         ("instances.labs", "the cloud does not list labs"),
         (
             "instances.emea",
-            "the cloud lists ghes-emea.example.com under the server id server-new, not under its own: was the instance rebuilt or copied?",
+            "the cloud lists ghes-emea.example.com under the server ID server-new, not under its own: was the instance rebuilt or copied?",
         ),
         (
             "instances.apac",
-            "the cloud lists ghes-apac.example.com under the server id server-x as well: was the instance rebuilt or copied?",
+            "the cloud lists ghes-apac.example.com under the server ID server-x as well: was the instance rebuilt or copied?",
         ),
     ]
     assert ["[cloud] elsewhere" in one.hint for one in said] == [True, True, False, False, False]
     assert all(one.hint for one in said)
 
 
-def test_a_cloud_that_was_never_asked_tells_nothing() -> None:
+def test_without_a_list_nothing_is_reported() -> None:
     """Without a list nothing is missing."""
     assert problems(None) == ()
 

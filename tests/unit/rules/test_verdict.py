@@ -1,4 +1,4 @@
-"""What the cloud's word means: which entry is whose, what the baseline is, and when a delivery is confirmed."""
+"""Confirmation by the cloud: which entry belongs to which instance, the baseline, and when a delivery is confirmed."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -79,7 +79,7 @@ def test_hosts_are_compared_bare(subtests: pytest.Subtests) -> None:
     ],
 )
 def test_entries_match_by_server_id_else_by_host(identity: ServerIdentity, entry: SyncEntry, matches: bool) -> None:
-    """The server id decides where both sides have one; else the host."""
+    """The server ID decides where both sides have one; else the host."""
     assert entry_of(identity, a_status(entry)) == (entry if matches else None)
 
 
@@ -124,7 +124,7 @@ def test_of_several_entries_the_newest_counts(dates: tuple[datetime | None, ...]
     ],
 )
 def test_server_ids(identity: ServerIdentity, listed: tuple[SyncEntry, ...], found: str | Code) -> None:
-    """The known server id, else the only one of this host; with none or several nothing may be sent."""
+    """The known server ID, else the only one of this host; with none or several nothing may be sent."""
     if isinstance(found, Code):
         with pytest.raises(RunError) as refused:
             server_id_of(identity, a_status(*listed))
@@ -257,13 +257,13 @@ def test_verdicts(baseline: Baseline, upload: Upload, entry: SyncEntry | None, v
 
 
 def test_a_sync_of_another_instance_confirms_nothing() -> None:
-    """A newer sync under another server id is not ours, even on the same host."""
+    """A newer sync under another server ID does not count, even on the same host."""
     other = an_entry(server_id="other", date=T0 + seconds(60))
     assert isinstance(judge(a_delivery(baseline=NORMAL), SUCCESS, a_status(BEFORE, other)), Waiting)
 
 
-def test_the_far_sides_errors_are_quoted() -> None:
-    """A failed upload and a failed sync carry the words of whoever failed them."""
+def test_errors_are_quoted() -> None:
+    """The cause quotes the error of a failed upload or a failed sync."""
     upload = judge(a_delivery(baseline=NORMAL), Upload(state=UploadState.FAILURE, error="bad row 7"), a_status())
     sync = judge(a_delivery(baseline=NORMAL), SUCCESS, a_status(an_entry(status="failure", error="quota")))
     assert isinstance(upload, Refuted)
@@ -272,8 +272,8 @@ def test_the_far_sides_errors_are_quoted() -> None:
     assert sync.cause.endswith(': "quota"')
 
 
-def looks(*, eager: bool, count: int) -> list[float]:
-    """The moments of the first looks, in seconds after the delivery."""
+def checks(*, eager: bool, count: int) -> list[float]:
+    """The times of the first checks, in seconds after the delivery."""
     now, found = T0, []
     for _ in range(count):
         now = next_check(T0, now, eager=eager)
@@ -281,14 +281,14 @@ def looks(*, eager: bool, count: int) -> list[float]:
     return found
 
 
-def test_looks_grow_from_5_seconds_to_a_minute() -> None:
-    """The looks are fixed moments after the delivery: 5, 10, 20, 40, 80 s, then every minute."""
-    assert looks(eager=False, count=8) == [5, 10, 20, 40, 80, 140, 200, 260]
+def test_waits_between_checks_grow_from_5_seconds_to_a_minute() -> None:
+    """Checks are at fixed times after the delivery: 5, 10, 20, 40, 80 s, then every minute."""
+    assert checks(eager=False, count=8) == [5, 10, 20, 40, 80, 140, 200, 260]
 
 
-def test_looks_come_sooner_while_a_person_waits() -> None:
-    """With somebody waiting the first looks come within a second."""
-    assert looks(eager=True, count=11) == [0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 124, 184]
+def test_checks_come_sooner_while_a_person_waits() -> None:
+    """The first checks come within a second if a person is waiting."""
+    assert checks(eager=True, count=11) == [0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 124, 184]
 
 
 @pytest.mark.parametrize(
@@ -297,12 +297,12 @@ def test_looks_come_sooner_while_a_person_waits() -> None:
     ids=["at once", "just before", "at a look", "just after", "into minutes", "after a day", "over a day", "after decades"],
 )
 def test_the_next_check(passed_s: float, next_s: float) -> None:
-    """The next look is strictly in the future, and never counted up to over a clock that jumped."""
+    """The next check is strictly in the future, and computed without a loop if the clock has jumped."""
     assert next_check(T0, T0 + seconds(passed_s)) == T0 + seconds(next_s)
 
 
 def test_a_clock_that_was_set_back_delays_no_check() -> None:
-    """A delivery in the future is looked at within seconds."""
+    """A delivery dated in the future is checked within seconds."""
     assert next_check(T0 + timedelta(days=300), T0) == T0 + seconds(5)
 
 

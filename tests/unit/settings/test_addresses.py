@@ -1,4 +1,4 @@
-"""Host names and URLs: the normal form, and what is refused without being repeated."""
+"""Hostnames and URLs: the normal form, and what is refused without being repeated."""
 
 import pytest
 
@@ -17,7 +17,7 @@ A_HOST_NAME_IS_NORMALIZED = [
 
 
 def test_a_host_name_is_normalized(subtests: pytest.Subtests) -> None:
-    """A host name is lower-cased and stripped; a port stays."""
+    """A hostname is lower-cased and stripped; a port stays."""
     for text, expected in A_HOST_NAME_IS_NORMALIZED:
         with subtests.test(text=text, expected=expected):
             assert expected == normal_hostname(text)
@@ -27,12 +27,12 @@ A_BAD_HOST_NAME_IS_REFUSED = [
     ("https://ghes.example.com", "a URL"),
     ("ghes.example.com/path", "path"),
     ("mona:hunter2@ghes.example.com", "user name or a password"),
-    ("ghes_1.example.com", "not a valid host name"),
-    ("-ghes.example.com", "not a valid host name"),
-    ("ghes..example.com", "not a valid host name"),
-    ("", "not a valid host name"),
-    ("a" * 64 + ".example.com", "not a valid host name"),
-    (".".join(["a" * 60] * 5), "not a valid host name"),
+    ("ghes_1.example.com", "not a valid hostname"),
+    ("-ghes.example.com", "not a valid hostname"),
+    ("ghes..example.com", "not a valid hostname"),
+    ("", "not a valid hostname"),
+    ("a" * 64 + ".example.com", "not a valid hostname"),
+    (".".join(["a" * 60] * 5), "not a valid hostname"),
     ("bücher.example", "must be ASCII"),
     ("ghes.example.com:0", "port"),
     ("ghes.example.com:65536", "port"),
@@ -46,7 +46,7 @@ A_BAD_HOST_NAME_IS_REFUSED = [
 
 
 def test_a_bad_host_name_is_refused(subtests: pytest.Subtests) -> None:
-    """A bad host name is refused with a reason and never repeated."""
+    """A bad hostname is refused with a reason and never repeated."""
     for text, part in A_BAD_HOST_NAME_IS_REFUSED:
         with subtests.test(text=text, part=part):
             with pytest.raises(Mistake) as refused:

@@ -7,7 +7,7 @@ import pytest
 
 from licsync_daemon.model.errors import ConfigError, Problem
 from licsync_daemon.settings import load_config
-from licsync_daemon.settings.sources import MAX_FILE_BYTES, read_environment
+from licsync_daemon.settings.toml_and_env import MAX_FILE_BYTES, read_environment
 
 from .conftest import VALID, Load
 

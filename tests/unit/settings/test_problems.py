@@ -37,8 +37,8 @@ MISTAKES = [
     (VALID.replace(".emea]", ".1a]"), "instances.1a", "lowercase letters", "[instances.emea]"),
     (CLOUD + DEFAULTS + "[instances.emea]\n", "instances.emea.hostname", "missing", 'hostname = "ghes.example.com"'),
     (VALID.replace('"ghes-', '"https://ghes-'), "instances.emea.hostname", "URL", "only the name"),
-    (TWO.replace("ghes-labs", "GHES-EMEA"), "instances.labs.hostname", "emea and labs have the same host name", "remove one"),
-    (TWO.replace("ghes-labs.example.com", "ghes-emea.example.com.:8443"), "instances.labs.hostname", "same host name", "remove one"),
+    (TWO.replace("ghes-labs", "GHES-EMEA"), "instances.labs.hostname", "emea and labs have the same hostname", "remove one"),
+    (TWO.replace("ghes-labs.example.com", "ghes-emea.example.com.:8443"), "instances.labs.hostname", "same hostname", "remove one"),
     (
         TWO + 'server_id = "a"\n[instances.us]\nhostname = "u"\nserver_id = "a"',
         "instances.us.server_id",

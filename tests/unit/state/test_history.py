@@ -25,7 +25,7 @@ def a_store(*oldest_first: Run) -> MemoryStore:
 
 
 def in_maintenance(count: int) -> list[Run]:
-    """One run an hour since the slot, each answered 503."""
+    """One run an hour since the slot, each with a 503 response."""
     return [
         an_ended_run(f"again{number}", RunState.FAILED, started_at=T0 + number * HOUR, code=Code.MAINTENANCE) for number in range(count)
     ]
@@ -62,7 +62,7 @@ def test_what_a_clock_that_was_ahead_confirmed_is_unbelieved_through_days_of_mai
 
 
 def test_the_newest_decision_on_a_pause_counts() -> None:
-    """A pause lasts until its end or until somebody resumes the instance; then the slot is due as if there had been no pause."""
+    """A pause lasts until its end or until someone resumes the instance; then the slot is due as if there had been no pause."""
     store, author = MemoryStore(), Author(actor="mona", at=T0, reason="rack moves")
     expected = next_run(an_instance(), recorded(store, "emea"), T0 + HOUR, up_since=UP, changed_at=UP)
     paused = pause(store, "emea", T0 + DAY, author)

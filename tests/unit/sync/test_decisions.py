@@ -1,4 +1,4 @@
-"""What a person may decide, what is recorded of it, and when it is refused."""
+"""People's decisions: what is recorded, and when they are refused."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -70,7 +70,7 @@ def test_what_was_approved_can_still_be_rejected() -> None:
 
 
 def test_an_unknown_run(subtests: pytest.Subtests) -> None:
-    """Nothing is decided about what nobody has recorded; where ids stand is said."""
+    """No decision about an unrecorded run; the refusal says where to find run IDs."""
     for act in [approve, reject, acknowledge]:
         with subtests.test(act=act):
             assert refusal(act, a_store(), "nothing") == "run nothing: no such run is recorded (see: $licsync history)"
@@ -98,8 +98,8 @@ def test_a_superseded_run(act: Act, wish: str, now_held: str | None, hint: str) 
     assert refusal(act, store, "older") == f"run older: it cannot be {wish}: a newer run replaced it ({hint})"
 
 
-def test_an_approval_that_is_used_up() -> None:
-    """An approval works once; the refusal says whose it was."""
+def test_a_used_approval() -> None:
+    """An approval is valid once; the refusal says who gave it."""
     store = a_store()
     approve(store, "held", MONA)
     store.save_run(a_run("sent"), T0 + 2 * HOUR, instead_of=HELD)
@@ -108,8 +108,8 @@ def test_an_approval_that_is_used_up() -> None:
     )
 
 
-def test_an_approval_that_still_stands() -> None:
-    """Approving twice changes nothing; the refusal says by whom it was approved, and what releases it now."""
+def test_an_approval_in_effect() -> None:
+    """Approving twice changes nothing; the refusal says who approved the run, and how to send it now."""
     store = a_store()
     approve(store, "held", MONA)
     words = refusal(approve, store, "held", JOHN)
@@ -118,7 +118,7 @@ def test_an_approval_that_still_stands() -> None:
 
 
 def test_after_seven_days_nothing_can_be_approved(subtests: pytest.Subtests) -> None:
-    """What nobody decided on is too old to be sent; how to see the present usage is said. It can still be rejected."""
+    """A run without a decision is too old to be sent, and the refusal says how to collect again. It can still be rejected."""
     for age, refused in [(HELD_FOR - SECOND, False), (HELD_FOR, True), (2 * HELD_FOR, True)]:
         with subtests.test(age=age, refused=refused):
             store, author = a_store(), replace(MONA, at=T0 + age)
@@ -130,8 +130,8 @@ def test_after_seven_days_nothing_can_be_approved(subtests: pytest.Subtests) -> 
                 assert approve(store, "held", author).until == author.at + HELD_FOR
 
 
-def test_an_approval_that_has_expired_is_not_given_anew() -> None:
-    """Or one run could be kept for ever; within the first seven days a new approval may take the place of none."""
+def test_an_expired_approval_is_not_renewed() -> None:
+    """Otherwise a run could be kept forever; within the first seven days a new approval is possible."""
     store = a_store()
     approve(store, "held", MONA)
     late = replace(JOHN, at=MONA.at + HELD_FOR)
@@ -147,7 +147,7 @@ def test_an_approval_dated_by_a_clock_ahead_is_no_approval() -> None:
 
 
 def test_a_rejection_that_comes_too_late() -> None:
-    """Between the look and the write another process sent it: nothing is recorded, and the refusal says what became of it."""
+    """Another process sent it in between: nothing is recorded, and the refusal gives the run's state."""
 
     class Overtaken(MemoryStore):
         def save_decision(self, decision: Decision, *, ends: Run | None = None) -> bool:
@@ -177,7 +177,7 @@ def test_any_run_can_be_acknowledged(subtests: pytest.Subtests) -> None:
 
 
 def test_a_pause_and_its_end() -> None:
-    """Each is recorded with its reason and ticket; a pause is in force until its moment and not at it."""
+    """Each is recorded with its reason and ticket; a pause is in effect until its end, exclusively."""
     store = a_store()
     until = T0 + 3 * HOUR
     paused = pause(store, "emea", until, MONA)
@@ -189,8 +189,8 @@ def test_a_pause_and_its_end() -> None:
 
 
 @pytest.mark.parametrize("until", [MONA.at, MONA.at - SECOND], ids=["now", "past"])
-def test_a_pause_until_a_moment_that_is_past(until: object) -> None:
-    """It would pause nothing; most often the zone was meant otherwise, so the moment is told in UTC."""
+def test_a_pause_until_a_time_in_the_past(until: object) -> None:
+    """It would pause nothing; usually the time zone is wrong, so the refusal shows the time in UTC."""
     words = refusal(lambda store, _, author: pause(store, "emea", until, author), a_store(), "")  # type: ignore[arg-type]
     assert words.startswith("--until: 2026-11-24 0")
     assert "UTC is not in the future" in words

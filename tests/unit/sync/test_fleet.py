@@ -74,8 +74,8 @@ def test_one_held_run_does_not_stop_the_others(stage: Stage) -> None:
     assert results[1].run.code is Code.EMPTY_USAGE
 
 
-def test_nothing_asked_for_is_nothing_done(stage: Stage) -> None:
-    """An empty list has an empty answer."""
+def test_no_instances(stage: Stage) -> None:
+    """An empty list has an empty result."""
     assert stage.now(()) == []
     assert stage.world.calls == []
 
@@ -96,14 +96,14 @@ def test_no_more_than_the_limit_run_at_once(stage: Stage, at_once: int) -> None:
 
 @pytest.mark.parametrize(("wait_s", "slept"), [(0, []), (0.1, [0.1]), (1, [0.25, 0.25, 0.5]), (3, [0.25, 0.25, 0.5, 1.0, 1.0])])
 def test_the_wait_ends_in_time(stage: Stage, wait_s: float, slept: list[float]) -> None:
-    """Looks come at 0.25, 0.5, 1, 2 s and so on; after exactly the wait asked for, what is open stays open."""
+    """Checks come at 0.25, 0.5, 1, 2 s and so on; after exactly the requested wait, open runs stay open."""
     stage.world.processes = False
     assert words(stage.now((EMEA,), wait_s=wait_s)) == [("emea", "delivered")]
     assert stage.clock.slept == pytest.approx(slept)
 
 
-def test_what_is_settled_meanwhile_is_seen(stage: Stage) -> None:
-    """The looks go on until the cloud confirms, and say so in the result."""
+def test_a_confirmation_during_the_wait_is_in_the_result(stage: Stage) -> None:
+    """The checks continue until the cloud confirms, and the result says so."""
     stage.world.processes = False
     stage.world.interfere = lambda step, number: stage.world.process_all() if len(stage.clock.slept) == 4 else None
     assert words(stage.now((EMEA, APAC))) == [("emea", "confirmed"), ("apac", "confirmed")]
@@ -111,7 +111,7 @@ def test_what_is_settled_meanwhile_is_seen(stage: Stage) -> None:
 
 
 def test_a_delivered_instance_is_joined(stage: Stage) -> None:
-    """What was delivered already is waited for, and nothing is sent anew."""
+    """The earlier delivery is waited for, and nothing is sent again."""
     stage.world.processes = False
     (first,) = stage.now((EMEA,), wait_s=0)
     stage.world.process_all()
@@ -124,8 +124,8 @@ def test_a_delivered_instance_is_joined(stage: Stage) -> None:
     assert "send" not in stage.world.calls
 
 
-def test_a_second_ask_delivers_anew(stage: Stage) -> None:
-    """A confirmed instance that is asked for again is sent again, even unchanged."""
+def test_a_second_request_delivers_again(stage: Stage) -> None:
+    """A confirmed instance that is requested again is sent again, even unchanged."""
     stage.now((EMEA,))
     stage.clock.advance(10)
     stage.now((EMEA,))
@@ -147,7 +147,7 @@ def test_a_locked_instance_is_left_alone(stage: Stage) -> None:
 
 
 class Other:
-    """Another process that is at an instance: holds its lock and has a run in progress, until it is told to end."""
+    """Another process that works on an instance: holds its lock and has a run in progress, until it is ended."""
 
     def __init__(self, stage: Stage, name: str) -> None:
         self.stage, self.name = stage, name
@@ -173,8 +173,8 @@ class Other:
         self.stage.clock.sleep = slept  # type: ignore[method-assign]
 
 
-def test_waiting_for_a_lock_is_told(stage: Stage) -> None:
-    """Whoever watches hears once for whom it waits and until when; then it runs. Nothing of the wait is recorded."""
+def test_waiting_for_a_lock_is_shown(stage: Stage) -> None:
+    """The observer is notified once of the holder and the time limit; then it runs. The wait is not recorded."""
     other = Other(stage, "emea")
     other.end_at(T0 + timedelta(minutes=10))
     seen: list[Run] = []
@@ -195,14 +195,14 @@ def test_waiting_for_a_lock_ends(stage: Stage) -> None:
     """After an hour it is left alone, as without --wait-lock."""
     other = Other(stage, "emea")
     sleep = stage.clock.sleep
-    stage.clock.sleep = lambda seconds: sleep(60 * seconds)  # type: ignore[method-assign] - or it looks 7,200 times
+    stage.clock.sleep = lambda seconds: sleep(60 * seconds)  # type: ignore[method-assign] - or it checks 7,200 times
     assert words(stage.now((EMEA,), wait_lock=True)) == [("emea", f"locked by {other.holder}")]
     assert timedelta(hours=1) <= stage.clock.now() - T0 < timedelta(hours=1, minutes=1)
     assert stage.world.calls == []
 
 
-def test_waiting_for_a_lock_keeps_nobody_else(stage: Stage) -> None:
-    """An instance that waits takes no place among those that run at once."""
+def test_waiting_for_a_lock_delays_no_other_instance(stage: Stage) -> None:
+    """An instance that waits does not count toward those that run at once."""
     Other(stage, "emea").end_at(T0 + timedelta(minutes=10))
     done: list[datetime] = []
     stage.context.observe = lambda run: done.append(stage.clock.now()) if run.state is RunState.DELIVERED else None
@@ -210,8 +210,8 @@ def test_waiting_for_a_lock_keeps_nobody_else(stage: Stage) -> None:
     assert [at < T0 + timedelta(minutes=1) for at in done] == [True, True, False]
 
 
-def test_a_delivered_instance_is_joined_while_another_looks(stage: Stage) -> None:
-    """A look by another process holds the lock for a moment: that is no reason to call the instance locked."""
+def test_a_delivered_instance_is_joined_during_another_check(stage: Stage) -> None:
+    """A check by another process holds the lock briefly; the instance is not reported as locked."""
     stage.world.processes = False
     (first,) = stage.now((EMEA,), wait_s=0)
     lock = stage.locks.instance("emea")
@@ -232,8 +232,8 @@ def test_an_instance_that_another_runs_is_locked(stage: Stage) -> None:
     assert stage.store.runs("emea") == (a_run(),)
 
 
-def test_an_instance_that_is_taken_while_waiting_is_not_looked_at(stage: Stage) -> None:
-    """A look settles only those whose lock is free; what the other process then records is seen."""
+def test_an_instance_that_is_locked_while_waiting_is_not_checked(stage: Stage) -> None:
+    """A check covers only instances whose lock is free; the result has what the other process records."""
     stage.world.processes = False
     (result,) = stage.now((EMEA,), wait_s=0)
     assert result.run is not None
@@ -272,8 +272,8 @@ def test_a_lock_file_that_cannot_be_made_is_a_result_too(stage: Stage) -> None:
     assert results[1].run.code is Code.STATE_UNWRITABLE
 
 
-def test_locks_are_given_back(stage: Stage) -> None:
-    """After the command every instance is free, whatever became of it."""
+def test_locks_are_released(stage: Stage) -> None:
+    """After the command every instance is free, whatever its result."""
     stage.world.fail["collect"] = [permanent(Code.NOT_FOUND)]
     stage.now()
     for instance in FLEET:
@@ -298,15 +298,15 @@ def test_stopping_interrupts_every_run(stage: Stage) -> None:
 
 
 def test_a_run_ended_earlier_is_not_waited_for(stage: Stage) -> None:
-    """Only what is delivered now is looked at."""
+    """Only current deliveries are checked."""
     stage.store.save_run(an_ended_run(), T0)
     stage.world.fail["collect"] = [permanent(Code.NOT_FOUND)]
     assert words(stage.now((EMEA,))) == [("emea", "failed")]
     assert stage.clock.slept == []
 
 
-def test_what_is_delivered_is_confirmed_while_others_still_run(stage: Stage) -> None:
-    """One slow report keeps nobody else waiting for the cloud's word."""
+def test_deliveries_are_confirmed_while_others_still_run(stage: Stage) -> None:
+    """One slow report does not delay the confirmation of other instances."""
     confirmed_early: list[bool] = []
 
     async def slow() -> None:

@@ -1,4 +1,4 @@
-"""What becomes of a run that a guard holds: approved, collected anew, sent once; or superseded, or expired."""
+"""A run that a guard holds: approved, collected again and sent once; or superseded, or expired."""
 
 import asyncio
 from dataclasses import replace
@@ -49,7 +49,7 @@ class Stage:
         return asyncio.run(check_open_deliveries(self.context, (EMEA,)))
 
     def held(self) -> Run:
-        """Have it shrink, and answer the run that is held for that."""
+        """Make the usage shrink, and return the run that is held for it."""
         self.has(APPROVED)
         run = self.run()
         assert run.state is RunState.HELD
@@ -87,8 +87,8 @@ def test_a_held_run_has_left_nothing_anywhere(stage: Stage) -> None:
     assert list(stage.store.confirmed_digests("emea") or ()) == before
 
 
-def test_nobody_approved_it(stage: Stage) -> None:
-    """Collected again, it is held again: the newer run takes the older one's place."""
+def test_a_held_run_without_an_approval(stage: Stage) -> None:
+    """Collected again, it is held again: the newer run replaces the older one."""
     first = stage.held()
     second = stage.run()
     assert (stage.state(first), stage.state(second), stage.sent()) == (RunState.SUPERSEDED, RunState.HELD, 0)
@@ -113,7 +113,7 @@ def test_an_approval_works_once(stage: Stage) -> None:
 
 
 def test_exactly_the_approved_usage_passes(stage: Stage) -> None:
-    """The approval is of this content hash: that it is further off by now, from a larger usage confirmed since, does not stop it."""
+    """The approval is for this content hash, even if it is further off now, from a larger usage confirmed since."""
     stage.approve(stage.held())
     larger = an_ended_run("larger", collected_at=T0, counts=UsageCounts(rows=3 * BEFORE, sent=3 * BEFORE))
     stage.store.save_run(larger, T0)
@@ -121,7 +121,7 @@ def test_exactly_the_approved_usage_passes(stage: Stage) -> None:
 
 
 def test_exactly_the_approved_usage_passes_another_guard(stage: Stage) -> None:
-    """Whose a clear document is belongs to its hash, so that one which trips anew about that is the approved one all the same."""
+    """The hash of a clear document includes its identity, so that the approved usage passes a new guard on identity too."""
     stage.approve(stage.held())
     stage.context.fleet = (EMEA, an_instance("apac", server_id=EMEA.server_id))
     assert stage.run().state is RunState.DELIVERED
@@ -148,8 +148,8 @@ def test_another_usage_that_trips_another_guard_is_held(stage: Stage) -> None:
     ],
     ids=["less far off", "one more", "one fewer", "empty", "back to normal"],
 )
-def test_a_fresh_collection_may_not_go_beyond_the_approved_figures(stage: Stage, accounts: int, state: RunState) -> None:
-    """No address is kept, so it is collected anew; the approval is used up either way, and what goes beyond is held under its own id."""
+def test_a_new_collection_may_not_exceed_the_approved_figures(stage: Stage, accounts: int, state: RunState) -> None:
+    """Addresses are not kept, so it is collected again; the approval is used either way, and anything beyond it is held as a new run."""
     held = stage.held()
     stage.approve(held)
     stage.has(accounts)
@@ -178,7 +178,7 @@ def test_a_failed_collection_uses_up_nothing(stage: Stage, step: str) -> None:
 
 @pytest.mark.parametrize("step", ["send", "answer"])
 def test_an_approved_delivery_that_was_lost_on_the_way_is_sent_again(stage: Stage, step: str) -> None:
-    """Its record is open: the same usage goes out under the same key, without a second approval, and arrives once."""
+    """Its record is open: the same usage is sent under the same key, without a second approval, and arrives once."""
     held = stage.held()
     stage.approve(held)
     stage.world.fail[step] = [transient()]
@@ -193,7 +193,7 @@ def test_an_approved_delivery_that_was_lost_on_the_way_is_sent_again(stage: Stag
 
 
 def test_an_approved_delivery_that_was_lost_covers_no_other_usage(stage: Stage) -> None:
-    """What differs from the record that is open is another delivery, and nobody has approved that."""
+    """Usage that differs from the open record is another delivery, which was not approved."""
     stage.approve(stage.held())
     stage.world.fail["send"] = [transient()]
     stage.run()
@@ -213,8 +213,8 @@ def test_an_approval_expires(stage: Stage, after: timedelta, state: RunState) ->
 
 
 @pytest.mark.parametrize(("slot", "accounts"), [(T0, BEFORE), (T0 + WEEK, BEFORE - 20)], ids=["the same slot", "a later slot"])
-def test_a_normal_usage_supersedes_what_is_held(stage: Stage, slot: object, accounts: int) -> None:
-    """Without anybody's decision; the run that was held can then no longer be released."""
+def test_normal_usage_supersedes_a_held_run(stage: Stage, slot: object, accounts: int) -> None:
+    """Without a decision; the held run can then no longer be approved."""
     held = stage.held()
     stage.clock.jump(timedelta(days=6))
     stage.has(accounts)

@@ -1,4 +1,4 @@
-"""What a person uploads: laid ready, watched until the cloud has it, superseded by what is newer."""
+"""Manual uploads: put in the outbox, checked until the cloud confirms, superseded by newer exports."""
 
 import asyncio
 import json
@@ -78,8 +78,8 @@ def stage(tmp_path: Path) -> Stage:
     return Stage(tmp_path)
 
 
-def test_of_an_opaque_export_nothing_is_counted(stage: Stage) -> None:
-    """The log of a collection has no number then, and not a zero."""
+def test_an_encrypted_export_has_no_counts(stage: Stage) -> None:
+    """The log of its collection has no counts, rather than zeros."""
     with capture_logs() as logged:
         stage.run()
     (line,) = [line for line in logged if line["event"] == "run.collected"]
@@ -113,8 +113,8 @@ def test_an_old_file_of_a_courier_expires_when_the_run_does(stage: Stage) -> Non
     assert (manifest["since"], manifest["expires"]) == ("2026-11-14T02:00:00Z", "2026-12-02T02:00:00Z")
 
 
-def test_the_upload_of_a_person_confirms_it_and_clears_the_outbox(stage: Stage) -> None:
-    """The cloud's later date is the proof; looks come every six hours, and none starts the slot again."""
+def test_a_manual_upload_is_confirmed_and_clears_the_outbox(stage: Stage) -> None:
+    """The cloud's later date confirms it; checks come every six hours, and none starts the slot again."""
     stage.world.sync("server-emea")
     run = stage.run()
     planned = stage.planned()
@@ -130,8 +130,8 @@ def test_the_upload_of_a_person_confirms_it_and_clears_the_outbox(stage: Stage) 
     assert stage.planned().slot == T0 + WEEK
 
 
-def test_a_newer_export_takes_the_place_of_one_that_nobody_uploaded(stage: Stage) -> None:
-    """At the next slot; the folder holds the new one alone, and never two runs wait at once."""
+def test_a_newer_export_replaces_one_that_was_not_uploaded(stage: Stage) -> None:
+    """At the next slot; the folder has only the new one, and never two runs wait at once."""
     first = stage.run()
     stage.clock.advance(WEEK.total_seconds())
     assert stage.planned().slot == T0 + WEEK
@@ -145,7 +145,7 @@ def test_a_newer_export_takes_the_place_of_one_that_nobody_uploaded(stage: Stage
 
 
 def test_an_upload_just_before_the_next_slot_is_not_taken_for_the_new_one(stage: Stage) -> None:
-    """The new run looks first: what waited is confirmed, and the new export has a baseline after it."""
+    """The new run checks first: the waiting run is confirmed, and the new export has a later baseline."""
     first = stage.run()
     stage.clock.advance(WEEK.total_seconds() - 60)
     stage.world.sync("server-emea")
@@ -169,7 +169,7 @@ def test_what_fails_leaves_the_earlier_export_waiting(stage: Stage) -> None:
     assert [run.state for run in stage.look()] == [RunState.CONFIRMED]
 
 
-def test_nobody_uploads_it(stage: Stage) -> None:
+def test_no_upload(stage: Stage) -> None:
     """After `max_age` the run has failed, and the outbox is empty again."""
     stage.run()
     stage.clock.advance((8 * DAY).total_seconds() + 1)
@@ -182,7 +182,7 @@ def test_nobody_uploads_it(stage: Stage) -> None:
 
 
 def test_without_a_source_a_person_exports_it(stage: Stage) -> None:
-    """Nothing is read; the steps begin on the instance, and the server id need not be known."""
+    """Nothing is read; the steps begin on the instance, and the server ID need not be known."""
     stage.emea = replace(stage.emea, source=NoSource(), server_id=None)
     run = stage.run()
     assert run.state is RunState.AWAITING_EXPORT
@@ -198,7 +198,7 @@ def test_without_a_source_a_person_exports_it(stage: Stage) -> None:
 
 
 def test_an_outbox_that_cannot_be_written_fails_the_instance(stage: Stage) -> None:
-    """With the folder, the cause, and the line that mends it."""
+    """With the folder, the cause, and the command that fixes it."""
     stage.emea = replace(stage.emea, delivery=ManualDelivery(outbox=stage.outbox / "missing"))
     run = stage.run()
     assert (run.state, run.code) == (RunState.FAILED, Code.OUTBOX_UNWRITABLE)
@@ -229,8 +229,8 @@ def test_a_link_in_place_of_the_folder_is_not_followed(stage: Stage) -> None:
         ({"is_empty": True}, Code.EMPTY_USAGE),
     ],
 )
-def test_an_export_of_somebody_else_is_held_and_kept(stage: Stage, changes: dict[str, object], code: Code) -> None:
-    """It rests in the state directory until a person approves; then exactly it is handed over, without reading the instance again."""
+def test_an_export_of_another_instance_is_held_and_kept(stage: Stage, changes: dict[str, object], code: Code) -> None:
+    """It is kept in the state directory until a person approves; then it is handed over without reading the instance again."""
     stage.world.exports["emea"] = an_export(**changes)
     held = stage.run()
     assert (held.state, [one.code for one in held.tripped]) == (RunState.HELD, [code])
@@ -250,16 +250,16 @@ def test_an_export_of_somebody_else_is_held_and_kept(stage: Stage, changes: dict
     assert list((stage.directory / HELD).iterdir()) == []
 
 
-def test_a_readable_export_is_not_laid_ready(stage: Stage) -> None:
-    """No address of a person rests on disk outside an encrypted export: neither in the outbox nor among what is held."""
+def test_a_readable_export_is_not_put_in_the_outbox(stage: Stage) -> None:
+    """No email address is stored outside an encrypted export: neither in the outbox nor among held exports."""
     stage.world.exports["emea"] = an_export(b'{"users": [{"id": 1, "emails": ["mona@example.com"]}]}', is_clear=True)
     run = stage.run()
     assert (run.state, run.code, run.permanent) == (RunState.FAILED, Code.EXPORT_READABLE, True)
     assert stage.files() == []
 
 
-def test_a_held_readable_export_is_collected_anew(stage: Stage) -> None:
-    """It is treated as a clear document is: its hash is kept and not its content; approved, what is exported by then is sent."""
+def test_a_held_readable_export_is_collected_again(stage: Stage) -> None:
+    """Like a clear document: its hash is kept but not its content; after approval the current export is sent."""
     stage.emea = replace(stage.emea, delivery=an_instance().delivery)
     stage.world.exports["emea"] = an_export(
         b'{"instance": {"server_id": "server-apac"}, "users": [{"id": 1, "emails": ["mona@example.com"]}]}',
@@ -308,8 +308,8 @@ def test_an_approved_export_that_was_lost_on_the_way_is_sent_again_itself(stage:
     assert stage.world.calls.count("collect") == 1
 
 
-def test_a_kept_export_that_was_touched_is_collected_anew(stage: Stage) -> None:
-    """Its hash is not the approved one any more; the fresh one is somebody else's still, as approved, and passes."""
+def test_a_modified_kept_export_is_collected_again(stage: Stage) -> None:
+    """Its hash is no longer the approved one; the new one has the same approved identity and passes."""
     stage.world.exports["emea"] = an_export(server_id="server-other")
     held = stage.run()
     (file,) = (stage.directory / HELD).iterdir()
@@ -321,7 +321,7 @@ def test_a_kept_export_that_was_touched_is_collected_anew(stage: Stage) -> None:
 
 
 def test_what_changed_about_its_identity_since_the_approval_holds_it_again(stage: Stage) -> None:
-    """Another instance is known under that server id by now: the approval did not speak of that."""
+    """Another instance is known under that server ID by now: the approval did not speak of that."""
     stage.world.exports["emea"] = an_export(server_id="server-other")
     held = stage.run()
     approve(stage.store, held.run_id, Author(actor="mona", at=stage.clock.now(), reason="rebuilt"))
@@ -331,8 +331,8 @@ def test_what_changed_about_its_identity_since_the_approval_holds_it_again(stage
     assert Code.SERVER_ID_SHARED in [one.code for one in run.tripped]
 
 
-def test_run_now_joins_what_waits_for_a_person(stage: Stage) -> None:
-    """One look, nothing new laid ready, no waiting for two minutes; a second time it is confirmed."""
+def test_run_now_joins_a_run_that_waits_for_a_person(stage: Stage) -> None:
+    """One check, no new export, no wait of two minutes; the second time it is confirmed."""
 
     def now() -> Run:
         results = run_now((stage.emea,), stage.context, max_concurrent_runs=4, wait=timedelta(minutes=2))
@@ -349,8 +349,8 @@ def test_run_now_joins_what_waits_for_a_person(stage: Stage) -> None:
     assert now().state is RunState.CONFIRMED
 
 
-def test_what_waits_for_a_person_ends_where_an_endpoint_is_configured(stage: Stage) -> None:
-    """Nobody is asked to upload any more: the slot is due at once, and what is sent to the endpoint has a record of its own."""
+def test_a_run_that_waits_for_a_person_ends_when_an_endpoint_is_configured(stage: Stage) -> None:
+    """No one is asked to upload any more: the slot is due immediately, and the delivery to the endpoint has its own record."""
     first = stage.run()
     stage.emea = replace(stage.emea, delivery=an_instance().delivery)
     close_stale(stage.context, stage.emea)
@@ -364,7 +364,7 @@ def test_what_waits_for_a_person_ends_where_an_endpoint_is_configured(stage: Sta
 
 
 def test_an_outbox_that_was_moved_leaves_no_export_behind(stage: Stage) -> None:
-    """The next hand-over lies in the new place alone; what the record of the earlier one laid ready is gone."""
+    """The next export is only in the new folder; the earlier record's export is removed."""
     stage.run()
     elsewhere = stage.outbox.parent / "elsewhere"
     elsewhere.mkdir()
@@ -377,8 +377,8 @@ def test_an_outbox_that_was_moved_leaves_no_export_behind(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("removed", [True, False], ids=["removed", "never to be synced"])
-def test_nothing_is_left_of_an_instance_that_is_not_ours_any_more(stage: Stage, removed: bool) -> None:
-    """Its export leaves the outbox, what was held is deleted, and nobody is asked for anything; not while somebody is at it."""
+def test_an_instance_no_longer_configured_is_released(stage: Stage, removed: bool) -> None:
+    """Its export leaves the outbox, held exports are deleted, and no one is asked to act; unless another process works on it."""
     waiting = stage.run()
     stage.world.exports["emea"] = an_export(is_empty=True)
     stage.clock.advance(WEEK.total_seconds())
@@ -403,7 +403,7 @@ def test_nothing_is_left_of_an_instance_that_is_not_ours_any_more(stage: Stage, 
 
 
 def test_another_outbox_gets_what_waited_in_the_old_one(stage: Stage) -> None:
-    """The slot is due at once, and nothing is left where nobody would look; where the outbox stayed the same, nothing is closed."""
+    """The slot is due immediately, and nothing is left in the old folder; if the outbox is the same, nothing is closed."""
     first = stage.run()
     close_stale(stage.context, stage.emea)
     assert stage.store.awaiting_run("emea") == first
@@ -416,8 +416,8 @@ def test_another_outbox_gets_what_waited_in_the_old_one(stage: Stage) -> None:
     assert len(list((other / "emea").iterdir())) == 3
 
 
-def test_what_an_endpoint_took_does_not_keep_a_person_waiting(stage: Stage) -> None:
-    """With `manual` instead of `http`, nobody waits for the cloud's word on the upload any more: the slot is prepared anew."""
+def test_a_delivery_to_an_endpoint_does_not_delay_a_manual_one(stage: Stage) -> None:
+    """With `manual` instead of `http`, the upload is not waited for any more: the slot is prepared again."""
     run = stage.run(replace(stage.emea, delivery=an_instance().delivery))
     assert run.state is RunState.DELIVERED
     close_stale(stage.context, stage.emea)
@@ -427,7 +427,7 @@ def test_what_an_endpoint_took_does_not_keep_a_person_waiting(stage: Stage) -> N
 
 
 def test_a_confirmation_dated_too_late_does_not_forget_the_last_sync(stage: Stage) -> None:
-    """The run is confirmed; of its date, later than the cloud's own clock, nothing is remembered, and what was known stands."""
+    """The run is confirmed; a date later than the cloud's own clock is not recorded, and the earlier date stays."""
     stage.run()
     stage.clock.advance(5)
     stage.world.sync("server-emea")

@@ -1,4 +1,4 @@
-"""One run over scripted far sides: what is stored when, what is sent, and what is left behind however it ends."""
+"""One run over scripted servers: what is stored when, what is sent, and how each run ends."""
 
 import asyncio
 import contextlib
@@ -74,7 +74,7 @@ def stage(tmp_path: Path) -> Stage:
 
 
 def test_a_run_is_delivered_and_then_confirmed(stage: Stage) -> None:
-    """Collected, stored, sent, accepted; then the cloud's own word confirms it."""
+    """Collected, stored, sent, accepted; then the cloud confirms it."""
     run = stage.run()
     assert run.state is RunState.DELIVERED
     assert (run.collected_at, run.delivered_at, run.confirmed_at, run.ended_at) == (T0, T0, None, None)
@@ -99,7 +99,7 @@ def test_the_calls_of_a_run_come_in_their_order(stage: Stage) -> None:
     assert stage.world.calls == ["open cloud", "open delivery", "open source", "collect", "sync_status", "send", "answer"]
 
 
-def test_everybody_hears_of_every_step(stage: Stage) -> None:
+def test_every_step_is_observed(stage: Stage) -> None:
     """The observer sees each phase as it is stored."""
     stage.run()
     phases = [run.phase for run in stage.seen]
@@ -152,15 +152,15 @@ def test_the_record_is_stored_before_the_first_byte_is_sent(stage: Stage) -> Non
 
 
 def test_the_run_is_stored_before_the_first_request(stage: Stage) -> None:
-    """A run is `running` on the disk before anybody is asked anything."""
+    """A run is `running` on disk before any request."""
     stage.world.interfere = lambda step, number: seen.append(stage.store.open_run("emea"))
     seen: list[Run | None] = []
     stage.run()
     assert all(run is not None and run.state is RunState.RUNNING for run in seen[:-1])
 
 
-def test_unchanged_usage_is_delivered_anew_in_every_slot(stage: Stage) -> None:
-    """A later run opens a record of its own with a new baseline, even when nothing changed."""
+def test_unchanged_usage_is_delivered_again_in_every_slot(stage: Stage) -> None:
+    """A later run opens its own record with a new baseline, even if nothing changed."""
     stage.run()
     stage.look()
     first = stage.record()
@@ -262,13 +262,13 @@ def test_suspicious_usage_is_not_sent(stage: Stage, accounts: list[object], code
 
 
 def test_a_stated_wait_is_kept_for_the_next_run(stage: Stage) -> None:
-    """When the far side says when to come back, the run remembers it."""
+    """If the server says when to retry, the run records it."""
     stage.world.fail["collect"] = [transient(retry_after=timedelta(hours=3))]
     assert stage.run().retry_not_before == T0 + timedelta(hours=3)
 
 
 def test_a_refusal_closes_the_record(stage: Stage) -> None:
-    """What the endpoint refused for good is given up; the next run opens a new record."""
+    """A permanently refused delivery is given up; the next run opens a new record."""
     stage.world.fail["send"] = [permanent(Code.UPLOAD_REFUSED)]
     run = stage.run()
     assert (run.state, run.code) == (RunState.FAILED, Code.UPLOAD_REFUSED)
@@ -279,8 +279,8 @@ def test_a_refusal_closes_the_record(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("step", ["send", "answer"])
-def test_a_lost_answer_leaves_the_record_open(stage: Stage, step: str) -> None:
-    """Nobody knows whether it arrived: the next run of the slot sends again under the same key and baseline."""
+def test_a_lost_response_leaves_the_record_open(stage: Stage, step: str) -> None:
+    """It may have arrived: the next run of the slot sends again under the same key and baseline."""
     stage.world.fail[step] = [transient(Code.CONNECTION_LOST)]
     assert stage.run().code is Code.CONNECTION_LOST
     first = stage.record()
@@ -299,7 +299,7 @@ def test_a_lost_answer_leaves_the_record_open(stage: Stage, step: str) -> None:
 
 
 def test_a_record_that_was_never_accepted_is_sent_again(stage: Stage) -> None:
-    """A newer sync of somebody else's proves nothing about a document nobody took: it is sent, not confirmed."""
+    """A newer sync by others does not prove that the document arrived: it is sent, not confirmed."""
     stage.world.fail["send"] = [transient()]
     stage.run()
     stage.clock.advance(60)
@@ -312,7 +312,7 @@ def test_a_record_that_was_never_accepted_is_sent_again(stage: Stage) -> None:
 
 
 def accepted_but_run_failed(stage: Stage) -> DeliveryRecord:
-    """Leave an accepted record whose run has ended: the upload arrived, and then the run's confirmation timed out elsewhere."""
+    """Leave an accepted record whose run has failed: the upload arrived, but the run's confirmation timed out."""
     run = stage.run()
     record = stage.record()
     stage.store.save_run(run.ended(RunState.FAILED, T0, code=Code.INTERNAL), T0)
@@ -347,7 +347,7 @@ def test_a_record_of_a_past_slot_is_given_up(stage: Stage) -> None:
     [("upload", DeliveryOutcome.UPLOAD_FAILED), ("sync", DeliveryOutcome.SYNC_FAILED)],
 )
 def test_an_earlier_delivery_that_failed_is_given_up(stage: Stage, what: str, outcome: DeliveryOutcome) -> None:
-    """A failed upload or sync is closed with its outcome, and the usage is sent anew under a new key."""
+    """A failed upload or sync is closed with its outcome, and the usage is sent again under a new key."""
     stage.world.processes = False
     accepted_but_run_failed(stage)
     stage.clock.advance(60)
@@ -391,7 +391,7 @@ def test_changed_usage_opens_a_new_record(stage: Stage) -> None:
 
 
 def test_a_changed_identity_opens_a_new_record(stage: Stage) -> None:
-    """A document for another server id is another delivery, once a person has approved the change."""
+    """A document for another server ID is another delivery, once a person has approved the change."""
     stage.world.fail["send"] = [transient()]
     stage.run()
     held = stage.run(an_instance("emea", server_id="server-labs"))
@@ -404,8 +404,8 @@ def test_a_changed_identity_opens_a_new_record(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(("enabled", "state"), [(True, RunState.HELD), (False, RunState.DELIVERED)], ids=["enabled", "disabled"])
-def test_a_disabled_copy_holds_nobody(stage: Stage, enabled: bool, state: RunState) -> None:
-    """As the runbook says: once the copy is disabled, nothing of it can overwrite the original, which goes on."""
+def test_a_disabled_copy_does_not_hold_the_original(stage: Stage, enabled: bool, state: RunState) -> None:
+    """As in the runbook: a disabled copy cannot overwrite the original, which continues."""
     copy = an_instance("labs", server_id=EMEA.server_id, enabled=enabled)
     stage.context.fleet = (EMEA, copy)
     assert stage.run().state is state
@@ -496,7 +496,7 @@ def test_a_wait_can_be_cut_short(stage: Stage) -> None:
 
 
 def test_a_delivered_run_stays_delivered_when_the_process_stops(stage: Stage) -> None:
-    """Cancelled after the endpoint's answer was stored, the run is still to be confirmed."""
+    """Canceled after the endpoint's response was stored, the run still waits for confirmation."""
 
     async def cut_short() -> None:
         task = asyncio.ensure_future(stage.run_async())
@@ -512,7 +512,7 @@ def test_a_delivered_run_stays_delivered_when_the_process_stops(stage: Stage) ->
 
 
 def test_a_stale_run_is_closed(stage: Stage) -> None:
-    """A `running` run whose lock we hold belongs to nobody any more."""
+    """A `running` run whose lock is free has no process any more."""
     stage.store.save_run(a_run(waiting_for="x", waiting_until=T0), T0)
     stage.clock.advance(10)
     close_stale(stage.context, an_instance("emea"))
@@ -527,7 +527,7 @@ def test_nothing_else_is_closed(stage: Stage, run: Run) -> None:
     assert stage.store.runs() == (run,)
 
 
-# ---------------------------------------------------------------- looks
+# ---------------------------------------------------------------- checks
 
 
 def test_one_question_serves_many_instances(stage: Stage) -> None:
@@ -549,8 +549,8 @@ def test_nothing_delivered_asks_nothing(stage: Stage) -> None:
     assert stage.world.calls == []
 
 
-def test_an_unconfirmed_look_changes_nothing_but_the_words(stage: Stage) -> None:
-    """While the cloud has nothing new the run stays delivered and says what it waits for, written once."""
+def test_a_check_without_confirmation_changes_only_the_reason(stage: Stage) -> None:
+    """While the cloud has nothing new, the run stays delivered and says what it waits for, written once."""
     stage.world.processes = False
     stage.run()
     writes: list[str] = []
@@ -578,7 +578,7 @@ def test_the_cloud_never_confirms(stage: Stage, passed_s: int, state: RunState) 
 
 
 def test_confirmed_at_the_limit_is_confirmed(stage: Stage) -> None:
-    """A late confirmation is still one, when it is there at the look."""
+    """A late confirmation still counts if the check finds it."""
     stage.run()
     stage.clock.advance(7200)
     assert stage.look()[0].state is RunState.CONFIRMED
@@ -588,8 +588,8 @@ def test_confirmed_at_the_limit_is_confirmed(stage: Stage) -> None:
 @pytest.mark.parametrize(
     "error", [transient(), permanent(Code.UNAUTHORIZED), RunError(Code.CREDENTIAL_MISSING, "no", "do")], ids=["t", "p", "r"]
 )
-def test_far_sides_that_cannot_be_asked_leave_it_delivered(stage: Stage, step: str, error: RunError) -> None:
-    """A look that fails says so and settles nothing, until the limit; then the run fails as not confirmed, not as that error."""
+def test_servers_that_cannot_be_queried_leave_it_delivered(stage: Stage, step: str, error: RunError) -> None:
+    """A failed check is shown and changes no state until the time limit; then the run fails as not confirmed, not with that error."""
     stage.world.processes = False
     stage.run()
     stage.world.fail[step] = [error, error]
@@ -601,8 +601,8 @@ def test_far_sides_that_cannot_be_asked_leave_it_delivered(stage: Stage, step: s
     assert (run.state, run.code) == (RunState.FAILED, Code.NOT_CONFIRMED)
 
 
-def test_one_endpoint_that_cannot_be_asked_does_not_stop_the_others(stage: Stage) -> None:
-    """Every other delivered instance is settled all the same."""
+def test_one_endpoint_that_cannot_be_queried_does_not_stop_the_others(stage: Stage) -> None:
+    """Every other delivered instance is still updated."""
     stage.run(EMEA)
     stage.run(APAC)
     stage.clock.advance(5)
@@ -610,8 +610,8 @@ def test_one_endpoint_that_cannot_be_asked_does_not_stop_the_others(stage: Stage
     assert [run.state for run in stage.look(EMEA, APAC)] == [RunState.DELIVERED, RunState.CONFIRMED]
 
 
-def test_an_error_of_our_own_in_one_look_does_not_stop_the_others(stage: Stage) -> None:
-    """What nobody thought of keeps its own instance waiting, and ends with its time; the others are settled."""
+def test_an_unexpected_error_in_one_check_does_not_stop_the_others(stage: Stage) -> None:
+    """An unexpected error keeps its own instance waiting until the limit; the others are updated."""
     stage.run(EMEA)
     stage.run(APAC)
     stage.clock.advance(5)
@@ -645,7 +645,7 @@ def test_seats_read_late_do_not_touch_a_confirmed_run(stage: Stage) -> None:
     [("sync", Code.SYNC_FAILED, DeliveryOutcome.SYNC_FAILED), ("upload", Code.UPLOAD_FAILED, DeliveryOutcome.UPLOAD_FAILED)],
 )
 def test_a_failed_sync_and_a_failed_upload_fail_the_run(stage: Stage, what: str, code: Code, outcome: DeliveryOutcome) -> None:
-    """Never success: the run fails with the far side's words, and the record is closed with its outcome."""
+    """Never success: the run fails with the quoted error, and the record is closed with its outcome."""
     stage.world.processes = False
     stage.run()
     stage.clock.advance(60)
@@ -660,7 +660,7 @@ def test_a_failed_sync_and_a_failed_upload_fail_the_run(stage: Stage, what: str,
 
 
 def test_a_sync_of_others_does_not_confirm_a_pending_upload(stage: Stage) -> None:
-    """A newer successful sync while our upload is still pending is not ours."""
+    """A newer successful sync while the upload is still pending does not count."""
     stage.world.processes = False
     stage.run()
     stage.clock.advance(60)
@@ -681,7 +681,7 @@ def test_seats_that_cannot_be_read_cost_no_confirmation(stage: Stage) -> None:
 
 
 def test_an_endpoint_that_keeps_no_states_is_confirmed_by_the_read_back(stage: Stage) -> None:
-    """Where uploads cannot be asked for, the cloud's word alone decides."""
+    """If uploads cannot be queried, the read-back alone decides."""
     stage.world.tells_states = False
     stage.run()
     stage.clock.advance(5)
@@ -737,7 +737,7 @@ def test_a_clock_that_was_set_back_is_noted_once(stage: Stage, started: list[tim
 
 
 def test_the_fake_endpoint_keeps_the_contract_of_a_real_one(stage: Stage) -> None:
-    """The same key with the same hash answers the same upload and changes nothing."""
+    """The same key with the same hash returns the same upload and changes nothing."""
     stage.world.fail["answer"] = [transient()]
     stage.run()
     stage.run()
@@ -747,7 +747,7 @@ def test_the_fake_endpoint_keeps_the_contract_of_a_real_one(stage: Stage) -> Non
 
 
 def test_an_upgrade_of_the_instance_is_an_event_of_its_history(stage: Stage) -> None:
-    """Told once, with both versions; the same version again is no news."""
+    """Reported once, with both versions; the same version again is not."""
     versions = iter(["3.18.4", "3.19.2", "3.19.2"])
     for week, expected in enumerate([[], ["GHES 3.19.2 after 3.18.4"], []]):
         stage.world.version = next(versions)

@@ -1,4 +1,4 @@
-"""What GitHub Connect carries: watched for the whole fleet with one question, and never sent."""
+"""Checks of syncs by GitHub Connect: one request for the whole fleet, and nothing is ever sent."""
 
 import asyncio
 from dataclasses import replace
@@ -56,8 +56,8 @@ def stage(tmp_path: Path) -> Stage:
     return Stage(tmp_path / "state")
 
 
-def test_one_question_tells_of_every_instance(stage: Stage) -> None:
-    """Three instances, three verdicts, one reply; each run is recorded before it, and nothing is opened but the cloud."""
+def test_one_request_checks_every_instance(stage: Stage) -> None:
+    """Three instances, three results, one response; each run is recorded before it, and only the cloud is opened."""
     stage.world.sync("server-labs")
     stage.world.sync("server-emea", status="failure", error="quota")
     stage.clock.advance(3600)
@@ -74,8 +74,8 @@ def test_one_question_tells_of_every_instance(stage: Stage) -> None:
     assert {one.server_id for one in listing.entries} == {"server-labs", "server-emea"}
 
 
-def test_a_cloud_that_cannot_be_read_fails_them_all_and_is_tried_again_soon(stage: Stage) -> None:
-    """That says nothing about the syncs: the known date stays, and the next look comes up the ladder, not after six hours."""
+def test_a_cloud_that_cannot_be_read_fails_all_runs_and_is_retried_soon(stage: Stage) -> None:
+    """The known dates stay, and the next check is a retry, before six hours."""
     stage.world.sync("server-labs")
     stage.watch()
     stage.clock.advance(6 * 3600)
@@ -88,23 +88,23 @@ def test_a_cloud_that_cannot_be_read_fails_them_all_and_is_tried_again_soon(stag
     assert stage.store.instance("labs").last_sync == T0  # type: ignore[union-attr]
 
 
-def test_a_look_that_is_cut_short_is_interrupted(stage: Stage) -> None:
-    """The process is told to stop in its midst: the runs are closed, and the next process looks again."""
+def test_a_canceled_check_is_interrupted(stage: Stage) -> None:
+    """The process is stopped during a check: the runs are closed, and the next process checks again."""
     stage.world.fail["sync_status"] = [asyncio.CancelledError()]
     with pytest.raises(asyncio.CancelledError):
         stage.watch(LABS, EMEA)
     assert {run.state for run in stage.store.runs()} == {RunState.INTERRUPTED}
 
 
-def test_an_error_of_our_own_ends_the_look_and_nothing_else(stage: Stage) -> None:
+def test_an_unexpected_error_ends_only_the_check(stage: Stage) -> None:
     """Each run says so; nothing stays `running`."""
     stage.world.fail["sync_status"] = [ZeroDivisionError()]
     runs = stage.watch(LABS, EMEA)
     assert {(run.state, run.code) for run in runs} == {(RunState.FAILED, Code.INTERNAL)}
 
 
-def test_looks_follow_each_other_every_six_hours(stage: Stage) -> None:
-    """A verdict, good or bad, is not retried: the next look comes when it is planned. Without a source there are no slots."""
+def test_checks_come_every_six_hours(stage: Stage) -> None:
+    """A result, good or bad, is not retried: the next check comes on schedule. Without a source there are no slots."""
     first = stage.planned()
     assert (first.reason, first.is_connect_check, first.slot) == ("first GitHub Connect check", True, None)  # type: ignore[attr-defined]
     for sync in (False, True):
@@ -115,16 +115,16 @@ def test_looks_follow_each_other_every_six_hours(stage: Stage) -> None:
         assert (planned.at, planned.is_connect_check) == (stage.clock.now() + 6 * HOUR, True)  # type: ignore[attr-defined]
 
 
-def test_graphql_tells_who_is_disconnected_and_how_many_accounts_arrived(stage: Stage) -> None:
-    """Where the token may ask; the number is kept with the run."""
+def test_graphql_shows_disconnected_servers_and_accounts(stage: Stage) -> None:
+    """If the token may query it; the number is recorded with the run."""
     stage.world.sync("server-labs")
     stage.world.installs = (Installation(hostname="ghes-labs.example.com", is_connected=False, accounts=41),)
     (run,) = stage.watch()
     assert (run.state, run.accounts_in_cloud, [one.code for one in run.notices]) == (RunState.CURRENT, 41, [Code.NOT_CONNECTED])
 
 
-def test_a_look_without_graphql_does_not_call_a_server_connected_again(stage: Stage) -> None:
-    """What was seen stands, until GraphQL says otherwise or a newer sync comes: nobody is told that it is over because nobody could ask."""
+def test_a_check_without_graphql_does_not_call_a_server_connected_again(stage: Stage) -> None:
+    """The earlier result stays until GraphQL says otherwise or a newer sync arrives: no alert is closed without evidence."""
     stage.world.sync("server-labs")
     stage.world.installs = (Installation(hostname="ghes-labs.example.com", is_connected=False),)
     stage.watch()
@@ -139,7 +139,7 @@ def test_a_look_without_graphql_does_not_call_a_server_connected_again(stage: St
 
 
 def test_graphql_says_that_a_server_is_connected_again(stage: Stage) -> None:
-    """Its word counts before the next sync."""
+    """It counts before the next sync."""
     stage.world.sync("server-labs")
     for is_connected in (False, True):
         stage.world.installs = (Installation(hostname="ghes-labs.example.com", is_connected=is_connected),)
@@ -148,7 +148,7 @@ def test_graphql_says_that_a_server_is_connected_again(stage: Stage) -> None:
 
 
 def test_with_a_source_the_guards_warn_and_drift_is_seen(stage: Stage) -> None:
-    """Nothing can be held that GitHub Connect sends by itself: it is said, and the slot is satisfied by the look."""
+    """Syncs by GitHub Connect cannot be held: the guards warn, and the run satisfies the slot."""
     stage.world.sync("server-labs")
     stage.world.accounts["labs"] = [an_account(number) for number in range(1, 101)]
     first = asyncio.run(run_instance(stage.context, READ, trigger=Trigger.SCHEDULE, reason="weekly slot", slot=T0))
@@ -167,16 +167,16 @@ def test_with_a_source_the_guards_warn_and_drift_is_seen(stage: Stage) -> None:
     assert planned.is_connect_check  # type: ignore[attr-defined]
 
 
-def test_a_watch_does_not_satisfy_a_slot(stage: Stage) -> None:
-    """Where the instance is also read, a look at the cloud alone is not what the slot asks for."""
+def test_a_connect_check_does_not_satisfy_a_slot(stage: Stage) -> None:
+    """If the instance has a source too, a Connect check alone does not satisfy its slot."""
     stage.world.sync("server-labs")
     stage.watch(READ)
     planned = stage.planned(READ)
     assert (planned.slot, planned.is_connect_check) == (T0, False)  # type: ignore[attr-defined]
 
 
-def test_run_now_says_how_it_stands(stage: Stage) -> None:
-    """One look, no waiting, and in the order that was asked for."""
+def test_run_now_checks_once(stage: Stage) -> None:
+    """One check, no waiting, and in the requested order."""
     stage.world.sync("server-labs")
     results = stage.now(APAC, LABS)
     assert [(one.instance.name, one.run.state) for one in results if one.run] == [("apac", RunState.FAILED), ("labs", RunState.CURRENT)]
@@ -184,8 +184,8 @@ def test_run_now_says_how_it_stands(stage: Stage) -> None:
     assert stage.clock.slept == []
 
 
-def test_run_now_with_wait_watches_until_a_newer_sync_appears(stage: Stage) -> None:
-    """Somebody presses *Sync now* meanwhile; without that it ends when the time is over."""
+def test_run_now_with_wait_checks_until_a_newer_sync_appears(stage: Stage) -> None:
+    """Someone clicks *Sync now* during the wait; without that it ends at the time limit."""
     stage.world.sync("server-labs")
     stage.clock.advance(60)
 
@@ -203,8 +203,8 @@ def test_run_now_with_wait_watches_until_a_newer_sync_appears(stage: Stage) -> N
     assert stage.world.calls.count("sync_status") == 3 + 7  # at once, after 5, 10, 20, 40, 80 s, and at the end
 
 
-def test_one_that_another_process_is_at_is_left_alone(stage: Stage) -> None:
-    """Its answer names the holder; the others are looked at."""
+def test_an_instance_in_use_by_another_process_is_skipped(stage: Stage) -> None:
+    """Its result names the holder; the others are checked."""
     lock = stage.locks.instance("labs")
     assert lock is not None
     with lock:
@@ -214,8 +214,8 @@ def test_one_that_another_process_is_at_is_left_alone(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("left", [RunState.RUNNING, RunState.DELIVERED, RunState.AWAITING_UPLOAD, RunState.HELD])
-def test_what_another_delivery_left_open_is_closed_and_stops_nobody(stage: Stage, left: RunState) -> None:
-    """GitHub Connect carries it by now, or a process died meanwhile: the whole fleet is watched all the same, and no look is made for it."""
+def test_runs_of_an_earlier_delivery_are_closed_and_stop_no_other(stage: Stage, left: RunState) -> None:
+    """Runs of an earlier delivery or a dead process: the whole fleet is still checked, and they are not."""
     stage.store.save_run(a_run("left", instance="emea", state=left), T0, delivery=a_delivery(instance="emea", run_id="left"))
     for name in ("labs", "emea"):
         stage.world.sync(f"server-{name}")
@@ -228,7 +228,7 @@ def test_what_another_delivery_left_open_is_closed_and_stops_nobody(stage: Stage
 
 
 def test_a_date_later_than_the_clouds_own_clock_is_not_remembered(stage: Stage) -> None:
-    """The look fails for it, and the date known before stays: else the instance could not be overdue for months."""
+    """The check fails, and the earlier date stays: otherwise the instance could not be overdue for months."""
     stage.world.sync("server-labs")
     stage.watch()
     stage.world.entries["server-labs"] = replace(stage.world.entries["server-labs"], date=T0 + 100 * DAY)
