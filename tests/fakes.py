@@ -6,6 +6,7 @@ makes it fail, cancels the task, or kills the process.
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -91,6 +92,12 @@ class Waits:
 
 class Died(BaseException):
     """The process died: nothing is cleaned up or recorded."""
+
+    @classmethod
+    def again(cls) -> None:
+        """Raise it again where a dead process would write."""
+        if isinstance(sys.exc_info()[1], cls):
+            raise cls
 
 
 def transient(code: Code = Code.SERVER_ERROR, **more: Any) -> RemoteError:
@@ -362,8 +369,12 @@ class FlakyStore(MemoryStore):
         self.before_write: Callable[[], None] = lambda: None
         self.after_write: Callable[[], None] = lambda: None
 
+    def write_fault(self) -> str | None:
+        return "database or disk is full" if self.full else super().write_fault()
+
     @contextmanager
     def _write(self) -> Iterator[None]:
+        Died.again()
         if self.full:
             raise StateUnwritableError("database or disk is full")
         self.before_write()
@@ -375,6 +386,7 @@ class FlakyStore(MemoryStore):
             super().save_run(*args, **kwargs)
 
     def save_delivery(self, record: DeliveryRecord) -> None:
+        Died.again()
         if self.full:
             raise StateUnwritableError("database or disk is full")
         super().save_delivery(record)

@@ -11,9 +11,9 @@ from licsync_daemon.model.alert import Message
 from licsync_daemon.model.errors import Code, ConfigError, Problem, RunError
 from licsync_daemon.model.instance import MailNotifier, NotifierTo
 from licsync_daemon.model.ports import Channel
-from licsync_daemon.monitoring.alerting import SEND_S
 from licsync_daemon.monitoring.alerts import trial
 from licsync_daemon.monitoring.channels.build import channels
+from licsync_daemon.monitoring.outgoing import SEND_S
 from licsync_daemon.settings.credentials import Credentials
 from licsync_daemon.system.clock import SystemClock
 from licsync_daemon.system.filelock import this_process

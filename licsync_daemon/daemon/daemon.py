@@ -1,7 +1,6 @@
 """The daemon: its tasks, its heartbeat, and the order in which it stops."""
 
 import asyncio
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -12,13 +11,13 @@ from licsync_daemon.daemon.alarms import Alarms
 from licsync_daemon.daemon.daily import DailyCheck
 from licsync_daemon.daemon.planner import Planner
 from licsync_daemon.daemon.worker import SOONEST, Worker
-from licsync_daemon.model.errors import StateUnwritableError
 from licsync_daemon.model.instance import Config, Instance
 from licsync_daemon.model.ports import Lease
 from licsync_daemon.model.store import RunStore
 from licsync_daemon.monitoring.alerting import Alerting
 from licsync_daemon.sync.context import RunContext
 from licsync_daemon.sync.housekeeping import close_stale, record_clock_set_back, release_unconfigured
+from licsync_daemon.system.contain import contained
 from licsync_daemon.system.systemd import ServiceManager
 
 log = structlog.get_logger()
@@ -61,6 +60,7 @@ class Daemon:
         self.alarms = Alarms(self._start)
         self._offset_s = self._clock_offset_s()
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._beside: dict[str, asyncio.Task[None]] = {}
 
     def reload(self, config: Config, context: RunContext) -> None:
         """Use another configuration from now on. Runs in progress keep the one they started with."""
@@ -76,9 +76,7 @@ class Daemon:
     async def serve(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set. No run starts before the state was read, and none is left running."""
         self.alarms.start()
-        services = [asyncio.create_task(self._alerting.serve(), name="alerts")]
-        if self._daily is not None:
-            services.append(asyncio.create_task(self._daily.serve(), name="daily check"))
+        self._serve_beside()
         try:
             self._plan_all()
             self._service.send("READY=1")
@@ -88,7 +86,17 @@ class Daemon:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), self._beat_every_s())
         finally:
-            await self._shut_down(services)
+            await self._shut_down()
+
+    def _serve_beside(self) -> None:
+        """Start what runs beside the instances, and start it again if it has ended."""
+        for name, serve in {"alerts": self._alerting.serve, "daily check": self._daily.serve if self._daily else None}.items():
+            task = self._beside.get(name)
+            if serve is None or (task is not None and not task.done()):
+                continue
+            if task is not None:
+                log.critical("daemon.task_ended", task=name, exc_info=None if task.cancelled() else task.exception())
+            self._beside[name] = asyncio.create_task(serve(), name=name)
 
     # ---------------------------------------------------------------- heartbeat
 
@@ -99,9 +107,10 @@ class Daemon:
         """Every 30 s: report that the daemon is alive, and detect a clock that was set and changes by other processes."""
         with suppress(OSError):  # read-only by now: the daemon continues, and `status --alive` reports it
             self._lease.touch()
-        self.alarms.check()
-        was_set = self._clock_was_set()
-        with suppress(StateUnwritableError):
+        with contained("daemon.heartbeat_failed"):
+            self._serve_beside()
+            self.alarms.check()
+            was_set = self._clock_was_set()
             changed = self._context.store.changed_elsewhere() or was_set
             if changed:
                 self._alerting.note()
@@ -122,8 +131,8 @@ class Daemon:
     def _correct_clock(self) -> None:
         """Discard times recorded while the clock was ahead."""
         self._planner.correct_clock()
-        with suppress(StateUnwritableError):
-            for instance in self._config.instances:
+        for instance in self._config.instances:
+            with contained("daemon.clock_not_corrected", instance=instance.name):
                 record_clock_set_back(self._context, instance)
 
     def _clock_offset_s(self) -> float:
@@ -138,14 +147,14 @@ class Daemon:
     # ---------------------------------------------------------------- planning
 
     def _plan_all(self) -> None:
-        """Plan every configured instance, and record which ones are no longer configured."""
-        with suppress(StateUnwritableError):
+        """Plan every configured instance, and note in the state which ones are no longer configured."""
+        with contained("daemon.retired_not_noted"):
             _note_retired(self._context.store, self._config, self._context.clock.now())
         self._release_unconfigured()
         self._correct_clock()
         for instance in self._config.instances:
             if instance.is_active:
-                with suppress(StateUnwritableError, OSError):
+                with contained("daemon.stale_not_closed", instance=instance.name):
                     self._close_stale(instance)
             self._plan(instance)
 
@@ -154,14 +163,12 @@ class Daemon:
         if not instance.is_active:
             self.alarms.silence(instance.name)
             return
-        try:
+        planned = None
+        with contained("daemon.not_planned", instance=instance.name):
             planned = self._planner.planned(instance)
             if planned is None:
                 self._close_stale(instance)
                 planned = self._planner.planned(instance)
-        except (StateUnwritableError, OSError) as error:
-            log.error("daemon.state_unusable", cause=str(error))  # noqa: TRY400 - the cause is a sentence
-            return
         if planned is not None:
             now = self._context.clock.now()
             at = max(planned.at, now + SOONEST, not_before or now)
@@ -175,8 +182,8 @@ class Daemon:
                 close_stale(self._context, instance)
 
     def _release_unconfigured(self) -> None:
-        """Close open runs of instances no longer configured. Only the daemon does so: a command may use a smaller configuration."""
-        with suppress(StateUnwritableError, OSError):
+        """Close what is left of instances no longer configured. Only the daemon does: a command may have a smaller configuration."""
+        with contained("daemon.not_released"):
             release_unconfigured(self._context, self._config.instances)
 
     # ---------------------------------------------------------------- work
@@ -209,11 +216,11 @@ class Daemon:
         task = self._tasks.get(instance.name)
         return task is not None and task is not asyncio.current_task()
 
-    async def _shut_down(self, services: Sequence[asyncio.Task[None]]) -> None:
-        """Stop in reverse order: no new alarms, then the runs (each is recorded as interrupted) and the other tasks."""
+    async def _shut_down(self) -> None:
+        """Stop in reverse order: no new alarms, then the runs (each records itself as interrupted) and what runs beside them."""
         self._service.send("STOPPING=1", "STATUS=stopping")
         self.alarms.pause()
-        tasks = [*self._tasks.values(), *services]
+        tasks = [*self._tasks.values(), *self._beside.values()]
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks, timeout=DRAIN_S)

@@ -115,10 +115,12 @@ def _context(
 def with_config(context: RunContext, config: Config, environ: Mapping[str, str]) -> RunContext:
     """Return a context for another configuration with the same state. Runs in progress keep the old one.
 
-    A rate limit hit with one context is respected by both.
+    Both respect a rate limit that either of them hits from now on; a reload ends the waits for earlier ones.
     """
     before = context.adapters if isinstance(context.adapters, Connections) else None
     ages = before.clients.ages if before is not None else Ages(context.clock)
     clients = Clients(config.cloud, Credentials(config.credentials_dir, environ), ages)
     gates = before.gates if before is not None else {}
+    for gate in gates.values():
+        gate.open()
     return replace(context, adapters=Connections(clients, context.clock, config.invocation, gates), fleet=config.instances)

@@ -8,14 +8,15 @@ from datetime import datetime, timedelta
 import structlog
 
 from licsync_daemon.daemon.planner import Planner
-from licsync_daemon.model.errors import StateUnwritableError
+from licsync_daemon.model.errors import Code, StateUnwritableError, failure_of
 from licsync_daemon.model.instance import Config, ConnectDelivery, Instance
 from licsync_daemon.model.run import RunState, Trigger
 from licsync_daemon.rules.next_run import LOCKED_AGAIN, Planned
+from licsync_daemon.rules.schedule import slot_at
 from licsync_daemon.sync.confirm import check_open_deliveries, unconfirmed_runs
 from licsync_daemon.sync.context import RunContext, hold_free
 from licsync_daemon.sync.housekeeping import close_stale, expire
-from licsync_daemon.sync.run import run_instance
+from licsync_daemon.sync.run import not_started, run_instance
 from licsync_daemon.sync.supervise import check_connect
 
 log = structlog.get_logger()
@@ -57,14 +58,27 @@ class Worker:
         self._config = config
 
     async def work(self, name: str) -> Done:
-        """Do what is due for the named instance now, by the current state and configuration. Raises nothing."""
+        """Do what is due for the named instance now, as the state and the configuration say at this moment.
+
+        Raises nothing but the cancellation of its task. An error of any kind before a run begins ends a run of its own: its code is
+        recorded, and the next attempt follows as after any failed run.
+        """
         try:
             return await self._work(name)
         except (StateUnwritableError, OSError) as error:
             log.error("daemon.state_unusable", cause=str(error))  # noqa: TRY400 - the cause is a sentence
-        except Exception:
-            log.critical("daemon.work_crashed", instance=name, exc_info=True)
+            self._record_failure(name, error)
+        except BaseException as error:
+            failure_of(error)
+            log.critical("daemon.work_crashed", instance=name, exc_info=error)
+            self._record_failure(name, error)
         return Done(not_before=self._context.clock.now() + PAUSE)
+
+    def _record_failure(self, name: str, error: BaseException) -> None:
+        instance = self._config.instance(name)
+        if instance is not None and not isinstance(error, StateUnwritableError):
+            slot = slot_at(instance.schedule, self._context.clock.now()) if instance.has_slots else None
+            not_started(self._context, instance, trigger=Trigger.SCHEDULE, reason="could not begin", slot=slot, error=error)
 
     async def _work(self, name: str) -> Done:
         async with self._limit:
@@ -107,8 +121,9 @@ class Worker:
                 return Done()
             watched = [one for one in self._config.instances if isinstance(one.delivery, ConnectDelivery) and one.is_active]
             with hold_free(self._context.leases, [one for one in watched if not self._planner.is_paused(one)]) as free:
-                await check_connect(self._context, free, trigger=Trigger.SCHEDULE, reason=planned.reason)
-            return Done(served=tuple(free))
+                runs = await check_connect(self._context, free, trigger=Trigger.SCHEDULE, reason=planned.reason)
+            is_unstored = any(run.code is Code.STATE_UNWRITABLE for run in runs)
+            return Done(served=tuple(free), not_before=self._context.clock.now() + PAUSE if is_unstored else None)
 
     def _is_ahead(self, planned: Planned) -> bool:
         return planned.at > self._context.clock.now() + SOONEST

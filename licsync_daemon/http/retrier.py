@@ -24,6 +24,10 @@ class Gate:
     def close(self, until_s: float) -> None:
         self._closed_until_s = max(self._closed_until_s, until_s)
 
+    def open(self) -> None:
+        """Allow requests again."""
+        self._closed_until_s = float("-inf")
+
     def pause_s(self, now_s: float) -> float:
         """Return the seconds until the next request to the host is allowed."""
         return max(0.0, self._closed_until_s - now_s)

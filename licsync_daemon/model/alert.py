@@ -54,6 +54,7 @@ class Message:
         event: Why it is sent.
         alert: The alert it is about; None for a test.
         subject: One line for people.
+        instances: Of a message about several alerts with one code, whose they are; `alert` then describes them together.
         lines: The full text for people; each line is a paragraph or a list item.
         at: When it was written.
     """
@@ -63,3 +64,4 @@ class Message:
     subject: str
     lines: tuple[str, ...]
     at: datetime
+    instances: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ The failure of one instance is an exception only inside its run; above `sync/run
 into text and exit codes. `docs/runbook.md` has an entry for every `Code`, which a test checks.
 """
 
+import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -228,6 +229,29 @@ class RemoteError(RunError):
         self.transient = transient
         self.retry_after = retry_after
         self.status = status
+
+
+def is_stop(error: BaseException) -> bool:
+    """Return whether an exception ends the process or cancels the current task. A `CancelledError` that nobody asked for does neither."""
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
+    return isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit)
+
+
+def failure_of(error: BaseException) -> RunError:
+    """Return what a run fails with because of an exception of any kind.
+
+    Raises:
+        BaseException: `error` itself, if it ends the process or cancels the current task.
+    """
+    if is_stop(error):
+        raise error
+    if isinstance(error, RunError):
+        return error
+    if isinstance(error, StateUnwritableError):
+        return RunError(Code.STATE_UNWRITABLE, str(error), "free disk space or fix the directory's permissions; the run is then retried")
+    return internal_error()
 
 
 def internal_error() -> RunError:

@@ -18,6 +18,9 @@ from licsync_daemon.monitoring.concerns import ONLY_CHECKED, Concern, acknowledg
 from licsync_daemon.monitoring.status import InstanceView
 from licsync_daemon.rules.handover import folder_of, steps, upload_page
 
+TOGETHER = 3  # openings or closings of one code in one evaluation are one message
+LISTED = 20  # texts of single instances in such a message
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -144,6 +147,61 @@ def message_of(change: Change, view: InstanceView | None, config: Config, *, mac
     return Message(event=change.event, alert=alert, subject=f"[licsync] {head}: {where}: {words(alert.code)}", lines=tuple(lines), at=now)
 
 
+def messages_of(
+    changes: Sequence[Change], views: Mapping[str, InstanceView], config: Config, *, machine: str, now: datetime
+) -> dict[tuple[tuple[str, Code], ...], Message]:
+    """Return the messages about changes, by what each is about: three or more openings, or closings, of one code are one message."""
+    together: dict[tuple[object, ...], list[Change]] = {}
+    for one in changes:
+        if one.event is not None:
+            alert = one.alert
+            is_common = alert.instance and one.event in {Event.OPENED, Event.CLOSED}
+            key = (one.event, alert.code) if is_common else (one.event, alert.code, alert.instance)
+            together.setdefault(key, []).append(one)
+    found = {}
+    for group in together.values():
+        if len(group) >= TOGETHER:
+            found[tuple((one.alert.instance, one.alert.code) for one in group)] = _common_message(group, config, machine=machine, now=now)
+        else:
+            for one in group:
+                view = views.get(one.alert.instance)
+                found[((one.alert.instance, one.alert.code),)] = message_of(one, view, config, machine=machine, now=now)
+    return found
+
+
+def _common_message(group: Sequence[Change], config: Config, *, machine: str, now: datetime) -> Message:
+    """Return one message about several instances that have the same problem, or no longer have it."""
+    alerts, first, event = [one.alert for one in group], group[0].alert, group[0].event
+    assert event is not None
+    names = tuple(one.instance for one in alerts)
+    steps = tuple(dict.fromkeys(one.next_step for one in alerts))
+    more = f" (and {len(steps) - 1} more, one for each instance: $licsync status)" if len(steps) > 1 else ""
+    alert = replace(
+        first,
+        instance="",
+        severity=Severity.ALERT if any(one.severity is Severity.ALERT for one in alerts) else Severity.WARNING,
+        text=command(f"{len(names)} instances ({', '.join(names)}): {first.text}", config.invocation),
+        next_step=command(f"{steps[0]}{more}", config.invocation),
+        opened_at=min(one.opened_at for one in alerts),
+    )
+    is_over = event is Event.CLOSED
+    listed = [f"{one.instance}: {command(one.next_step if is_over else one.text, config.invocation)}" for one in alerts[:LISTED]]
+    lines = [
+        f"{'Resolved for' if is_over else 'The same problem at'} {len(names)} instances: {', '.join(names)}",
+        "",
+        *listed,
+        *([f"and {len(names) - LISTED} more"] if len(names) > LISTED else []),
+        "",
+        *([] if is_over else [f"Next step: {alert.next_step}", ""]),
+        f"Code: {alert.code} (docs/runbook.md#{alert.code})",
+        f"Since: {alert.opened_at:%Y-%m-%d %H:%M} UTC",
+        f"Sent by licsync-daemon on {machine}",
+    ]
+    head = "resolved" if is_over else str(alert.severity)
+    subject = f"[licsync] {head}: {len(names)} instances: {words(alert.code)}"
+    return Message(event=event, alert=alert, subject=subject, lines=tuple(lines), at=now, instances=names)
+
+
 def trial(*, machine: str, now: datetime) -> Message:
     """Return a message for testing the channels."""
     lines = ("This is a test. Nothing is wrong; no action needed.", "", f"Sent by licsync-daemon on {machine}")
@@ -157,6 +215,7 @@ def as_json(message: Message) -> dict[str, object]:
         "version": 1,
         "event": message.event,
         "instance": alert.instance or None if alert else None,
+        **({"instances": list(message.instances)} if message.instances else {}),
         "code": alert.code if alert else None,
         "severity": alert.severity if alert else None,
         "subject": message.subject,

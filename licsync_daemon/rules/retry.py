@@ -16,6 +16,7 @@ MAX_ELAPSED_S = 15 * 60.0  # a run does not wait longer; the schedule retries it
 BACKOFF_S = 1.0
 BACKOFF_CAP_S = 60.0
 RATE_LIMIT_MIN_S = 60.0  # GitHub: without a stated wait, at least one minute
+HONORED_S = 24 * 3600.0  # of the wait that a rate-limited host states
 MARGIN_S = 0.5  # added to a stated wait, so that a small clock difference never causes an early request
 
 
@@ -68,5 +69,5 @@ def poll_until(limit: timedelta, *, first_s: float = 0.5, cap_s: float = 30.0) -
 
 
 def quiet_period_s(error: RemoteError) -> float:
-    """Return for how many seconds no run may send requests to a rate-limited host."""
-    return error.retry_after.total_seconds() + MARGIN_S if error.retry_after is not None else RATE_LIMIT_MIN_S
+    """Return for how many seconds a rate-limited host accepts no request from any run."""
+    return min(error.retry_after.total_seconds(), HONORED_S) + MARGIN_S if error.retry_after is not None else RATE_LIMIT_MIN_S

@@ -18,6 +18,7 @@ class Database:
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
         self._db.row_factory = sqlite3.Row
+        self.fault: str | None = None  # why the newest transaction failed
 
     def _put(self, table: str, key: str, row: DbRow) -> None:
         """Insert `row`, or replace the columns of the row with the same key. Table and column names are constants, never input."""
@@ -54,15 +55,20 @@ class Database:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         """Commit everything inside, or nothing. The write lock is taken first, so that data read inside is still current when writing."""
-        with _translated():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
+        try:
+            with _translated():
+                self._db.execute("BEGIN IMMEDIATE")
+                try:
+                    yield
+                    self._db.execute("COMMIT")
+                except BaseException:
+                    if self._db.in_transaction:
+                        self._db.execute("ROLLBACK")
+                    raise
+        except StateUnwritableError as error:
+            self.fault = str(error)
+            raise
+        self.fault = None
 
 
 @contextmanager

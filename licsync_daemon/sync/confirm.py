@@ -6,14 +6,14 @@ Uses ports only. The caller holds the leases of the instances.
 import contextlib
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
 
-from licsync_daemon.model.errors import Code, RunError, StateUnwritableError
+from licsync_daemon.model.errors import Code, RunError, StateUnwritableError, failure_of
 from licsync_daemon.model.instance import Instance
-from licsync_daemon.model.ports import CloudReader
+from licsync_daemon.model.ports import CloudReader, WaitReporter
 from licsync_daemon.model.run import AWAITING, AWAITING_CLOUD, DeliveryOutcome, DeliveryRecord, InstanceRecord, Run, SeatRecord
 from licsync_daemon.model.store import StateReader
 from licsync_daemon.model.usage import CLOCK_SLACK, Listing, ServerIdentity, SyncStatus, Upload
@@ -25,50 +25,96 @@ from licsync_daemon.sync.journal import Journal
 
 log = structlog.get_logger()
 
+RECORD_MISSING = RunError(
+    Code.NOT_CONFIRMED,
+    "the record of this delivery is missing from the state file, so nothing can confirm it",
+    "the next run sends the usage again; look for `state_damaged` in the log",
+)
 LISTING_FRESH = timedelta(minutes=10)  # an unchanged list is not written again before this
-
-
-@dataclass(frozen=True, slots=True)
-class _OpenDelivery:
-    """A delivery that waits for confirmation."""
-
-    instance: Instance
-    journal: Journal
-    record: DeliveryRecord
 
 
 async def check_open_deliveries(context: RunContext, instances: Iterable[Instance]) -> list[Run]:
     """Close stale runs of `instances`, whose leases the caller holds, then check their deliveries. Return the checked runs."""
     every = tuple(instances)
     for instance in every:
-        close_stale(context, instance)
+        try:
+            close_stale(context, instance)
+        except StateUnwritableError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - of any kind: the deliveries are checked
+            _note_crash(error)
     return await check_delivered(context, every)
 
 
 async def check_delivered(context: RunContext, instances: Iterable[Instance]) -> list[Run]:
-    """Query the cloud once and update every run of `instances` that waits for confirmation. Return those runs.
+    """Query the cloud once and check every run among `instances` that waits for its confirmation. Return these runs.
 
-    The caller holds the leases. If the cloud or an endpoint cannot be queried, a run stays as it is until its time limit.
+    The caller holds the leases. If the cloud or an endpoint cannot be queried, or after an error of any kind in a check, a run stays as
+    it is until its time limit.
+
+    Raises:
+        StateUnwritableError: The result of a check could not be stored; all runs were checked.
     """
-    deliveries = [
-        _OpenDelivery(instance, Journal(context, run), record)
-        for instance in instances
-        for run in unconfirmed_runs(context.store, instance.name)
-        if (record := context.store.delivery_of(run.run_id)) is not None
-    ]
-    if not deliveries:
-        return []
-    async with AsyncExitStack() as stack:
-        status: SyncStatus | RunError
-        try:
-            cloud = await stack.enter_async_context(context.adapters.cloud(deliveries[0].journal))
-            status = await read_status(context, cloud)
-        except RunError as error:
-            status = error
-        runs = [await _check(context, delivery, status) for delivery in deliveries]
-        if any(run.state.is_good for run in runs) and not isinstance(status, RunError):
-            await read_seats(context, cloud)
-    return runs
+    watched = [(instance, Journal(context, run)) for instance in instances for run in unconfirmed_runs(context.store, instance.name)]
+    unwritable: list[StateUnwritableError] = []
+    try:
+        async with AsyncExitStack() as stack:
+            cloud, status = await _asked(context, watched[0][1], stack) if watched else (None, None)
+            for instance, journal in watched:
+                with structlog.contextvars.bound_contextvars(run_id=journal.run.run_id, instance=instance.name):
+                    try:
+                        await _check(context, instance, journal, status)
+                    except StateUnwritableError as error:
+                        unwritable.append(error)
+                    except BaseException as error:  # noqa: BLE001 - of any kind: the other runs are checked
+                        _note_crash(error)
+            if any(journal.run.state.is_good for _, journal in watched) and cloud is not None:
+                await read_seats(context, cloud)
+    except BaseException as error:  # noqa: BLE001 - from closing a connection
+        _note_crash(error)
+    if unwritable:
+        raise unwritable[0]
+    return [journal.run for _, journal in watched]
+
+
+async def _asked(context: RunContext, waits: WaitReporter, stack: AsyncExitStack) -> tuple[CloudReader | None, SyncStatus | RunError]:
+    """Return the cloud and what it lists, or why it cannot be read."""
+    try:
+        cloud = await stack.enter_async_context(context.adapters.cloud(waits))
+        return cloud, await read_status(context, cloud)
+    except BaseException as error:  # noqa: BLE001 - of any kind: the time limit of a delivery still ends
+        return None, _note_crash(error)
+
+
+def _note_crash(error: BaseException) -> RunError:
+    """Return the failure that an exception means, and log an unexpected one.
+
+    Raises:
+        BaseException: `error` itself, if it ends the process or cancels the current task.
+    """
+    failure = failure_of(error)
+    if failure.code is Code.INTERNAL:
+        log.critical("run.check_crashed", exc_info=error)
+    return failure
+
+
+async def _check(context: RunContext, instance: Instance, journal: Journal, status: SyncStatus | RunError | None) -> None:
+    """Check one run that waits for the cloud's confirmation."""
+    record, was = context.store.delivery_of(journal.run.run_id), journal.run.state
+    assert status is not None
+    if record is None:
+        journal.failed(RECORD_MISSING)
+        return
+    verdict = await _verdict(context, instance, journal, record, status)
+    try:
+        _record(context, instance, journal, record, status=status, verdict=verdict)
+    except StateUnwritableError:
+        raise
+    except BaseException as error:  # noqa: BLE001 - of any kind: the run is not open for ever
+        why = Waiting(_note_crash(error).cause)
+        _record(context, instance, journal, record, status=status, verdict=why)
+    if was in AWAITING and journal.run.state.is_final:
+        context.adapters.take_back(record)
 
 
 def unconfirmed_runs(store: StateReader, name: str) -> list[Run]:
@@ -86,41 +132,30 @@ async def read_status(context: RunContext, cloud: CloudReader) -> SyncStatus:
     return status
 
 
-async def _check(context: RunContext, delivery: _OpenDelivery, status: SyncStatus | RunError) -> Run:
-    """Update one run by the verdict on its delivery, and return it."""
-    journal = delivery.journal
-    with structlog.contextvars.bound_contextvars(run_id=journal.run.run_id, instance=delivery.instance.name):
-        was = journal.run.state
-        verdict = await _verdict(context, delivery, status)
-        _record(context, delivery, status, verdict)
-        if was in AWAITING and journal.run.state.is_final:
-            context.adapters.take_back(delivery.record)
-    return journal.run
-
-
-async def _verdict(context: RunContext, delivery: _OpenDelivery, status: SyncStatus | RunError) -> Verdict:
+async def _verdict(
+    context: RunContext, instance: Instance, journal: Journal, record: DeliveryRecord, status: SyncStatus | RunError
+) -> Verdict:
     """Return the verdict on a delivery. After any error it keeps waiting, until its time limit."""
     if isinstance(status, RunError):
         log.warning("run.look_failed", code=status.code, cause=status.cause)
         return Waiting(status.cause)
     try:
-        async with context.adapters.delivery(delivery.instance, delivery.journal) as endpoint:
-            upload_id = delivery.record.upload_id
-            upload = await endpoint.ask(upload_id) if upload_id else Upload(state=None)
-        return judge(delivery.record, upload, status)
-    except RunError as error:
-        log.warning("run.look_failed", code=error.code, cause=error.cause)
-        return Waiting(error.cause)
+        async with context.adapters.delivery(instance, journal) as delivery:
+            upload = await delivery.ask(record.upload_id) if record.upload_id else Upload(state=None)
+        return judge(record, upload, status)
     except StateUnwritableError:
         raise
-    except Exception:
-        log.critical("run.look_crashed", exc_info=True)
-        return Waiting("an error in licsync-daemon itself; see its log")
+    except BaseException as error:  # noqa: BLE001 - of any kind: until its time is over, it waits
+        failure = _note_crash(error)
+        log.warning("run.look_failed", code=failure.code, cause=failure.cause)
+        return Waiting(failure.cause)
 
 
-def _record(context: RunContext, delivery: _OpenDelivery, status: SyncStatus | RunError, verdict: Verdict) -> None:
+def _record(
+    context: RunContext, instance: Instance, journal: Journal, record: DeliveryRecord, *, status: SyncStatus | RunError, verdict: Verdict
+) -> None:
     """Record a verdict in the run and its delivery record."""
-    instance, journal, record, now = delivery.instance, delivery.journal, delivery.record, context.clock.now()
+    now = context.clock.now()
     match verdict:
         case Confirmed(last_sync=last_sync):
             assert isinstance(status, SyncStatus)
@@ -130,7 +165,7 @@ def _record(context: RunContext, delivery: _OpenDelivery, status: SyncStatus | R
             journal.accepted(record)
         case Refuted(outcome=outcome, code=code, cause=cause, next_step=next_step):
             journal.failed(RunError(code, cause, next_step), replace(record, closed_at=now, outcome=outcome))
-        case Waiting(why=why) if is_overdue(record, instance, now):
+        case Waiting(why=why) if is_overdue(record, instance, now, journal.run):
             error = _not_uploaded(record) if journal.run.state in AWAITING else _not_confirmed(why)
             journal.failed(error, replace(record, closed_at=now, outcome=DeliveryOutcome.NOT_CONFIRMED))
         case Waiting(why=why) if journal.run.state not in AWAITING:
@@ -160,13 +195,17 @@ async def read_seats(context: RunContext, cloud: CloudReader) -> None:
         if totals.unusable:
             log.warning("seats.not_usable", code=Code.BAD_RESPONSE, reported=totals.unusable)
         context.store.save_seats(SeatRecord(read_at=context.clock.now(), consumed=totals.consumed, purchased=totals.purchased))
-    except (RunError, StateUnwritableError) as error:
-        log.warning("seats.not_read", cause=str(error))
+    except BaseException as error:  # noqa: BLE001 - of any kind
+        log.warning("seats.not_read", cause=_note_crash(error).cause)
 
 
-def is_overdue(record: DeliveryRecord, instance: Instance, now: datetime) -> bool:
-    """Return whether an accepted delivery has exceeded its time limit; a clock set back by more than the limit counts too."""
-    return record.accepted_at is not None and abs(now - record.accepted_at) >= instance.confirm_within
+def is_overdue(record: DeliveryRecord, instance: Instance, now: datetime, run: Run | None = None) -> bool:
+    """Return whether an accepted delivery has waited too long; a clock that was set back by more than that counts as well.
+
+    `run` is the run that waits for the delivery: where the record does not say when it was accepted, the run does.
+    """
+    since = record.accepted_at or (run.delivered_at or run.started_at if run is not None else None)
+    return since is not None and abs(now - since) >= instance.confirm_within
 
 
 def remembered_server_id(known: InstanceRecord | None) -> str | None:

@@ -4,10 +4,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+import structlog
+
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.ports import Adapters, Clock, HeldExports, Leases, Workspace
 from licsync_daemon.model.run import Decision, Holder, Run
 from licsync_daemon.model.store import RunStore, StateReader
+
+log = structlog.get_logger()
 
 Observer = Callable[[Run], None]
 
@@ -59,11 +63,15 @@ class RunContext:
 
 @contextmanager
 def hold_free(leases: Leases, instances: Iterable[Instance]) -> Iterator[list[Instance]]:
-    """Take the leases of all instances that are free, and yield these instances."""
+    """Take the leases of all instances that are free, and yield these instances; one whose lease file is unusable is left out."""
     with ExitStack() as stack:
         held = []
         for instance in instances:
-            lease = leases.instance(instance.name)
+            try:
+                lease = leases.instance(instance.name)
+            except OSError as error:
+                log.error("lease.unusable", instance=instance.name, cause=str(error))  # noqa: TRY400 - the cause is a sentence
+                continue
             if lease is not None:
                 stack.enter_context(lease)
                 held.append(instance)

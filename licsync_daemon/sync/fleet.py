@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from licsync_daemon.model.errors import StateUnwritableError
+from licsync_daemon.model.errors import failure_of
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.run import Run, RunState, Trigger
 from licsync_daemon.model.store import StateReader
@@ -81,24 +81,28 @@ async def _run_all(
     results: dict[str, Result] = {}
 
     async def run(instance: Instance) -> None:
-        results[instance.name] = await _run_or_wait(context, instance, limit, wait_lock=wait_lock)
+        slot = slot_at(instance.schedule, context.clock.now())
+        try:
+            result = await _run_or_wait(context, instance, limit, slot, wait_lock=wait_lock)
+        except BaseException as error:  # noqa: BLE001 - of any kind, before any request: the other instances continue
+            result = Result(instance, not_started(context, instance, trigger=Trigger.PERSON, reason=ASKED, slot=slot, error=error))
+        results[instance.name] = result
 
     async with asyncio.TaskGroup() as group:
         runs = [group.create_task(run(instance), name=f"run {instance.name}") for instance in instances]
-        await ConfirmationWait(context, runs, results).wait(wait)
+        try:
+            await ConfirmationWait(context, runs, results).wait(wait)
+        except BaseException as error:
+            failure_of(error)
+            log.critical("run.wait_crashed", exc_info=error)
     return [results[instance.name] for instance in instances]
 
 
-async def _run_or_wait(context: RunContext, instance: Instance, limit: asyncio.Semaphore, *, wait_lock: bool) -> Result:
-    slot = slot_at(instance.schedule, context.clock.now())
+async def _run_or_wait(context: RunContext, instance: Instance, limit: asyncio.Semaphore, slot: datetime, *, wait_lock: bool) -> Result:
     lock_wait = _LockWait(context, instance)
     while True:
-        async with limit:  # not held while waiting for a lease, so that other instances can run
-            try:
-                result = await _run_or_join(context, instance, slot)
-            except (StateUnwritableError, OSError) as error:  # before any request; the other instances continue
-                run = not_started(context, instance, trigger=Trigger.PERSON, reason=ASKED, slot=slot, cause=str(error))
-                result = Result(instance, run)
+        async with limit:  # not held while waiting for a lock: others may go on
+            result = await _run_or_join(context, instance, slot)
         if result.run is not None or not wait_lock or lock_wait.is_over:
             return result
         lock_wait.show(result.locked_by)

@@ -4,11 +4,11 @@ The caller holds the lease of the instance.
 """
 
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 
 import structlog
 
+from licsync_daemon.model.errors import StateUnwritableError, failure_of
 from licsync_daemon.model.instance import ConnectDelivery, Instance, ManualDelivery
 from licsync_daemon.model.run import AWAITING, KEEP, DeliveryOutcome, Run, RunState, Trigger
 from licsync_daemon.model.usage import CLOCK_SLACK
@@ -56,11 +56,16 @@ def release_unconfigured(context: RunContext, instances: Sequence[Instance]) -> 
     """Release every recorded instance that is not in `instances` or is excluded from sync, unless another process works on it."""
     wanted = {one.name for one in instances if one.unsynced_because is None}
     for name in (known.name for known in context.store.instances() if known.name not in wanted):
-        with suppress(OSError):  # an error with one instance does not affect the others
+        try:
             lease = context.leases.instance(name)
             if lease is not None:
                 with lease:
                     release_instance(context, name)
+        except StateUnwritableError:
+            raise
+        except BaseException as error:  # of any kind: a fault of one instance does not keep the others
+            failure = failure_of(error)
+            log.critical("instance.not_released", instance=name, code=failure.code, exc_info=error)
 
 
 def expire(context: RunContext, name: str) -> None:

@@ -3,7 +3,7 @@
 import secrets
 import sys
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from licsync_daemon.model.causes import out_of_files
-from licsync_daemon.model.errors import PERMANENT, Code, RemoteError, RunError, StateUnwritableError
+from licsync_daemon.model.errors import PERMANENT, Code, RemoteError, RunError, StateUnwritableError, failure_of, internal_error
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.ports import CloudReader
 from licsync_daemon.model.run import DeliveryOutcome, DeliveryRecord, InstanceRecord, Run, RunState, Trigger, Tripped
@@ -32,8 +32,10 @@ OPEN_PHASE = {
 
 
 def new_run(context: RunContext, instance: Instance, *, trigger: Trigger, reason: str, slot: datetime | None) -> Run:
-    """Return a new run, not recorded yet, which continues the failure count of its slot."""
-    runs = context.store.runs(instance.name, limit=FAILURES_READ if slot is not None else 1)
+    """Return a run that begins now, not recorded yet. It continues the count of failures of its slot."""
+    runs: Sequence[Run] = ()
+    with suppress(StateUnwritableError):  # the run cannot be recorded then; it fails with that
+        runs = context.store.runs(instance.name, limit=FAILURES_READ if slot is not None else 1)
     failed = next((run for run in runs if run.slot == slot and run.state is RunState.FAILED), None)
     return Run(
         run_id=secrets.token_hex(6),
@@ -80,8 +82,15 @@ class Journal:
         instead_of: Run | None = None,
     ) -> None:
         self._store.save_run(run, self._clock.now(), delivery=delivery, remember=remember, instead_of=instead_of)
+        self._show(run)
+
+    def _show(self, run: Run) -> None:
+        """Continue with a run, and show it. Whoever watches cannot stop it."""
         self.run = run
-        self._observe(run)
+        try:
+            self._observe(run)
+        except Exception:
+            log.critical("run.not_shown", exc_info=True)
 
     def waiting(self, until: datetime, why: str, seconds: float) -> None:
         if seconds > SHOWN_WAIT_S and not self.run.state.is_final:
@@ -188,6 +197,28 @@ class Journal:
         self._end(failed, record)
         return self.run
 
+    def crashed(self, error: BaseException) -> Run:
+        """Record whatever exception ended the run; one that has reached another state keeps it.
+
+        Raises:
+            BaseException: `error` itself, if it ends the process or cancels the current task; the run is then `interrupted`.
+        """
+        try:
+            failure = failure_of(error)
+        except BaseException:
+            self.interrupted()
+            raise
+        if failure.code is Code.INTERNAL:
+            log.critical("run.crashed", exc_info=error)
+        if self.run.state is not RunState.RUNNING:
+            return self.run
+        try:
+            return self.failed(failure)
+        except Exception:  # the failure itself cannot be recorded
+            log.critical("run.not_stored", exc_info=True)
+            self._end_bare(self.run.ended(RunState.FAILED, self._clock.now(), failures=self.run.failures + 1))
+            return self.run
+
     def interrupted(self) -> None:
         """Record that the process stops during the run; the slot is still due. A delivered run stays delivered."""
         if self.run.state is RunState.RUNNING:
@@ -195,12 +226,28 @@ class Journal:
             self._end(self.run.ended(RunState.INTERRUPTED, self._clock.now()), None)
 
     def _end(self, run: Run, record: DeliveryRecord | None) -> None:
-        self.run = run
-        self._observe(run)
+        self._show(run)
         try:
             self._store.save_run(run, self._clock.now(), delivery=record)
         except StateUnwritableError as error:
-            log.error("state.unwritable", cause=str(error))  # noqa: TRY400 - the cause is a sentence; a traceback adds nothing
+            log.error("state.unwritable", cause=str(error))  # noqa: TRY400 - the cause is a sentence, a stack says no more
+        except Exception:  # something in the run cannot be stored
+            log.critical("run.not_stored", exc_info=True)
+            self._end_bare(run)
+
+    def _end_bare(self, run: Run) -> None:
+        """Store the end of a run without anything that came from outside."""
+        error = internal_error()
+        bare = Run(
+            run_id=run.run_id, instance=run.instance, trigger=run.trigger, reason=run.reason, slot=run.slot, started_at=run.started_at,
+            state=run.state, phase=run.phase, ended_at=run.ended_at, failures=run.failures,
+            code=error.code, cause=error.cause, next_step=error.next_step,
+        )  # fmt: skip
+        self._show(bare)
+        try:
+            self._store.save_run(bare, self._clock.now())
+        except Exception:
+            log.critical("run.not_stored", exc_info=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,12 @@ Uses ports only. A run is recorded as `running` before its first request and alw
 holds the instance's lease and has closed a stale run. A failure is a value here: `Run.code`, `cause`, `next_step`.
 """
 
-import asyncio
 from contextlib import AsyncExitStack
 from datetime import datetime
 
 import structlog
 
-from licsync_daemon.model.errors import Code, RunError, StateUnwritableError, internal_error
+from licsync_daemon.model.errors import Code, RunError, StateUnwritableError
 from licsync_daemon.model.instance import ConnectDelivery, Instance, ManualDelivery, NoSource
 from licsync_daemon.model.ports import Delivery, UsageDocument
 from licsync_daemon.model.run import DeliveryRecord, Run, Trigger
@@ -38,19 +37,22 @@ async def run_instance(context: RunContext, instance: Instance, *, trigger: Trig
     ):
         try:
             return await _recorded(context, instance, journal)
-        except asyncio.CancelledError:
-            journal.interrupted()
-            raise
-        except Exception:  # any other error affects only this instance
-            log.critical("run.crashed", exc_info=True)
-            return journal.failed(internal_error())
+        except BaseException as error:  # noqa: BLE001 - of any kind: it stays with this instance, and the run ends
+            return journal.crashed(error)
 
 
-def not_started(context: RunContext, instance: Instance, *, trigger: Trigger, reason: str, slot: datetime | None, cause: str) -> Run:
-    """Return a failed run of an instance whose lease or stale run could not be written; no request was made."""
+def not_started(
+    context: RunContext, instance: Instance, *, trigger: Trigger, reason: str, slot: datetime | None, error: BaseException
+) -> Run:
+    """Return a failed run of an instance whose lease or stale run could not be written; no request was made.
+
+    Raises:
+        BaseException: `error` itself, if it ends the process or cancels the current task.
+    """
+    if isinstance(error, OSError):  # of the lease
+        error = StateUnwritableError(str(error))
     with structlog.contextvars.bound_contextvars(instance=instance.name):
-        run = new_run(context, instance, trigger=trigger, reason=reason, slot=slot)
-        return Journal(context, run).failed(_unwritable(cause))
+        return Journal(context, new_run(context, instance, trigger=trigger, reason=reason, slot=slot)).crashed(error)
 
 
 async def preview(context: RunContext, instance: Instance, journal: Journal, stack: AsyncExitStack) -> UsageDocument:
@@ -62,17 +64,12 @@ async def preview(context: RunContext, instance: Instance, journal: Journal, sta
 
 
 async def _recorded(context: RunContext, instance: Instance, journal: Journal) -> Run:
-    """Perform the steps; an expected error ends the run as failed."""
-    try:
-        journal.update()
-        log.info("run.started", reason=journal.run.reason)
-        async with AsyncExitStack() as stack:
-            cloud = await stack.enter_async_context(context.adapters.cloud(journal))
-            await _steps(RunScope(context, instance, journal, stack, cloud))
-    except RunError as error:
-        return journal.failed(error)
-    except StateUnwritableError as error:
-        return journal.failed(_unwritable(str(error)))
+    """Perform the steps."""
+    journal.update()
+    log.info("run.started", reason=journal.run.reason)
+    async with AsyncExitStack() as stack:
+        cloud = await stack.enter_async_context(context.adapters.cloud(journal))
+        await _steps(RunScope(context, instance, journal, stack, cloud))
     return journal.run
 
 
@@ -140,7 +137,3 @@ def _readable(instance: Instance) -> RunError:
         f"the export of {instance.hostname} lists its users in readable form; the outbox takes encrypted exports only",
         "export it as GitHub does by default, with encrypted users: *Export license usage*, or ghe-license usage without options",
     )
-
-
-def _unwritable(cause: str) -> RunError:
-    return RunError(Code.STATE_UNWRITABLE, cause, "free disk space or fix the directory's permissions; the run is then retried")

@@ -5,14 +5,14 @@ Uses ports only. The caller holds the leases of the instances.
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 import structlog
 
-from licsync_daemon.model.errors import RunError, StateUnwritableError, internal_error
+from licsync_daemon.model.errors import RunError, failure_of
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.ports import CloudReader
-from licsync_daemon.model.run import Run, Trigger
+from licsync_daemon.model.run import Run, RunState, Trigger
 from licsync_daemon.model.usage import Installation, Notice, SyncStatus
 from licsync_daemon.rules.connect import installation_of, judge_connect, was_disconnected
 from licsync_daemon.rules.verdict import drift
@@ -28,47 +28,48 @@ DATES_READ = 300  # latest runs of an instance, from which its weekly time is le
 
 
 async def check_connect(context: RunContext, instances: Sequence[Instance], *, trigger: Trigger, reason: str) -> list[Run]:
-    """Query the cloud once for the syncs of all `instances`, whose leases the caller holds. Return a finished run for each, in order.
+    """Query the cloud once about the syncs of all `instances`, whose leases the caller holds. Return a finished run for each, in order.
 
-    Raises:
-        StateUnwritableError: A run could not be recorded.
+    An error of any kind with one instance ends the run of that instance only.
     """
-    for instance in instances:
-        close_stale(context, instance)
     if not instances:
         return []
     journals = [Journal(context, new_run(context, one, trigger=trigger, reason=reason, slot=None)) for one in instances]
     try:
+        for journal, instance in zip(journals, instances, strict=True):
+            _begin(context, instance, journal)
+            await asyncio.sleep(0)  # a large fleet takes a while: let other tasks run
+        await _check_all(context, [pair for pair in zip(instances, journals, strict=True) if pair[1].run.state is RunState.RUNNING])
+    except BaseException as error:  # noqa: BLE001 - of any kind: every run ends
         for journal in journals:
-            journal.update(phase=PHASE)
-        await _check_all(context, instances, journals)
-    except asyncio.CancelledError:
-        for journal in journals:
-            journal.interrupted()
-        raise
-    except StateUnwritableError:
-        raise
-    except Exception:  # after any other error the daemon continues with the next check
-        log.critical("watch.crashed", exc_info=True)
-        for journal in journals:
-            if not journal.run.state.is_final:
-                journal.failed(internal_error())
+            with suppress(BaseException):
+                journal.crashed(error)
+        failure_of(error)
     return [journal.run for journal in journals]
 
 
-async def _check_all(context: RunContext, instances: Sequence[Instance], journals: Sequence[Journal]) -> None:
+def _begin(context: RunContext, instance: Instance, journal: Journal) -> None:
+    try:
+        close_stale(context, instance)
+        journal.update(phase=PHASE)
+    except BaseException as error:  # noqa: BLE001 - of any kind: the other instances continue
+        journal.crashed(error)
+
+
+async def _check_all(context: RunContext, begun: Sequence[tuple[Instance, Journal]]) -> None:
+    if not begun:
+        return
     async with AsyncExitStack() as stack:
-        try:
-            cloud = await stack.enter_async_context(context.adapters.cloud(journals[0]))
-            status = await read_status(context, cloud)
-        except RunError as error:
-            for journal in journals:
-                journal.failed(error)
-            return
+        cloud = await stack.enter_async_context(context.adapters.cloud(begun[0][1]))
+        status = await read_status(context, cloud)
         installations = await installations_of(cloud)
-        for journal, instance in zip(journals, instances, strict=True):
+        for instance, journal in begun:
             with structlog.contextvars.bound_contextvars(run_id=journal.run.run_id, instance=instance.name):
-                conclude(context, instance, journal, status, installations)
+                try:
+                    conclude(context, instance, journal, status, installations)
+                except BaseException as error:  # noqa: BLE001 - of any kind: the other instances continue
+                    journal.crashed(error)
+            await asyncio.sleep(0)
         await read_seats(context, cloud)
 
 
@@ -76,8 +77,9 @@ async def installations_of(cloud: CloudReader) -> tuple[Installation, ...] | Non
     """Read the servers from GraphQL; if that fails, only the dates of syncs are used."""
     try:
         return await cloud.installations()
-    except RunError as error:
-        log.warning("installations.not_read", code=error.code, cause=error.cause)
+    except BaseException as error:
+        failure = failure_of(error)
+        log.warning("installations.not_read", code=failure.code, cause=failure.cause, exc_info=failure is not error)
         return None
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from licsync_daemon.model.errors import StateUnwritableError
+from licsync_daemon.model.errors import StateUnwritableError, failure_of
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.run import AWAITING, AWAITING_CLOUD, Run
 from licsync_daemon.rules.verdict import next_check
@@ -97,6 +97,10 @@ class ConfirmationWait:
                 self._results[instance.name] = Result(instance, self._context.store.run(run.run_id) or run)
         except (StateUnwritableError, OSError) as error:  # deliveries stay delivered; the next check updates them
             log.error("state.unwritable", cause=str(error))  # noqa: TRY400 - the cause is a sentence
+            return False
+        except BaseException as error:
+            failure_of(error)
+            log.critical("run.check_crashed", exc_info=error)
             return False
         self._waits_for_person |= {one.run.run_id for one in self._results.values() if one.run is not None and one.run.state in AWAITING}
         return True

@@ -239,8 +239,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a delivery waits without an end",
         "licsync_daemon/sync/confirm.py",
-        "abs(now - record.accepted_at) >= instance.confirm_within",
-        "abs(now - record.accepted_at) >= 1000 * instance.confirm_within",
+        "abs(now - since) >= instance.confirm_within",
+        "abs(now - since) >= 1000 * instance.confirm_within",
         ("tests/unit/sync/test_run.py",),
     ),
     Mutant(
@@ -483,9 +483,9 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a message that one channel did not accept is dropped",
-        "licsync_daemon/monitoring/alerting.py",
-        "channel.forget(messages.keys() - sent)",
-        "channel.forget(messages.keys())",
+        "licsync_daemon/monitoring/outgoing.py",
+        "one.forget(messages.keys() - sent)",
+        "one.forget(messages.keys())",
         ("tests/unit/monitoring/test_alerting.py",),
     ),
     # ---------------------------------------------------------------- redaction

@@ -78,6 +78,7 @@ class MortalStore:
 
     def _mortal(self, write: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(*args: Any, **kwargs: Any) -> Any:
+            Died.again()
             self.writes += 1
             if self.writes == self.dies_at and not self.after:
                 raise Died

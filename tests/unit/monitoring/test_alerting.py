@@ -14,8 +14,9 @@ from licsync_daemon.model.alert import Alert, Event, Severity
 from licsync_daemon.model.errors import Code, RemoteError, StateUnwritableError
 from licsync_daemon.model.instance import Config
 from licsync_daemon.model.run import Decided, InstanceRecord, RunState
-from licsync_daemon.monitoring.alerting import AGAIN_S, EVERY_S, LONGEST_PAUSE_S, PAUSE_S, Alerting
+from licsync_daemon.monitoring.alerting import AGAIN_S, EVERY_S, Alerting
 from licsync_daemon.monitoring.concerns import Concern
+from licsync_daemon.monitoring.outgoing import LONGEST_PAUSE_S, PAUSE_S
 from licsync_daemon.state.leases import FileLeases
 from licsync_daemon.system.filelock import FileLock
 from tests.fakes import T0, FakeChannel, FakeClock, FlakyStore, a_config, a_decision, an_alert, an_ended_run, an_instance
@@ -326,7 +327,7 @@ class Stuck(FakeChannel):
 
 def test_a_channel_that_hangs_is_left_after_a_while(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it took counts; what it did not is told later."""
-    monkeypatch.setattr("licsync_daemon.monitoring.alerting.SEND_S", 0.05)
+    monkeypatch.setattr("licsync_daemon.monitoring.outgoing.SEND_S", 0.05)
     world.channels = [Stuck()]
     world.fails("emea")
     world.fails("apac")
@@ -391,7 +392,7 @@ def test_a_command_ends_well_whatever_happens_to_its_alerts(world: World, fault:
     world.store.open_alerts = broken  # type: ignore[method-assign]
     with structlog.testing.capture_logs() as logged:
         asyncio.run(world.alerting.evaluate_at_last())
-    assert len(logged) == 1
+    assert len([line for line in logged if line["event"] == "alerts.not_evaluated"]) == 1
 
 
 # ---------------------------------------------------------------- in the daemon

@@ -27,6 +27,12 @@ LABS, EMEA, APAC = (an_instance(name, source=NoSource(), delivery=ConnectDeliver
 READ = an_instance("labs", delivery=ConnectDelivery())
 
 
+def cancel_task() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+
+
 class Stage:
     def __init__(self, directory: Path) -> None:
         prepare_state_dir(directory)
@@ -90,7 +96,7 @@ def test_a_cloud_that_cannot_be_read_fails_all_runs_and_is_retried_soon(stage: S
 
 def test_a_canceled_check_is_interrupted(stage: Stage) -> None:
     """The process is stopped during a check: the runs are closed, and the next process checks again."""
-    stage.world.fail["sync_status"] = [asyncio.CancelledError()]
+    stage.world.interfere = lambda step, _: cancel_task() if step == "sync_status" else None
     with pytest.raises(asyncio.CancelledError):
         stage.watch(LABS, EMEA)
     assert {run.state for run in stage.store.runs()} == {RunState.INTERRUPTED}
