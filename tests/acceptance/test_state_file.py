@@ -272,6 +272,6 @@ def test_a_process_that_died_while_writing_is_told_as_what_it_is(used: Site) -> 
     looking = used.run("status")
 
     assert looking.code == 1
-    assert "died while it wrote" in looking.err
+    assert "died while writing" in looking.err
     assert used.run("--run-now").code == 0
     assert "confirmed" in used.run("status").out
