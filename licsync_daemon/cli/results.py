@@ -75,9 +75,17 @@ def _row(result: Result, now: datetime) -> tuple[str, ...]:
     run = result.run
     if run is None:
         return (result.instance.name, *("-",) * 4, "locked", *("-",) * 4)
-    times = (run.collected_at, run.delivered_at, run.confirmed_at, run.last_sync)
+    delivered = f"prepared {moment(run.prepared_at, now)}" if run.prepared_at is not None else moment(run.sent_at, now)
     figures = _figures(run) or (None,) * 4
-    return (run.instance, *map(number, figures), str(run.state), *(moment(time, now) for time in times))
+    return (
+        run.instance,
+        *map(number, figures),
+        str(run.state),
+        moment(run.collected_at, now),
+        delivered,
+        moment(run.confirmed_at, now),
+        moment(run.last_sync, now),
+    )
 
 
 def _connect_row(result: Result, now: datetime) -> tuple[str, ...]:

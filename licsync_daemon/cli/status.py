@@ -9,11 +9,12 @@ from licsync_daemon.cli.loading import load
 from licsync_daemon.cli.results import show_remarks
 from licsync_daemon.cli.terminal import moment, number, span
 from licsync_daemon.model.alert import Severity
-from licsync_daemon.model.run import AWAITING, Decided, RunState
+from licsync_daemon.model.run import AWAITING, Decided, RunState, SeatRecord
 from licsync_daemon.monitoring.heartbeat import daemon_view
 from licsync_daemon.monitoring.status import FleetView, InstanceView, fleet_view
 from licsync_daemon.monitoring.status_json import as_json
 from licsync_daemon.rules.handover import folder_of
+from licsync_daemon.rules.seats import EXCEEDED_STEP, exceeded
 from licsync_daemon.rules.servers import in_short, problems, shortened
 from licsync_daemon.state.files import reading
 from licsync_daemon.sync.decisions import AFTERWARDS
@@ -51,12 +52,19 @@ def show_fleet(view: FleetView) -> None:
             terminal.say(f"{words}, as configured: {shortened([in_short(one) for one in servers])}", hang=2)
     _show_alerts(view)
     if view.seats is not None:
-        seats = f"{number(view.seats.consumed)} consumed of {number(view.seats.purchased)} purchased"
-        terminal.say(f"seats: {seats}, read {span(view.at - view.seats.read_at)} ago")
+        _show_seats(view.seats, view.at)
     if view.daemon.alive:
         terminal.say(f"daemon: {in_words(view.daemon.holder)}; all times are UTC")
     else:
         terminal.say("daemon: not running; scheduled runs will not start; all times are UTC")
+
+
+def _show_seats(seats: SeatRecord, now: datetime) -> None:
+    totals = f"{number(seats.consumed)} consumed of {number(seats.purchased)} purchased"
+    terminal.say(f"seats: {totals}, read {span(now - seats.read_at)} ago")
+    if (warning := exceeded(seats)) is not None:
+        terminal.say(f"warning: {warning}", style="yellow", hang=2)
+        terminal.say(f"  next step: {EXCEEDED_STEP}", hang=2)
 
 
 def _show_alerts(view: FleetView) -> None:
@@ -71,7 +79,7 @@ def _show_alerts(view: FleetView) -> None:
 
 
 def _row(view: InstanceView, now: datetime) -> tuple[str, ...]:
-    state = str(view.state) if view.state else "never run"
+    state = view.shown_state or "never run"
     if not view.instance.enabled:
         state = "disabled"
     elif view.instance.unsynced_because is not None:

@@ -19,6 +19,7 @@ STATE_STYLE = {
     "running": "cyan",
     "failed": "bold red",
     "interrupted": "yellow",
+    "late": "yellow",
     "overdue": "bold red",
     "warning": "yellow",
     "ok": "green",

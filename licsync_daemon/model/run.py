@@ -129,6 +129,16 @@ class Run:
         return replace(self, state=state, ended_at=at, waiting_for=None, waiting_until=None, **more)
 
     @property
+    def sent_at(self) -> datetime | None:
+        """Return when the usage was delivered; None if it was only prepared for a person, or a person was asked for it."""
+        return None if self.state in AWAITING | {RunState.SUPERSEDED} else self.delivered_at
+
+    @property
+    def prepared_at(self) -> datetime | None:
+        """Return since when an export is ready for a person to upload."""
+        return self.delivered_at if self.state is RunState.AWAITING_UPLOAD else None
+
+    @property
     def counted(self) -> UsageCounts | None:
         """The counts; None if nothing was collected or the export is encrypted."""
         return self.counts if self.collected_at is not None and self.counts.counted else None

@@ -9,14 +9,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from licsync_daemon.model.alert import Alert
-from licsync_daemon.model.instance import Config, Instance
+from licsync_daemon.model.errors import Code
+from licsync_daemon.model.instance import Config, ConnectDelivery, Instance
 from licsync_daemon.model.run import AWAITING_CLOUD, Decided, Decision, Holder, InstanceRecord, Run, RunState, SeatRecord
 from licsync_daemon.model.store import StateReader
 from licsync_daemon.monitoring.heartbeat import DaemonView
+from licsync_daemon.rules.connect import missed_sync
 from licsync_daemon.rules.next_run import Planned, Recorded, next_run
 from licsync_daemon.rules.servers import Findings, compare
 from licsync_daemon.state.history import recorded
 
+LATE = "late"  # a state of the view only
 RETIRED_SHOWN = timedelta(days=30)
 
 
@@ -36,9 +39,15 @@ class InstanceView:
     last_sync: datetime | None
     age: timedelta | None
     overdue: bool
+    is_late: bool  # its weekly sync by GitHub Connect has not come in time
     planned: Planned | None
     runs: Sequence[Run]  # the newest ones, newest first
     decisions: Sequence[Decision]  # the newest ones about its runs, newest first
+
+    @property
+    def shown_state(self) -> str | None:
+        """Return the state as `status` shows it: a `current` run of an instance that is late now is `late`."""
+        return LATE if self.is_late and self.state is RunState.CURRENT else self.state
 
     @property
     def word_until(self) -> datetime | None:
@@ -121,10 +130,21 @@ def instance_view(
         last_sync=last_sync,
         age=age,
         overdue=instance.is_active and can_confirm and (age is None or age > instance.max_age),
+        is_late=_is_late(instance, known_runs.runs, last_sync, now),
         planned=next_run(instance, known_runs, now, up_since=up_since, changed_at=up_since),
         runs=known_runs.runs,
         decisions=[one for one in store.decisions(instance.name) if one.run_id is not None] if store else (),
     )
+
+
+def _is_late(instance: Instance, runs: Sequence[Run], last: datetime | None, now: datetime) -> bool:
+    """Return whether an instance is late now: by its newest run, by `max_age`, or by the weekly time learned from earlier syncs."""
+    if not isinstance(instance.delivery, ConnectDelivery):
+        return False
+    newest = next((run for run in runs if run.state is RunState.CURRENT), None)
+    if last is None or now - last > instance.max_age or (newest is not None and any(one.code is Code.LATE for one in newest.notices)):
+        return True
+    return missed_sync(last, {run.last_sync for run in runs if run.last_sync is not None}, now) is not None
 
 
 def _in_force(decision: Decision | None, now: datetime) -> Decision | None:

@@ -27,7 +27,11 @@ def as_json(view: FleetView) -> dict[str, Any]:
             {"name": one.name, "hostname": one.identity.hostname if one.identity else None, "since": iso(one.retired_at)}
             for one in view.retired
         ],
-        "seats": {"read_at": iso(view.seats.read_at), "consumed": view.seats.consumed, "purchased": view.seats.purchased}
+        "seats": {
+            "read_at": iso(view.seats.read_at),
+            "consumed": view.seats.consumed,
+            "purchased": view.seats.purchased,
+        }
         if view.seats
         else None,
         "listed": _listed_json(view.listed) if view.listed else None,
@@ -70,7 +74,7 @@ def _instance_json(view: InstanceView) -> dict[str, Any]:
         "unsynced_because": view.instance.unsynced_because,
         "source": view.instance.source.kind,
         "delivery": view.instance.delivery.kind,
-        "state": view.state,
+        "state": view.shown_state,
         "last_sync": iso(view.last_sync),
         "age_s": int(view.age.total_seconds()) if view.age is not None else None,
         "overdue": view.overdue,
@@ -101,7 +105,8 @@ def run_json(run: Run) -> dict[str, Any]:
         "started_at": iso(run.started_at),
         "ended_at": iso(run.ended_at),
         "collected_at": iso(run.collected_at),
-        "delivered_at": iso(run.delivered_at),
+        "prepared_at": iso(run.prepared_at),
+        "delivered_at": iso(run.sent_at),
         "confirmed_at": iso(run.confirmed_at),
         "last_sync": iso(run.last_sync),
         "counts": {

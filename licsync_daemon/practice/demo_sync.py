@@ -13,10 +13,12 @@ from licsync_daemon.cli.exit import Exit, exit_code
 from licsync_daemon.cli.results import show_results
 from licsync_daemon.cli.terminal import number
 from licsync_daemon.daemon.wiring import Parts, recording
+from licsync_daemon.model.errors import Code
 from licsync_daemon.model.run import Run
 from licsync_daemon.model.usage import SeatTotals
 from licsync_daemon.monitoring.status_json import run_json
 from licsync_daemon.practice.sandbox import Fleet, Sandbox
+from licsync_daemon.rules.seats import exceeded
 from licsync_daemon.rules.verdict import bare_host, drift
 from licsync_daemon.settings import load_config
 from licsync_daemon.sync.fleet import run_now
@@ -73,6 +75,8 @@ class Round:
             ("seats purchased", number(self.seats.purchased)),
         )
         terminal.print_table(("seats", ""), rows)
+        if (warning := exceeded(self.seats)) is not None:
+            terminal.say(f"warning: {warning}", style="yellow")
 
 
 async def sync_demo(fleet: Fleet, *, as_json: bool) -> int:
@@ -130,4 +134,5 @@ def _counted(result: Result, per_host: Counter[str]) -> Result:
         return result
     held = per_host[bare_host(result.instance.hostname)]
     warning = drift(run.counts.sent, held)
-    return replace(result, run=replace(run, accounts_in_cloud=held, notices=run.notices + ((warning,) if warning else ())))
+    others = tuple(one for one in run.notices if one.code is not Code.COUNT_DRIFT)
+    return replace(result, run=replace(run, accounts_in_cloud=held, notices=others + ((warning,) if warning else ())))

@@ -61,6 +61,13 @@ def expected_after(last: datetime, anchor: datetime) -> datetime:
     return anchor + weeks * WEEK
 
 
+def missed_sync(last: datetime, dates: Iterable[datetime], at: datetime) -> datetime | None:
+    """Return when the weekly sync after `last` was expected, if it is late at `at`; `dates` are those of earlier syncs."""
+    anchor = anchor_of(sorted({*dates, last}))
+    expected = expected_after(last, anchor) if anchor is not None else None
+    return expected if expected is not None and at > expected + LATE_AFTER else None
+
+
 def installation_of(instance: Instance, installations: Sequence[Installation] | None) -> Installation | None:
     """Return the GraphQL entry of an instance; None if there is none.
 
@@ -133,8 +140,7 @@ def judge_connect(
         notices.append(Notice(code=Code.BAD_RESPONSE, text=f'the latest sync has the unknown status "{entry.status or ""}"'))
     if last is None or at - last > instance.max_age:
         return ConnectVerdict(last, Code.LATE, _too_old(last, at), _step(host, disconnected=disconnected), tuple(notices))
-    anchor = anchor_of([*dates, last])
-    if anchor is not None and at > (expected := expected_after(last, anchor)) + LATE_AFTER:
+    if (expected := missed_sync(last, dates, at)) is not None:
         notices.append(Notice(code=Code.LATE, text=f"the weekly sync expected at about {expected:%Y-%m-%d %H:%M} UTC has not arrived"))
     return ConnectVerdict(last, notices=tuple(notices))
 

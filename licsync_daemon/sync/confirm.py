@@ -20,6 +20,7 @@ from licsync_daemon.model.usage import CLOCK_SLACK, Listing, ServerIdentity, Syn
 from licsync_daemon.rules.success import is_synced
 from licsync_daemon.rules.verdict import Accepted, Confirmed, Refuted, Verdict, Waiting, entry_of, judge
 from licsync_daemon.sync.context import RunContext
+from licsync_daemon.sync.drift import check_drift
 from licsync_daemon.sync.housekeeping import close_stale
 from licsync_daemon.sync.journal import Journal
 
@@ -69,6 +70,7 @@ async def check_delivered(context: RunContext, instances: Iterable[Instance]) ->
                     except BaseException as error:  # noqa: BLE001 - of any kind: the other runs are checked
                         _note_crash(error)
             if any(journal.run.state.is_good for _, journal in watched) and cloud is not None:
+                await check_drift(cloud, watched)
                 await read_seats(context, cloud)
     except BaseException as error:  # noqa: BLE001 - from closing a connection
         _note_crash(error)

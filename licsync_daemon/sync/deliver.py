@@ -14,6 +14,7 @@ from licsync_daemon.model.usage import ServerIdentity, SyncStatus
 from licsync_daemon.rules.digests import digest_of, pack
 from licsync_daemon.rules.verdict import Accepted, Confirmed, Refuted, baseline_of, judge, must_wait_s
 from licsync_daemon.sync.confirm import instance_record, is_overdue, known_identity, read_status
+from licsync_daemon.sync.drift import check_drift
 from licsync_daemon.sync.journal import RunScope
 from licsync_daemon.sync.prepare import Prepared, continues
 
@@ -34,7 +35,7 @@ async def close_or_resume(scope: RunScope, record: DeliveryRecord, delivery: Del
         status = await read_status(context, scope.cloud)
         verdict = judge(record, await delivery.ask(record.upload_id), status)
         if isinstance(verdict, Confirmed | Accepted):
-            _end(scope, record, verdict, status)
+            await _end(scope, record, verdict, status)
             return None
         outcome = verdict.outcome if isinstance(verdict, Refuted) else None
         if outcome is None and is_overdue(record, scope.instance, now):
@@ -46,7 +47,7 @@ async def close_or_resume(scope: RunScope, record: DeliveryRecord, delivery: Del
     return None
 
 
-def _end(scope: RunScope, record: DeliveryRecord, verdict: Confirmed | Accepted, status: SyncStatus) -> None:
+async def _end(scope: RunScope, record: DeliveryRecord, verdict: Confirmed | Accepted, status: SyncStatus) -> None:
     """End the run with the delivery of an earlier run, which has arrived."""
     context, instance, journal = scope.context, scope.instance, scope.journal
     sender = context.store.run(record.run_id)
@@ -57,6 +58,7 @@ def _end(scope: RunScope, record: DeliveryRecord, verdict: Confirmed | Accepted,
         return
     known, now = context.store.instance(instance.name), context.clock.now()
     journal.confirmed(record, verdict.last_sync, instance_record(instance, record.identity, status, now, known))
+    await check_drift(scope.cloud, [(instance, journal)])
 
 
 async def open_record(scope: RunScope, earlier: DeliveryRecord | None, prepared: Prepared, held: Run | None) -> DeliveryRecord:

@@ -14,7 +14,7 @@ from licsync_daemon.model.causes import out_of_files
 from licsync_daemon.model.errors import PERMANENT, Code, RemoteError, RunError, StateUnwritableError, failure_of, internal_error
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.ports import CloudReader
-from licsync_daemon.model.run import DeliveryOutcome, DeliveryRecord, InstanceRecord, Run, RunState, Trigger, Tripped
+from licsync_daemon.model.run import AWAITING, DeliveryOutcome, DeliveryRecord, InstanceRecord, Run, RunState, Trigger, Tripped
 from licsync_daemon.model.usage import Collected, Notice
 from licsync_daemon.rules.guard import next_step
 from licsync_daemon.sync.context import RunContext
@@ -166,9 +166,8 @@ class Journal:
 
     def _arrived(self, record: DeliveryRecord, outcome: DeliveryOutcome, remember: InstanceRecord | None = None, **more: Any) -> None:
         now = self._clock.now()
-        arrived = self.run.ended(
-            RunState(outcome), now, phase="done", content_hash=record.content_hash, delivered_at=record.accepted_at, **more
-        )
+        sent_at = record.accepted_at if self.run.state not in AWAITING else None  # when a person uploaded it is not known
+        arrived = self.run.ended(RunState(outcome), now, phase="done", content_hash=record.content_hash, delivered_at=sent_at, **more)
         self._save(arrived, delivery=replace(record, closed_at=now, outcome=outcome), remember=remember)
 
     def current(self, last_sync: datetime | None, notices: Sequence[Notice], remember: InstanceRecord) -> None:
@@ -186,6 +185,7 @@ class Journal:
         failed = self.run.ended(
             RunState.FAILED,
             now,
+            delivered_at=self.run.sent_at,
             failures=self.run.failures + (error.code is not Code.MAINTENANCE),
             permanent=error.code in PERMANENT,
             code=error.code,

@@ -18,9 +18,10 @@ from licsync_daemon.rules.guard import may_pass
 from licsync_daemon.sync.confirm import check_delivered
 from licsync_daemon.sync.context import RunContext
 from licsync_daemon.sync.deliver import ask_person, close_or_resume, open_record, send
+from licsync_daemon.sync.drift import installations_of
 from licsync_daemon.sync.journal import Journal, RunScope, new_run
 from licsync_daemon.sync.prepare import Prepared, collect, continues, reuse_kept_export
-from licsync_daemon.sync.supervise import PHASE, conclude, installations_of
+from licsync_daemon.sync.supervise import PHASE, conclude
 
 log = structlog.get_logger()
 

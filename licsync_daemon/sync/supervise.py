@@ -11,13 +11,12 @@ import structlog
 
 from licsync_daemon.model.errors import RunError, failure_of
 from licsync_daemon.model.instance import Instance
-from licsync_daemon.model.ports import CloudReader
 from licsync_daemon.model.run import Run, RunState, Trigger
-from licsync_daemon.model.usage import Installation, Notice, SyncStatus
+from licsync_daemon.model.usage import Installation, SyncStatus
 from licsync_daemon.rules.connect import installation_of, judge_connect, was_disconnected
-from licsync_daemon.rules.verdict import drift
 from licsync_daemon.sync.confirm import instance_record, known_identity, read_seats, read_status
 from licsync_daemon.sync.context import RunContext
+from licsync_daemon.sync.drift import installations_of, note_accounts
 from licsync_daemon.sync.housekeeping import close_stale
 from licsync_daemon.sync.journal import Journal, new_run
 
@@ -73,16 +72,6 @@ async def _check_all(context: RunContext, begun: Sequence[tuple[Instance, Journa
         await read_seats(context, cloud)
 
 
-async def installations_of(cloud: CloudReader) -> tuple[Installation, ...] | None:
-    """Read the servers from GraphQL; if that fails, only the dates of syncs are used."""
-    try:
-        return await cloud.installations()
-    except BaseException as error:
-        failure = failure_of(error)
-        log.warning("installations.not_read", code=failure.code, cause=failure.cause, exc_info=failure is not error)
-        return None
-
-
 def conclude(
     context: RunContext, instance: Instance, journal: Journal, status: SyncStatus, installations: Sequence[Installation] | None
 ) -> None:
@@ -101,20 +90,10 @@ def conclude(
         disconnected_before=was_disconnected(earlier),
         now=now,
     )
-    notices = (*seen.notices, *_drift(journal, installation_of(instance, installations)))
+    notices = (*seen.notices, *note_accounts(journal, installation_of(instance, installations)))
     record = instance_record(instance, identity, status, now, known)
     if seen.code is None:
         journal.current(seen.last_sync, notices, record)
         return
     journal.update(remember=record, last_sync=seen.last_sync, notices=(*journal.run.notices, *notices))
     journal.failed(RunError(seen.code, seen.cause, seen.next_step))
-
-
-def _drift(journal: Journal, there: Installation | None) -> tuple[Notice, ...]:
-    """Record the number of accounts in the cloud; return a warning if it is lower than the number collected."""
-    if there is None or there.accounts is None:
-        return ()
-    journal.update(accounts_in_cloud=there.accounts)
-    counts = journal.run.counted
-    warning = drift(counts.sent, there.accounts) if counts is not None else None
-    return (warning,) if warning is not None else ()

@@ -13,6 +13,7 @@ from licsync_daemon.model.instance import LICENSE_USAGE, CloudAccount, ConnectDe
 from licsync_daemon.model.text import clean
 from licsync_daemon.model.usage import CLOCK_SLACK, SeatTotals
 from licsync_daemon.monitoring.preflight.rows import CREDENTIAL_DAYS, LICENSE_DAYS, CheckRow, Place, expires
+from licsync_daemon.rules.seats import EXCEEDED_STEP, exceeded
 
 #: Other scopes that include a needed scope. Source: docs.github.com, "Scopes for OAuth apps" (checked 2026-11-24).
 COVERED_BY = {"read:enterprise": {"admin:enterprise"}, "site_admin": set[str]()}
@@ -147,9 +148,12 @@ def license_file_row(place: Place, seats: int | None, purchased: int | None) -> 
 
 
 def seats_row(place: Place, totals: SeatTotals) -> CheckRow:
-    """Return how many seats the cloud account has and consumes. Consuming more than were purchased is allowed."""
+    """Return how many seats the cloud account has and consumes. Consuming more than were purchased is allowed, and a warning."""
     consumed, purchased = (f"{one:,}" if one is not None else "an unknown number" for one in (totals.consumed, totals.purchased))
-    return place.ok("seats", f"{consumed} consumed of {purchased} purchased")
+    seen = f"{consumed} consumed of {purchased} purchased"
+    if (warning := exceeded(totals)) is not None:
+        return place.warn("seats", f"{seen}: {warning}", EXCEEDED_STEP, Code.SEATS_EXCEEDED)
+    return place.ok("seats", seen)
 
 
 def version_of(text: str | None) -> Version | None:

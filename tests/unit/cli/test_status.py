@@ -1,6 +1,6 @@
 """What `status` prints for people about waits and retired instances."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -8,14 +8,14 @@ import pytest
 from licsync_daemon.cli.status import show_fleet
 from licsync_daemon.model.alert import Severity
 from licsync_daemon.model.errors import Code
-from licsync_daemon.model.instance import CloudAccount, Config, Destination, HttpDelivery, ManualDelivery
-from licsync_daemon.model.run import InstanceRecord, RunState
-from licsync_daemon.model.usage import Listing, ServerIdentity
+from licsync_daemon.model.instance import CloudAccount, Config, ConnectDelivery, Destination, HttpDelivery, ManualDelivery, NoSource
+from licsync_daemon.model.run import InstanceRecord, RunState, SeatRecord
+from licsync_daemon.model.usage import Listing, Notice, ServerIdentity
 from licsync_daemon.monitoring.heartbeat import DaemonView
 from licsync_daemon.monitoring.status import fleet_view
 from licsync_daemon.monitoring.status_json import as_json
 from licsync_daemon.state.memory import MemoryStore
-from tests.fakes import T0, a_config, a_holder, a_run, an_alert, an_entry, an_instance
+from tests.fakes import T0, a_config, a_holder, a_run, an_alert, an_ended_run, an_entry, an_instance
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -100,3 +100,47 @@ def test_open_alerts_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
         "warning: the fleet: late: it cannot be reached (since 02:00:00, no notification sent)\n  next step: look at the network\n" in out
     )
     assert "alert: emea: unreachable: it cannot be reached (since 00:00:00, notified 1h ago)\n" in out
+
+
+WEEK = timedelta(days=7)
+
+
+@pytest.mark.parametrize(
+    ("last", "notice", "state"),
+    [
+        (T0 - 2 * DAY, None, "current"),
+        (T0 - 6 * DAY, None, "current"),
+        (T0 - 2 * DAY, Code.LATE, "late"),
+        (T0 - 11 * DAY, None, "late"),
+        (T0 - 8 * DAY - timedelta(seconds=1), None, "late"),
+        (T0 - 2 * DAY, Code.NOT_CONNECTED, "current"),
+    ],
+    ids=["fresh", "a week", "its run says so", "too old", "a day after its time", "another warning"],
+)
+def test_a_late_instance_is_never_called_current(
+    capsys: pytest.CaptureFixture[str], last: datetime, notice: Code | None, state: str
+) -> None:
+    """In the table and in JSON; the run itself stays `current`. What has become late since the newest check counts too."""
+    store = MemoryStore()
+    notices = (Notice(code=notice, text="x"),) if notice else ()
+    for number, at in enumerate((last - WEEK, last), 1):
+        run = an_ended_run(f"run{number}", RunState.CURRENT, last_sync=at, notices=notices, started_at=at + HOUR)
+        store.save_run(run, T0)
+    store.save_instance(InstanceRecord(name="emea", identity=None, last_sync=last))
+    config = a_config(an_instance(delivery=ConnectDelivery(), source=NoSource(), max_age=10 * DAY))
+
+    (row,) = [line for line in shown(capsys, store, config).splitlines() if line.startswith("emea  ")]
+    (told,) = as_json(fleet_view(config, store, T0, ALIVE, lambda _: True))["instances"]
+
+    assert row.split()[1].rstrip(",") == state
+    assert (told["state"], told["last_run"]["state"]) == (state, "current")
+
+
+def test_more_seats_than_purchased_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    store = MemoryStore()
+    store.save_seats(SeatRecord(read_at=T0, consumed=120, purchased=100))
+
+    out = shown(capsys, store, a_config())
+
+    assert "seats: 120 consumed of 100 purchased, read 0s ago\nwarning: the cloud account consumes 20 more seats than were purchased" in out
+    assert "next step: suspend or remove unused accounts" in out

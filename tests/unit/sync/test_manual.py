@@ -126,6 +126,7 @@ def test_a_manual_upload_is_confirmed_and_clears_the_outbox(stage: Stage) -> Non
     stage.clock.advance(60)
     (done,) = stage.look()
     assert (done.run_id, done.state, done.last_sync) == (run.run_id, RunState.CONFIRMED, stage.clock.now() - timedelta(minutes=1))
+    assert done.delivered_at is None  # when the person uploaded it is not known
     assert stage.files() == []
     assert stage.planned().slot == T0 + WEEK
 
@@ -174,7 +175,7 @@ def test_no_upload(stage: Stage) -> None:
     stage.run()
     stage.clock.advance((8 * DAY).total_seconds() + 1)
     (run,) = stage.look()
-    assert (run.state, run.code) == (RunState.FAILED, Code.NOT_UPLOADED)
+    assert (run.state, run.code, run.delivered_at) == (RunState.FAILED, Code.NOT_UPLOADED, None)
     assert stage.files() == []
     record = stage.store.delivery_of(run.run_id)
     assert record is not None

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.model.errors import Code, RunError
+from licsync_daemon.model.errors import Code, RemoteError, RunError
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.run import DeliveryOutcome, DeliveryRecord, InstanceRecord, Run, RunState, SeatRecord, Trigger
-from licsync_daemon.model.usage import CLOCK_SLACK, SyncEntry, UploadState
+from licsync_daemon.model.usage import CLOCK_SLACK, Installation, SyncEntry, UploadState
 from licsync_daemon.sync.confirm import check_open_deliveries, is_overdue
 from licsync_daemon.sync.decisions import Author, approve
 from licsync_daemon.sync.housekeeping import close_stale, record_clock_set_back
@@ -328,7 +328,7 @@ def test_an_earlier_delivery_that_arrived_confirms_this_run(stage: Stage) -> Non
     assert run.state is RunState.CONFIRMED
     assert (run.delivered_at, run.last_sync, run.content_hash) == (T0, T0, record.content_hash)
     assert (run.counts.sent, run.collected_at) == (2, T0)
-    assert stage.world.calls == ["open cloud", "open delivery", "sync_status", "ask"]
+    assert stage.world.calls == ["open cloud", "open delivery", "sync_status", "ask", "installations"]
     assert stage.record().outcome is DeliveryOutcome.CONFIRMED
 
 
@@ -756,3 +756,52 @@ def test_an_upgrade_of_the_instance_is_an_event_of_its_history(stage: Stage) -> 
         assert run.version == stage.world.version
         assert [one.text for one in run.notices if one.code is Code.VERSION_CHANGED] == expected
         stage.look()
+
+
+# ---------------------------------------------------------------- accounts in the cloud
+
+
+def installed(accounts: int | None, **changes: object) -> Installation:
+    return Installation(hostname="ghes-emea.example.com", is_connected=False, accounts=accounts, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("there", "accounts", "codes"),
+    [
+        (installed(2), 2, []),
+        (installed(3), 3, []),
+        (installed(1), 1, [Code.COUNT_DRIFT]),
+        (installed(0, upload_state=UploadState.SUCCESS), 0, [Code.COUNT_DRIFT]),
+        (installed(0, upload_state=UploadState.PENDING), None, []),
+        (installed(None), None, []),
+        (replace(installed(0), hostname="other"), None, []),
+    ],
+)
+def test_every_delivery_asks_how_many_accounts_the_cloud_has(
+    stage: Stage, there: Installation, accounts: int | None, codes: list[Code]
+) -> None:
+    """Where GraphQL may be queried; fewer than sent is a warning, and the run is confirmed all the same."""
+    stage.world.installs = (there,)
+    stage.run()
+    stage.clock.advance(5)
+
+    (run,) = stage.look()
+
+    assert (run.state, run.accounts_in_cloud, [one.code for one in run.notices if one.code is not Code.AGE_UNKNOWN]) == (
+        RunState.CONFIRMED,
+        accounts,
+        codes,
+    )
+    assert stage.store.run(run.run_id) == run
+    assert stage.states(run).count(RunState.CONFIRMED) == 1
+
+
+@pytest.mark.parametrize("error", [transient(), permanent()])
+def test_a_confirmed_run_does_not_need_graphql(stage: Stage, error: RemoteError) -> None:
+    stage.world.fail["installations"] = [error]
+    stage.run()
+    stage.clock.advance(5)
+
+    (run,) = stage.look()
+
+    assert (run.state, run.accounts_in_cloud) == (RunState.CONFIRMED, None)

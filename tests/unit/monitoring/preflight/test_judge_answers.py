@@ -208,8 +208,13 @@ def test_a_license_file_that_is_older_than_a_purchase(subtests: pytest.Subtests)
 
 
 def test_seats_of_the_cloud_account() -> None:
-    """More used than bought is legal; a number that is not told is said to be unknown."""
-    assert seats_row(EMEA, SeatTotals(consumed=5000, purchased=4500)) == EMEA.ok("seats", "5,000 consumed of 4,500 purchased")
+    """More used than purchased is legal, and a warning; an unknown number is said to be unknown; without purchases there is no limit."""
+    row = seats_row(EMEA, SeatTotals(consumed=5000, purchased=4500))
+    assert (row.outcome, row.code) == (Outcome.WARN, Code.SEATS_EXCEEDED)
+    assert row.seen == "5,000 consumed of 4,500 purchased: the cloud account consumes 500 more seats than were purchased"
+    assert "purchase more seats" in row.fix
+    assert seats_row(EMEA, SeatTotals(consumed=4500, purchased=4500)) == EMEA.ok("seats", "4,500 consumed of 4,500 purchased")
+    assert seats_row(EMEA, SeatTotals(consumed=7, purchased=0)) == EMEA.ok("seats", "7 consumed of 0 purchased")
     assert seats_row(EMEA, SeatTotals(consumed=1, purchased=None)).seen == "1 consumed of an unknown number purchased"
 
 
