@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE # hundreds of tests start the command: compile 
 PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n auto --dist worksteal
 
-.PHONY: demo test test-all test-pythons everyday torture portable mutants lint types check bench lock clean
+.PHONY: demo test test-all test-pythons everyday torture portable mutants faults lint types check bench lock clean
 .DEFAULT_GOAL := check
 
 $(VENV)/run.stamp: pyproject.toml
@@ -29,7 +29,7 @@ test: everyday ## everything needed to trust a clone
 test-all: everyday torture ## every test
 
 everyday: $(VENV)/dev.stamp
-	$(PYTEST) $(PARALLEL) tests/unit tests/properties tests/contract tests/integration tests/acceptance
+	$(PYTEST) $(PARALLEL) tests/unit tests/properties tests/contract tests/integration tests/acceptance tests/faults
 
 torture: $(VENV)/dev.stamp
 	$(PYTEST) tests/torture tests/system
@@ -47,6 +47,9 @@ portable: $(VENV)/test.stamp
 
 mutants: $(VENV)/dev.stamp ## small deliberate faults, each of which the tests named for it must catch; only some: make mutants WORDS=guard
 	$(BIN)/python -m tests.mutants $(WORDS)
+
+faults: $(VENV)/dev.stamp ## servers that misbehave, exceptions injected, flipped bits, broken streams; some servers: make faults WORDS=upload
+	$(BIN)/python -m tests.faults $(WORDS)
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
