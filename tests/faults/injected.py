@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -149,20 +150,30 @@ class Injection:
 
 def inject(scenario: str, at: int) -> Injection | None:
     """Play a scenario with the exception at one suspension; None if the scenario has fewer of them."""
+    plan = Plan(at)
+    stage, escaped, events = _play(scenario, plan)
+    return _judged(scenario, plan, stage, escaped, events - usual_events(scenario)) if plan.place else None
+
+
+@cache
+def usual_events(scenario: str) -> frozenset[str]:
+    """Return what the scenario reports without any exception: none of these is the report of one."""
+    return _play(scenario, Plan(at=0))[2]
+
+
+def _play(scenario: str, plan: Plan) -> tuple[Stage, str, frozenset[str]]:
+    """Return the stage, what escaped, and the warnings and errors of the log."""
     act, by_connect = SCENARIOS[scenario]
-    with tempfile.TemporaryDirectory(prefix="licsync-injected-") as folder:
+    escaped = ""
+    with tempfile.TemporaryDirectory(prefix="licsync-injected-") as folder, structlog.testing.capture_logs() as events:
         stage = _stage(Path(folder), by_connect=by_connect)
-        plan, escaped = Plan(at), ""
-        with structlog.testing.capture_logs() as events:
-            try:
-                asyncio.run(_played(act, stage, plan))
-            except Injected:
-                escaped = "raised to the caller"
-            except BaseExceptionGroup:
-                escaped = "raised to the caller, in a group"
-        if not plan.place:
-            return None
-        return _judged(scenario, plan, stage, escaped, [one["event"] for one in events if one["log_level"] in {"critical", "error", "warning"}])
+        try:
+            asyncio.run(_played(act, stage, plan))
+        except Injected:
+            escaped = "raised to the caller"
+        except BaseExceptionGroup:
+            escaped = "raised to the caller, in a group"
+    return stage, escaped, frozenset(one["event"] for one in events if one["log_level"] in {"critical", "error", "warning"})
 
 
 async def _played(act: Callable[[Stage], Awaitable[None]], stage: Stage, plan: Plan) -> None:
@@ -186,7 +197,7 @@ def _stage(folder: Path, *, by_connect: bool) -> Stage:
     return Stage(config, a_context(world, folder, store, leases=MemoryLeases()), world, store, FakeChannel())
 
 
-def _judged(scenario: str, plan: Plan, stage: Stage, escaped: str, events: list[str]) -> Injection:
+def _judged(scenario: str, plan: Plan, stage: Stage, escaped: str, events: frozenset[str]) -> Injection:
     runs = [run for one in stage.config.instances for run in stage.store.runs(one.name)]
     states = sorted(
         {"/".join(filter(None, (run.state, run.code))) for run in runs if run.state not in {RunState.CONFIRMED, RunState.CURRENT}}
