@@ -50,10 +50,12 @@ def test_a_file_is_not_used_up_by_a_run_that_failed(practice: Practice, inbox: P
 
 
 def test_a_new_file_is_waited_for(practice: Practice, inbox: Path) -> None:
-    """A file that is still being written is not read until the next retry."""
-    drop(practice, inbox / "users.csv", report(*rows(3)), timedelta(seconds=0))
+    """A file that was just written is read by the same run once it has not changed for 5 seconds; one from the future by a retry."""
+    drop(practice, inbox / "users.csv", report(*rows(3)), timedelta(seconds=-60))
     run = practice.run("emea")["emea"]
     assert (run.code, run.permanent) == ("no_new_export", False)
 
     practice.clock.advance(60)
+    began = practice.clock.now()
     assert practice.run("emea").exit == OK
+    assert practice.clock.now() - began >= timedelta(seconds=5)
