@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from licsync_daemon.model.alert import Severity
-from licsync_daemon.model.errors import Code, RunError
+from licsync_daemon.model.decode import printable
+from licsync_daemon.model.errors import MAX_SENTENCE, Code, RunError
 from licsync_daemon.monitoring.concerns import Concern
 
 CREDENTIAL_DAYS = (30, 14, 7, 1)
@@ -43,6 +44,11 @@ class CheckRow:
     fix: str = ""
     code: Code | None = None
     instance: str = ""
+
+    def __post_init__(self) -> None:
+        """Remove what cannot be stored and printed: a file name or a certificate may contain anything."""
+        object.__setattr__(self, "seen", printable(self.seen, MAX_SENTENCE))
+        object.__setattr__(self, "fix", printable(self.fix, MAX_SENTENCE))
 
     def as_json(self) -> dict[str, str | None]:
         """Return the row as `check --json` prints it."""

@@ -83,3 +83,9 @@ def test_a_row_in_json_and_back() -> None:
     rows = [EMEA.ok("clock", "fine"), EMEA.fail("token", "no", "yes", Code.UNAUTHORIZED), Place("cloud").warn("servers", "two", "look")]
     assert [CheckRow.from_json(json.loads(json.dumps(row.as_json()))) for row in rows] == rows
     assert [row.as_json()["fix"] for row in rows] == [None, "yes", "look"]
+
+
+def test_a_row_can_be_stored_and_printed() -> None:
+    """A file name or a certificate may contain anything: no control character and no half character gets into an alert."""
+    row = Place("cloud").fail("files", "found a\udcff\x1b[2J\nb", "remove \u202ea", Code.DISK_LOW)
+    assert (row.seen, row.fix) == ("found a b", "remove a")
