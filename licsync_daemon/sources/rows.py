@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass
 
-from licsync_daemon.model.decode import text_of
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.ports import AccountSink
 from licsync_daemon.model.usage import MAX_ID, Account, Added, Notice, UsageCounts
@@ -96,7 +95,7 @@ def usable(line: int, number: str, *, login: str, email: str, suspended: str, un
         return Unusable(line, number, "the suspended flag is neither true nor false", unit)
     if not (_is_text(email) and _is_text(login)):
         return Unusable(line, number, "a cell is not valid UTF-8", unit)
-    return Account(id=int(number), login=text_of(login), email=email, suspended=FLAGS[suspended.lower()])
+    return Account(id=int(number), login=login, email=email, suspended=FLAGS[suspended.lower()])
 
 
 def _is_text(cell: str) -> bool:

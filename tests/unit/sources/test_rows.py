@@ -6,7 +6,7 @@ import pytest
 
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.usage import Account, UsageCounts
-from licsync_daemon.sources.rows import NAMED_ROWS, Tally, Unusable, usable
+from licsync_daemon.sources.rows import NAMED_ROWS, Tally, Unusable
 from licsync_daemon.state.spool import AccountSpool
 from tests.fakes import an_account
 
@@ -87,9 +87,3 @@ def test_an_export_is_spoken_of_in_its_own_words(tmp_path: Path) -> None:
         assert found.result()[1][0].text == "1 unusable: user 2 (id 7): duplicate row"
         with pytest.raises(RunError, match="the export contains the id 7 twice with different content, the second time at user 3"):
             found.count(3, an_account(7, email="other@example.com"))
-
-
-def test_a_login_loses_what_cannot_be_printed() -> None:
-    """It is quoted nowhere today, and safe wherever it will be."""
-    found = usable(1, "7", login="mo\x1b[2J\u202ena", email="mona@example.com", suspended="false")
-    assert found == Account(id=7, login="mo[2Jna", email="mona@example.com", suspended=False)
