@@ -21,8 +21,10 @@ from aiosmtplib import (
     SMTPException,
     SMTPHeloError,
     SMTPRecipientsRefused,
+    SMTPResponse,
     SMTPResponseException,
     SMTPServerDisconnected,
+    SMTPStatus,
 )
 
 from licsync_daemon.http.advice import TEMPORARY
@@ -100,7 +102,7 @@ class Mail:
 
     async def _conversation(self, password: str, work: Callable[[SMTP], Awaitable[T]]) -> T:
         context = trusting(self._to.ca_file)
-        server = SMTP(
+        server = _Connection(
             hostname=self._to.host,
             port=self._to.port,
             timeout=STEP_S,
@@ -172,6 +174,16 @@ class Mail:
 
     def _error(self, code: Code, cause: str, next_step: str, *, transient: bool = False) -> RemoteError:
         return RemoteError(code, f"mail through {self._to.host}: {cause}", next_step, transient=transient)
+
+
+class _Connection(SMTP):
+    """Ends at a reply 421, with which a server closes the connection: the next command would only report that it is lost, and not why."""
+
+    async def execute_command(self, *args: bytes, **options: Any) -> SMTPResponse:
+        response = await super().execute_command(*args, **options)
+        if response.code == SMTPStatus.domain_unavailable:
+            raise SMTPResponseException(response.code, response.message)
+        return response
 
 
 def letter(message: Message, to: MailNotifier) -> EmailMessage:
