@@ -61,8 +61,8 @@ def _refused_unread(to: Destination, side: Side) -> str:
     if side is not Side.DELIVERY:
         return ""
     has_no_certificate = to.client_cert is None and to.url.startswith("https:")
-    certificate = ", or for lack of a client certificate (set `client_cert` and `client_key`)" if has_no_certificate else ""
-    return f"; if it persists, ask the endpoint's operator whether it refuses uploads before reading them, as too large{certificate}"
+    certificate = " or without a client certificate (set `client_cert` and `client_key`)" if has_no_certificate else ""
+    return f"; if the error persists, ask the endpoint's operator whether the upload is refused unread: too large{certificate}"
 
 
 def tls_failed(error: ssl.SSLError, operation: str) -> RemoteError:
@@ -73,11 +73,11 @@ def tls_failed(error: ssl.SSLError, operation: str) -> RemoteError:
     if "ALERT" in reason and any(word in reason for word in ("CERTIFICATE", "UNKNOWN_CA", "HANDSHAKE")):
         return RemoteError(
             Code.TLS_FAILED,
-            f"{operation}: the server requires a client certificate, or does not accept the one it got ({why})",
+            f"{operation}: the server requires a client certificate, or rejected the one that was sent ({why})",
             "set `client_cert` and `client_key` of the delivery, and ask its operator which CA must issue them",
         )
     return RemoteError(
         Code.TLS_FAILED,
         f"{operation}: the certificate or the TLS connection was not accepted ({why})",
-        "for a certificate of your own CA set `ca_file`; an expired or wrong certificate must be renewed on the server",
+        "if your own CA issued the certificate, set `ca_file`; an expired or wrong certificate must be renewed on the server",
     )

@@ -201,7 +201,7 @@ def _delivery(one: _Combined) -> Iterator[Finding]:
         what = "`manual` delivers GitHub's own export only; use the report as `counts`"
         yield Finding(place, what, 'use source = { kind = "none" }, or a kind that has the export: "ssh", "command", "file"')
     if delivery == "http" and source == "none":
-        what = "`http` sends what a source collects, and `none` collects nothing"
+        what = "`http` sends what the source collects, and the source `none` collects nothing"
         yield Finding(place, what, 'for example source = { kind = "report", … }')
     if delivery == "manual" and source in OPAQUE and at(one.parts, "delivery", "outbox", "path") is None:
         yield Finding(("instances", one.name, "delivery", "outbox", "path"), "missing")

@@ -102,11 +102,11 @@ def _find(text: str) -> tuple[int, int, dict[str, Any]]:
             raise _NoExportError("is nested too deeply, or contains a number with thousands of digits") from None
         if isinstance(_by_plain_name(found).get("users"), str | list):
             if not re.fullmatch(r"[^\S\n]*(\n[^{}]*)?", text[end:]):
-                raise _NoExportError("continues after its end")
+                raise _NoExportError("has data after its end")
             return at, end, found
         other = True
         at = text.find("{", end)
-    raise _NoExportError("has no `users` that are a string or a list" if other else "contains no complete JSON object")
+    raise _NoExportError("has no valid `users` (a string or a list)" if other else "contains no complete JSON object")
 
 
 def _by_plain_name(fields: dict[str, Any]) -> dict[str, Any]:

@@ -149,7 +149,7 @@ class Mail:
             return self._error(
                 Code.TLS_FAILED,
                 f"the certificate or the TLS connection was not accepted ({str(why).replace('_', ' ').lower()})",
-                "for a certificate of your own CA set `notify.mail.ca_file`; check `host`, `port` and `security`",
+                "if your own CA issued the certificate, set `notify.mail.ca_file`; check `host`, `port` and `security`",
             )
         if isinstance(origin, TimeoutError):
             return self._error(Code.TIMEOUT, "the server did not reply in time", "check the network and the mail server", transient=True)
@@ -165,12 +165,12 @@ class Mail:
         """Return the error for a refusal, quoting the server without addresses and the password."""
         status, message = _reply_in(error)
         quoted = clean(message.replace(password, "[secret]") if password else message)
-        cause = f'the server returned {status}: "{quoted}"' if status else f"the conversation failed ({type(error).__name__})"
+        cause = f'the server returned {status}: "{quoted}"' if status else f"the SMTP session failed ({type(error).__name__})"
         if isinstance(error, SMTPAuthenticationError):
             return self._error(Code.UNAUTHORIZED, cause, "check `notify.mail.username` and the credential notify__mail__password")
         if 400 <= status < 500:
             return self._error(Code.SERVER_ERROR, cause, TEMPORARY, transient=True)
-        return self._error(Code.REJECTED, cause, "check `notify.mail` from and to, and what the server allows them")
+        return self._error(Code.REJECTED, cause, "check `notify.mail` from and to, and which addresses the server accepts")
 
     def _error(self, code: Code, cause: str, next_step: str, *, transient: bool = False) -> RemoteError:
         return RemoteError(code, f"mail through {self._to.host}: {cause}", next_step, transient=transient)
