@@ -110,7 +110,7 @@ def _duplicates(instances: dict[str, Any]) -> Iterator[Finding]:
             yield Finding(("instances", name, "hostname"), what, "remove one of them")
         if isinstance(server_id, str) and server_id.strip() and ids.setdefault(server_id.strip(), name) != name:
             what = f"instances {ids[server_id.strip()]} and {name} have the same server_id"
-            yield Finding(("instances", name, "server_id"), what, "each instance has its own")
+            yield Finding(("instances", name, "server_id"), what, "each instance has its own server ID; correct one of them")
 
 
 def _schedule(name: str, own: Raw, general: Raw) -> Iterator[Finding]:

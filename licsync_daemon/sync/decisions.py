@@ -81,7 +81,7 @@ def pause(store: DecisionStore, instance: str, until: datetime, author: Author) 
     """
     if until <= author.at:
         what = f"{until:%Y-%m-%d %H:%M} UTC is not in the future"
-        raise ConfigError((Problem("--until", what, "examples: 2026-12-24 18:00, or 3d"),), "refused")
+        raise ConfigError((Problem("--until", what, "examples: 2026-12-24 18:00, or 3d"),), "invalid argument")
     decision = _decision(instance, None, Decided.PAUSED, author, until=until)
     store.save_decision(decision)
     return decision

@@ -27,13 +27,13 @@ def a_store(*runs: Run) -> MemoryStore:
     return store
 
 
-def refusal(act: Act, store: MemoryStore, run_id: str, author: Author = MONA) -> str:
+def refusal(act: Act, store: MemoryStore, run_id: str, author: Author = MONA, headline: str = "refused") -> str:
     """Return the words of a refusal, which has recorded nothing."""
     before = store.decisions(), store.runs()
     with pytest.raises(ConfigError) as refused:
         act(store, run_id, author)
     assert (store.decisions(), store.runs()) == before
-    assert refused.value.headline == "refused"
+    assert refused.value.headline == headline
     return str(refused.value)
 
 
@@ -191,6 +191,6 @@ def test_a_pause_and_its_end() -> None:
 @pytest.mark.parametrize("until", [MONA.at, MONA.at - SECOND], ids=["now", "past"])
 def test_a_pause_until_a_time_in_the_past(until: object) -> None:
     """It would pause nothing; usually the time zone is wrong, so the refusal shows the time in UTC."""
-    words = refusal(lambda store, _, author: pause(store, "emea", until, author), a_store(), "")  # type: ignore[arg-type]
+    words = refusal(lambda store, _, author: pause(store, "emea", until, author), a_store(), "", headline="invalid argument")  # type: ignore[arg-type]
     assert words.startswith("--until: 2026-11-24 0")
     assert "UTC is not in the future" in words
