@@ -72,7 +72,7 @@ def _reason(arguments: argparse.Namespace) -> str:
     reason = clean(arguments.reason, 500)
     if not reason and arguments.command != "resume":
         example = 'example: --reason "site closed, accounts suspended"'
-        raise ConfigError((Problem("--reason", "a reason is required", example),), "refused")
+        raise ConfigError((Problem("--reason", "a reason is required", example),), "invalid argument")
     return reason
 
 
@@ -108,4 +108,6 @@ def _until(arguments: argparse.Namespace, config: Config, now: datetime) -> date
         moment = datetime.fromisoformat(text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
     except (ValueError, OverflowError):  # OverflowError: at both ends of the calendar
-        raise ConfigError((Problem("--until", f'"{text}" is not a valid time', 'examples: "3d", "2026-12-24 18:00"'),), "refused") from None
+        raise ConfigError(
+            (Problem("--until", f'"{text}" is not a valid time', 'examples: "3d", "2026-12-24 18:00"'),), "invalid argument"
+        ) from None

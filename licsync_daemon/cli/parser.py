@@ -68,7 +68,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     if arguments.run_now is None and arguments.dry_run:
         parser.error("--dry-run requires --run-now")
     if getattr(arguments, "scenario", None) is not None and _chooses_a_fleet(arguments):
-        parser.error("--scenario uses its own fleet: it cannot be combined with --fleet, --instances, --people or --seed")
+        parser.error("--scenario uses its own fleet and cannot be combined with --fleet, --instances, --people or --seed")
     return arguments
 
 

@@ -28,7 +28,9 @@ def decode_sync_status(data: Any, answered_at: datetime | None) -> SyncStatus:
     if servers is None and _is_schema(data):
         # A JSON *schema* of the response was once published as its example and modeled by a well-known client (ref 3.2).
         raise RemoteError(
-            Code.BAD_RESPONSE, "license-sync-status returned a JSON schema instead of data", "report this: no real server is known to do so"
+            Code.BAD_RESPONSE,
+            "license-sync-status returned a JSON schema instead of data",
+            "report this; no GitHub server is known to do this",
         )
     if not isinstance(servers, list):
         raise RemoteError(

@@ -182,7 +182,7 @@ class Graphql:
         if points is not None and points.remaining < POINTS_RESERVED:
             raise PointsLowError(
                 Code.RATE_LIMITED,
-                f"{operation} need points, and only {points.remaining} are left",
-                f"no action needed: the rate limit resets at {points.reset_at or 'the next hour'}",
+                f"{operation} stopped: only {points.remaining} points of the GraphQL rate limit are left",
+                f"no action needed: the rate limit resets {f'at {points.reset_at}' if points.reset_at else 'within an hour'}",
                 transient=True,
             )

@@ -59,7 +59,7 @@ def open_to_write(state_dir: Path, now: datetime) -> StateStore:
             "state.set_aside",
             code=Code.STATE_DAMAGED,
             set_aside=str(opened.set_aside),
-            next_step="earlier runs are unknown; every instance is due once",
+            next_step="the run history is lost; every instance runs once",
         )
     return opened.store
 

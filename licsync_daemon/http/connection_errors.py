@@ -76,5 +76,5 @@ def _refused_unread(to: Destination, side: Side) -> str:
     if side is not Side.DELIVERY:
         return ""
     has_no_certificate = to.client_cert is None and to.url.startswith("https:")
-    certificate = ", or for lack of a client certificate (set `client_cert` and `client_key`)" if has_no_certificate else ""
-    return f"; if it persists, ask the endpoint's operator whether it refuses uploads before reading them, as too large{certificate}"
+    certificate = " or as sent without a client certificate (set `client_cert` and `client_key`)" if has_no_certificate else ""
+    return f"; if the error persists, ask the endpoint's operator whether the upload is rejected early, as too large{certificate}"

@@ -99,7 +99,7 @@ def _inflated(inflate: Any, raw: bytes, broken: Callable[[str], RemoteError]) ->
         return
     while raw:
         if inflate.eof:
-            raise broken("continues after the end of its gzip body")
+            raise broken("has data after the end of its gzip body")
         try:
             piece = inflate.decompress(raw, CHUNK_BYTES)
         except zlib.error as error:
@@ -107,5 +107,5 @@ def _inflated(inflate: Any, raw: bytes, broken: Callable[[str], RemoteError]) ->
         if piece:
             yield piece
         if inflate.eof and inflate.unused_data:
-            raise broken("continues after the end of its gzip body")
+            raise broken("has data after the end of its gzip body")
         raw = inflate.unconsumed_tail

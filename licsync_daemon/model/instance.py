@@ -233,7 +233,7 @@ class Instance:
     Attributes:
         counts: A second source, for counts and accounts, if the first one gives an encrypted export.
         reachable: False if air-gapped; the instance is never contacted.
-        unsynced_because: Why its usage must never leave it; None if it is synced. Such an instance is listed but never overdue.
+        unsynced_because: Why its usage must never leave it; None if synced. Such an instance is listed, but never overdue.
         watch_every: As in `CloudAccount`.
     """
 

@@ -132,7 +132,7 @@ def judge_connect(
         cause = f"the latest sync by GitHub Connect ({entry.date:%Y-%m-%d %H:%M} UTC) failed{why}"
         return ConnectVerdict(before, Code.SYNC_FAILED, cause, _step(host, disconnected=disconnected), tuple(notices))
     if entry.date > at + CLOCK_SLACK:
-        cause = f"the cloud dates the latest sync {entry.date:%Y-%m-%d %H:%M} UTC, which is in the future by its own clock"
+        cause = f"the cloud's latest sync is dated {entry.date:%Y-%m-%d %H:%M} UTC, which is in the future by the cloud's own clock"
         return ConnectVerdict(before, Code.BAD_RESPONSE, cause, SYNC_NOW.format(host=host), tuple(notices))
     last: datetime | None = entry.date
     if entry.status != SYNCED:

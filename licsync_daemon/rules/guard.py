@@ -18,9 +18,9 @@ ON_IDENTITY = frozenset({Code.SERVER_ID_CHANGED, Code.SERVER_ID_SHARED, Code.HOS
 
 #: What to check before approving a changed identity: an approved run is sent under the configured identity.
 ADVICE = {
-    Code.SERVER_ID_CHANGED: "look up `server_id` in a new export, and configure it if it differs",
-    Code.SERVER_ID_SHARED: "disable it if it is a copy",
-    Code.HOSTNAME_CHANGED: "disable it if it is a copy",
+    Code.SERVER_ID_CHANGED: "compare `server_id` with the one in a new export, and update the configuration if they differ",
+    Code.SERVER_ID_SHARED: "disable the instance if it is a copy",
+    Code.HOSTNAME_CHANGED: "disable the instance if it is a copy",
 }
 UNUSABLE_SHARE = 0.01  # of the rows of a report
 FEW_SHARE, FEW = 0.2, 2  # of a small instance's users: missing rows that hold a run although they are few
@@ -44,7 +44,7 @@ def check_usage(counts: UsageCounts) -> None:
         raise RunError(
             Code.REPORT_UNUSABLE_ROWS,
             f"{counts.unusable} of {counts.rows} rows of the report are unusable (more than 1%)",
-            "check the rows listed by `$licsync history INSTANCE`, then run it again",
+            "check the rows listed by `$licsync history INSTANCE`, then run the instance again",
         )
 
 
@@ -74,9 +74,9 @@ def _compared(sent: int, before: int | None, guards: Guards) -> list[Tripped]:
         return []
     lost, gained = before - sent, sent - before
     if lost > before * guards.shrink_share and lost > guards.shrink_accounts:
-        return [Tripped(Code.SHRUNK_USAGE, f"{sent:,} accounts after {before:,}: {lost:,} fewer", before=before, after=sent)]
+        return [Tripped(Code.SHRUNK_USAGE, f"{sent:,} accounts, {lost:,} fewer than before ({before:,})", before=before, after=sent)]
     if gained > before * guards.grow_share and gained > guards.grow_accounts:
-        return [Tripped(Code.GROWN_USAGE, f"{sent:,} accounts after {before:,}: {gained:,} more", before=before, after=sent)]
+        return [Tripped(Code.GROWN_USAGE, f"{sent:,} accounts, {gained:,} more than before ({before:,})", before=before, after=sent)]
     return []
 
 
@@ -207,4 +207,4 @@ def version_change(before: str | None, now: str | None) -> tuple[Notice, ...]:
     """Return a notice about an upgrade, which may explain other changes."""
     if before is None or now is None or before == now:
         return ()
-    return (Notice(code=Code.VERSION_CHANGED, text=f"GHES {now} after {before}"),)
+    return (Notice(code=Code.VERSION_CHANGED, text=f"the GHES version changed from {before} to {now}"),)

@@ -82,7 +82,7 @@ def webhook_url(text: str) -> str:
     Raises:
         Mistake: As `normal_url`.
     """
-    return normal_url(text, for_query="put the part after the host, from its / or ? on, into the credential notify__webhook__secret_path")
+    return normal_url(text, for_query="put the part from the first / or ? after the host into the credential notify__webhook__secret_path")
 
 
 def normal_proxy(text: str) -> str:

@@ -110,7 +110,7 @@ def _duplicates(instances: dict[str, Any]) -> Iterator[Finding]:
             yield Finding(("instances", name, "hostname"), what, "remove one of them")
         if isinstance(server_id, str) and server_id.strip() and ids.setdefault(server_id.strip(), name) != name:
             what = f"instances {ids[server_id.strip()]} and {name} have the same server_id"
-            yield Finding(("instances", name, "server_id"), what, "each instance has its own")
+            yield Finding(("instances", name, "server_id"), what, "each instance has its own server ID; correct one of them")
 
 
 def _schedule(name: str, own: Raw, general: Raw) -> Iterator[Finding]:
@@ -201,7 +201,7 @@ def _delivery(one: _Combined) -> Iterator[Finding]:
         what = "`manual` delivers GitHub's own export only; use the report as `counts`"
         yield Finding(place, what, 'use source = { kind = "none" }, or a kind that has the export: "ssh", "command", "file"')
     if delivery == "http" and source == "none":
-        what = "`http` sends what a source collects, and `none` collects nothing"
+        what = "`http` sends what the source collects, and the source `none` collects nothing"
         yield Finding(place, what, 'for example source = { kind = "report", … }')
     if delivery == "manual" and source in OPAQUE and at(one.parts, "delivery", "outbox", "path") is None:
         yield Finding(("instances", one.name, "delivery", "outbox", "path"), "missing")

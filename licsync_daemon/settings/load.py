@@ -64,7 +64,7 @@ def _warnings(config: Config) -> Iterator[Problem]:
     known_hosts = {one.source.known_hosts: one.name for one in config.instances if isinstance(one.source, SshSource)}
     for path, name in known_hosts.items():
         if not os.path.exists(path):  # noqa: PTH110 - pathlib's raises if a folder cannot be entered
-            what = f"{path} does not exist, so no instance is trusted over SSH"
+            what = f"{path} does not exist, so no SSH host key is trusted"
             yield Problem(f"instances.{name}.source.known_hosts", what, _KNOWN_HOSTS)
     yield from filter(None, map(_too_short, config.instances))
 

@@ -28,7 +28,7 @@ class ScheduleTable(Table):
     timezone: f.Zone = Field(default="UTC", description="IANA time zone of day, time and cron.")
     day: f.Weekday | None = Field(default=None, description="Weekday of the weekly run, with `time`.", examples=["sunday"])
     time: f.TimeOfDay | None = Field(default=None, description='Time of day of the weekly run, "HH:MM", with `day`.', examples=["02:30"])
-    every: f.Weeks | None = Field(default=None, description='Number of weeks between runs: "7d", "14d", …; otherwise every week.')
+    every: f.Weeks | None = Field(default=None, description='Number of weeks between runs: "7d", "14d", …; the default is every week.')
     cron: f.Cron | None = Field(default=None, description="Five-field cron expression, instead of `day`, `time` and `every`.")
     avoid: tuple[f.Blackout, ...] = Field(
         default=_SCHEDULE["avoid"],
@@ -37,7 +37,7 @@ class ScheduleTable(Table):
     )
     max_age: f.Duration | None = Field(
         default=None,
-        description="An instance is overdue when the cloud's last sync is older than this. Otherwise 8d, or `every` plus one day.",
+        description="An instance is overdue when the cloud's last sync is older than this. The default is 8d, or `every` plus one day.",
     )
 
 
@@ -102,11 +102,11 @@ class InstanceTable(Table):
 
     hostname: f.Hostname = Field(description="Hostname of the instance.", examples=["ghes.example.com"])
     url: f.Url | None = Field(default=None, description="Address of the instance if it is not https://HOSTNAME.")
-    server_id: f.ServerId | None = Field(default=None, description="The instance's server ID; otherwise found in the cloud's list.")
+    server_id: f.ServerId | None = Field(default=None, description="The instance's server ID; the default is the one in the cloud's list.")
     enabled: bool = Field(default=True, description="false: never run, never due.")
     reachable: bool = Field(default=_INSTANCE["reachable"], description="false: air-gapped, never contacted.")
-    sync: bool = Field(default=True, description="false: its usage must never leave it; listed, never overdue. Requires `reason`.")
-    reason: f.OneLine | None = Field(default=None, description="Why it is not synced.")
+    sync: bool = Field(default=True, description="false: usage must never leave the instance; listed, never overdue. Requires `reason`.")
+    reason: f.OneLine | None = Field(default=None, description="Why the instance is not synced.")
     source: Source | None = Field(default=None, description="How usage is collected; inherits [defaults] source key by key.")
     counts: Counts | None = Field(default=None, description="Numbers for an encrypted export; inherits [defaults] counts key by key.")
     delivery: Delivery | None = Field(default=None, description="How usage reaches the cloud; inherits [defaults] delivery key by key.")
@@ -121,9 +121,9 @@ class MailTable(Table):
     """Messages by email, through one SMTP server."""
 
     host: f.Domain = Field(description="Hostname of the SMTP server.", examples=["smtp.example.com"])
-    port: f.Port | None = Field(default=None, description="Port; otherwise 587, 465 with tls, or 25 with none.")
+    port: f.Port | None = Field(default=None, description="Port; the default is 587, 465 with tls, or 25 with none.")
     security: f.MailSecurity = Field(default=_MAIL["security"], description='"starttls", "tls", or "none" (on this machine only).')
-    username: f.OneLine | None = Field(default=None, description="Login at the server; otherwise no authentication.")
+    username: f.OneLine | None = Field(default=None, description="User name at the server; the default is no authentication.")
     sender: f.Mailbox = Field(alias="from", description="Sender address.", examples=["licsync@example.com"])
     to: f.Mailboxes = Field(description="Recipient addresses.", examples=[["github-admins@example.com"]])
     ca_file: CaFile = None

@@ -56,7 +56,7 @@ _COMMAND, _FILE, _HTTP, _REPORT, _SSH = map(defaults_of, (CommandSource, FileSou
 
 Proxy = Annotated[
     f.Proxy | None,
-    Field(description='Proxy, for example "http://proxy.example.com:3128"; "env" uses HTTPS_PROXY and NO_PROXY; otherwise direct.'),
+    Field(description='Proxy, for example "http://proxy.example.com:3128"; "env" uses HTTPS_PROXY and NO_PROXY; the default is direct.'),
 ]
 ProxyAuth = Annotated[SecretStr | None, Field(description="USER:PASSWORD for the proxy.")]
 CaFile = Annotated[f.AbsolutePath | None, Field(description="PEM file with the CA certificates to trust instead of the system's.")]
@@ -120,7 +120,7 @@ class SshTable(Table):
     port: f.Port = Field(default=_SSH["port"], description="Port of the administrative shell.")
     command: _Command = _SSH["command"]
     private_key: f.AbsolutePath | None = Field(
-        default=_SSH["private_key"], alias="identity", description="File of the private key; otherwise the key is a credential."
+        default=_SSH["private_key"], alias="identity", description="File of the private key; by default, the key is a credential."
     )
     known_hosts: f.AbsolutePath = Field(default=_SSH["known_hosts"], description="Accepted host keys, in OpenSSH's format.")
     connect_timeout: f.Duration = Field(default=_SSH["connect_timeout"], description="Time limit for the connection.")

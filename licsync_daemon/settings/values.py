@@ -162,8 +162,8 @@ def _is_printable(words: Iterable[str]) -> bool:
 Blackout = Annotated[str, AfterValidator(blackout)]
 Share = Annotated[
     float,
-    BeforeValidator(ensure(lambda value: not isinstance(value, bool), "must be a number", "0.2 is 20 %")),  # it would count as 1 or 0
-    AfterValidator(ensure(lambda value: 0 <= value <= 1, "a share is a number from 0 to 1", "0.2 is 20 %")),
+    BeforeValidator(ensure(lambda value: not isinstance(value, bool), "must be a number", "0.2 is 20%")),  # it would count as 1 or 0
+    AfterValidator(ensure(lambda value: 0 <= value <= 1, "a share is a number from 0 to 1", "0.2 is 20%")),
 ]
 Count = Annotated[int, AfterValidator(ensure(lambda value: value >= 0, "a number of accounts cannot be negative", "for example 25"))]
 Hostname = Annotated[str, AfterValidator(normal_hostname)]
@@ -172,7 +172,7 @@ Url = Annotated[str, AfterValidator(normal_url)]
 WebhookUrl = Annotated[str, AfterValidator(webhook_url)]
 Proxy = Annotated[str, AfterValidator(normal_proxy)]
 Port = Annotated[int, Field(ge=1, le=65535)]
-_ABSOLUTE_HINT = "begin it with a slash: a daemon has no working directory of its own"
+_ABSOLUTE_HINT = "begin the path with a slash"
 AbsolutePath = Annotated[
     Path,
     AfterValidator(ensure(lambda path: path.is_absolute() and _is_printable([str(path)]), "the path must be absolute", _ABSOLUTE_HINT)),

@@ -20,7 +20,7 @@ class CommandUsageSource:
     async def collect(self, spool: AccountSink) -> Collected:
         source = self._source
         what = f"the command {source.command[0]}"
-        again = f"run it as the daemon's user, without a terminal, and check its output: {shlex.join(source.command)}"
+        again = f"run the command as the daemon's user, without a terminal, and check its output: {shlex.join(source.command)}"
         ended = await run_child(source.command, what=what, within=source.timeout, max_bytes=source.max_export_bytes, again=again)
         if ended.code != 0:
             raise command_failed(what, ended.code, ended.last_message, again)

@@ -126,11 +126,11 @@ def _find(text: str) -> tuple[int, int, dict[str, Any]]:
             if INSIDE.search(text, max(0, at - NEARBY), at):
                 raise _NoExportError("starts inside another JSON object, whose beginning is missing")
             if not re.fullmatch(r"[^\S\n]*(\n[^{}]*)?", text[end:]):
-                raise _NoExportError("continues after its end")
+                raise _NoExportError("has data after its end")
             return at, end, found
         other = True
         opening = OPENING.search(text, end)
-    raise _NoExportError("has no `users` that are a string or a list" if other else "contains no complete JSON object")
+    raise _NoExportError("has no valid `users` (a string or a list)" if other else "contains no complete JSON object")
 
 
 def _facts(fields: dict[str, Any]) -> dict[str, Any]:

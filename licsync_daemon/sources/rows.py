@@ -58,7 +58,7 @@ class Tally:
                     raise RunError(
                         Code.REPORT_CONFLICTING_ROWS,
                         f"the {self._of} contains the id {row.id} twice with different content, the second time at {self._unit} {line}",
-                        "run it again; if it persists, ask GitHub Support about this account",
+                        "run the instance again; if the error persists, ask GitHub Support about this account",
                     )
                 case Added.DUPLICATE:
                     row = Unusable(line, str(row.id), "duplicate row", self._unit)

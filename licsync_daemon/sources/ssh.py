@@ -151,7 +151,12 @@ def ssh_failure(source: SshSource, private_key: Path, log: str, ended: Ended) ->
         step = f"check the name, the firewall and port {source.port}, the port of the administrative shell"
         return RemoteError(Code.UNREACHABLE, cause, step, transient=True)
     if is_gone or _LOST.search(said):
-        return RemoteError(Code.CONNECTION_LOST, cause, f"{TEMPORARY}; if it persists, check the network between", transient=True)
+        return RemoteError(
+            Code.CONNECTION_LOST,
+            cause,
+            f"{TEMPORARY}; if the error persists, check the network between this machine and the instance",
+            transient=True,
+        )
     return RunError(Code.SSH_FAILED, cause, f"check the output of: ssh -v -p {source.port} {source.user}@{source.host}")
 
 

@@ -20,7 +20,7 @@ ACTIVITY = "last_active"  # optional: shows how old the report is
 NEEDED = ("id", "login", "email", "suspended?")
 MAX_RECORD_BYTES = 1024 * 1024  # one user; otherwise an unclosed quote would consume the rest of the file
 END_OF_TIME = datetime.max.replace(tzinfo=UTC)
-_AGAIN = "run it again; if it persists, download the report in the browser and check the named line"
+_AGAIN = "run the instance again; if the error persists, download the report in a browser and check that line"
 
 
 @dataclass(slots=True)
@@ -60,7 +60,7 @@ class UsersCsvReader:
             )  # a page or JSON may be a single line without a line break
         if self._pending or not self._columns:
             what = f"ends in the middle of a record, at line {self._line}" if self._pending.strip() else "is empty"
-            raise RunError(Code.REPORT_TRUNCATED, f"the report {what}", "run it again to request a new report")
+            raise RunError(Code.REPORT_TRUNCATED, f"the report {what}", "run the instance again to request a new report")
 
     def notices(self) -> tuple[Notice, ...]:
         """Return how many dates of activity could not be read."""

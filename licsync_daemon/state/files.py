@@ -50,7 +50,7 @@ def prepare_state_dir(path: Path) -> None:
                     Problem(
                         "state_dir",
                         f"{path} belongs to user {user_name(found.st_uid)}, but you are {user_name(os.geteuid())}",
-                        "run it as its owner: $licsync …",
+                        "run the command as that user: $licsync …",
                     ),
                 )
             )
@@ -133,7 +133,7 @@ def open_for_reading(directory: Path) -> SqliteStore | None:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code == sqlite3.SQLITE_READONLY:  # a reader must not roll back an unfinished transaction
             raise StateError(
-                f"a process died while writing to {path}; the next daemon or --run-now repairs it, and nothing is lost"
+                f"a process died while writing to {path}; the next start of the daemon or of --run-now repairs the file; no data is lost"
             ) from error
         raise StateUnwritableError(f"the state file {path} cannot be read: {error}") from error
 

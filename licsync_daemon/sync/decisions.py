@@ -40,9 +40,7 @@ def approve(store: DecisionStore, run_id: str, author: Author) -> Decision:
     run = _held(store, run_id, "approved", author.at)
     standing = store.approval(run_id)
     if standing is not None and standing.in_force(author.at):
-        raise _refused(
-            run_id, f"it was already approved by {standing.actor}", "the daemon sends it, or: $licsync --run-now " + run.instance
-        )
+        raise _refused(run_id, f"already approved by {standing.actor}", "the daemon sends it, or: $licsync --run-now " + run.instance)
     decision = _decision(run.instance, run_id, Decided.APPROVED, author, until=author.at + HELD_FOR)
     store.save_decision(decision)
     return decision
@@ -83,7 +81,7 @@ def pause(store: DecisionStore, instance: str, until: datetime, author: Author) 
     """
     if until <= author.at:
         what = f"{until:%Y-%m-%d %H:%M} UTC is not in the future"
-        raise ConfigError((Problem("--until", what, "examples: 2026-12-24 18:00, or 3d"),), "refused")
+        raise ConfigError((Problem("--until", what, "examples: 2026-12-24 18:00, or 3d"),), "invalid argument")
     decision = _decision(instance, None, Decided.PAUSED, author, until=until)
     store.save_decision(decision)
     return decision
@@ -105,15 +103,15 @@ def _held(store: DecisionStore, run_id: str, wish: str, now: datetime) -> Run:
         hint = f"the run now held is {current.run_id}" if current else "no run of this instance is held now"
         used = [one for one in store.decisions(run.instance) if one.run_id == run_id and one.used_at is not None]
         why = f"the approval by {used[0].actor} was already used" if used else "a newer run replaced it"
-        raise _refused(run_id, f"it cannot be {wish}: {why}", hint)
+        raise _refused(run_id, f"cannot be {wish}: {why}", hint)
     if run.state is not RunState.HELD:
-        raise _refused(run_id, f"it cannot be {wish}: it is {run.state}", "only a held run waits for a decision; see: $licsync status")
+        raise _refused(run_id, f"cannot be {wish}: the run is {run.state}", "only a held run waits for a decision; see: $licsync status")
     standing = store.approval(run_id)
     if wish == "approved" and now - run.started_at >= HELD_FOR and (standing is None or not standing.in_force(now)):
         why = (
             f"the approval by {standing.actor} has expired" if standing is not None else f"no decision was made within {HELD_FOR.days} days"
         )
-        raise _refused(run_id, f"it cannot be {wish}: {why}", f"collect usage again: $licsync --run-now {run.instance}")
+        raise _refused(run_id, f"cannot be {wish}: {why}", f"collect usage again: $licsync --run-now {run.instance}")
     return run
 
 

@@ -135,6 +135,6 @@ async def _read_beside_connect(scope: RunScope) -> None:
 def _readable(instance: Instance) -> RunError:
     return RunError(
         Code.EXPORT_READABLE,
-        f"the export of {instance.hostname} lists its users in readable form; the outbox takes encrypted exports only",
-        "export it as GitHub does by default, with encrypted users: *Export license usage*, or ghe-license usage without options",
+        f"the export of {instance.hostname} has unencrypted users; the outbox accepts only encrypted exports",
+        "export with encrypted users, which is GitHub's default: *Export license usage*, or ghe-license usage without options",
     )

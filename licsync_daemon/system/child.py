@@ -74,7 +74,7 @@ async def run_child(
         await _leave(transport, child)
     if child.too_large:
         mib = max_bytes / 1024 / 1024
-        step = "check that it prints only an export; if so, raise `max_export_bytes`"
+        step = "check that the command prints only an export; if so, raise `max_export_bytes`"
         raise RunError(Code.EXPORT_TOO_LARGE, f"{what} printed more than {mib:g} MiB and was stopped", step)
     ended = Ended(transport.get_returncode() or 0, child.output, child.messages.decode("utf-8", "replace"))
     if ended.messages.strip():

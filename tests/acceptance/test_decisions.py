@@ -64,7 +64,7 @@ def test_from_a_guard_to_the_confirmed_usage(site: Site) -> None:
 
     done = site.run("--run-now", "emea")
 
-    figures = f"emea: held: shrunk_usage: {left} accounts after {there}: {there - left} fewer"
+    figures = f"emea: held: shrunk_usage: {left} accounts, {there - left} fewer than before ({there})"
     assert done.code == 5
     assert figures in done.out
     shown, as_json = site.run("status").out, status_of(site)
@@ -89,7 +89,7 @@ def test_from_a_guard_to_the_confirmed_usage(site: Site) -> None:
     assert site.uploads("emea") == 0  # nothing has happened by that alone
     again = typed(site, approval)
     assert again.code == 2
-    assert "it was already approved by " in again.err
+    assert "already approved by " in again.err
     release = next_step(shown)
     assert release in approved.out
     sent = typed(site, release)
@@ -100,7 +100,7 @@ def test_from_a_guard_to_the_confirmed_usage(site: Site) -> None:
     assert "held" not in site.run("status").out
     once_more = typed(site, approval)
     assert once_more.code == 2
-    assert re.search(r"run \w+: it cannot be approved: the approval by \w+ was already used", once_more.err)
+    assert re.search(r"run \w+: cannot be approved: the approval by \w+ was already used", once_more.err)
     runs = json.loads(site.run("history", "emea", "--json").out)["runs"]
     assert [run["state"] for run in runs] == ["confirmed", "superseded", "confirmed"]
 
@@ -164,7 +164,7 @@ def test_a_rejected_run_is_over(site: Site) -> None:
     assert (found["state"], found["held_run"], found["next"]["reason"]) == ("rejected", None, "weekly slot")  # type: ignore[index]
     late = site.run("approve", run_id, "--reason", "it was right after all")
     assert late.code == 2
-    assert f"run {run_id}: it cannot be approved: it is rejected" in late.err
+    assert f"run {run_id}: cannot be approved: the run is rejected" in late.err
     assert [(one["what"], one["reason"], one["ticket"]) for one in decisions(site)] == [("rejected", "the report is broken", "INC-1")]
     assert site.uploads("emea") == 0
 
@@ -285,7 +285,7 @@ def test_a_writing_command_by_root(open_site: Site, subtests: pytest.Subtests) -
             done = open_site.run(*arguments)
             assert (done.code, done.out) == (2, "")
             typed = f"sudo -u {owner} licsync-daemon --config {open_site.config} "
-            assert f"belongs to user {owner}, but you are root (run it as its owner: {typed}" in done.err
+            assert f"belongs to user {owner}, but you are root (run the command as that user: {typed}" in done.err
     assert list(open_site.state_dir.iterdir()) == []
     assert list(open_site.box.requests) == []
 
@@ -307,4 +307,4 @@ def test_a_writing_command_by_somebody_else(open_site: Site) -> None:
         skip(f"other users cannot read the program's own folder: {running.err}")
 
     assert code == 2
-    assert re.search(r"but you are 65533 \(run it as its owner: sudo -u \w+ licsync-daemon ", running.err)
+    assert re.search(r"but you are 65533 \(run the command as that user: sudo -u \w+ licsync-daemon ", running.err)

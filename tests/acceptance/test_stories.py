@@ -71,10 +71,10 @@ def test_a_story_as_json(command: Command) -> None:
     ("arguments", "words"),
     [
         (["--scenario", "shrnk"], "invalid choice: 'shrnk' (choose from 'shrink', 'rebuilt'"),
-        (["--scenario", "shrink", "--fleet", "/tmp"], "--scenario uses its own fleet: it cannot be combined with --fleet"),
+        (["--scenario", "shrink", "--fleet", "/tmp"], "--scenario uses its own fleet and cannot be combined with --fleet"),
         (
             ["--scenario", "shrink", "--people", "10"],
-            "--scenario uses its own fleet: it cannot be combined with --fleet, --instances, --people or --seed",
+            "--scenario uses its own fleet and cannot be combined with --fleet, --instances, --people or --seed",
         ),
         (["--scenario"], "argument --scenario: expected one argument"),
     ],

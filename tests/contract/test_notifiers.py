@@ -462,6 +462,9 @@ def test_a_server_that_ends_the_conversation(subtests: pytest.Subtests) -> None:
         "knows neither EHLO nor HELO": ((HELLO, "502 no", "502 no"), {}, NEVER, False),
         "refuses the sender": ((HELLO, "250 mx", "550 no", "250 ok", "221 bye"), {}, NEVER, False),
         "closes after a refusal": ((HELLO, "250 mx", "421 busy"), {}, LATER, True),
+        "closes at the first recipient": ((HELLO, "250 mx", "250 ok", "421 busy"), {}, LATER, True),
+        "closes at the login": ((HELLO, "250-mx\r\n250 AUTH PLAIN LOGIN", "421 busy"), {"username": "licsync"}, LATER, True),
+        "closes at EHLO before TLS": ((HELLO, "421 busy"), {"security": "starttls"}, LATER, True),
         "refuses to start TLS": ((HELLO, "250-mx\r\n250 STARTTLS", "454 not now"), {"security": "starttls"}, LATER, True),
         "does not know EHLO, so no TLS": ((HELLO, "502 no"), {"security": "starttls"}, TLS, False),
         "does not know EHLO, so no login": ((HELLO, "502 no"), {"username": "licsync"}, NEVER, False),
@@ -473,6 +476,7 @@ def test_a_server_that_ends_the_conversation(subtests: pytest.Subtests) -> None:
             assert isinstance(error, RemoteError)
             assert (error.code, error.transient) == (code, transient)
             assert error.next_step
+            assert "421 busy" not in replies or 'returned 421: "busy"' in error.cause
 
 
 @pytest.mark.parametrize("step", [0, 1, 2], ids=["greeting", "EHLO", "MAIL"])

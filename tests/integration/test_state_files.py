@@ -128,7 +128,7 @@ def test_a_directory_of_another_user_is_refused(tmp_path: Path) -> None:
     os.chown(tmp_path / "state", 65534, -1)
     with pytest.raises(ConfigError, match="belongs to user") as refused:
         prepare_state_dir(tmp_path / "state")
-    assert refused.value.problems[0].hint == "run it as its owner: $licsync …"  # the placeholder brings `sudo -u OWNER`
+    assert refused.value.problems[0].hint == "run the command as that user: $licsync …"  # the placeholder brings `sudo -u OWNER`
 
 
 def test_preparing_twice_changes_nothing(directory: Path) -> None:

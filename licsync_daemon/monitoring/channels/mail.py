@@ -21,6 +21,7 @@ from aiosmtplib import (
     SMTPException,
     SMTPHeloError,
     SMTPRecipientsRefused,
+    SMTPResponse,
     SMTPResponseException,
     SMTPServerDisconnected,
     SMTPStatus,
@@ -105,7 +106,7 @@ class Mail:
 
     async def _conversation(self, password: str, work: Callable[[SMTP], Awaitable[T]]) -> T:
         context = trusting(self._to.ca_file)
-        server = SMTP(
+        server = _Connection(
             hostname=self._to.host,
             port=self._to.port,
             timeout=STEP_S,
@@ -150,7 +151,7 @@ class Mail:
         origin = error.__cause__ if type(error) is SMTPConnectError else error
         if isinstance(origin, ssl.SSLError):
             cause = meaning(origin).cause
-            step = "for a certificate of your own CA set `notify.mail.ca_file`; check `host`, `port` and `security`"
+            step = "if your own CA issued the certificate, set `notify.mail.ca_file`; check `host`, `port` and `security`"
             return self._error(Code.TLS_FAILED, f"{cause} ({reason_of(origin)})", step)
         if isinstance(origin, ConnectionResetError) and self._to.security == "tls":
             step = "check `host`, `port` and `security`: port 465 expects TLS at once, the others expect STARTTLS"
@@ -169,18 +170,28 @@ class Mail:
         """Return the error for a refusal, quoting the server without addresses and the password."""
         status, message = _reply_in(error)
         quoted = clean(message.replace(password, SECRET) if password else message)
-        cause = f'the server returned {status}: "{quoted}"' if status else f"the conversation failed ({type(error).__name__})"
+        cause = f'the server returned {status}: "{quoted}"' if status else f"the SMTP session failed ({type(error).__name__})"
         if status == SMTPStatus.invalid_response:
-            step = "check `notify.mail` host and port: what replies there is not a mail server, or sends without end"
+            step = "check `notify.mail` host and port: the server there does not speak SMTP, or sends without end"
             return self._error(Code.REJECTED, f'the response is not SMTP: "{quoted}"', step)
         if isinstance(error, SMTPAuthenticationError):
             return self._error(Code.UNAUTHORIZED, cause, "check `notify.mail.username` and the credential notify__mail__password")
         if 400 <= status < 500:
             return self._error(Code.SERVER_ERROR, cause, TEMPORARY, transient=True)
-        return self._error(Code.REJECTED, cause, "check `notify.mail` from and to, and what the server allows them")
+        return self._error(Code.REJECTED, cause, "check `notify.mail` from and to, and which addresses the server accepts")
 
     def _error(self, code: Code, cause: str, next_step: str, *, transient: bool = False) -> RemoteError:
         return RemoteError(code, f"mail through {self._to.host}: {cause}", next_step, transient=transient)
+
+
+class _Connection(SMTP):
+    """Ends at a reply 421, with which a server closes the connection: the next command would only report that it is lost, and not why."""
+
+    async def execute_command(self, *args: bytes, **options: Any) -> SMTPResponse:
+        response = await super().execute_command(*args, **options)
+        if response.code == SMTPStatus.domain_unavailable:
+            raise SMTPResponseException(response.code, response.message)
+        return response
 
 
 def letter(message: Message, to: MailNotifier) -> EmailMessage:

@@ -191,9 +191,9 @@ HELD = a_run(
     "held",
     state=RunState.HELD,
     code=Code.SHRUNK_USAGE,
-    cause="700 accounts after 1,000: 300 fewer",
+    cause="700 accounts, 300 fewer than before (1,000)",
     next_step='if this is correct: $licsync approve held --reason "…"',
-    tripped=(Tripped(Code.SHRUNK_USAGE, "700 accounts after 1,000: 300 fewer", before=1000, after=700),),
+    tripped=(Tripped(Code.SHRUNK_USAGE, "700 accounts, 300 fewer than before (1,000)", before=1000, after=700),),
 )
 
 
@@ -203,7 +203,7 @@ def test_a_held_run_asks_for_a_decision() -> None:
     assert one == Concern(
         code=Code.SHRUNK_USAGE,
         severity=Severity.ALERT,
-        text="held, and nothing was sent: 700 accounts after 1,000: 300 fewer",
+        text="held, and nothing was sent: 700 accounts, 300 fewer than before (1,000)",
         next_step='if this is correct: $licsync approve held --reason "…"',
         since=T0,
     )

@@ -61,7 +61,7 @@ def test_what_is_not_current_says_why_and_what_to_do(subtests: pytest.Subtests) 
         (seen(T0 - 9 * DAY), Code.LATE, "9 days old"),
         (seen(T0 - HOUR, "queued"), Code.LATE, "no successful sync on record"),
         (seen(T0 - HOUR, "queued", before=T0 - 9 * DAY), Code.LATE, "9 days old"),
-        (seen(T0 + DAY), Code.BAD_RESPONSE, "in the future by its own clock"),
+        (seen(T0 + DAY), Code.BAD_RESPONSE, "in the future by the cloud's own clock"),
     ]:
         with subtests.test(found=found, code=code, words=words):
             assert found.code is code

@@ -305,7 +305,7 @@ def test_without_a_server_id_the_list_trips_nothing() -> None:
 
 
 APPROVE = 'if this is correct: $licsync approve run1 --reason "…"'
-LOOK_UP = "look up `server_id` in a new export, and configure it if it differs; "
+LOOK_UP = "compare `server_id` with the one in a new export, and update the configuration if they differ; "
 
 
 @pytest.mark.parametrize(
@@ -313,9 +313,9 @@ LOOK_UP = "look up `server_id` in a new export, and configure it if it differs; 
     [
         ((Code.SHRUNK_USAGE, Code.BELOW_SEATS), APPROVE),
         ((Code.SERVER_ID_CHANGED,) * 2, LOOK_UP + APPROVE),
-        ((Code.SHRUNK_USAGE, Code.SERVER_ID_SHARED), f"disable it if it is a copy; {APPROVE}"),
-        ((Code.SERVER_ID_SHARED, Code.HOSTNAME_CHANGED), f"disable it if it is a copy; {APPROVE}"),
-        ((Code.SERVER_ID_CHANGED, Code.HOSTNAME_CHANGED), f"{LOOK_UP}disable it if it is a copy; {APPROVE}"),
+        ((Code.SHRUNK_USAGE, Code.SERVER_ID_SHARED), f"disable the instance if it is a copy; {APPROVE}"),
+        ((Code.SERVER_ID_SHARED, Code.HOSTNAME_CHANGED), f"disable the instance if it is a copy; {APPROVE}"),
+        ((Code.SERVER_ID_CHANGED, Code.HOSTNAME_CHANGED), f"{LOOK_UP}disable the instance if it is a copy; {APPROVE}"),
     ],
     ids=["figures", "rebuilt", "shared", "copied", "rebuilt and renamed"],
 )

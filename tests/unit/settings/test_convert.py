@@ -488,7 +488,7 @@ def test_a_manual_delivery_without_a_channel_is_noticed(load: Load) -> None:
 
 
 def test_a_missing_known_hosts_file_is_noticed(load: Load) -> None:
-    """Without its file no instance is trusted over SSH; there is one warning for each file."""
+    """Without its file no SSH host key is trusted; there is one warning for each file."""
     second = '[instances.b]\nhostname = "b"\nsource.kind = "ssh"\n'
     text = CLOUD + CONNECT + 'source.known_hosts = "/nonexistent/known_hosts"\n' + EMEA + 'source.kind = "ssh"\n' + second
     (warning,) = load(text).warnings

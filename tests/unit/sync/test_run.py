@@ -749,7 +749,7 @@ def test_the_fake_endpoint_keeps_the_contract_of_a_real_one(stage: Stage) -> Non
 def test_an_upgrade_of_the_instance_is_an_event_of_its_history(stage: Stage) -> None:
     """Reported once, with both versions; the same version again is not."""
     versions = iter(["3.18.4", "3.19.2", "3.19.2"])
-    for week, expected in enumerate([[], ["GHES 3.19.2 after 3.18.4"], []]):
+    for week, expected in enumerate([[], ["the GHES version changed from 3.18.4 to 3.19.2"], []]):
         stage.world.version = next(versions)
         stage.clock.advance(WEEK.total_seconds() if week else 0)
         run = stage.run(slot=T0 + week * WEEK)
