@@ -12,12 +12,12 @@ from licsync_daemon.model.errors import Code, StateUnwritableError, failure_of
 from licsync_daemon.model.instance import Config, ConnectDelivery, Instance
 from licsync_daemon.model.run import RunState, Trigger
 from licsync_daemon.rules.next_run import LOCKED_AGAIN, Planned
-from licsync_daemon.rules.schedule import slot_at
 from licsync_daemon.sync.confirm import check_open_deliveries, unconfirmed_runs
 from licsync_daemon.sync.context import RunContext, hold_free
 from licsync_daemon.sync.housekeeping import close_stale, expire
 from licsync_daemon.sync.run import not_started, run_instance
 from licsync_daemon.sync.supervise import check_connect
+from licsync_daemon.system.contain import contained
 
 log = structlog.get_logger()
 
@@ -75,10 +75,14 @@ class Worker:
         return Done(not_before=self._context.clock.now() + PAUSE)
 
     def _record_failure(self, name: str, error: BaseException) -> None:
-        instance = self._config.instance(name)
-        if instance is not None and not isinstance(error, StateUnwritableError):
-            slot = slot_at(instance.schedule, self._context.clock.now()) if instance.has_slots else None
-            not_started(self._context, instance, trigger=Trigger.SCHEDULE, reason="could not begin", slot=slot, error=error)
+        """Record a failed run, if one was due; nothing where the state itself cannot be used."""
+        instance, planned = self._config.instance(name), None
+        if instance is None or isinstance(error, StateUnwritableError):
+            return
+        with contained("daemon.not_planned", instance=name):
+            planned = self._planner.planned(instance)
+        if planned is not None and not planned.is_confirm_check and not self._is_ahead(planned):
+            not_started(self._context, instance, trigger=Trigger.SCHEDULE, reason=planned.reason, slot=planned.slot, error=error)
 
     async def _work(self, name: str) -> Done:
         async with self._limit:

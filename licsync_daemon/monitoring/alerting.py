@@ -167,13 +167,24 @@ class Alerting:
             and (names is None or one.instance in names)
             and (one.instance not in crashed or one.code is Code.INTERNAL)
         ]
-        changes = plan(found, there, now, views)
-        for change in changes:
-            if change.alert not in there:
-                self._store.save_alert(change.alert)
-                _log(change)
+        changes = [change if change.alert in there else self._stored(change) for change in plan(found, there, now, views)]
         closings = [Change(one, Event.CLOSED) for one in self._store.unsent_closings(now - SEND_WITHIN)]
         return [*closings, *(one for one in changes if one.event not in {None, Event.CLOSED})]
+
+    def _stored(self, change: Change) -> Change:
+        """Store a change and return it; if something in its text cannot be stored, without that text."""
+        try:
+            self._store.save_alert(change.alert)
+        except StateUnwritableError:
+            raise
+        except BaseException as error:  # of any kind: the other alerts are stored
+            step = failure_of(error).next_step
+            log.critical("alert.not_stored", instance=change.alert.instance, code=change.alert.code, exc_info=error)
+            change = replace(change, alert=replace(change.alert, text=CRASHED, next_step=step))
+            with contained("alert.not_stored", instance=change.alert.instance, code=change.alert.code):
+                self._store.save_alert(change.alert)
+        _log(change)
+        return change
 
     def _is_judged(self, alert: Alert) -> bool:
         """Return whether an alert can close: one from the daily check stays open until the next check."""
@@ -185,7 +196,13 @@ class Alerting:
             alert = one.alert
             if (alert.instance, alert.code) in sent:
                 notified_at = max(self._clock.now(), alert.changed_at, alert.closed_at or alert.changed_at)
-                self._store.save_alert(replace(alert, notified_at=notified_at))
+                try:
+                    self._store.save_alert(replace(alert, notified_at=notified_at))
+                except StateUnwritableError:
+                    raise
+                except BaseException as error:  # of any kind: this message may be sent again, the others are not
+                    failure_of(error)
+                    log.critical("alert.not_stored", instance=alert.instance, code=alert.code, exc_info=error)
 
 
 def _log(change: Change) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from licsync_daemon.model.errors import failure_of
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.ports import Adapters, Clock, HeldExports, Leases, Workspace
 from licsync_daemon.model.run import Decision, Holder, Run
@@ -62,15 +63,21 @@ class RunContext:
 
 
 @contextmanager
-def hold_free(leases: Leases, instances: Iterable[Instance]) -> Iterator[list[Instance]]:
-    """Take the leases of all instances that are free, and yield these instances; one whose lease file is unusable is left out."""
+def hold_free(leases: Leases, instances: Iterable[Instance], unusable: dict[str, BaseException] | None = None) -> Iterator[list[Instance]]:
+    """Take the leases of all instances that are free, and yield these instances.
+
+    One whose lease cannot be taken because of an error is left out; `unusable` receives the error.
+    """
     with ExitStack() as stack:
         held = []
         for instance in instances:
             try:
                 lease = leases.instance(instance.name)
-            except OSError as error:
-                log.error("lease.unusable", instance=instance.name, cause=str(error))  # noqa: TRY400 - the cause is a sentence
+            except BaseException as error:  # of any kind: the other instances continue
+                failure_of(error)
+                log.critical("lease.unusable", instance=instance.name, exc_info=error)
+                if unusable is not None:
+                    unusable[instance.name] = error
                 continue
             if lease is not None:
                 stack.enter_context(lease)

@@ -60,10 +60,16 @@ async def _check_connect(context: RunContext, instances: Sequence[Instance], *, 
     waiting = list(instances)
     first: dict[str, datetime | None] = {}
     while True:
-        with hold_free(context.leases, waiting) as free:
+        unusable: dict[str, BaseException] = {}
+        with hold_free(context.leases, waiting, unusable) as free:
             runs = await check_connect(context, free, trigger=Trigger.PERSON, reason=ASKED)
         results |= {run.instance: Result(instance, run) for instance, run in zip(free, runs, strict=True)}
-        results |= {one.name: Result(one, None, context.leases.holder(one.name)) for one in waiting if one.name not in results}
+        for one in waiting:
+            if one.name in unusable:
+                failed = not_started(context, one, trigger=Trigger.PERSON, reason=ASKED, slot=None, error=unusable[one.name])
+                results[one.name] = Result(one, failed)
+            elif one.name not in results:
+                results[one.name] = Result(one, None, context.leases.holder(one.name))
         for run in runs:
             first.setdefault(run.instance, run.last_sync)
         waiting = [one for one, run in zip(free, runs, strict=True) if run.last_sync == first[one.name] or not run.state.is_good]
