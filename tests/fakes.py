@@ -329,6 +329,7 @@ class MemoryLeases:
 
 class _MemoryLease:
     is_held = True
+    unnamed_because: OSError | None = None
 
     def touch(self) -> None:
         assert self.is_held
@@ -369,8 +370,8 @@ class FlakyStore(MemoryStore):
         self.before_write: Callable[[], None] = lambda: None
         self.after_write: Callable[[], None] = lambda: None
 
-    def write_fault(self) -> str | None:
-        return "database or disk is full" if self.full else super().write_fault()
+    def write_fault(self, *, try_it: bool = False) -> str | None:
+        return "database or disk is full" if self.full else super().write_fault(try_it=try_it)
 
     @contextmanager
     def _write(self) -> Iterator[None]:

@@ -1,10 +1,11 @@
 """`--run-now`, `--run-now --dry-run` and `payload`."""
 
 import argparse
+import asyncio
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 
 from licsync_daemon.cli import terminal
@@ -13,10 +14,14 @@ from licsync_daemon.cli.loading import chosen, load
 from licsync_daemon.cli.results import show_changes, show_remarks, show_results
 from licsync_daemon.daemon.wiring import Parts, recording, unrecorded
 from licsync_daemon.model.errors import Code, ConfigError, Problem, RunError, StateUnwritableError
-from licsync_daemon.model.instance import Instance, NoSource
+from licsync_daemon.model.instance import Config, Instance, NoSource
 from licsync_daemon.model.run import Run, Trigger
+from licsync_daemon.monitoring.channels.build import channels
+from licsync_daemon.monitoring.outgoing import Outgoing
+from licsync_daemon.monitoring.state_fault import StateFault
 from licsync_daemon.monitoring.status_json import run_json
 from licsync_daemon.rules.schedule import slot_at
+from licsync_daemon.settings.credentials import Credentials
 from licsync_daemon.sync.fleet import ASKED
 from licsync_daemon.sync.fleet import run_now as run_fleet
 from licsync_daemon.sync.journal import Journal, new_run
@@ -25,6 +30,7 @@ from licsync_daemon.sync.waiting import Result
 from licsync_daemon.system.clock import SystemClock
 from licsync_daemon.system.process import run_until_signal
 
+NOTIFY_S = 30.0
 WAIT = timedelta(minutes=2)
 
 
@@ -46,12 +52,27 @@ def run_now(arguments: argparse.Namespace) -> int:
             with recording(config, SystemClock(), os.environ, progress) as parts:
                 results = _sync(parts, instances, arguments)
         except StateUnwritableError as error:
+            _notify_of(error, config)
             return _no_state(error, as_json=arguments.json)
     if arguments.json:
         terminal.print_json({"instances": [_result_json(result) for result in results]})
     else:
         show_results(results, parts.clock.now())
     return exit_code(results, named=bool(arguments.run_now))
+
+
+def _notify_of(error: StateUnwritableError, config: Config) -> None:
+    """Send the alert that the state cannot be written; nothing keeps it."""
+    outgoing = [Outgoing(one) for one in channels(config.notify, Credentials(config.credentials_dir, os.environ))]
+
+    async def work() -> int:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(NOTIFY_S):
+                await StateFault(SystemClock()).tell(str(error), config, outgoing)
+        return Exit.OK
+
+    if outgoing:
+        run_until_signal(work())
 
 
 def _no_state(error: StateUnwritableError, *, as_json: bool) -> int:

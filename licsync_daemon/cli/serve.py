@@ -18,7 +18,9 @@ from licsync_daemon.daemon.wiring import Parts, recording, with_config
 from licsync_daemon.model.errors import ConfigError, Problem, StateUnwritableError
 from licsync_daemon.model.instance import Config
 from licsync_daemon.monitoring.channels.build import channels
+from licsync_daemon.monitoring.outgoing import Outgoing
 from licsync_daemon.monitoring.preflight.in_child import preflight_in_child
+from licsync_daemon.monitoring.state_fault import StateFault
 from licsync_daemon.settings.credentials import Credentials
 from licsync_daemon.state.files import prepare_state_dir
 from licsync_daemon.state.leases import FileLeases
@@ -44,6 +46,7 @@ async def _serve(path: Path, config: Config, clock: SystemClock) -> int:
         loop.add_signal_handler(number, stop.set)
     service = ServiceManager(os.environ)
     serving: tuple[Daemon, DailyCheck, Parts] | None = None
+    fault = StateFault(clock)
 
     def reload() -> None:
         """Read the configuration again. An invalid one changes nothing; every problem is logged."""
@@ -69,6 +72,10 @@ async def _serve(path: Path, config: Config, clock: SystemClock) -> int:
                     daily = DailyCheck(partial(preflight_in_child, path), parts.alerting.heed)
                     daemon = Daemon(config, parts.context, lease=lease, service=service, alerting=parts.alerting, daily=daily)
                     serving = (daemon, daily, parts)
+                    parts.alerting.state_fault = fault
+                    parts.alerting.note_state()
+                    if lease.unnamed_because is not None:
+                        log.error("daemon.state_unusable", cause=str(lease.unnamed_because))
                     try:
                         await daemon.serve(stop)
                     finally:
@@ -76,7 +83,9 @@ async def _serve(path: Path, config: Config, clock: SystemClock) -> int:
             except (StateUnwritableError, OSError) as error:
                 log.error("daemon.state_unusable", cause=str(error))  # noqa: TRY400 - the cause is a sentence
                 service.send("READY=1", "WATCHDOG=1", f"STATUS={error}")
+                telling = asyncio.create_task(fault.tell(str(error), config, _outgoing(config)))
                 await _pause(stop)
+                telling.cancel()
     finally:
         leave_threads_behind(loop)
     return Exit.OK
@@ -90,6 +99,10 @@ def _reloaded(path: Path, before: Config) -> Config:
     for problem in loaded.warnings:
         log.warning("config.warning", where=problem.where, what=problem.what, hint=problem.hint)
     return loaded.config
+
+
+def _outgoing(config: Config) -> list[Outgoing]:
+    return [Outgoing(one) for one in channels(config.notify, Credentials(config.credentials_dir, os.environ))]
 
 
 async def _pause(stop: asyncio.Event) -> None:

@@ -9,8 +9,9 @@ from licsync_daemon.cli.loading import load
 from licsync_daemon.cli.results import show_remarks
 from licsync_daemon.cli.terminal import moment, number, span
 from licsync_daemon.model.alert import Severity
+from licsync_daemon.model.errors import Code
 from licsync_daemon.model.run import AWAITING, Decided, RunState, SeatRecord
-from licsync_daemon.monitoring.heartbeat import daemon_view
+from licsync_daemon.monitoring.heartbeat import DaemonView, daemon_view
 from licsync_daemon.monitoring.status import FleetView, InstanceView, fleet_view
 from licsync_daemon.monitoring.status_json import as_json
 from licsync_daemon.rules.handover import folder_of
@@ -53,10 +54,7 @@ def show_fleet(view: FleetView) -> None:
     _show_alerts(view)
     if view.seats is not None:
         _show_seats(view.seats, view.at)
-    if view.daemon.alive:
-        terminal.say(f"daemon: {in_words(view.daemon.holder)}; all times are UTC")
-    else:
-        terminal.say("daemon: not running; scheduled runs will not start; all times are UTC")
+    _show_daemon(view.daemon, view.at)
 
 
 def _show_seats(seats: SeatRecord, now: datetime) -> None:
@@ -65,6 +63,25 @@ def _show_seats(seats: SeatRecord, now: datetime) -> None:
     if (warning := exceeded(seats)) is not None:
         terminal.say(f"warning: {warning}", style="yellow", hang=2)
         terminal.say(f"  next step: {EXCEEDED_STEP}", hang=2)
+
+
+def _show_daemon(daemon: DaemonView, now: datetime) -> None:
+    """Print whether the daemon runs, and whether it can record anything."""
+    if daemon.state_fault is not None:
+        terminal.say(
+            f"alert: {Code.STATE_UNWRITABLE}: {daemon.state_fault}; nothing can be recorded, so nothing is sent", style="red", hang=2
+        )
+        terminal.say("  next step: free disk space or fix the permissions of the directory", hang=2)
+    if daemon.alive:
+        name = in_words(daemon.holder) if daemon.holder is not None else "running"
+        terminal.say(f"daemon: {name}; all times are UTC")
+    elif daemon.exists and daemon.heartbeat_at is not None:
+        age = span(now - daemon.heartbeat_at)
+        terminal.say(f"daemon: {in_words(daemon.holder)} exists, but its last heartbeat was {age} ago; all times are UTC")
+    elif daemon.state_fault is not None:
+        terminal.say("daemon: unknown: while the state cannot be written, no heartbeat is recorded; all times are UTC")
+    else:
+        terminal.say("daemon: not running; scheduled runs will not start; all times are UTC")
 
 
 def _show_alerts(view: FleetView) -> None:

@@ -133,6 +133,10 @@ class HeldExports(Protocol):
 class Lease(Protocol):
     """The exclusive right to do something, among all processes; held until `release` or the end of the process."""
 
+    @property
+    def unnamed_because(self) -> OSError | None:
+        """Return why the holder could not be recorded, such as a full disk; the right is held all the same."""
+
     def touch(self) -> None:
         """Record that the holder is alive. Raises `OSError`."""
 

@@ -130,8 +130,8 @@ class AlertStore(StateReader, Protocol):
         Closed alerts are deleted after 400 days.
         """
 
-    def write_fault(self) -> str | None:
-        """Return why the state cannot be written; None if it can. Where the newest write failed, it is tried."""
+    def write_fault(self, *, try_it: bool = False) -> str | None:
+        """Return why the state cannot be written; None if it can. It is tried where the newest write failed, or with `try_it`."""
 
     def unsent_closings(self, since: datetime) -> tuple[Alert, ...]:
         """Return alerts that were sent, were closed after `since`, and whose closing was not sent yet; oldest closing first."""

@@ -66,6 +66,11 @@ class Alerting:
         self._noted.update(names or ())
         self._awake.set()
 
+    def note_state(self) -> None:
+        """Request a check of whether the state can be written."""
+        self._noted.add("")
+        self._awake.set()
+
     async def serve(self) -> None:
         """Evaluate requested instances at once, and everything every 10 minutes, until canceled.
 
@@ -110,10 +115,11 @@ class Alerting:
         try:
             is_done = await self._evaluate(names)
         except (StateUnwritableError, OSError) as error:
-            cause = str(error) if isinstance(error, OSError) else self._store.write_fault()
+            cause = str(error) if isinstance(error, OSError) else self._store.write_fault(try_it=True)
             await self.state_fault.tell(cause, self._config, self._channels)
             raise
-        await self.state_fault.tell(self._store.write_fault(), self._config, self._channels)
+        cause = self._store.write_fault(try_it=names is None or "" in names)
+        await self.state_fault.tell(cause, self._config, self._channels)
         return is_done
 
     async def _evaluate(self, names: Collection[str] | None) -> bool:

@@ -1,5 +1,7 @@
 """Whether a daemon is running on a state directory, from its lock file alone."""
 
+import os
+import stat
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,15 +20,37 @@ class DaemonView:
     alive: bool
     holder: Holder | None
     heartbeat_at: datetime | None
+    exists: bool = False  # its process does, whatever its heartbeat
+    state_fault: str | None = None  # why nothing can be written to the state directory
 
 
 def daemon_view(state_dir: Path, now: datetime) -> DaemonView:
     """Return whether a daemon is alive, from its lock file alone: its age, and whether its process still exists."""
     path = state_dir / "daemon.lock"
     holder = read_holder(path)
+    fault = write_fault(state_dir)
     try:
-        touched = moment_of(path.stat().st_mtime_ns)
+        found = path.stat()
     except OSError:
-        return DaemonView(alive=False, holder=None, heartbeat_at=None)
+        return DaemonView(alive=False, holder=None, heartbeat_at=None, state_fault=fault)
+    touched = moment_of(found.st_mtime_ns)
     fresh = abs(now - touched) <= ALIVE_FOR
-    return DaemonView(alive=fresh and holder is not None and is_alive(holder), holder=holder, heartbeat_at=touched)
+    exists = is_alive(holder) if holder is not None else fresh and found.st_size == 0  # it had no room for its name
+    return DaemonView(alive=fresh and exists, holder=holder, heartbeat_at=touched, exists=exists, state_fault=fault)
+
+
+def write_fault(state_dir: Path) -> str | None:
+    """Return why nothing can be written to the state directory, as far as that shows without trying; else None."""
+    try:
+        system, found = os.statvfs(state_dir), state_dir.stat()
+    except OSError:
+        return None
+    if system.f_flag & os.ST_RDONLY:
+        return f"{state_dir} is on a read-only file system"
+    if system.f_blocks and system.f_bavail == 0:
+        return f"no space is left on the file system of {state_dir}"
+    if system.f_files and system.f_favail == 0:
+        return f"no inodes are left on the file system of {state_dir}"
+    if not found.st_mode & stat.S_IWUSR:
+        return f"{state_dir} is not writable by its owner"
+    return None

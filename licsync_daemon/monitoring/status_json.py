@@ -22,6 +22,7 @@ def as_json(view: FleetView) -> dict[str, Any]:
             "since": iso(daemon.holder.since_at) if daemon.holder and daemon.alive else None,
             "heartbeat_at": iso(daemon.heartbeat_at),
         },
+        "state_fault": daemon.state_fault,
         "instances": [_instance_json(one) for one in view.instances],
         "retired": [
             {"name": one.name, "hostname": one.identity.hostname if one.identity else None, "since": iso(one.retired_at)}

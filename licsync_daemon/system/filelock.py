@@ -14,6 +14,8 @@ from typing import Any, Self
 
 from licsync_daemon.model.run import Holder
 
+HOLDER_BYTES = 512  # always: the next holder overwrites all of it
+
 
 class FileLock:
     """A lock, held until `release`, the end of `with`, or the end of the process."""
@@ -22,6 +24,7 @@ class FileLock:
         self.path = path
         self.exclusive = exclusive
         self._descriptor: int | None = descriptor
+        self.unnamed_because: OSError | None = None  # why the holder could not be written into it
 
     @classmethod
     def take(cls, path: Path, *, shared: bool = False, holder: Holder | None = None) -> Self | None:
@@ -33,16 +36,16 @@ class FileLock:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            lock = cls(path, descriptor, exclusive=not shared)
             if holder is not None:
-                os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, json.dumps(holder_to_json(holder)).encode(), 0)
+                lock.unnamed_because = _write_holder(descriptor, holder)
         except BlockingIOError:
             os.close(descriptor)
             return None
         except BaseException:
             os.close(descriptor)
             raise
-        return cls(path, descriptor, exclusive=not shared)
+        return lock
 
     def share(self) -> None:
         """Change the lock from exclusive to shared."""
@@ -65,6 +68,15 @@ class FileLock:
 
     def __exit__(self, *_: object) -> None:
         self.release()
+
+
+def _write_holder(descriptor: int, holder: Holder) -> OSError | None:
+    """Write the holder in the place of the one before, which needs no free space. Return the error if that fails: the lock holds anyway."""
+    try:
+        os.pwrite(descriptor, json.dumps(holder_to_json(holder)).encode().ljust(HOLDER_BYTES), 0)
+    except OSError as error:
+        return error
+    return None
 
 
 def holder_to_json(holder: Holder) -> dict[str, Any]:

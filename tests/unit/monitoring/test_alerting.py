@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +16,8 @@ from licsync_daemon.model.errors import Code, RemoteError, StateUnwritableError
 from licsync_daemon.model.instance import Config
 from licsync_daemon.model.run import Decided, InstanceRecord, RunState
 from licsync_daemon.monitoring.alerting import AGAIN_S, EVERY_S, Alerting
-from licsync_daemon.monitoring.concerns import Concern
+from licsync_daemon.monitoring.alerts import as_json
+from licsync_daemon.monitoring.concerns import Concern, concerns
 from licsync_daemon.monitoring.outgoing import LONGEST_PAUSE_S, PAUSE_S
 from licsync_daemon.state.leases import FileLeases
 from licsync_daemon.system.filelock import FileLock
@@ -490,3 +492,113 @@ def test_another_configuration_is_followed(world: World) -> None:
     world.alerting.follow(replace(world.config, instances=(an_instance("emea"),)), [new])
     world.evaluate()
     assert (world.open, [(one.event, one.alert and one.alert.instance) for one in new.told]) == ([], [(Event.CLOSED, "apac")])
+
+
+# ---------------------------------------------------------------- a state that cannot be written
+
+
+def test_a_state_that_cannot_be_written_is_reported_once_and_when_it_is_over(world: World) -> None:
+    """From memory: no alert can be stored. A channel that failed gets the message later."""
+    world.store.full = True
+    world.channels[0].fail = [DOWN]
+    for _ in range(3):
+        with suppress(StateUnwritableError):
+            world.evaluate()
+        world.clock.advance(PAUSE_S + 1)
+    assert [(one.event, one.alert and one.alert.code, one.alert and one.alert.instance) for one in world.channels[0].told] == [
+        (Event.OPENED, Code.STATE_UNWRITABLE, "")
+    ]
+    assert "disk is full" in world.channels[0].told[0].lines[0]
+    world.store.full = False
+    world.evaluate()
+    world.evaluate()
+    assert [one for one, _ in world.told()] == [Event.OPENED, Event.CLOSED]
+
+
+def test_a_lock_that_cannot_be_made_is_reported(world: World) -> None:
+    """Without it no alert is evaluated at all."""
+    (world.folder / "alerts.lock").mkdir()
+    for _ in range(2):
+        with pytest.raises(OSError):
+            world.evaluate()
+    assert world.told() == [(Event.OPENED, "")]
+
+
+# ---------------------------------------------------------------- one outage
+
+
+def fleet(world: World, count: int) -> list[str]:
+    names = [f"site{number}" for number in range(count)]
+    world.alerting.follow(a_config(*(an_instance(name) for name in names), state_dir=world.folder), world.channels)
+    return names
+
+
+@pytest.mark.parametrize(("count", "messages"), [(2, 2), (3, 1), (30, 1)])
+def test_one_message_tells_of_one_outage(world: World, count: int, messages: int) -> None:
+    """Three or more openings, or closings, of one code at once; each instance has an alert of its own, which was told."""
+    names = fleet(world, count)
+    for name in names:
+        world.fails(name)
+    world.evaluate()
+    told = world.channels[0].told
+    assert len(told) == messages
+    assert sorted(world.open) == sorted((name, Code.UNAUTHORIZED, True) for name in names)
+    if messages == 1:
+        found = as_json(told[0])
+        assert (found["instance"], found["instances"], found["code"]) == (None, names, "unauthorized")
+        assert told[0].subject == f"[licsync] alert: {count} instances: unauthorized"
+        assert all(name in "\n".join(told[0].lines) for name in names)
+    for name in names:
+        world.ends(name)
+    world.evaluate()
+    assert len(told) == 2 * messages
+    world.evaluate()
+    assert len(told) == 2 * messages
+    assert world.open == []
+
+
+def test_an_outage_that_no_channel_took_is_told_later(two: World) -> None:
+    """To each channel once, also where one of them was down."""
+    names = fleet(two, 4)
+    for name in names:
+        two.fails(name)
+    two.channels[0].fail, two.channels[1].fail = [DOWN], [DOWN]
+    two.evaluate()
+    assert {is_told for _, _, is_told in two.open} == {False}
+    two.clock.advance(PAUSE_S + 1)
+    two.channels[1].fail = [DOWN]
+    two.evaluate()
+    two.clock.advance(2 * PAUSE_S + 1)
+    two.evaluate()
+    assert [len(one.told) for one in two.channels] == [1, 1]
+
+
+def test_other_codes_and_instances_have_messages_of_their_own(world: World) -> None:
+    names = fleet(world, 4)
+    for name in names:
+        world.fails(name, code=Code.TLS_FAILED if name == "site0" else Code.UNAUTHORIZED)
+    world.evaluate()
+    assert sorted(one.instances for one in world.channels[0].told) == [(), ("site1", "site2", "site3")]
+
+
+def test_an_instance_that_cannot_be_evaluated_keeps_no_one_elses_alerts(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has an alert of its own, which closes with the next evaluation that succeeds; what it had stays open meanwhile."""
+    world.fails("emea")
+    world.fails("apac")
+    world.evaluate("apac")
+
+    def broken(view: Any, *args: Any) -> Any:
+        if view.instance.name == "apac":
+            raise ZeroDivisionError
+        return concerns(view, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("licsync_daemon.monitoring.alerting.concerns", broken)
+        world.evaluate()
+    assert [(name, code) for name, code, _ in world.open] == [
+        ("apac", Code.INTERNAL),
+        ("apac", Code.UNAUTHORIZED),
+        ("emea", Code.UNAUTHORIZED),
+    ]
+    world.evaluate()
+    assert [(name, code) for name, code, _ in world.open] == [("apac", Code.UNAUTHORIZED), ("emea", Code.UNAUTHORIZED)]
