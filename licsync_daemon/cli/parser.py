@@ -32,7 +32,7 @@ exit codes:
   130  interrupted by Ctrl-C; 143 by SIGTERM
 
 examples:
-  licsync-daemon demo                      try a practice fleet, unconfigured
+  licsync-daemon demo                      try a practice fleet; no setup needed
   licsync-daemon config init > config.toml write a commented sample
   licsync-daemon check                     test everything that a sync needs
   licsync-daemon --run-now emea --dry-run  show what would be sent

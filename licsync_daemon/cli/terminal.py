@@ -100,7 +100,7 @@ def print_table(
     _rich_table(everything, numeric, fitted, has_totals=totals is not None)
     left_out = [header for column, header in enumerate(headers) if column not in fitted.columns]
     if left_out:
-        say(f"not shown on {width} columns: {', '.join(left_out)}", style="dim")
+        say(f"not shown at {width} columns: {', '.join(left_out)}", style="dim")
 
 
 def _plain_table(rows: Sequence[Sequence[str]], numeric: Sequence[bool]) -> None:

@@ -199,9 +199,9 @@ def _sync_it(view: InstanceView) -> str:
         case ConnectDelivery():
             return SYNC_NOW.format(host=view.instance.hostname)
         case ManualDelivery():
-            return f"prepare it again: $licsync --run-now {view.instance.name}; then upload it, see: $licsync outbox"
+            return f"prepare the usage again: $licsync --run-now {view.instance.name}; then upload it, see: $licsync outbox"
         case _:
-            return f"sync it now and check the result: $licsync --run-now {view.instance.name}"
+            return f"sync the instance now and check the result: $licsync --run-now {view.instance.name}"
 
 
 def _warnings(view: InstanceView) -> list[Concern]:

@@ -38,17 +38,26 @@ def steps(instance: Instance, name: str | None, *, place: str, upload_page: str)
         upload_page: The web address to upload it at.
     """
     export = (
-        f"1. Take the file {name} from {place}. Do not open or change it: it is GitHub's own export, and its user data is encrypted."
+        f"""\
+1. Take the file {name}
+   from {place}.
+   Do not open or change it: it is GitHub's own export, and its user data is
+   encrypted."""
         if name is not None
-        else f"1. On https://{instance.hostname}/ click your profile picture, then Enterprise settings > Settings > License, and click\n"
-        "   *Export license usage*. Keep the downloaded JSON file; do not open or change it."
+        else f"""\
+1. On https://{instance.hostname}/ click your profile picture, then
+   Enterprise settings > Settings > License, and click *Export license usage*.
+   Keep the downloaded JSON file; do not open or change it."""
     )
     return f"""\
-License usage of {instance.hostname} ({instance.name}), to be uploaded by an owner of the enterprise
+License usage of {instance.hostname} ({instance.name}),
+to be uploaded by an owner of the enterprise
 
 {export}
-2. Open {upload_page} , click Licensing (in older layouts: Settings > Enterprise licensing), and find
-   "Enterprise Server Instances".
+2. Open {upload_page} ,
+   click Licensing (in older layouts: Settings > Enterprise licensing), and
+   find "Enterprise Server Instances".
 3. Click *Add server usage* and select the file.
 
-licsync-daemon detects the upload automatically. To check, run: $licsync status"""
+licsync-daemon detects the upload automatically.
+To check, run: $licsync status"""

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from licsync_daemon.model import instance as plain
 from licsync_daemon.settings.convert import WEEK
 from licsync_daemon.settings.layers import lay_schedule, replaces, table
-from licsync_daemon.settings.options import CloudTable, GuardsTable, MailTable, WebhookTable
+from licsync_daemon.settings.options import CloudTable, GuardsTable, MailTable, Settings, WebhookTable
 from licsync_daemon.settings.parts import is_secret, is_table, kinds
 from licsync_daemon.settings.values import format_duration
 
@@ -57,7 +57,7 @@ class Rows:
 
     def of(self, config: plain.Config) -> tuple[SettingRow, ...]:
         """Return a row for every effective setting, in the order of the file's tables."""
-        rows = self._values((), {key: getattr(config, key) for key in ("state_dir", "credentials_dir", "max_concurrent_runs", "log_level")})
+        rows = self._table((), Settings, config)
         no_account = "cloud.organization" if config.cloud.enterprise else "cloud.enterprise"
         rows += [row for row in self._table(("cloud",), CloudTable, config.cloud) if row.path != no_account]
         for one in config.notify:

@@ -13,7 +13,7 @@ from licsync_daemon.model.store import DecisionStore
 from licsync_daemon.rules.next_run import HELD_FOR
 
 AFTERWARDS = {
-    Decided.APPROVED: "the daemon sends it at its next heartbeat; to send it now: $licsync --run-now {instance}",
+    Decided.APPROVED: "the daemon sends the usage at its next heartbeat; to send it now: $licsync --run-now {instance}",
     Decided.REJECTED: "nothing was sent; the next scheduled run collects usage again",
     Decided.ACKNOWLEDGED: "noted",
     Decided.PAUSED: "scheduled runs of {instance} are suspended until {until}",
@@ -40,7 +40,7 @@ def approve(store: DecisionStore, run_id: str, author: Author) -> Decision:
     run = _held(store, run_id, "approved", author.at)
     standing = store.approval(run_id)
     if standing is not None and standing.in_force(author.at):
-        raise _refused(run_id, f"already approved by {standing.actor}", "the daemon sends it, or: $licsync --run-now " + run.instance)
+        raise _refused(run_id, f"already approved by {standing.actor}", f"to send it now: $licsync --run-now {run.instance}")
     decision = _decision(run.instance, run_id, Decided.APPROVED, author, until=author.at + HELD_FOR)
     store.save_decision(decision)
     return decision

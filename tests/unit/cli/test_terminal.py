@@ -80,7 +80,7 @@ def test_optional_columns_are_left_out_before_the_table_is_given_up(monkeypatch:
         terminal.print_table(RESULTS, [RESULT], totals=TOTALS, optional=("collected", "delivered", "confirmed"))
     assert any(set(line) == {"─", " "} for line in shown.lines)
     assert max(map(len, shown.lines)) <= 80
-    assert shown.lines[-1] == "not shown on 80 columns: collected, delivered, confirmed"
+    assert shown.lines[-1] == "not shown at 80 columns: collected, delivered, confirmed"
     with screen(110, monkeypatch) as shown:
         terminal.print_table(RESULTS, [RESULT], totals=TOTALS, optional=("collected", "delivered", "confirmed"))
     assert "collected" in shown.lines[1]

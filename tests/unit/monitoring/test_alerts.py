@@ -276,8 +276,11 @@ def test_an_alert_of_the_fleet_names_no_instance() -> None:
 @pytest.mark.parametrize(
     ("state", "first"),
     [
-        (RunState.AWAITING_UPLOAD, "1. Take the file usage-emea-20261124T020000Z.json from the folder /srv/outbox/emea on ghes-tools. "),
-        (RunState.AWAITING_EXPORT, "1. On https://ghes-emea.example.com/ click your profile picture, then "),
+        (
+            RunState.AWAITING_UPLOAD,
+            "1. Take the file usage-emea-20261124T020000Z.json\n   from the folder /srv/outbox/emea on ghes-tools.",
+        ),
+        (RunState.AWAITING_EXPORT, "1. On https://ghes-emea.example.com/ click your profile picture, then\n   Enterprise settings > "),
     ],
 )
 @pytest.mark.parametrize(("event", "told"), [(Event.OPENED, True), (Event.REMINDER, True), (Event.CLOSED, False)])
@@ -286,7 +289,7 @@ def test_a_person_who_has_to_act_gets_every_step(state: RunState, first: str, ev
     instance = an_instance(delivery=ManualDelivery(outbox=Path("/srv/outbox")))
     view = a_view(a_run(state=state, collected_at=T0), instance=instance)
     message = message_of(Change(an_alert(Code.NOT_UPLOADED), event), view, CONFIG, machine="ghes-tools", now=T0)
-    assert any(line.startswith(first) for line in message.lines) is told
+    assert (f"\n{first}" in "\n".join(message.lines)) is told
     assert any("https://github.com/enterprises/octo" in line for line in message.lines) is told
     other = message_of(Change(an_alert(), event), view, CONFIG, machine="ghes-tools", now=T0)
     assert not any(line.startswith("1. ") for line in other.lines)

@@ -60,7 +60,7 @@ def test_an_instance_is_overdue_past_its_max_age(age: timedelta, codes: list[Cod
             code=Code.OVERDUE,
             severity=Severity.ALERT,
             text="the last sync that the cloud reports is from 2026-11-16 01:59 UTC, older than `max_age`",
-            next_step="sync it now and check the result: $licsync --run-now emea",
+            next_step="sync the instance now and check the result: $licsync --run-now emea",
         )
 
 

@@ -40,6 +40,16 @@ def test_every_value_is_shown_with_its_origin(load: Load) -> None:
     assert expected == {path: rows[path] for path in expected}
 
 
+def test_no_option_of_a_table_is_left_out(load: Load) -> None:
+    """Every option at the top, and every option that an instance has besides its tables, has a row."""
+    unsynced = '[instances.secret]\nhostname = "ghes-secret.example.com"\nsync = false\nreason = "SEC-12"\n'
+    shown = {one.path for one in load(VALID + 'proxy = "http://proxy.example.com:3128"\n' + unsynced).show}
+    here = {key for key, field in (fields_at(()) or {}).items() if not is_table(field)}
+    of_an_instance = {key for key, field in (fields_at(("instances", "emea")) or {}).items() if not is_table(field)}
+    assert {"state_dir", "log_level"} <= here <= shown
+    assert {"url", "sync"} <= of_an_instance <= {path.rpartition(".")[2] for path in shown if path.count(".") == 2}
+
+
 def test_each_setting_is_shown_once(load: Load) -> None:
     """No path appears twice."""
     paths = [one.path for one in load(VALID + 'proxy = "http://proxy.example.com:1"').show]
