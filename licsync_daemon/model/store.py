@@ -6,6 +6,7 @@ writing method that fails raises `StateUnwritableError` and has changed nothing.
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
@@ -139,6 +140,9 @@ class AlertStore(StateReader, Protocol):
 
 class DecisionStore(StateReader, Protocol):
     """Write access for people's decisions."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Return a context in which everything that is read and written is one transaction: no other process writes meanwhile."""
 
     def save_decision(self, decision: Decision, *, ends: Run | None = None) -> bool:
         """Add a person's decision to the history and, with `ends`, end the run it is about.

@@ -18,6 +18,7 @@ class Database:
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
         self._db.row_factory = sqlite3.Row
+        self._is_inside = False
         self.fault: str | None = None  # why the newest transaction failed
 
     def _put(self, table: str, key: str, row: DbRow) -> None:
@@ -55,9 +56,13 @@ class Database:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         """Commit everything inside, or nothing. The write lock is taken first, so that data read inside is still current when writing."""
+        if self._is_inside:  # a part of the transaction around it
+            yield
+            return
         try:
             with _translated():
                 self._db.execute("BEGIN IMMEDIATE")
+                self._is_inside = True
                 try:
                     yield
                     self._db.execute("COMMIT")
@@ -65,6 +70,8 @@ class Database:
                     if self._db.in_transaction:
                         self._db.execute("ROLLBACK")
                     raise
+                finally:
+                    self._is_inside = False
         except StateUnwritableError as error:
             self.fault = str(error)
             raise

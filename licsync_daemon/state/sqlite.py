@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from itertools import count, islice
 from typing import TypeVar
@@ -206,6 +206,9 @@ class SqliteStore(Database):
 
     def seats(self) -> SeatRecord | None:
         return self._one(rows.read_seats, "SELECT * FROM seats ORDER BY seq DESC LIMIT 1")
+
+    def transaction(self) -> AbstractContextManager[None]:
+        return self._transaction()
 
     def save_decision(self, decision: Decision, *, ends: Run | None = None) -> bool:
         with self._transaction():

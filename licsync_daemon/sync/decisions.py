@@ -5,7 +5,7 @@ with `--run-now`.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from licsync_daemon.model.errors import ConfigError, Problem
 from licsync_daemon.model.run import Decided, Decision, Run, RunState
@@ -19,6 +19,9 @@ AFTERWARDS = {
     Decided.PAUSED: "scheduled runs of {instance} are suspended until {until}",
     Decided.RESUMED: "{instance} follows its schedule again",
 }
+
+
+SAME_PAUSE = timedelta(minutes=1)  # two people who pause for "3d" at the same time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +40,13 @@ def approve(store: DecisionStore, run_id: str, author: Author) -> Decision:
     Raises:
         ConfigError: The run is unknown, not held, or has an approval that is still in effect.
     """
-    run = _held(store, run_id, "approved", author.at)
-    standing = store.approval(run_id)
-    if standing is not None and standing.in_force(author.at):
-        raise _refused(run_id, f"already approved by {standing.actor}", f"to send it now: $licsync --run-now {run.instance}")
-    decision = _decision(run.instance, run_id, Decided.APPROVED, author, until=author.at + HELD_FOR)
-    store.save_decision(decision)
+    with store.transaction():
+        run = _held(store, run_id, "approved", author.at)
+        standing = store.approval(run_id)
+        if standing is not None and standing.in_force(author.at):
+            raise _refused(run_id, f"already approved by {standing.actor}", f"to send it now: $licsync --run-now {run.instance}")
+        decision = _decision(run.instance, run_id, Decided.APPROVED, author, until=author.at + HELD_FOR)
+        store.save_decision(decision)
     return decision
 
 
@@ -52,10 +56,10 @@ def reject(store: DecisionStore, run_id: str, author: Author) -> Decision:
     Raises:
         ConfigError: The run is unknown or not held.
     """
-    run = _held(store, run_id, "rejected", author.at)
-    decision = _decision(run.instance, run_id, Decided.REJECTED, author)
-    if not store.save_decision(decision, ends=run.ended(RunState.REJECTED, author.at)):
-        _held(store, run_id, "rejected", author.at)  # its state has changed since the check; the error says to what
+    with store.transaction():
+        run = _held(store, run_id, "rejected", author.at)
+        decision = _decision(run.instance, run_id, Decided.REJECTED, author)
+        store.save_decision(decision, ends=run.ended(RunState.REJECTED, author.at))
     return decision
 
 
@@ -65,11 +69,12 @@ def acknowledge(store: DecisionStore, run_id: str, author: Author) -> Decision:
     Raises:
         ConfigError: The run is unknown.
     """
-    run = store.run(run_id)
-    if run is None:
-        raise _unknown(run_id)
-    decision = _decision(run.instance, run_id, Decided.ACKNOWLEDGED, author)
-    store.save_decision(decision)
+    with store.transaction():
+        run = store.run(run_id)
+        if run is None:
+            raise _unknown(run_id)
+        decision = _decision(run.instance, run_id, Decided.ACKNOWLEDGED, author)
+        store.save_decision(decision)
     return decision
 
 
@@ -77,13 +82,19 @@ def pause(store: DecisionStore, instance: str, until: datetime, author: Author) 
     """Suspend scheduled runs of an instance until `until`.
 
     Raises:
-        ConfigError: `until` is not in the future.
+        ConfigError: `until` is not in the future, or the instance is already paused until then or longer.
     """
     if until <= author.at:
         what = f"{until:%Y-%m-%d %H:%M} UTC is not in the future"
         raise ConfigError((Problem("--until", what, "examples: 2026-12-24 18:00, or 3d"),), "invalid argument")
-    decision = _decision(instance, None, Decided.PAUSED, author, until=until)
-    store.save_decision(decision)
+    with store.transaction():
+        standing = next((one for one in store.decisions(instance) if one.what in {Decided.PAUSED, Decided.RESUMED}), None)
+        if standing is not None and standing.in_force(author.at) and standing.until is not None and standing.until > until - SAME_PAUSE:
+            what = f"already paused until {standing.until:%Y-%m-%d %H:%M} UTC by {standing.actor}"
+            hint = f"for a shorter pause, first: $licsync resume {instance}"
+            raise ConfigError((Problem(instance, what, hint),), "refused")
+        decision = _decision(instance, None, Decided.PAUSED, author, until=until)
+        store.save_decision(decision)
     return decision
 
 

@@ -1,14 +1,20 @@
 """People's decisions: what is recorded, and when they are refused."""
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from licsync_daemon.model.errors import ConfigError
 from licsync_daemon.model.run import Decided, Decision, Run, RunState
 from licsync_daemon.rules.next_run import HELD_FOR
+from licsync_daemon.state.files import open_state, prepare_state_dir
 from licsync_daemon.state.memory import MemoryStore
 from licsync_daemon.sync.decisions import Author, acknowledge, approve, pause, reject, resume
 from tests.fakes import T0, a_decision, a_run, an_ended_run
@@ -146,24 +152,6 @@ def test_an_approval_dated_by_a_clock_ahead_is_no_approval() -> None:
     assert store.approval("held") == decision
 
 
-def test_a_rejection_that_comes_too_late() -> None:
-    """Another process sent it in between: nothing is recorded, and the refusal gives the run's state."""
-
-    class Overtaken(MemoryStore):
-        def save_decision(self, decision: Decision, *, ends: Run | None = None) -> bool:
-            self.save_run(a_run("sent"), T0, instead_of=HELD)
-            return super().save_decision(decision, ends=ends)
-
-    store = Overtaken()
-    store.save_run(HELD, T0)
-    with pytest.raises(ConfigError, match="cannot be rejected: a newer run replaced it"):
-        reject(store, "held", MONA)
-    assert store.decisions() == ()
-    found = store.run("held")
-    assert found is not None
-    assert found.state is RunState.SUPERSEDED
-
-
 def test_any_run_can_be_acknowledged(subtests: pytest.Subtests) -> None:
     """It is noted, and nothing follows from it."""
     for state in [RunState.FAILED, RunState.CONFIRMED, RunState.HELD]:
@@ -194,3 +182,39 @@ def test_a_pause_until_a_time_in_the_past(until: object) -> None:
     words = refusal(lambda store, _, author: pause(store, "emea", until, author), a_store(), "", headline="invalid argument")  # type: ignore[arg-type]
     assert words.startswith("--until: 2026-11-24 0")
     assert "UTC is not in the future" in words
+
+
+@pytest.mark.parametrize("act", [approve, reject, lambda store, _, author: pause(store, "emea", T0 + timedelta(days=3), author)])
+def test_of_two_shells_at_once_one_succeeds(tmp_path: Path, act: Act) -> None:
+    """What a decision is about is checked and decided in one transaction; the other person reads who was first."""
+    prepare_state_dir(tmp_path / "state")
+    here = open_state(tmp_path / "state", T0).store
+    here.save_run(HELD, T0)
+    together = threading.Barrier(2)
+
+    def decide(author: Author) -> str:
+        store = open_state(tmp_path / "state", T0).store
+        original, reads = store.decisions if act not in {approve, reject} else store.run, []
+
+        def read(*args: Any, **more: Any) -> Any:
+            found = original(*args, **more)
+            if not reads:
+                reads.append(1)
+                with suppress(threading.BrokenBarrierError):
+                    together.wait(0.5)  # without a transaction, both have read before either writes
+            return found
+
+        setattr(store, original.__name__, read)
+        try:
+            act(store, "held", author)
+        except ConfigError as error:
+            return str(error)
+        finally:
+            store.close()
+        return "decided"
+
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(decide, (MONA, replace(JOHN, at=MONA.at))))
+    assert results.count("decided") == 1
+    assert len(here.decisions()) == 1
+    here.close()
