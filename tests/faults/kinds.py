@@ -285,7 +285,7 @@ KINDS = [
     Kind(
         "endless cell in the report",
         at("a", REPORT, endless(report()[:200], b"x" * 65536, CSV)),
-        "failed/report_malformed failed/too_large",
+        "failed/report_truncated failed/report_malformed failed/too_large",
     ),
     Kind("one byte every 250 ms", at("a", META, drip), "failed/timeout", is_slow=True),
     Kind("gzip bomb as JSON (1 GiB)", at("a", META, bomb("application/json")), "failed/too_large"),
