@@ -23,6 +23,7 @@ from licsync_daemon.model.run import (
     Trigger,
     Tripped,
 )
+from licsync_daemon.model.text import PROGRAM
 from licsync_daemon.model.usage import Listing, Notice, ServerIdentity, SyncEntry, UsageCounts
 from licsync_daemon.system.filelock import holder_from_json, holder_to_json
 
@@ -47,6 +48,11 @@ def _instant(text: str) -> datetime:
 def _listed(text: str) -> list[Any]:
     found: list[Any] = json.loads(text) if text != EMPTY else []
     return found
+
+
+def _with_placeholder(text: str) -> str:
+    """Return a next step with the placeholder for the program, which texts of earlier builds spell out."""
+    return text.replace("licsync-daemon ", f"{PROGRAM} ")
 
 
 def run_row(run: Run) -> DbRow:
@@ -109,7 +115,7 @@ def read_run(row: DbRow) -> Run:
         accounts_in_cloud=row["accounts_in_cloud"],
         code=Code(row["code"]) if row["code"] else None,
         cause=row["cause"],
-        next_step=row["next_step"],
+        next_step=_with_placeholder(row["next_step"]) if row["next_step"] else None,
         retry_not_before=read_instant(row["retry_not_before"]),
         tripped=tuple(
             Tripped(Code(code), text, before=before, after=after, subject=subject)
@@ -276,7 +282,7 @@ def read_alert(row: DbRow) -> Alert:
         code=Code(row["code"]),
         severity=Severity(row["severity"]),
         text=row["text"],
-        next_step=row["next_step"],
+        next_step=_with_placeholder(row["next_step"]),
         opened_at=_instant(row["opened_at"]),
         changed_at=_instant(row["changed_at"]),
         notified_at=read_instant(row["told_at"]),
