@@ -81,8 +81,11 @@ def to_problems(findings: Iterable[Finding], raw: Mapping[str, Any], environment
     """Order findings as the tables of the file are, and describe the place of each. A mistake that several instances inherit is one."""
     instances = raw.get("instances")
     names = list(instances) if isinstance(instances, Mapping) else []
-    distinct = sorted(dict.fromkeys(findings), key=lambda one: _rank(one.path, names))
-    return tuple(Problem(_where(one.path, environment), one.what, one.hint) for one in distinct)
+    distinct: dict[tuple[Keys, str], Finding] = {}
+    for one in findings:
+        distinct.setdefault((one.path, one.what), one)  # the first hint is that of the table itself, later ones name an instance
+    ranked = sorted(distinct.values(), key=lambda one: _rank(one.path, names))
+    return tuple(Problem(_where(one.path, environment), one.what, one.hint) for one in ranked)
 
 
 def _toml(value: Any) -> str:

@@ -3,8 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, fields
-from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from licsync_daemon.model.alert import Alert, Severity
 from licsync_daemon.model.errors import Code
@@ -24,46 +23,17 @@ from licsync_daemon.model.run import (
     Tripped,
 )
 from licsync_daemon.model.usage import Listing, Notice, ServerIdentity, SyncEntry, UsageCounts
+from licsync_daemon.state.columns import instant, instant_of, listed, read_instant, typed, with_placeholder
 from licsync_daemon.system.filelock import holder_from_json, holder_to_json
 
 DbRow = dict[str, Any]
-T = TypeVar("T")
 COUNTS = tuple(field.name for field in fields(UsageCounts))
-EMPTY = "[]"  # most runs have no notices and tripped no guard: their lists need no parser
-
-
-def instant(value: datetime | None) -> str | None:
-    """Return an instant as UTC text that sorts by time; every year has four digits."""
-    return f"{value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z" if value is not None else None
-
-
-def read_instant(text: str | None) -> datetime | None:
-    return _instant(text) if text is not None else None
-
-
-def _instant(text: str) -> datetime:
-    """Read an instant. Raises `ValueError`, also without a time zone: such an instant cannot be compared with others."""
-    found = datetime.fromisoformat(text)
-    if found.tzinfo is None:
-        raise ValueError(f"{text!r} has no time zone")
-    return found
-
-
-def _listed(text: str) -> list[Any]:
-    found: list[Any] = json.loads(text) if text != EMPTY else []
-    return found
-
-
-def _typed(kind: type[T], value: Any) -> T:
-    if not isinstance(value, kind):
-        raise TypeError(f"{value!r} is not of type {kind.__name__}")
-    return value
 
 
 def _tripped(row: Any) -> Tripped:
     code, text, *figures, subject = row
-    before, after = (None if one is None else _typed(int, one) for one in figures)
-    return Tripped(Code(code), _typed(str, text), before=before, after=after, subject=_typed(str, subject))
+    before, after = (None if one is None else typed(int, one) for one in figures)
+    return Tripped(Code(code), typed(str, text), before=before, after=after, subject=typed(str, subject))
 
 
 def run_row(run: Run) -> DbRow:
@@ -109,7 +79,7 @@ def read_run(row: DbRow) -> Run:
         trigger=Trigger(row["trigger"]),
         reason=row["reason"],
         slot=read_instant(row["slot"]),
-        started_at=_instant(row["started_at"]),
+        started_at=instant_of(row["started_at"]),
         state=RunState(row["state"]),
         phase=row["phase"],
         waiting_for=row["waiting_for"],
@@ -126,13 +96,13 @@ def read_run(row: DbRow) -> Run:
         accounts_in_cloud=row["accounts_in_cloud"],
         code=Code(row["code"]) if row["code"] else None,
         cause=row["cause"],
-        next_step=row["next_step"],
+        next_step=with_placeholder(row["next_step"]) if row["next_step"] else None,
         retry_not_before=read_instant(row["retry_not_before"]),
-        tripped=tuple(map(_tripped, _listed(row["tripped"]))),
-        changes=Changes(**{key: _typed(int, one) for key, one in json.loads(row["changes"]).items()}) if row["changes"] else None,
+        tripped=tuple(map(_tripped, listed(row["tripped"]))),
+        changes=Changes(**{key: typed(int, one) for key, one in json.loads(row["changes"]).items()}) if row["changes"] else None,
         failures=row["failures"],
         permanent=bool(row["permanent"]),
-        notices=tuple(Notice(code=Code(code), text=_typed(str, text)) for code, text in _listed(row["notices"])),
+        notices=tuple(Notice(code=Code(code), text=typed(str, text)) for code, text in listed(row["notices"])),
     )
 
 
@@ -169,7 +139,7 @@ def read_delivery(row: DbRow) -> DeliveryRecord:
         baseline=Baseline(
             date=read_instant(row["baseline_date"]), answered_at=read_instant(row["baseline_answered_at"]), entry=row["baseline_entry"]
         ),
-        opened_at=_instant(row["opened_at"]),
+        opened_at=instant_of(row["opened_at"]),
         upload_id=row["upload_id"],
         accepted_at=read_instant(row["accepted_at"]),
         closed_at=read_instant(row["closed_at"]),
@@ -203,12 +173,12 @@ def seat_row(record: SeatRecord) -> DbRow:
 
 
 def read_seats(row: DbRow) -> SeatRecord:
-    return SeatRecord(read_at=_instant(row["read_at"]), consumed=row["consumed"], purchased=row["purchased"])
+    return SeatRecord(read_at=instant_of(row["read_at"]), consumed=row["consumed"], purchased=row["purchased"])
 
 
 def read_transition(row: DbRow) -> Transition:
     return Transition(
-        run_id=row["run_id"], at=_instant(row["at"]), state=RunState(row["state"]), code=Code(row["code"]) if row["code"] else None
+        run_id=row["run_id"], at=instant_of(row["at"]), state=RunState(row["state"]), code=Code(row["code"]) if row["code"] else None
     )
 
 
@@ -232,7 +202,7 @@ def read_decision(row: DbRow) -> Decision:
         run_id=row["run_id"],
         what=Decided(row["what"]),
         actor=row["actor"],
-        at=_instant(row["at"]),
+        at=instant_of(row["at"]),
         reason=row["reason"],
         ticket=row["ticket"],
         until=read_instant(row["until"]),
@@ -267,7 +237,7 @@ def read_listing(found: Sequence[DbRow]) -> Listing | None:
         for row in found
         if row["server_id"] is not None or row["hostname"] is not None
     )
-    return Listing(entries=entries, read_at=_instant(found[0]["read_at"])) if found else None
+    return Listing(entries=entries, read_at=instant_of(found[0]["read_at"])) if found else None
 
 
 def alert_row(alert: Alert) -> DbRow:
@@ -290,9 +260,9 @@ def read_alert(row: DbRow) -> Alert:
         code=Code(row["code"]),
         severity=Severity(row["severity"]),
         text=row["text"],
-        next_step=row["next_step"],
-        opened_at=_instant(row["opened_at"]),
-        changed_at=_instant(row["changed_at"]),
+        next_step=with_placeholder(row["next_step"]),
+        opened_at=instant_of(row["opened_at"]),
+        changed_at=instant_of(row["changed_at"]),
         notified_at=read_instant(row["told_at"]),
         closed_at=read_instant(row["closed_at"]),
     )

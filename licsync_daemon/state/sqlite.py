@@ -23,6 +23,7 @@ from licsync_daemon.model.run import (
 )
 from licsync_daemon.model.usage import Listing
 from licsync_daemon.state import rows
+from licsync_daemon.state.columns import instant, read_instant
 from licsync_daemon.state.database import Database
 from licsync_daemon.system.filelock import FileLock
 
@@ -59,7 +60,7 @@ class SqliteStore(Database):
                     self._end(other.ended(RunState.SUPERSEDED, at), at)
                 self._db.execute(
                     "UPDATE decision SET used_at = ? WHERE run_id = ? AND what = 'approved' AND used_at IS NULL",
-                    (rows.instant(at), instead_of.run_id),
+                    (instant(at), instead_of.run_id),
                 )
             if delivery is not None:
                 self._put("delivery", "key", rows.delivery_row(delivery))
@@ -69,8 +70,8 @@ class SqliteStore(Database):
             self._put("run", "run_id", rows.run_row(run))
             if there is not run.state:
                 self._transition(run, at)
-            newest = self._one(lambda row: rows.read_instant(row["newest"]), "SELECT max(last_sync) AS newest FROM instance")
-            before = rows.instant(min(at, newest or at) - KEEP)
+            newest = self._one(lambda row: read_instant(row["newest"]), "SELECT max(last_sync) AS newest FROM instance")
+            before = instant(min(at, newest or at) - KEEP)
             self._db.execute("DELETE FROM run WHERE ended_at < ?", (before,))
             self._db.execute("DELETE FROM delivery WHERE closed_at < ?", (before,))
             self._db.execute("DELETE FROM seats WHERE read_at < ?", (before,))
@@ -83,7 +84,7 @@ class SqliteStore(Database):
         self._transition(run, at)
 
     def _transition(self, run: Run, at: datetime) -> None:
-        self._db.execute("INSERT INTO transition VALUES (?, ?, ?, ?)", (run.run_id, rows.instant(at), run.state, run.code))
+        self._db.execute("INSERT INTO transition VALUES (?, ?, ?, ?)", (run.run_id, instant(at), run.state, run.code))
 
     def _promote_digests(self, delivery: DeliveryRecord) -> str | None:
         """Make the digests staged under a confirmed delivery the confirmed ones. Return the usage that is obsolete.
@@ -168,7 +169,7 @@ class SqliteStore(Database):
             columns = "read_at, server_id, hostname, date, status, error"
             marks = ":read_at, :server_id, :hostname, :date, :status, :error"
             # An empty list is stored as one row without a server, which records when it was read.
-            listed = rows.listed_rows(listing) or [dict.fromkeys(columns.split(", ")) | {"read_at": rows.instant(listing.read_at)}]
+            listed = rows.listed_rows(listing) or [dict.fromkeys(columns.split(", ")) | {"read_at": instant(listing.read_at)}]
             self._db.executemany(f"INSERT INTO listed ({columns}) VALUES ({marks})", listed)  # noqa: S608 - constant names
 
     def listing(self) -> Listing | None:
@@ -197,7 +198,7 @@ class SqliteStore(Database):
 
     def unsent_closings(self, since: datetime) -> tuple[Alert, ...]:
         sql = "SELECT * FROM alert WHERE closed_at > ? AND closed_at > told_at ORDER BY closed_at"
-        return self._all(rows.read_alert, sql, rows.instant(since))
+        return self._all(rows.read_alert, sql, instant(since))
 
     def save_seats(self, record: SeatRecord) -> None:
         with self._transaction():

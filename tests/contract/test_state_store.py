@@ -107,6 +107,15 @@ def test_a_run_comes_back_as_it_was_saved(reopen: Open, run: Run) -> None:
     assert reopen().run(run.run_id) == run
 
 
+def test_commands_in_texts_of_earlier_builds_get_the_placeholder(store: StateStore) -> None:
+    """So `--config` and the owner are filled in where they are shown, as in new texts."""
+    stored, read = 'if that is right: licsync-daemon approve 1f --reason "…"', 'if that is right: $licsync approve 1f --reason "…"'
+    store.save_run(replace(an_ended_run(), next_step=stored), at=T0)
+    store.save_alert(replace(an_alert(), next_step=stored))
+    assert [one.next_step for one in store.runs()] == [read]
+    assert [one.next_step for one in store.open_alerts()] == [read]
+
+
 def test_instants_keep_their_moment_whatever_their_zone(reopen: Open) -> None:
     """An instant in another zone is the same moment when it comes back."""
     there = T0.astimezone(timezone(timedelta(hours=9)))

@@ -14,7 +14,7 @@ LITERAL = {"cli/parser.py", "cli/main.py", "cli/starter.py", "__main__.py"}  # h
 
 
 def test_a_command_can_be_typed_as_it_is_shown(subtests: pytest.Subtests) -> None:
-    """The program, its configuration and its user; a text of an older version names the program itself and is left alone."""
+    """The program, its configuration and its user; text without the placeholder is left alone."""
     for invocation, typed in [
         (PLAIN, "licsync-daemon"),
         (Invocation(config=Path("/my fleet/config.toml")), "licsync-daemon --config '/my fleet/config.toml'"),

@@ -166,6 +166,20 @@ def test_a_mistake_in_the_defaults_is_reported_once(refuse: Refuse) -> None:
     assert [one.where for one in problems] == ["defaults.source.username", "defaults.delivery.url"]
 
 
+def test_an_unknown_key_in_what_instances_inherit_is_reported_once(refuse: Refuse, subtests: pytest.Subtests) -> None:
+    """Its hint names the table of any instance, not one line for each instance."""
+    fleet = "".join(f'[instances.i{number}]\nhostname = "i{number}.example.com"\n' for number in range(3))
+    without_kind = DEFAULTS.replace('kind = "http", ', "enabled = true, ")
+    for text, where, home in (
+        (CLOUD + "[schedule]\nport = 7\n" + DEFAULTS + fleet, "schedule.port", "instances.NAME.source"),
+        (CLOUD + "[guards]\nport = 7\n" + DEFAULTS + fleet, "guards.port", "instances.NAME.source"),
+        (CLOUD + without_kind + fleet, "defaults.delivery.enabled", "instances.NAME"),
+    ):
+        with subtests.test(where=where):
+            (problem,) = (one for one in refuse(text) if one.where == where)
+            assert problem.hint == f"it belongs to [{home}]"
+
+
 def test_an_empty_file_says_what_is_missing(refuse: Refuse) -> None:
     """An empty file is two mistakes, not a crash."""
     assert [one.where for one in refuse("")] == ["cloud", "instances"]
