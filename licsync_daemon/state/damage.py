@@ -24,6 +24,7 @@ READERS: Mapping[str, Callable[[rows.DbRow], object]] = {
     "alert": rows.read_alert,
     "decision": rows.read_decision,
     "seats": rows.read_seats,
+    "pruned": lambda row: rows.read_instant(row["at"]),
 }
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 KEPT = 1000  # rows set aside, the newest ones
