@@ -10,7 +10,7 @@ import structlog
 from licsync_daemon.daemon.alarms import Alarms
 from licsync_daemon.daemon.daily import DailyCheck
 from licsync_daemon.daemon.planner import Planner
-from licsync_daemon.daemon.worker import SOONEST, Worker
+from licsync_daemon.daemon.worker import SOONEST, Done, Worker
 from licsync_daemon.model.instance import Config, Instance
 from licsync_daemon.model.ports import Lease
 from licsync_daemon.model.store import RunStore
@@ -61,6 +61,7 @@ class Daemon:
         self._offset_s = self._clock_offset_s()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._beside: dict[str, asyncio.Task[None]] = {}
+        self._planning: asyncio.Task[None] | None = None
 
     def reload(self, config: Config, context: RunContext) -> None:
         """Use another configuration from now on. Runs in progress keep the one they started with."""
@@ -70,22 +71,24 @@ class Daemon:
         self._worker.follow(config)
         for name in gone:
             self.alarms.silence(name)
-        self._plan_all()
+        self._planning = asyncio.create_task(self._plan_all(), name="plan after a reload")
         log.info("daemon.reloaded", instances=len(config.instances), retired=sorted(gone))
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set. No run starts before the state was read, and none is left running."""
         self.alarms.start()
         self._serve_beside()
+        stopping = asyncio.create_task(stop.wait(), name="stop")
         try:
-            self._plan_all()
+            self._planning = asyncio.create_task(self._plan_all(), name="plan")
+            await asyncio.wait([self._planning, stopping], return_when=asyncio.FIRST_COMPLETED)
             self._service.send("READY=1")
             log.info("daemon.started", instances=len(self._config.instances), state_dir=str(self._config.state_dir))
             while not stop.is_set():
-                self._beat()
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), self._beat_every_s())
+                await self._beat()
+                await asyncio.wait([stopping], timeout=self._beat_every_s())
         finally:
+            stopping.cancel()
             await self._shut_down()
 
     def _serve_beside(self) -> None:
@@ -103,14 +106,15 @@ class Daemon:
     def _beat_every_s(self) -> float:
         return min(HEARTBEAT_S, self._service.watchdog_s / 2) if self._service.watchdog_s else HEARTBEAT_S
 
-    def _beat(self) -> None:
+    async def _beat(self) -> None:
         """Every 30 s: report that the daemon is alive, and detect a clock that was set and changes by other processes."""
         with suppress(OSError):  # read-only by now: the daemon continues, and `status --alive` reports it
             self._lease.touch()
         with contained("daemon.heartbeat_failed"):
             self._serve_beside()
             self.alarms.check()
-            was_set = self._clock_was_set()
+            if was_set := self._clock_was_set():
+                await self._correct_clock()
             changed = self._context.store.changed_elsewhere() or was_set
             if changed:
                 self._alerting.note()
@@ -118,6 +122,7 @@ class Daemon:
             for instance in self._config.instances:
                 if instance.name not in self._tasks and (changed or not self.alarms.is_set(instance.name)):
                     self._plan(instance)
+                    await asyncio.sleep(0)  # a large fleet takes a while: let other tasks run
         self._service.send("WATCHDOG=1", f"STATUS={self._next_in_words()}")
 
     def _clock_was_set(self) -> bool:
@@ -125,15 +130,15 @@ class Daemon:
         was_set = abs(self._offset_s - before) > CLOCK_WAS_SET_S
         if was_set:
             log.warning("daemon.clock_was_set", by_s=round(self._offset_s - before))
-            self._correct_clock()
         return was_set
 
-    def _correct_clock(self) -> None:
+    async def _correct_clock(self) -> None:
         """Discard times recorded while the clock was ahead."""
         self._planner.correct_clock()
         for instance in self._config.instances:
             with contained("daemon.clock_not_corrected", instance=instance.name):
                 record_clock_set_back(self._context, instance)
+            await asyncio.sleep(0)
 
     def _clock_offset_s(self) -> float:
         return self._context.clock.now().timestamp() - self._context.clock.monotonic()
@@ -146,17 +151,19 @@ class Daemon:
 
     # ---------------------------------------------------------------- planning
 
-    def _plan_all(self) -> None:
+    async def _plan_all(self) -> None:
         """Plan every configured instance, and note in the state which ones are no longer configured."""
         with contained("daemon.retired_not_noted"):
             _note_retired(self._context.store, self._config, self._context.clock.now())
         self._release_unconfigured()
-        self._correct_clock()
+        await self._correct_clock()
         for instance in self._config.instances:
-            if instance.is_active:
-                with contained("daemon.stale_not_closed", instance=instance.name):
-                    self._close_stale(instance)
-            self._plan(instance)
+            if instance.name not in self._tasks:  # it is planned when its work is done
+                if instance.is_active:
+                    with contained("daemon.stale_not_closed", instance=instance.name):
+                        self._close_stale(instance)
+                self._plan(instance)
+            await asyncio.sleep(0)
 
     def _plan(self, instance: Instance, *, not_before: datetime | None = None) -> None:
         """Set the instance's alarm to its next run or check. Without one (disabled, or running elsewhere), the heartbeat tries again."""
@@ -195,21 +202,21 @@ class Daemon:
 
     async def _work(self, name: str) -> None:
         """Do what is due for an instance now, then plan its next run or check."""
-        touched, not_before = {name}, None
+        done = Done()
         try:
             done = await self._worker.work(name)
-            touched |= {one.name for one in done.served}
-            not_before = done.not_before
         finally:
             self._tasks.pop(name, None)
+            touched = {name, *(one.name for one in done.served)}
             self._alerting.note(touched)
             configured = self._config.instance(name)
             if configured is None or configured.unsynced_because is not None:  # removed from the configuration during the run
                 self._release_unconfigured()
-            if self.alarms.is_on:
-                for each in touched:
-                    if (instance := self._config.instance(each)) is not None:
-                        self._plan(instance, not_before=not_before)
+        if self.alarms.is_on:
+            for each in sorted(touched, key=lambda one: one != name):
+                if (instance := self._config.instance(each)) is not None and each not in self._tasks:
+                    self._plan(instance, not_before=done.not_before)
+                    await asyncio.sleep(0)
 
     def _is_busy(self, instance: Instance) -> bool:
         """Return whether another task than the current one works on an instance."""
@@ -220,7 +227,7 @@ class Daemon:
         """Stop in reverse order: no new alarms, then the runs (each records itself as interrupted) and what runs beside them."""
         self._service.send("STOPPING=1", "STATUS=stopping")
         self.alarms.pause()
-        tasks = [*self._tasks.values(), *self._beside.values()]
+        tasks = [*self._tasks.values(), *self._beside.values(), *([self._planning] if self._planning else [])]
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks, timeout=DRAIN_S)

@@ -22,6 +22,7 @@ from licsync_daemon.system.contain import contained
 log = structlog.get_logger()
 
 SOONEST = timedelta(seconds=1)
+LEASES_AT_ONCE = 200  # each is an open file
 PAUSE = timedelta(seconds=30)  # before a retry, if the outcome may not have been stored
 
 
@@ -86,6 +87,7 @@ class Worker:
 
     async def _work(self, name: str) -> Done:
         async with self._limit:
+            await asyncio.sleep(0)  # when the alarms of a large fleet ring at the same time, a few instances have a turn at a time
             context = self._context
             instance = self._config.instance(name)  # as configured now: the alarm may be from before a reload
             if instance is None:
@@ -112,7 +114,8 @@ class Worker:
     async def _check_deliveries(self) -> Done:
         """Check the deliveries of every free instance with one request to the cloud."""
         context = self._context
-        idle = [one for one in self._config.instances if one.is_active and not self._is_busy(one)]
+        names = context.store.instances_with_open_runs()
+        idle = [one for one in self._config.instances if one.name in names and one.is_active and not self._is_busy(one)]
         with hold_free(context.leases, [one for one in idle if unconfirmed_runs(context.store, one.name)]) as free:
             await check_open_deliveries(context, free)
         return Done(served=tuple(free))
@@ -124,10 +127,14 @@ class Worker:
             if planned is None or not planned.is_connect_check or self._is_ahead(planned):
                 return Done()
             watched = [one for one in self._config.instances if isinstance(one.delivery, ConnectDelivery) and one.is_active]
-            with hold_free(self._context.leases, [one for one in watched if not self._planner.is_paused(one)]) as free:
-                runs = await check_connect(self._context, free, trigger=Trigger.SCHEDULE, reason=planned.reason)
-            is_unstored = any(run.code is Code.STATE_UNWRITABLE for run in runs)
-            return Done(served=tuple(free), not_before=self._context.clock.now() + PAUSE if is_unstored else None)
+            served: list[Instance] = []
+            is_unstored = False
+            for some in (watched[first : first + LEASES_AT_ONCE] for first in range(0, len(watched), LEASES_AT_ONCE)):
+                with hold_free(self._context.leases, [one for one in some if not self._planner.is_paused(one)]) as free:
+                    runs = await check_connect(self._context, free, trigger=Trigger.SCHEDULE, reason=planned.reason)
+                served += free
+                is_unstored = is_unstored or any(run.code is Code.STATE_UNWRITABLE for run in runs)
+            return Done(served=tuple(served), not_before=self._context.clock.now() + PAUSE if is_unstored else None)
 
     def _is_ahead(self, planned: Planned) -> bool:
         return planned.at > self._context.clock.now() + SOONEST

@@ -31,6 +31,12 @@ class StateReader(Protocol):
     def awaiting_run(self, instance: str) -> Run | None:
         """Return the run of `instance` that waits for a person."""
 
+    def instances_with_open_runs(self) -> frozenset[str]:
+        """Return the names of all instances with a run in progress, or one that waits for confirmation."""
+
+    def sync_dates(self, instance: str, *, limit: int) -> tuple[datetime, ...]:
+        """Return the different `last_sync` of the latest `limit` runs, earliest first."""
+
     def run(self, run_id: str) -> Run | None: ...
 
     def runs(self, instance: str | None = None, *, limit: int = 20) -> tuple[Run, ...]:
@@ -95,8 +101,13 @@ class RunStore(StateReader, Protocol):
         with another outcome, they are deleted.
 
         A new run, or one whose state changed, adds a transition dated `at`. A final run never changes its state: then nothing is written.
-        Runs, closed delivery records and seat totals older than 400 days before `at` are deleted. If the latest recorded `last_sync`
-        is earlier than `at`, the 400 days count from there: a local clock that is years ahead must not delete the history.
+        """
+
+    def prune(self, confirmed: datetime) -> bool:
+        """Delete some of the runs, closed delivery records, seat totals and closed alerts older than 400 days before `confirmed`.
+
+        `confirmed` is a time that the cloud confirmed: a local clock that is years ahead must not delete the history. Return whether more
+        is left; once nothing is, nothing is deleted again for a day.
         """
 
     def save_delivery(self, record: DeliveryRecord) -> None:
@@ -126,10 +137,7 @@ class AlertStore(StateReader, Protocol):
     """Write access for alerts."""
 
     def save_alert(self, alert: Alert) -> None:
-        """Insert an alert, or replace the open alert of its instance and code, or the one opened at the same time.
-
-        Closed alerts are deleted after 400 days.
-        """
+        """Insert an alert, or replace the open alert of its instance and code, or the one opened at the same time."""
 
     def write_fault(self, *, try_it: bool = False) -> str | None:
         """Return why the state cannot be written; None if it can. It is tried where the newest write failed, or with `try_it`."""

@@ -11,6 +11,7 @@ import structlog
 
 from licsync_daemon.model.errors import Code
 from licsync_daemon.state import rows
+from licsync_daemon.state.columns import read_instant
 
 log = structlog.get_logger()
 
@@ -24,6 +25,7 @@ READERS: Mapping[str, Callable[[rows.DbRow], object]] = {
     "alert": rows.read_alert,
     "decision": rows.read_decision,
     "seats": rows.read_seats,
+    "pruned": lambda row: read_instant(row["at"]),
 }
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 KEPT = 1000  # rows set aside, the newest ones

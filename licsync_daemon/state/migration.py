@@ -3,7 +3,7 @@
 import sqlite3
 from importlib import resources
 
-VERSION = 3  # of the schema; `PRAGMA user_version`
+VERSION = 4  # of the schema; `PRAGMA user_version`
 
 
 def migrate(db: sqlite3.Connection) -> None:

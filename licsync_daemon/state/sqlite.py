@@ -11,7 +11,6 @@ from licsync_daemon.model.alert import Alert
 from licsync_daemon.model.errors import StateUnwritableError
 from licsync_daemon.model.run import (
     AWAITING,
-    KEEP,
     Decision,
     DeliveryOutcome,
     DeliveryRecord,
@@ -24,7 +23,7 @@ from licsync_daemon.model.run import (
 from licsync_daemon.model.usage import Listing
 from licsync_daemon.state import rows
 from licsync_daemon.state.columns import instant, read_instant
-from licsync_daemon.state.database import Database
+from licsync_daemon.state.retention import Retention
 from licsync_daemon.system.filelock import FileLock
 
 T = TypeVar("T")
@@ -32,7 +31,7 @@ T = TypeVar("T")
 CHUNKS_AT_ONCE = 16  # chunks of digests in one transaction: more than fits SQLite's cache would lock out readers before the commit
 
 
-class SqliteStore(Database):
+class SqliteStore(Retention):
     """Every method is one transaction; writes are durable when it returns (`synchronous=EXTRA`)."""
 
     def __init__(self, db: sqlite3.Connection, lock: FileLock | None = None) -> None:
@@ -70,12 +69,6 @@ class SqliteStore(Database):
             self._put("run", "run_id", rows.run_row(run))
             if there is not run.state:
                 self._transition(run, at)
-            newest = self._one(lambda row: read_instant(row["newest"]), "SELECT max(last_sync) AS newest FROM instance")
-            before = instant(min(at, newest or at) - KEEP)
-            self._db.execute("DELETE FROM run WHERE ended_at < ?", (before,))
-            self._db.execute("DELETE FROM delivery WHERE closed_at < ?", (before,))
-            self._db.execute("DELETE FROM seats WHERE read_at < ?", (before,))
-            self._db.execute("DELETE FROM alert WHERE closed_at < ?", (before,))
         if delivery is not None:
             self._drop_digests(delivery.instance, obsolete)
 
@@ -117,19 +110,33 @@ class SqliteStore(Database):
     def open_run(self, instance: str) -> Run | None:
         return self._one(rows.read_run, "SELECT * FROM run WHERE instance = ? AND state IN ('running', 'delivered')", instance)
 
+    def instances_with_open_runs(self) -> frozenset[str]:
+        states = "('running', 'delivered')", "('awaiting_upload', 'awaiting_export')"  # as the indexes say them
+        sql = " UNION ".join(f"SELECT instance FROM run WHERE state IN {one}" for one in states)  # noqa: S608 - our own words
+        return frozenset(self._all(lambda row: str(row["instance"]), sql))
+
+    def sync_dates(self, instance: str, *, limit: int) -> tuple[datetime, ...]:
+        sql = "SELECT DISTINCT last_sync FROM (SELECT last_sync FROM run WHERE instance = ? ORDER BY seq DESC LIMIT ?)"
+        found = self._all(lambda row: read_instant(row["last_sync"]), sql, instance, limit)
+        return tuple(sorted(one for one in found if one is not None))
+
     def run(self, run_id: str) -> Run | None:
         return self._one(rows.read_run, "SELECT * FROM run WHERE run_id = ?", run_id)
 
     def runs(self, instance: str | None = None, *, limit: int = 20) -> tuple[Run, ...]:
-        sql = "SELECT * FROM run WHERE ? IS NULL OR instance = ? ORDER BY seq DESC LIMIT ?"
-        return self._all(rows.read_run, sql, instance, instance, limit)
+        sql, of_instance = "SELECT * FROM run {} ORDER BY seq DESC LIMIT ?", "WHERE instance = ?"  # an OR of both would read every run
+        if instance is None:
+            return self._all(rows.read_run, sql.format(""), limit)
+        return self._all(rows.read_run, sql.format(of_instance), instance, limit)
 
     def last_run(self, instance: str, *, good: bool = False, counted: bool = False) -> Run | None:
-        sql = (
-            "SELECT * FROM run WHERE instance = ? AND (NOT ? OR state IN ('confirmed', 'current', 'accepted'))"
-            " AND (NOT ? OR (counted AND collected_at IS NOT NULL)) ORDER BY seq DESC LIMIT 1"
-        )
-        return self._one(rows.read_run, sql, instance, good, counted)
+        where = ["instance = ?"]
+        if good:
+            where.append("state IN ('confirmed', 'current', 'accepted')")  # as the index says it
+        if counted:
+            where.append("counted AND collected_at IS NOT NULL")
+        sql = f"SELECT * FROM run WHERE {' AND '.join(where)} ORDER BY seq DESC LIMIT 1"  # noqa: S608 - our own words
+        return self._one(rows.read_run, sql, instance)
 
     def transitions(self, run_id: str) -> tuple[Transition, ...]:
         return self._all(rows.read_transition, "SELECT * FROM transition WHERE run_id = ? ORDER BY rowid", run_id)
@@ -224,8 +231,10 @@ class SqliteStore(Database):
         return True
 
     def decisions(self, instance: str | None = None, *, limit: int = 100) -> tuple[Decision, ...]:
-        sql = "SELECT * FROM decision WHERE ? IS NULL OR instance = ? ORDER BY seq DESC LIMIT ?"
-        return self._all(rows.read_decision, sql, instance, instance, limit)
+        sql, of_instance = "SELECT * FROM decision {} ORDER BY seq DESC LIMIT ?", "WHERE instance = ?"
+        if instance is None:
+            return self._all(rows.read_decision, sql.format(""), limit)
+        return self._all(rows.read_decision, sql.format(of_instance), instance, limit)
 
     def approval(self, run_id: str) -> Decision | None:
         sql = "SELECT * FROM decision WHERE run_id = ? AND what = 'approved' AND used_at IS NULL ORDER BY seq DESC LIMIT 1"
@@ -255,7 +264,11 @@ class SqliteStore(Database):
 
     def instances(self) -> tuple[InstanceRecord, ...]:
         known = self._all(rows.read_instance, "SELECT * FROM instance")
-        sql = "SELECT DISTINCT instance FROM run WHERE instance NOT IN (SELECT name FROM instance)"
+        sql = (  # one step in the index for each instance, not for each run
+            "WITH RECURSIVE known (instance) AS (SELECT min(instance) FROM run UNION ALL"
+            " SELECT (SELECT min(instance) FROM run WHERE instance > known.instance) FROM known WHERE known.instance IS NOT NULL)"
+            " SELECT instance FROM known WHERE instance IS NOT NULL AND instance NOT IN (SELECT name FROM instance)"
+        )
         only_runs = self._all(lambda row: InstanceRecord(name=row["instance"], identity=None), sql)
         return tuple(sorted((*known, *only_runs), key=lambda one: one.name))
 

@@ -3,6 +3,7 @@
 Uses ports only. The caller holds the leases of the instances.
 """
 
+import asyncio
 import contextlib
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
@@ -131,7 +132,16 @@ async def read_status(context: RunContext, cloud: CloudReader) -> SyncStatus:
     if status.exists and (before is None or before.entries != status.entries or abs(now - before.read_at) > LISTING_FRESH):
         with contextlib.suppress(StateUnwritableError):
             context.store.save_listing(Listing(entries=status.entries, read_at=now))
+    if status.answered_at is not None:
+        await _prune(context, min(now, status.answered_at))
     return status
+
+
+async def _prune(context: RunContext, confirmed: datetime) -> None:
+    """Delete what is too old, some at a time, by a time on which the cloud's clock and this machine's agree."""
+    with contextlib.suppress(StateUnwritableError):
+        while context.store.prune(confirmed):  # noqa: ASYNC110 - not a wait: between two parts, other tasks run
+            await asyncio.sleep(0)
 
 
 async def _verdict(

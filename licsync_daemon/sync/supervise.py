@@ -23,6 +23,7 @@ from licsync_daemon.sync.journal import Journal, new_run
 log = structlog.get_logger()
 
 PHASE = "checking GitHub Connect's syncs"
+RUNS_READ = 60  # latest runs of an instance, among which the latest conclusive check is
 DATES_READ = 300  # latest runs of an instance, from which its weekly time is learned: ten weeks of checks
 
 
@@ -79,13 +80,13 @@ def conclude(
     known, now = context.store.instance(instance.name), context.clock.now()
     identity = known_identity(instance, known)
     before = known.last_sync if known is not None else None
-    earlier = context.store.runs(instance.name, limit=DATES_READ)
+    earlier = context.store.runs(instance.name, limit=RUNS_READ)
     seen = judge_connect(
         instance,
         identity,
         status,
         installations=installations,
-        dates=sorted({run.last_sync for run in earlier if run.last_sync is not None}),
+        dates=context.store.sync_dates(instance.name, limit=DATES_READ),
         before=before,
         disconnected_before=was_disconnected(earlier),
         now=now,

@@ -312,12 +312,12 @@ def test_a_clock_that_was_set_moves_the_alarms(tmp_path: Path, by: timedelta) ->
     async def work() -> list[datetime]:
         with a_daemon(a_config(state_dir=tmp_path), a_context(FakeWorld(clock), tmp_path)) as daemon:
             daemon.alarms.start(paused=True)
-            daemon._plan_all()
+            await daemon._plan_all()
             planned = [daemon.alarms.planned()["emea"]]
             for jump in (timedelta(0), by):
                 clock.jump(jump)
                 clock.advance(30)
-                daemon._beat()
+                await daemon._beat()
                 planned.append(daemon.alarms.planned()["emea"])
             daemon.alarms.shut_down()
             return planned

@@ -93,8 +93,10 @@ def test_removed_while_another_process_runs_it(stage: Stage, change: str) -> Non
             assert lock is not None
             with lock:
                 daemon.reload(stage.after(change), stage.context)
+                assert daemon._planning is not None
+                await daemon._planning
                 assert stage.state() is RunState.AWAITING_UPLOAD
-            daemon._beat()
+            await daemon._beat()
             daemon.alarms.shut_down()
 
     asyncio.run(main())

@@ -167,7 +167,7 @@ def test_the_outbox_s_drop_in(machine: Machine) -> None:
     assert re.search(r"^gov: outbox_unwritable: .*: Read-only file system", without, re.MULTILINE)
     assert "fail: this machine, outbox: outbox_unwritable" in without
     assert re.search(r"^gov .* awaiting_upload", within, re.MULTILINE)
-    assert " ok, 1 warning, 0 failed" in within  # nobody is told: there is no notifier
+    assert " ok, 2 warnings, 0 failed" in within  # no channel is configured, and the practice fleet consumes more seats than were purchased
     assert machine.run("stat --format='%U %G %a' /srv/licsync-outbox/gov/usage-*.json").split() == ["licsync", "license-couriers", "640"]
     assert EXPORT in machine.run("cat /srv/licsync-outbox/gov/usage-*.json")
 
