@@ -10,9 +10,12 @@ def main() -> int:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else whoever started us wants it ignored
         # While modules load there is nothing to clean up, and the import system may swallow a KeyboardInterrupt.
         signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    from licsync_daemon.system.streams import guard  # noqa: PLC0415 - a Ctrl-C while modules load is no traceback
+
+    guard()
     try:
         _import_structlog_without_rich()
-        from licsync_daemon.cli.main import main as command  # noqa: PLC0415 - a Ctrl-C while modules load is no traceback either
+        from licsync_daemon.cli.main import main as command  # noqa: PLC0415
         from licsync_daemon.system.process import leave  # noqa: PLC0415
 
         return leave(command(sys.argv[1:]))

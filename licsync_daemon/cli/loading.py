@@ -22,10 +22,17 @@ from licsync_daemon.system import log
 logger = structlog.get_logger()
 
 
-def load(arguments: argparse.Namespace, *, quiet: bool = False) -> Config:
-    """Load the configuration and set up the log. `quiet` keeps the log from a terminal that shows progress instead."""
+def load(arguments: argparse.Namespace, *, quiet: bool = False, background: bool = False) -> Config:
+    """Load the configuration and set up the log.
+
+    Args:
+        arguments: The command line.
+        quiet: Whether to keep the log from a terminal, which shows progress instead.
+        background: See `set_up`.
+    """
     loaded = read_config(arguments.config)
-    log.set_up("critical" if quiet and sys.stderr.isatty() else loaded.config.log_level, loaded.config.invocation)
+    level = "critical" if quiet and sys.stderr.isatty() else loaded.config.log_level
+    log.set_up(level, loaded.config.invocation, background=background)
     for problem in loaded.warnings:
         logger.warning("config.warning", where=problem.where, what=problem.what, hint=problem.hint)
     return loaded.config

@@ -1,9 +1,7 @@
 """Dispatch a command. The only place where an error becomes a message and an exit code."""
 
 import argparse
-import errno
 import json
-import os
 import signal
 from collections.abc import Callable, Sequence
 
@@ -12,29 +10,18 @@ from licsync_daemon.cli.exit import Exit
 from licsync_daemon.cli.parser import parse
 from licsync_daemon.model.errors import ConfigError, LockedError, StateError, StateNewerError, StateUnwritableError
 from licsync_daemon.system.process import Stopped
+from licsync_daemon.system.streams import failed_output
 
 Command = Callable[[argparse.Namespace], int]
 
 
 def main(argv: Sequence[str]) -> int:
     """Run one command and return its exit code."""
-    code: int = Exit.OK
-    try:
-        code = _main(argv)
-        print(end="", flush=True)  # here, because a failure at interpreter exit would print a complaint
-    except BrokenPipeError:  # `licsync-daemon history | head`
-        _silence()
-    except OSError as error:  # `licsync-daemon check --json > file`; the state has errors of its own
-        if error.errno != errno.ENOSPC:
-            raise
-        _silence()
-        code = _failure("cannot write the output: no space left on device", Exit.INTERNAL)
-    return code
-
-
-def _silence() -> None:
-    """Discard buffered output, so that the interpreter does not complain at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    code = _main(argv)
+    failure = failed_output()
+    if failure is not None:  # `licsync-daemon check --json > file`
+        terminal.complain(f"licsync-daemon: cannot write the output: {failure}")
+    return code if failure is None else code or Exit.INTERNAL
 
 
 def _main(argv: Sequence[str]) -> int:

@@ -52,6 +52,10 @@ class _Parser(argparse.ArgumentParser):
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Parse a command line. Instances may follow any option of `--run-now`; argparse alone would read such a name as a command."""
     parser = build_parser()
+    for number, word in enumerate([*argv, os.environ.get("LICSYNC_CONFIG", "")], start=1):
+        if not _is_text(word):  # no file of ours can store it
+            name = f"argument {number}" if number <= len(argv) else "LICSYNC_CONFIG"
+            parser.error(f"{name} is not valid UTF-8 text: {word!a}")
     if "--run-now" in argv:
         here = list(argv).index("--run-now") + 1
         arguments = parser.parse_args(argv[:here])
@@ -70,6 +74,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     if getattr(arguments, "scenario", None) is not None and _chooses_a_fleet(arguments):
         parser.error("--scenario uses its own fleet and cannot be combined with --fleet, --instances, --people or --seed")
     return arguments
+
+
+def _is_text(word: str) -> bool:
+    """Say whether an argument had only bytes that decode; Python passes on others as surrogates."""
+    return not any("\ud800" <= char <= "\udfff" for char in word)
 
 
 def _chooses_a_fleet(arguments: argparse.Namespace) -> bool:

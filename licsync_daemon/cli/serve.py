@@ -34,7 +34,7 @@ log = structlog.get_logger()
 
 def serve(arguments: argparse.Namespace) -> int:
     """Run the daemon. Retry an unusable state directory at every heartbeat: a full disk or wrong permissions do not end the daemon."""
-    config = load(arguments)
+    config = load(arguments, background=True)
     prepare_state_dir(config.state_dir)
     return asyncio.run(_serve(arguments.config.absolute(), config, SystemClock()))
 
@@ -95,7 +95,7 @@ def _reloaded(path: Path, before: Config) -> Config:
     loaded = read_config(path)
     if loaded.config.state_dir != before.state_dir:
         raise ConfigError((Problem("state_dir", "cannot change while the daemon runs", "restart it instead"),))
-    set_up(loaded.config.log_level, loaded.config.invocation)
+    set_up(loaded.config.log_level, loaded.config.invocation, background=True)
     for problem in loaded.warnings:
         log.warning("config.warning", where=problem.where, what=problem.what, hint=problem.hint)
     return loaded.config

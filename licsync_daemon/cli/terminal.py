@@ -50,10 +50,15 @@ def say(text: str = "", style: str = "", hang: int = 0) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    console = Console()
+    console = Console(width=_columns())
     for paragraph in text.splitlines():
         for line in wrapped(paragraph, console.width, hang):
             console.print(Text(line, style=style))
+
+
+def _columns() -> int:
+    """Return the width of the terminal; 80 if it does not know, which some report as 0."""
+    return max(1, shutil.get_terminal_size().columns)
 
 
 def about(name: str, text: str, style: str = "") -> None:
@@ -75,7 +80,8 @@ def complain(text: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    print(json.dumps(commands(value, _invocation), ensure_ascii=False, indent=2))
+    is_unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"  # elsewhere, JSON's own escapes
+    print(json.dumps(commands(value, _invocation), ensure_ascii=not is_unicode, indent=2))
 
 
 def print_table(
@@ -92,7 +98,7 @@ def print_table(
     if not is_terminal():
         _plain_table(everything, numeric)
         return
-    width = shutil.get_terminal_size().columns
+    width = _columns()
     fitted = fit(everything, width, optional)
     if fitted is None:
         print(*paragraphs(headers, everything[1:], width), sep="\n")
@@ -128,7 +134,7 @@ def _rich_table(rows: Sequence[Sequence[str]], numeric: Sequence[bool], fitted: 
     for row in rows[1:-1] if has_totals else rows[1:]:
         cells = [row[column] for column in fitted.columns]
         table.add_row(*(Text(cell, style=STATE_STYLE.get(cell.rpartition(", ")[2], "")) for cell in cells))
-    Console().print(table)
+    Console(width=_columns()).print(table)
 
 
 def _is_number(cell: str) -> bool:

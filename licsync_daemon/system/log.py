@@ -15,6 +15,7 @@ import structlog
 from licsync_daemon.model.decode import shown
 from licsync_daemon.model.secrets import SECRET_KEYS, redact
 from licsync_daemon.model.text import PLAIN, Invocation, commands
+from licsync_daemon.system.log_writer import BackgroundHandler
 
 MAX_VALUE = 2000
 
@@ -43,8 +44,16 @@ def _clean(value: Any) -> Any:
     return _clean(shown(str(value)))  # the renderer does the same, but after redaction
 
 
-def set_up(level: str = "info", invocation: Invocation = PLAIN, *, stream: TextIO = sys.stderr) -> None:
-    """Route every logger through one structlog pipeline to `stream`; commands in texts are formatted for `invocation`."""
+def set_up(level: str = "info", invocation: Invocation = PLAIN, *, stream: TextIO | None = None, background: bool = False) -> None:
+    """Route every logger through one structlog pipeline to `stream`; commands in texts are formatted for `invocation`.
+
+    Args:
+        level: The lowest level that is written.
+        invocation: How a person starts this program.
+        stream: None for standard error.
+        background: Whether a thread writes the lines, so that a reader that stalls blocks nothing.
+    """
+    stream = sys.stderr if stream is None else stream
 
     def typed(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
         return {key: commands(value, invocation) for key, value in event.items()}
@@ -72,7 +81,7 @@ def set_up(level: str = "info", invocation: Invocation = PLAIN, *, stream: TextI
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(stream)
+    handler = BackgroundHandler(stream) if background else logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
@@ -80,6 +89,9 @@ def set_up(level: str = "info", invocation: Invocation = PLAIN, *, stream: TextI
         )
     )
     root = logging.getLogger()
+    for earlier in root.handlers:
+        if isinstance(earlier, BackgroundHandler):
+            earlier.close()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     # At INFO, httpx logs every address and APScheduler every wake-up; the events of this program suffice.

@@ -23,8 +23,8 @@ def test_text_is_kept_as_one_printable_line(site: Site) -> None:
     reason = "asked \x1b[31m mona@example.com\x07\nfirst"
     assert site.run("pause", "emea", "--until", "3d", "--reason", reason, "--ticket", "CHG-1\x1b[2J\n").code == 0
     shown = site.run("history").out + site.run("status").out
-    assert "asked [31m [address] first" in shown
-    assert "CHG-1[2J" in shown
+    assert "asked [address] first" in shown
+    assert "CHG-1" in shown
     assert "\x1b" not in shown
     state = (site.state_dir / "state.db").read_bytes()
     assert b"mona@example.com" not in state

@@ -35,7 +35,6 @@ from licsync_daemon.model.alert import Message
 from licsync_daemon.model.causes import causes, out_of_files
 from licsync_daemon.model.errors import Code, RemoteError, RunError
 from licsync_daemon.model.instance import MailNotifier
-from licsync_daemon.model.secrets import SECRET
 from licsync_daemon.model.text import clean
 from licsync_daemon.system.process import in_own_thread
 
@@ -102,7 +101,7 @@ class Mail:
             async with asyncio.timeout(DEADLINE_S):
                 return await self._conversation(password, work)
         except (SMTPException, OSError) as error:
-            raise self._failure(error, password) from error
+            raise self._failure(error) from error
 
     async def _conversation(self, password: str, work: Callable[[SMTP], Awaitable[T]]) -> T:
         context = trusting(self._to.ca_file)
@@ -143,7 +142,7 @@ class Mail:
                 )
             await server.login(self._to.username, password)
 
-    def _failure(self, error: SMTPException | OSError, password: str) -> RemoteError:
+    def _failure(self, error: SMTPException | OSError) -> RemoteError:
         """Return the error for a failed conversation."""
         if (own := out_of_files(error)) is not None:
             return own
@@ -161,15 +160,15 @@ class Mail:
         if isinstance(origin, SMTPServerDisconnected):
             return self._error(Code.CONNECTION_LOST, "the connection was lost", TEMPORARY, transient=True)
         if isinstance(origin, SMTPException):
-            return self._refusal(origin, password)
+            return self._refusal(origin)
         failed = next((one for one in causes(error) if isinstance(one, OSError) and one.errno is not None), None)
         what = unreachable(self._to.host, failed)
         return self._error(Code.UNREACHABLE, what, "check `notify.mail` host and port, DNS and the firewall", transient=True)
 
-    def _refusal(self, error: SMTPException, password: str) -> RemoteError:
-        """Return the error for a refusal, quoting the server without addresses and the password."""
+    def _refusal(self, error: SMTPException) -> RemoteError:
+        """Return the error for a refusal, quoting the server."""
         status, message = _reply_in(error)
-        quoted = clean(message.replace(password, SECRET) if password else message)
+        quoted = clean(message)
         cause = f'the server returned {status}: "{quoted}"' if status else f"the SMTP session failed ({type(error).__name__})"
         if status == SMTPStatus.invalid_response:
             step = "check `notify.mail` host and port: the server there does not speak SMTP, or sends without end"

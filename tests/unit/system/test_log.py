@@ -3,6 +3,9 @@
 import io
 import json
 import logging
+import os
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ import structlog
 
 from licsync_daemon.model.text import Invocation
 from licsync_daemon.system.log import MAX_VALUE, redact_event, set_up
+from licsync_daemon.system.log_writer import FLUSH_S, MAX_LINES
 
 TOKEN = "ghp_" + "a1B2" * 9
 ADDRESS = "mona@example.com"
@@ -192,3 +196,43 @@ def test_plain_values_stay_what_they_are() -> None:
     """Numbers, flags and nothing are not turned into text."""
     event = {"a": 1, "b": 1.5, "c": True, "d": None, "e": [1, None]}
     assert redact_event(None, "", dict(event)) == event
+
+
+def test_a_reader_that_stalls_blocks_nothing() -> None:
+    """What does not fit is dropped and counted, and the count is logged once the reader goes on."""
+    ours, theirs = os.pipe()
+    with os.fdopen(theirs, "w", encoding="utf-8") as stream:
+        set_up("info", stream=stream, background=True)
+        for number in range(2 * MAX_LINES):
+            structlog.get_logger().info("tick", number=number, padding="x" * 500)
+        began = time.monotonic()
+        logging.getLogger().handlers[0].flush()  # gives up on a reader that stalls
+        assert time.monotonic() - began < FLUSH_S + 3
+        read = Reading(ours)
+        logging.getLogger().handlers[0].flush()
+        structlog.get_logger().info("last")
+        logging.getLogger().handlers[0].close()
+    lines = read.lines()
+    ticks = [line["number"] for line in lines if line["event"] == "tick"]
+    dropped = sum(line["lines"] for line in lines if line["event"] == "log.lines_dropped")
+    assert ticks == sorted(ticks)
+    assert dropped > 0
+    assert len(ticks) + dropped == 2 * MAX_LINES
+    assert "last" in [line["event"] for line in lines]
+
+
+class Reading(threading.Thread):
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(daemon=True)
+        self._descriptor = descriptor
+        self._text = b""
+        self.start()
+
+    def run(self) -> None:
+        while data := os.read(self._descriptor, 65536):
+            self._text += data
+        os.close(self._descriptor)
+
+    def lines(self) -> list[dict[str, Any]]:
+        self.join(10)
+        return [json.loads(line) for line in self._text.decode().splitlines()]
