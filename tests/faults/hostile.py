@@ -69,7 +69,7 @@ def command(config: Path, *arguments: str) -> Ended:
     return Ended(child.returncode, *texts, time.monotonic() - began, found[2].ru_maxrss // 1024)
 
 
-def judge(kind: Kind) -> Row:
+def judge(kind: Kind, *, limit_mib: int = LIMIT_MIB) -> Row:
     """Run once with the fault, look at the state, and run again without the fault."""
     with tempfile.TemporaryDirectory(prefix="licsync-faults-") as folder, Fleet() as fleet:
         kind.prepare(fleet, Path(folder))
@@ -85,11 +85,11 @@ def judge(kind: Kind) -> Row:
         results.get("b", "-"),
         ended.seconds,
         ended.mib,
-        "; ".join(_faults(kind, ended, read, again)),
+        "; ".join(_faults(kind, ended, read, again, limit_mib)),
     )
 
 
-def _faults(kind: Kind, ended: Ended, read: list[Ended], again: Ended) -> Iterator[str]:
+def _faults(kind: Kind, ended: Ended, read: list[Ended], again: Ended, limit_mib: int) -> Iterator[str]:
     results = ended.results()
     if not _is_right(results.get("a", ""), kind.right):
         yield f"not {kind.right}"
@@ -97,8 +97,8 @@ def _faults(kind: Kind, ended: Ended, read: list[Ended], again: Ended) -> Iterat
         yield f"the neighbor is not {kind.neighbor}"
     if ended.seconds > (limit := SLOW_S if kind.is_slow else LIMIT_S):
         yield f"over {limit:.0f} s"
-    if ended.mib > LIMIT_MIB:
-        yield f"over {LIMIT_MIB} MiB"
+    if ended.mib > limit_mib:
+        yield f"over {limit_mib} MiB"
     if any(each.code for each in read):
         yield f"status and history exit {[each.code for each in read]}"
     if any(bad in each.out + each.err for each in (ended, *read, again) for bad in BAD_OUTPUT):

@@ -35,4 +35,5 @@ def test_a_flipped_bit_crashes_nothing(capfd: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.name in QUICK], ids=lambda kind: kind.name)
 def test_a_server_that_misbehaves_harms_no_neighbor(kind: hostile.Kind) -> None:
     """The command ends with the right state and code, and the neighbor is confirmed."""
-    assert hostile.judge(kind).wrong == ""
+    # The kernel counts the peak of the process that starts a program as the program's own, and a test process is large.
+    assert hostile.judge(kind, limit_mib=10_000).wrong == ""

@@ -223,7 +223,8 @@ class Machine:
             self._run(Trigger.PERSON, "started by --run-now", slot_at(self.instance.schedule, self.now))
 
     def is_paused(self, hours: int) -> None:
-        decisions.pause(self.store, NAME, self.now + hours * HOUR, Author(actor="mona", at=self.now, reason="maintenance"))
+        with suppress(ConfigError):  # a pause that ends no later than the one in force is refused
+            decisions.pause(self.store, NAME, self.now + hours * HOUR, Author(actor="mona", at=self.now, reason="maintenance"))
 
     def is_decided_on(self, yes: bool) -> None:
         held = self.store.held_run(NAME)
