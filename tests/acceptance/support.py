@@ -153,6 +153,19 @@ class Command:
                 running.process.wait()
 
 
+def shown_on(terminal: int) -> bytes:
+    """Return everything shown on a terminal until no process has its other end open, and close it."""
+    shown = b""
+    try:
+        while piece := os.read(terminal, 65536):
+            shown += piece
+    except OSError:  # how Linux reports that no process holds the other end any more
+        pass
+    finally:
+        os.close(terminal)
+    return shown
+
+
 def build_report(instance: Instance) -> None:
     """Ask for an instance's report once, so that the tests' commands need not wait for it."""
     instance.report_ready_after = 0.0

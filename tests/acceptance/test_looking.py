@@ -14,7 +14,7 @@ import pytest
 
 from licsync_daemon import __version__
 from licsync_daemon.practice.sandbox import Fault
-from tests.acceptance.support import COMMAND, META, Command, Running, Site, environment
+from tests.acceptance.support import COMMAND, META, Command, Running, Site, environment, shown_on
 
 ESCAPE = "\x1b"
 COLOR = re.compile(r"\x1b\[[0-9;]*(?:3[0-7]|9[0-7]|4[0-7])(?:;[0-9]+)*m")
@@ -34,14 +34,7 @@ def on_terminal(site: Site, *arguments: str, **more: str) -> tuple[int, str]:
         )
     finally:
         os.close(theirs)
-    shown = b""
-    try:
-        while piece := os.read(ours, 65536):
-            shown += piece
-    except OSError:  # how Linux says that nobody holds the other end any more
-        pass
-    finally:
-        os.close(ours)
+    shown = shown_on(ours)
     return process.wait(30), shown.decode()
 
 

@@ -9,7 +9,7 @@ import termios
 
 import pytest
 
-from tests.acceptance.support import COMMAND, Site, environment
+from tests.acceptance.support import COMMAND, Site, environment, shown_on
 
 COMMANDS = {
     "--version": 0,
@@ -75,14 +75,7 @@ def test_terminals_without_columns(site: Site, columns: str, subtests: pytest.Su
                 [COMMAND, "--config", site.config, *words.split()], stdin=theirs, stdout=theirs, stderr=theirs, env=environment(**more)
             )
             os.close(theirs)
-            shown = b""
-            try:
-                while piece := os.read(ours, 65536):
-                    shown += piece
-            except OSError:  # how Linux says that nobody holds the other end any more
-                pass
-            finally:
-                os.close(ours)
+            shown = shown_on(ours)
             assert b"Traceback" not in shown
             assert process.wait(30) == (2 if "nobody" in words else process.returncode)
 

@@ -1,33 +1,12 @@
 """The usage document's hash, computed from the document alone."""
 
-import hashlib
-import json
 from pathlib import Path
-from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from licsync_daemon.model.usage import Account, ServerIdentity
-from tests.fakes import a_document
-
-
-def content(directory: Path, accounts: list[Account], **changes: Any) -> tuple[dict[str, Any], str]:
-    """Write a document; answer its JSON and its hash."""
-    with a_document(directory, accounts, **changes) as document:
-        return json.loads(b"".join(document.plain())), document.content_hash
-
-
-def hash_by_hand(document: dict[str, Any]) -> str:
-    """Compute the content hash from the document alone, as its definition says."""
-    canonical = {
-        "server_id": document["instance"]["server_id"],
-        "host_name": document["instance"]["host_name"],
-        "users": document["users"],
-    }
-    text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
-
+from tests.documents import content, hash_by_hand
 
 addresses = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 

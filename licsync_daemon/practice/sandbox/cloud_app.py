@@ -84,7 +84,7 @@ class CloudApp:
         return replace(reply, headers=(*reply.headers, *limit.headers()))
 
     def _rest(self, request: Request) -> Reply:
-        """Answer a route; with 304 if the client has the newest response."""
+        """Respond to a route; with 304 if the client has the newest response."""
         reply = self._route(request)
         if reply.status != 200:
             return reply

@@ -29,7 +29,7 @@ class RefusedError(Exception):
 
 
 class GraphqlApp:
-    """Answers `POST /graphql`. `points` is the hourly budget; each query costs one point."""
+    """Serves `POST /graphql`. `points` is the hourly budget; each query costs one point."""
 
     def __init__(self, cloud: Cloud, points: RateLimit) -> None:
         self.cloud, self.points = cloud, points
@@ -40,7 +40,7 @@ class GraphqlApp:
         }
 
     def __call__(self, request: Request, *, may: bool, owner: bool) -> Reply:
-        """Answer one query. `may`: the token has a scope for it; `owner`: its owner is an owner of the enterprise."""
+        """Respond to one query. `may`: the token has a scope for it; `owner`: its owner is an owner of the enterprise."""
         if request.method != "POST":
             return github_error(404, "Not Found")
         if self.points.take() is not None:

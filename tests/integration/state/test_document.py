@@ -2,7 +2,6 @@
 
 import asyncio
 import gzip
-import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -13,25 +12,9 @@ from typing import Any
 import pytest
 
 from licsync_daemon.model.errors import StateUnwritableError
-from licsync_daemon.model.usage import Account, ServerIdentity, UsageCounts
+from licsync_daemon.model.usage import ServerIdentity, UsageCounts
+from tests.documents import content, hash_by_hand
 from tests.fakes import T0, a_document, an_account
-
-
-def content(directory: Path, accounts: list[Account], **changes: Any) -> tuple[dict[str, Any], str]:
-    """Write a document; answer its JSON and its hash."""
-    with a_document(directory, accounts, **changes) as document:
-        return json.loads(b"".join(document.plain())), document.content_hash
-
-
-def hash_by_hand(document: dict[str, Any]) -> str:
-    """Compute the content hash from the document alone, as its definition says."""
-    canonical = {
-        "server_id": document["instance"]["server_id"],
-        "host_name": document["instance"]["host_name"],
-        "users": document["users"],
-    }
-    text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_the_document_is_exactly_this(tmp_path: Path) -> None:
