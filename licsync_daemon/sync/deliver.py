@@ -9,7 +9,7 @@ import structlog
 from licsync_daemon.model.errors import Code, RemoteError
 from licsync_daemon.model.instance import ManualDelivery
 from licsync_daemon.model.ports import Delivery, UsageDocument
-from licsync_daemon.model.run import Baseline, DeliveryOutcome, DeliveryRecord, Run, RunState
+from licsync_daemon.model.run import AWAITING, Baseline, DeliveryOutcome, DeliveryRecord, Run, RunState
 from licsync_daemon.model.usage import ServerIdentity, SyncStatus
 from licsync_daemon.rules.digests import digest_of, pack
 from licsync_daemon.rules.verdict import Accepted, Confirmed, Refuted, baseline_of, judge, must_wait_s
@@ -48,11 +48,13 @@ async def close_or_resume(scope: RunScope, record: DeliveryRecord, delivery: Del
 
 
 async def _end(scope: RunScope, record: DeliveryRecord, verdict: Confirmed | Accepted, status: SyncStatus) -> None:
-    """End the run with the delivery of an earlier run, which has arrived."""
+    """End the run with the delivery of an earlier run, which has arrived. An earlier run that still waits for a person is superseded."""
     context, instance, journal = scope.context, scope.instance, scope.journal
-    sender = context.store.run(record.run_id)
+    sender, record = context.store.run(record.run_id), replace(record, run_id=journal.run.run_id)
     if sender is not None:  # the cloud confirms the usage that run collected
-        journal.update(collected_at=sender.collected_at, counts=sender.counts, notices=sender.notices)
+        journal.update(delivery=record, instead_of=sender, collected_at=sender.collected_at, counts=sender.counts, notices=sender.notices)
+        if sender.state in AWAITING:
+            context.adapters.take_back(record)
     if isinstance(verdict, Accepted):
         journal.accepted(record)
         return
