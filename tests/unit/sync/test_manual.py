@@ -158,6 +158,22 @@ def test_an_upload_just_before_the_next_slot_is_not_taken_for_the_new_one(stage:
     assert stage.look()[0].state is RunState.AWAITING_UPLOAD
 
 
+def test_an_upload_that_only_the_second_look_sees_is_the_new_runs(stage: Stage) -> None:
+    """The first look at the cloud failed: the new run takes the delivery over, and nothing waits for a person any more."""
+    first = stage.run()
+    stage.clock.advance(HOUR.total_seconds())
+    stage.world.sync("server-emea")
+    stage.clock.advance(60)
+    stage.world.fail["sync_status"] = [transient()]
+    second = stage.run()
+    (record,) = stage.store.deliveries("emea")
+    old = stage.store.run(first.run_id)
+    assert old is not None
+    assert (old.state, second.state) == (RunState.SUPERSEDED, RunState.CONFIRMED)
+    assert (record.run_id, record.outcome) == (second.run_id, DeliveryOutcome.CONFIRMED)
+    assert (stage.store.awaiting_run("emea"), stage.files()) == (None, [])
+
+
 def test_what_fails_leaves_the_earlier_export_waiting(stage: Stage) -> None:
     """The next slot's collection fails: the person can still upload the old one, and that is seen."""
     stage.run()
