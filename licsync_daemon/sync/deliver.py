@@ -50,9 +50,10 @@ async def close_or_resume(scope: RunScope, record: DeliveryRecord, delivery: Del
 async def _end(scope: RunScope, record: DeliveryRecord, verdict: Confirmed | Accepted, status: SyncStatus) -> None:
     """End the run with the delivery of an earlier run, which has arrived. An earlier run that still waits for a person is superseded."""
     context, instance, journal = scope.context, scope.instance, scope.journal
-    sender, record = context.store.run(record.run_id), replace(record, run_id=journal.run.run_id)
+    sender = context.store.run(record.run_id)
+    record = _take_over(scope, record)
     if sender is not None:  # the cloud confirms the usage that run collected
-        journal.update(delivery=record, instead_of=sender, collected_at=sender.collected_at, counts=sender.counts, notices=sender.notices)
+        journal.update(collected_at=sender.collected_at, counts=sender.counts, notices=sender.notices)
         if sender.state in AWAITING:
             context.adapters.take_back(record)
     if isinstance(verdict, Accepted):
@@ -61,6 +62,13 @@ async def _end(scope: RunScope, record: DeliveryRecord, verdict: Confirmed | Acc
     known, now = context.store.instance(instance.name), context.clock.now()
     journal.confirmed(record, verdict.last_sync, instance_record(instance, record.identity, status, now, known))
     await check_drift(scope.cloud, [(instance, journal)])
+
+
+def _take_over(scope: RunScope, record: DeliveryRecord) -> DeliveryRecord:
+    """Make the open delivery of an earlier run this run's, and supersede the earlier run if it waits for a person: one transaction."""
+    record = replace(record, run_id=scope.journal.run.run_id)
+    scope.journal.update(delivery=record, instead_of=scope.context.store.awaiting_run(scope.instance.name))
+    return record
 
 
 async def open_record(scope: RunScope, earlier: DeliveryRecord | None, prepared: Prepared, held: Run | None) -> DeliveryRecord:
@@ -72,9 +80,8 @@ async def open_record(scope: RunScope, earlier: DeliveryRecord | None, prepared:
     identity, document = prepared.identity, prepared.document
     if earlier is not None:
         if continues(earlier, prepared):
-            record = replace(earlier, run_id=journal.run.run_id)
-            journal.update(delivery=record, instead_of=held)
-            return record
+            journal.update(instead_of=held)
+            return _take_over(scope, earlier)
         context.store.save_delivery(replace(earlier, closed_at=context.clock.now(), outcome=DeliveryOutcome.USAGE_CHANGED))
     baseline = baseline_of(identity, prepared.status)
     if (pause := must_wait_s(baseline)) > 0:
@@ -100,6 +107,8 @@ async def ask_person(scope: RunScope, record: DeliveryRecord | None, delivery: D
         status = await read_status(context, scope.cloud)
         record = _new_record(journal.run, identity, baseline_of(identity, status), content_hash="", sent=None, opened_at=now)
         journal.update(delivery=record, remember=instance_record(instance, identity, status, now, known))
+    else:
+        record = _take_over(scope, record)
     journal.update(phase="delivering")
     await send(scope, record, None, delivery)
 

@@ -466,9 +466,16 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "the baseline is replaced when a delivery is sent again",
         "licsync_daemon/sync/deliver.py",
-        "record = replace(earlier, run_id=journal.run.run_id)",
-        "record = replace(earlier, run_id=journal.run.run_id, baseline=baseline_of(identity, prepared.status))",
+        "return _take_over(scope, earlier)",
+        "return _take_over(scope, replace(earlier, baseline=baseline_of(identity, prepared.status)))",
         ("tests/unit/sync/test_run.py",),
+    ),
+    Mutant(
+        "a delivery that is taken over leaves its earlier run waiting",
+        "licsync_daemon/sync/deliver.py",
+        "instead_of=scope.context.store.awaiting_run(scope.instance.name))",
+        "instead_of=None)",
+        ("tests/unit/sync/test_manual.py",),
     ),
     Mutant(
         "the record of a delivery is not stored before it is sent",

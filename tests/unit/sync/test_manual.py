@@ -174,6 +174,28 @@ def test_an_upload_that_only_the_second_look_sees_is_the_new_runs(stage: Stage) 
     assert (stage.store.awaiting_run("emea"), stage.files()) == (None, [])
 
 
+@pytest.mark.parametrize("source", ["export", "none"])
+def test_a_second_run_of_a_slot_takes_the_delivery_over_at_once(stage: Stage, source: str) -> None:
+    """Whether or not the process dies before the delivery: no run waits for a person without a delivery of its own."""
+    instance = stage.emea if source == "export" else replace(stage.emea, source=NoSource())
+    first = stage.run(instance)
+    writes = 0
+
+    def look() -> None:
+        nonlocal writes
+        writes += 1
+        awaiting = stage.store.awaiting_run("emea")
+        assert awaiting is None or stage.store.delivery_of(awaiting.run_id) is not None, writes
+
+    stage.store.before_write = look
+    second = stage.run(instance)
+    (record,) = stage.store.deliveries("emea")
+    old = stage.store.run(first.run_id)
+    assert old is not None
+    assert (old.state, second.state, record.run_id) == (RunState.SUPERSEDED, first.state, second.run_id)
+    assert writes > 3
+
+
 def test_what_fails_leaves_the_earlier_export_waiting(stage: Stage) -> None:
     """The next slot's collection fails: the person can still upload the old one, and that is seen."""
     stage.run()
