@@ -2,12 +2,24 @@
 
 import os
 import re
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
 
+from tests import postgresql
 from tests.tools import INSTALL
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[postgresql.Server]:
+    """Yield a PostgreSQL that all tests of this process share; none may stop it."""
+    with tempfile.TemporaryDirectory(prefix="licsync-postgresql-") as folder:
+        Path(folder).chmod(0o755)  # the server runs as another user
+        with postgresql.running(Path(folder) / "server") as server:
+            yield server
 
 
 @pytest.fixture(autouse=True)

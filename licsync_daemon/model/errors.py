@@ -195,6 +195,16 @@ class StateNewerError(StateError):
 class StateUnwritableError(StateError):
     """The state file cannot be written: the disk is full or read-only, or another user owns the file."""
 
+    next_step = "free disk space or fix the directory's permissions"
+
+
+class StateUnreachableError(StateUnwritableError):
+    """The state in PostgreSQL cannot be used: the server cannot be reached, or the session has ended, and with it all its locks."""
+
+    def __init__(self, cause: str, next_step: str = "check that PostgreSQL runs and can be reached from this machine") -> None:
+        super().__init__(cause)
+        self.next_step = next_step
+
 
 class RunError(LicsyncError):
     """One instance failed. `code` identifies the cause, `cause` describes it, and `next_step` says what to do."""

@@ -5,7 +5,7 @@ Such a row is moved to the table `set_aside`, with an error in the log: one dama
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
@@ -49,9 +49,14 @@ def set_aside_unreadable(db: sqlite3.Connection) -> sqlite3.Connection:
         _move(db, found)
     for table, causes in {table: [why for origin, _, why in found if origin == table] for table in READERS}.items():
         if causes:
-            event = "state.rows_set_aside"
-            log.critical(event, code=Code.STATE_DAMAGED, table=table, rows=len(causes), cause=causes[0], next_step=NEXT_STEP)
+            report(table, causes)
     return db
+
+
+def report(table: str, causes: Sequence[str]) -> None:
+    """Log that rows of a table were set aside."""
+    event = "state.rows_set_aside"
+    log.critical(event, code=Code.STATE_DAMAGED, table=table, rows=len(causes), cause=causes[0], next_step=NEXT_STEP)
 
 
 def _unreadable(db: sqlite3.Connection, table: str) -> list[tuple[int, str]]:

@@ -1,23 +1,22 @@
-"""An open SQLite database: transactions, rows, and errors."""
+"""An open database: transactions, rows, and errors."""
 
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from licsync_daemon.model.errors import StateUnwritableError
-from licsync_daemon.state.damage import UNREADABLE, is_undecodable, set_aside_unreadable
+from licsync_daemon.state.damage import UNREADABLE
+from licsync_daemon.state.engine import Engine
 from licsync_daemon.state.rows import DbRow
 
 T = TypeVar("T")
 
 
 class Database:
-    """Every method raises `StateUnwritableError` if SQLite cannot read or write."""
+    """Every method raises `StateUnwritableError` if the database cannot read or write."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-        self._db.row_factory = sqlite3.Row
+    def __init__(self, engine: Engine) -> None:
+        self._db = engine
         self._is_inside = False
         self.fault: str | None = None  # why the newest transaction failed
 
@@ -33,13 +32,13 @@ class Database:
 
     def _all(self, read: Callable[[DbRow], T], sql: str, *values: Any) -> tuple[T, ...]:
         """Return what a query finds. Rows that cannot be read are set aside first, so that older ones take their place."""
-        with _translated():
+        with self._db.errors():
             found = self._read(read, sql, values)
             if found is None:
-                self._db = set_aside_unreadable(self._db)
+                self._db.set_aside_unreadable()
                 found = self._read(read, sql, values)
             if found is None:
-                raise sqlite3.DataError("a row cannot be read")
+                raise StateUnwritableError("the state cannot be used: a row cannot be read")
             return found
 
     def _read(self, read: Callable[[DbRow], T], sql: str, values: tuple[Any, ...]) -> tuple[T, ...] | None:
@@ -48,39 +47,24 @@ class Database:
             return tuple(read(dict(row)) for row in self._db.execute(sql, values).fetchall())
         except UNREADABLE:
             return None
-        except sqlite3.OperationalError as error:
-            if is_undecodable(error):
+        except Exception as error:
+            if self._db.is_undecodable(error):
                 return None
             raise
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """Commit everything inside, or nothing. The write lock is taken first, so that data read inside is still current when writing."""
+        """Commit everything inside, or nothing."""
         if self._is_inside:  # a part of the transaction around it
             yield
             return
         try:
-            with _translated():
-                self._db.execute("BEGIN IMMEDIATE")
+            with self._db.errors(), self._db.transaction():
                 self._is_inside = True
-                try:
-                    yield
-                    self._db.execute("COMMIT")
-                except BaseException:
-                    if self._db.in_transaction:
-                        self._db.execute("ROLLBACK")
-                    raise
-                finally:
-                    self._is_inside = False
+                yield
         except StateUnwritableError as error:
             self.fault = str(error)
             raise
+        finally:
+            self._is_inside = False
         self.fault = None
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise StateUnwritableError(f"the state file cannot be used: {error}") from error

@@ -10,6 +10,8 @@ PRUNE_EVERY = timedelta(days=1)
 PRUNED_AT_ONCE = 200  # rows in one transaction: other processes, and other tasks, get their turn
 PRUNED = (("run", "ended_at"), ("delivery", "closed_at"), ("seats", "read_at"), ("alert", "closed_at"))
 
+NOTE = 'INSERT INTO pruned VALUES (1, ?) ON CONFLICT ("only") DO UPDATE SET at = excluded.at'
+
 
 class Retention(Database):
     """Deletes what is too old."""
@@ -25,5 +27,5 @@ class Retention(Database):
                 deleted = self._db.execute(f"DELETE FROM {table} WHERE rowid IN ({some})", (before,)).rowcount  # noqa: S608
                 if deleted == PRUNED_AT_ONCE:
                     return True
-            self._db.execute("INSERT OR REPLACE INTO pruned VALUES (1, ?)", (instant(confirmed),))
+            self._db.execute(NOTE, (instant(confirmed),))
         return False

@@ -2,26 +2,57 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from licsync_daemon.model.errors import LockedError
+from licsync_daemon.model.errors import LockedError, StateUnreachableError
 from licsync_daemon.model.ports import Lease, Leases
 from licsync_daemon.state.files import prepare_state_dir
 from licsync_daemon.state.leases import FileLeases
+from licsync_daemon.state.postgresql import PostgresqlEngine, connect
+from licsync_daemon.state.session import LEADER, SessionLeases, members
 from tests.fakes import FakeClock, MemoryLeases
+from tests.postgresql import Server, wait_until
 
 Take = Callable[[Leases], Lease | None]
 
 
-@pytest.fixture(params=["files", "memory"])
-def leases(request: pytest.FixtureRequest, tmp_path: Path) -> Leases:
+@pytest.fixture(params=["files", "memory", "session"])
+def leases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Leases]:
     if request.param == "memory":
-        return MemoryLeases()
-    prepare_state_dir(tmp_path / "state")
-    return FileLeases(tmp_path / "state", FakeClock())
+        yield MemoryLeases()
+    elif request.param == "files":
+        prepare_state_dir(tmp_path / "state")
+        yield FileLeases(tmp_path / "state", FakeClock())
+    else:
+        with request.getfixturevalue("postgresql_server").database() as address:
+            engine = a_session(address)
+            yield SessionLeases(engine, FakeClock(), role="daemon")
+            engine.close()
+
+
+def a_session(address: str) -> PostgresqlEngine:
+    engine = connect(address, None, create=True)
+    assert engine is not None
+    return engine
+
+
+@pytest.fixture
+def several(postgresql_server: Server) -> Iterator[Callable[[], SessionLeases]]:
+    """Yield a function that opens another session of the same fleet."""
+    engines: list[PostgresqlEngine] = []
+
+    with postgresql_server.database() as address:
+
+        def another() -> SessionLeases:
+            engines.append(a_session(address))
+            return SessionLeases(engines[-1], FakeClock(), role="daemon")
+
+        yield another
+        for one in engines:
+            one.close()
 
 
 def daemon(leases: Leases) -> Lease | None:
@@ -90,3 +121,54 @@ def test_a_process_that_dies_holds_nothing(tmp_path: Path) -> None:
     assert leases.holder("emea").startswith("process ")
     with leases.instance("emea") or pytest.fail("a dead process holds nothing"):
         pass
+
+
+@pytest.mark.parametrize("right", RIGHTS)
+def test_sessions_exclude_each_other(several: Callable[[], SessionLeases], right: str) -> None:
+    """What one session holds, no other gets, until it is released or the session ends; the holder's process is named."""
+    one, other = several(), several()
+    take = RIGHTS[right]
+    lease = take(one)
+    assert lease is not None
+    assert take(other) is None
+    lease.release()
+    with take(other) or pytest.fail("it was released"):
+        assert take(one) is None
+    assert take(one) is not None
+    one._db.close()
+    wait_until(lambda: take(other) is not None, 5)
+
+
+def test_a_session_that_was_ended_holds_nothing(several: Callable[[], SessionLeases], postgresql_server: Server) -> None:
+    """It says so at the next touch, and another one leads; releasing what is gone is harmless."""
+    one, other = several(), several()
+    lease = one.daemon()
+    postgresql_server.sql(f"SELECT pg_terminate_backend({one._db.backend}, 5000)")  # type: ignore[attr-defined]
+    assert other.daemon() is not None
+    with pytest.raises(StateUnreachableError):
+        lease.touch()
+    with pytest.raises(StateUnreachableError):
+        one.instance("emea")
+    lease.release()
+
+
+def test_a_lock_that_is_gone_is_noticed(several: Callable[[], SessionLeases]) -> None:
+    """As behind a pooler, which gives each transaction another session."""
+    one = several()
+    lease = one.daemon()
+    one._db.execute("SELECT pg_advisory_unlock_all()")
+    with pytest.raises(StateUnreachableError, match="is gone"):
+        lease.touch()
+
+
+def test_who_leads_and_who_stands_by(several: Callable[[], SessionLeases]) -> None:
+    """The leader comes first; a session that ended is not listed."""
+    one, other, third = several(), several(), several()
+    with one.daemon():
+        assert one.holder(LEADER).startswith("process ")
+        found = members(other._db)
+        assert [member.leads for member in found] == [True, False, False]
+        assert all(member.heartbeat_at is not None for member in found)
+    third._db.close()
+    wait_until(lambda: len(members(other._db)) == 2, 5)
+    assert not any(member.leads for member in members(other._db))

@@ -1,7 +1,10 @@
 """The contract of `StateStore`, sentence by sentence of its docstrings, over every implementation."""
 
-import sqlite3
+import json
+import re
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -28,7 +31,10 @@ from licsync_daemon.model.store import StateStore
 from licsync_daemon.model.usage import Listing, Notice, ServerIdentity, SyncEntry, UsageCounts
 from licsync_daemon.state.files import open_state, prepare_state_dir
 from licsync_daemon.state.memory import MemoryStore
+from licsync_daemon.state.postgresql import connect
+from licsync_daemon.state.sql import SqlStore
 from tests.fakes import T0, a_baseline, a_decision, a_delivery, a_holder, a_run, an_alert, an_ended_run, an_entry
+from tests.postgresql import Server
 
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
 FINAL = [state for state in RunState if state.is_final]
@@ -37,25 +43,54 @@ OPEN = [RunState.RUNNING, RunState.DELIVERED]
 Open = Callable[[], StateStore]
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@contextmanager
+def opening(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+    """Yield a function that opens the same state once more, as another process does; close all of them."""
+    opened: list[StateStore] = []
+    with ExitStack() as stack:
+        if kind == "postgresql":
+            address = stack.enter_context(request.getfixturevalue("postgresql_server").database())
+        else:
+            prepare_state_dir(tmp_path / "state")
+
+        def once_more() -> StateStore:
+            if kind == "postgresql":
+                engine = connect(address, None, create=True)
+                assert engine is not None
+                opened.append(SqlStore(engine))
+            else:
+                opened.append(open_state(tmp_path / "state", T0).store)
+            return opened[-1]
+
+        yield once_more
+        for one in opened:
+            one.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def another(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+    """Yield a function that opens the same state once more, as another process does."""
+    with opening(request.param, request, tmp_path) as open_another:
+        yield open_another
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
-    """Return a function that opens the same state again, as another process would after this one ended."""
+    """Yield a function that opens the same state again, as another process would after this one ended."""
     if request.param == "memory":
         memory = MemoryStore()
         yield lambda: memory
         return
-    prepare_state_dir(tmp_path / "state")
-    opened: list[StateStore] = []
+    with opening(request.param, request, tmp_path) as another:
+        opened: list[StateStore] = []
 
-    def again() -> StateStore:
-        for one in opened:
-            one.close()
-        opened.append(open_state(tmp_path / "state", T0).store)
-        return opened[-1]
+        def again() -> StateStore:
+            for one in opened:
+                one.close()
+            opened.append(another())
+            return opened[-1]
 
-    yield again
-    for one in opened:
-        one.close()
+        yield again
 
 
 @pytest.fixture
@@ -535,10 +570,9 @@ def test_a_confirmed_delivery_without_digests_keeps_the_old_ones(store: StateSto
     assert confirmed(store) == [b"a" * 21]
 
 
-def test_digests_that_nobody_needs_take_no_room(tmp_path: Path) -> None:
-    """After a confirmation only the confirmed ones are in the file, also after a crash in mid-staging."""
-    prepare_state_dir(tmp_path / "state")
-    store = open_state(tmp_path / "state", T0).store
+def test_digests_that_nobody_needs_take_no_room(another: Open) -> None:
+    """After a confirmation only the confirmed ones are in the state, also after a crash in mid-staging."""
+    store = another()
 
     def dies_on_the_way() -> Iterator[bytes]:
         yield from CHUNKS
@@ -549,10 +583,12 @@ def test_digests_that_nobody_needs_take_no_room(tmp_path: Path) -> None:
         store.stage_digests("emea", "key2", dies_on_the_way())
     assert confirmed(store) == CHUNKS
     _confirm(store, "key3", CHUNKS[:3])
-    with sqlite3.connect(tmp_path / "state" / "state.db") as db:
-        assert db.execute("SELECT usage, count(*) FROM digest GROUP BY usage").fetchall() == [("key3", 3)]
-    db.close()
-    store.close()
+    assert rows_of(another(), "SELECT usage, count(*) AS chunks FROM digest GROUP BY usage") == [{"usage": "key3", "chunks": 3}]
+
+
+def rows_of(store: StateStore, sql: str) -> list[dict[str, object]]:
+    assert isinstance(store, SqlStore)
+    return [dict(row) for row in store._db.execute(sql).fetchall()]
 
 
 # ---------------------------------------------------------------- deliveries, instances, seats
@@ -754,10 +790,9 @@ def test_nobody_else_has_written(store: StateStore) -> None:
     assert not store.changed_elsewhere()
 
 
-def test_a_write_of_another_connection_is_noticed_once(tmp_path: Path) -> None:
+def test_a_write_of_another_connection_is_noticed_once(another: Open) -> None:
     """A change by another process is told once, and both see each other's runs."""
-    prepare_state_dir(tmp_path / "state")
-    one, other = open_state(tmp_path / "state", T0).store, open_state(tmp_path / "state", T0).store
+    one, other = another(), another()
     assert not one.changed_elsewhere()
     other.save_run(a_run(), T0)
     assert one.changed_elsewhere()
@@ -765,8 +800,10 @@ def test_a_write_of_another_connection_is_noticed_once(tmp_path: Path) -> None:
     assert one.run("run1") == a_run()
     with pytest.raises(StateUnwritableError):
         one.save_run(a_run("run2"), T0)
-    one.close()
-    other.close()
+    assert not one.changed_elsewhere()
+    other.save_run(a_run("run3", instance="apac"), T0)
+    one.save_run(a_run("run4", instance="amer"), T0)
+    assert one.changed_elsewhere()
 
 
 def test_closing_twice_is_harmless(store: StateStore) -> None:
@@ -775,29 +812,70 @@ def test_closing_twice_is_harmless(store: StateStore) -> None:
     store.close()
 
 
-def test_a_closed_file_is_our_error(tmp_path: Path) -> None:
+def test_a_closed_connection_is_our_error(another: Open) -> None:
     """What a closed connection raises becomes our error, for reading and for writing."""
-    prepare_state_dir(tmp_path / "state")
-    store = open_state(tmp_path / "state", T0).store
+    store = another()
     store.close()
     for call in (lambda: store.run("run1"), lambda: store.save_run(a_run(), T0), lambda: store.save_delivery(a_delivery()), store.seats):
         with pytest.raises(StateUnwritableError):
             call()
 
 
-def test_a_reader_never_sees_half_a_transaction(tmp_path: Path) -> None:
+def test_a_reader_never_sees_half_a_transaction(another: Open) -> None:
     """Run, delivery and instance appear to another connection at once: none before the commit, all after it."""
-    prepare_state_dir(tmp_path / "state")
-    store = open_state(tmp_path / "state", T0).store
-    with sqlite3.connect(tmp_path / "state" / "state.db") as other:
-        count = "SELECT (SELECT count(*) FROM run), (SELECT count(*) FROM delivery), (SELECT count(*) FROM instance)"
-        assert other.execute(count).fetchone() == (0, 0, 0)
+    store, other = another(), another()
+    count = (
+        "SELECT (SELECT count(*) FROM run) AS runs, (SELECT count(*) FROM delivery) AS records, (SELECT count(*) FROM instance) AS known"
+    )
+    with store.transaction():
         store.save_run(
             replace(a_run(), started_at=datetime(2026, 1, 1, tzinfo=UTC)), T0, delivery=a_delivery(), remember=an_instance_record()
         )
-        assert other.execute(count).fetchone() == (1, 1, 1)
-    other.close()
-    store.close()
+        assert rows_of(other, count) == [{"runs": 0, "records": 0, "known": 0}]
+    assert rows_of(other, count) == [{"runs": 1, "records": 1, "known": 1}]
+
+
+def test_a_write_waits_for_the_transaction_of_another(another: Open) -> None:
+    """What one reads and writes in a transaction is not changed meanwhile; who waits for more than 5 s is told so."""
+    one, other = another(), another()
+    with one.transaction():
+        began = time.monotonic()
+        with pytest.raises(StateUnwritableError):
+            other.save_run(a_run(), T0)
+        assert 3 < time.monotonic() - began < 20
+        assert one.run("run1") is None
+    other.save_run(a_run(), T0)
+    assert one.run("run1") == a_run()
+
+
+ODD = ("a\0b", "\ud800 half", "😀 'quoted' \"twice\" %s %(x)s ? :name \\", "e\u0301", "x" * 100_000)
+
+
+@pytest.mark.parametrize("text", ODD, ids=["NUL", "surrogate", "quotes and placeholders", "combining", "long"])
+def test_any_text_is_stored(reopen: Open, text: str) -> None:
+    """Texts that servers send come back; where the engine has no room for a character, as a replacement character or a refusal."""
+    run = an_ended_run(cause=text, state=RunState.FAILED, notices=(Notice(code=Code.COUNT_DRIFT, text=text),))
+    try:
+        reopen().save_run(run, T0)
+    except (StateUnwritableError, UnicodeEncodeError):
+        assert text == ODD[1]
+        return
+    found = reopen().run("run1")
+    assert found is not None
+    assert found.cause in {text, re.sub("[\0\ud800]", "\N{REPLACEMENT CHARACTER}", text)}
+
+
+def test_a_row_that_cannot_be_read_is_set_aside(another: Open) -> None:
+    """The next one takes its place, and its content is kept."""
+    store = another()
+    store.save_run(an_ended_run("run1"), T0)
+    store.save_run(an_ended_run("run2"), T0)
+    assert isinstance(store, SqlStore)
+    store._db.execute("UPDATE run SET started_at = 'never' WHERE run_id = 'run2'")
+    assert [run.run_id for run in store.runs()] == ["run1"]
+    (aside,) = rows_of(another(), "SELECT origin, content FROM set_aside")
+    assert aside["origin"] == "run"
+    assert json.loads(str(aside["content"]))["run_id"] == "run2"
 
 
 @pytest.mark.parametrize("year", [1, 33, 999, 1000, 2026, 9999])
@@ -807,3 +885,20 @@ def test_every_instant_is_read_back(reopen: Open, year: int) -> None:
     listing = Listing(entries=(an_entry(date=date),), read_at=T0)
     reopen().save_listing(listing)
     assert reopen().listing() == listing
+
+
+def test_both_engines_have_the_same_tables(postgresql_server: Server) -> None:
+    """Every table of the state file with its columns in their order, and every unique index, exists in PostgreSQL as well."""
+    memory = MemoryStore()
+    tables = rows_of(memory, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name")
+    indexes = {row["name"] for row in rows_of(memory, "SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL")}
+    with postgresql_server.database() as address:
+        engine = connect(address, None, create=True)
+        assert engine is not None
+        store = SqlStore(engine)
+        for table in (row["name"] for row in tables):
+            ours = [row["name"] for row in rows_of(memory, f"PRAGMA table_info({table})")]
+            sql = f"SELECT column_name FROM information_schema.columns WHERE table_name = '{table}' ORDER BY ordinal_position"
+            assert [row["column_name"] for row in rows_of(store, sql)] == [*ours, "rowid"]
+        assert indexes <= {row["indexname"] for row in rows_of(store, "SELECT indexname FROM pg_indexes")}
+        store.close()

@@ -28,6 +28,7 @@ HOMES = {
     "shtab": ("cli.configuration",),
     "structlog": ("*",),
     "sqlite3": ("state.*",),
+    "psycopg": ("state.postgresql",),
     "fcntl": ("system.filelock",),
     "aiosmtplib": ("monitoring.channels.mail",),
 }
