@@ -215,14 +215,12 @@ class _Source:
     async def collect(self, spool: AccountSpool) -> Collected:
         await self.world.at("collect")
         if (export := self.world.exports.get(self.instance.name)) is not None:
-            for account in self.world.counted or ():
-                spool.add(account)
+            spool.add(list(self.world.counted or ()))
             counts = UsageCounts(counted=False) if self.world.counted is None else counts_of(self.world.counted)
             made = self.world.collected_at or self.world.clock.now()
             return Collected(collected_at=made, version=None, http_only=False, counts=counts, export=export)
         accounts = self.world.accounts.get(self.instance.name, self.world.default_accounts)
-        for account in accounts:
-            spool.add(account)
+        spool.add(list(accounts))
         return Collected(
             collected_at=self.world.clock.now(),
             version=self.world.version,
@@ -539,8 +537,7 @@ def a_document(where: Path, accounts: Iterable[Account] = (), **changes: Any) ->
     """Write a document of `accounts`, as a run would."""
     every = list(accounts)
     with AccountSpool(where) as spool:
-        for account in every:
-            spool.add(account)
+        spool.add(every)
         return write_document(
             spool,
             **{

@@ -1,6 +1,6 @@
 """All ports except the state (`store.py`). A port's docstrings are the specification of its contract suite."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol, Self
@@ -10,11 +10,11 @@ from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.run import DeliveryRecord, Run
 from licsync_daemon.model.usage import (
     Account,
-    Added,
     Collected,
     Export,
     Installation,
     Person,
+    Present,
     SeatTotals,
     ServerIdentity,
     SyncStatus,
@@ -48,8 +48,8 @@ class WaitReporter(Protocol):
 class AccountSink(Protocol):
     """Takes the accounts that a source reads."""
 
-    def add(self, account: Account) -> Added:
-        """Store `account`, unless its id is already present."""
+    def add(self, accounts: Sequence[Account]) -> dict[int, Present]:
+        """Store the accounts whose ids are not present yet. Return the others by their position."""
 
     def clear(self) -> None:
         """Remove every account, before they are read again."""

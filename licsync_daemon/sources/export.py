@@ -58,8 +58,7 @@ def collected_from(data: bytes | bytearray, spool: AccountSink, *, what: str, ag
     counts, notices = UsageCounts(counted=False), tuple[Notice, ...]()
     if export.is_clear:
         tally = Tally(spool, of="export", unit="user")
-        for number, user in enumerate(users, start=1):
-            tally.count(number, _row(number, user))
+        tally.count((number, _row(number, user)) for number, user in enumerate(users, start=1))
         counts, notices = tally.result()
     return Collected(
         collected_at=at, version=export.version, http_only=False, counts=counts, newest_activity=at, notices=notices, export=export

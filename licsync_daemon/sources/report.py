@@ -100,8 +100,7 @@ class ReportUsageSource:
                 )
             reader, tally = UsersCsvReader(latest=self._clock.now() + CLOCK_SLACK), Tally(spool)
             async for piece in response.chunks():
-                for line, row in reader.feed(piece):
-                    tally.count(line, row)
+                tally.count(reader.feed(piece))
             reader.finish()
         counts, notices = tally.result()
         return counts, notices + reader.notices(), reader.newest_activity
