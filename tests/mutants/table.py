@@ -331,8 +331,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "an address in other letters is another account",
         "licsync_daemon/rules/digests.py",
-        "account.email.casefold()",
-        "account.email",
+        "email.casefold().encode()",
+        "email.encode()",
         ("tests/unit/rules/test_digests.py",),
     ),
     Mutant(
