@@ -16,13 +16,14 @@ from licsync_daemon.http.clients import Clients
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import Config
 from licsync_daemon.model.ports import Clock
-from licsync_daemon.model.store import RunStore, StateStore
+from licsync_daemon.model.store import RunStore, StateReader, StateStore
 from licsync_daemon.monitoring.alerting import Alerting
 from licsync_daemon.monitoring.channels.build import channels
+from licsync_daemon.rules.handover import fleet_of
 from licsync_daemon.settings.credentials import Credentials
 from licsync_daemon.state.digest_key import own_digest_key
 from licsync_daemon.state.files import open_state, prepare_state_dir, reading
-from licsync_daemon.state.held_exports import HELD, FileHeldExports
+from licsync_daemon.state.held_exports import HELD, PREPARED, FileHeldExports
 from licsync_daemon.state.leases import FileLeases
 from licsync_daemon.state.memory import MemoryStore
 from licsync_daemon.state.workspace import DiskWorkspace
@@ -101,10 +102,11 @@ def _context(
     key = credentials.digest_key()
     return RunContext(
         store=store,
-        adapters=Connections(Clients(config.cloud, credentials, Ages(clock)), clock, config.invocation),
+        adapters=_connections(config, store, clock, Clients(config.cloud, credentials, Ages(clock))),
         clock=clock,
         workspace=DiskWorkspace(work_dir),
         exports=FileHeldExports(work_dir / HELD),
+        prepared=FileHeldExports(work_dir / PREPARED),
         leases=FileLeases(config.state_dir, clock),
         holder=this_process(clock.now()),
         digest_key=key if key is not None else own_digest_key(config.state_dir, create=may_create_key),
@@ -123,4 +125,9 @@ def with_config(context: RunContext, config: Config, environ: Mapping[str, str])
     gates = before.gates if before is not None else {}
     for gate in gates.values():
         gate.open()
-    return replace(context, adapters=Connections(clients, context.clock, config.invocation, gates), fleet=config.instances)
+    connections = _connections(config, context.store, context.clock, clients)
+    return replace(context, adapters=replace(connections, gates=gates), fleet=config.instances)
+
+
+def _connections(config: Config, store: StateReader, clock: Clock, clients: Clients) -> Connections:
+    return Connections(clients, clock, config.invocation, fleet_of(config), store.deliveries)

@@ -224,6 +224,15 @@ class Adapters(Protocol):
     def take_back(self, record: DeliveryRecord) -> None:
         """Remove a record's export from the outbox it was put in; a newer export stays. Raises nothing."""
 
+    def outbox_fault(self, instance: Instance, run: Run, record: DeliveryRecord) -> str | None:
+        """Return how what waits for a person differs from what was put into the outbox; None if nothing does. Raises nothing."""
+
+    async def put_back(self, instance: Instance, run: Run, record: DeliveryRecord, document: UsageDocument | None) -> None:
+        """Put what waits for a person into the outbox again, under the same key; without a document, the steps only.
+
+        Raises `RunError`.
+        """
+
     def cloud(self, waits: WaitReporter) -> AbstractAsyncContextManager[CloudReader]: ...
 
 

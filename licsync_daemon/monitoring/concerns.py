@@ -139,6 +139,8 @@ def _waiting(view: InstanceView, cloud: CloudAccount, now: datetime) -> list[Con
     since = run.delivered_at or run.started_at
     is_late = view.overdue and (view.age is not None or now - min(one.started_at for one in view.runs) > view.instance.max_age)
     text = f"{_what_waits(view, run)} since {since:%Y-%m-%d %H:%M} UTC" + ("; the instance is overdue" if is_late else "")
+    if run.waiting_for is not None:
+        text += f"; {run.waiting_for}"
     host, page = view.instance.hostname, upload_page(cloud)
     export = (
         f"on https://{host}/, open enterprise settings > License and click *Export license usage*; then "

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from licsync_daemon.model.instance import CloudAccount, Instance, ManualDelivery
+from licsync_daemon.model.instance import CloudAccount, Config, Instance, ManualDelivery
 
 
 def export_name(instance: Instance, collected_at: datetime) -> str:
@@ -20,6 +20,17 @@ def folder_of(instance: Instance) -> Path | None:
     """Return the instance's folder in the outbox; None without an outbox."""
     to = instance.delivery
     return to.outbox / instance.name if isinstance(to, ManualDelivery) and to.outbox is not None else None
+
+
+def fleet_of(config: Config) -> str:
+    """Return a fleet in words, for the manifests in its outbox: another cloud account or another state is another fleet."""
+    account = config.cloud
+    return f"{account.enterprise or account.organization} at {account.at.url}, with the state directory {config.state_dir}"
+
+
+def repair_step(instance: Instance) -> str:
+    """Return what to do where what waits in the outbox is gone or changed."""
+    return f"do not upload from there; the daemon puts it back at its next check of uploads, or now: $licsync --run-now {instance.name}"
 
 
 def upload_page(cloud: CloudAccount) -> str:

@@ -22,8 +22,9 @@ from licsync_daemon.rules.success import is_synced
 from licsync_daemon.rules.verdict import Accepted, Confirmed, Refuted, Verdict, Waiting, entry_of, judge
 from licsync_daemon.sync.context import RunContext
 from licsync_daemon.sync.drift import check_drift
-from licsync_daemon.sync.housekeeping import close_stale
+from licsync_daemon.sync.housekeeping import close_stale, take_back
 from licsync_daemon.sync.journal import Journal
+from licsync_daemon.sync.put_back import put_back
 
 log = structlog.get_logger()
 
@@ -117,7 +118,9 @@ async def _check(context: RunContext, instance: Instance, journal: Journal, stat
         why = Waiting(_note_crash(error).cause)
         _record(context, instance, journal, record, status=status, verdict=why)
     if was in AWAITING and journal.run.state.is_final:
-        context.adapters.take_back(record)
+        take_back(context, record)
+    elif was in AWAITING:
+        await put_back(context, instance, journal, record)
 
 
 def unconfirmed_runs(store: StateReader, name: str) -> list[Run]:

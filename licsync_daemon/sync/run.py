@@ -21,6 +21,7 @@ from licsync_daemon.sync.deliver import ask_person, close_or_resume, open_record
 from licsync_daemon.sync.drift import installations_of
 from licsync_daemon.sync.journal import Journal, RunScope, new_run
 from licsync_daemon.sync.prepare import Prepared, collect, continues, reuse_kept_export
+from licsync_daemon.sync.put_back import keep_prepared
 from licsync_daemon.sync.supervise import PHASE, conclude
 
 log = structlog.get_logger()
@@ -111,6 +112,8 @@ async def _collect_and_send(scope: RunScope, record: DeliveryRecord | None, deli
     record = await open_record(scope, record, prepared, held)
     journal.update(phase="delivering")
     await send(scope, record, prepared.document, delivery)
+    if export is not None and isinstance(scope.instance.delivery, ManualDelivery):
+        keep_prepared(context, journal.run, export)
 
 
 async def _prepare(scope: RunScope, held: Run | None, approved: Run | None, record: DeliveryRecord | None) -> Prepared:

@@ -938,9 +938,37 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a file of the outbox is not durable",
         "licsync_daemon/deliveries/outbox.py",
-        'write_whole(path, write, part=path.with_name(f".{path.name}.part"), mode=FILE_MODE, group=self._to.group)',
-        'with path.open("wb") as file:\n            write(file)',
+        "write_together(files, mode=FILE_MODE, group=self._to.group)",
+        'for path, write in files.items():\n                with path.open("wb") as file:\n                    write(file)',
         ("tests/integration/system/test_whole_files.py",),
+    ),
+    Mutant(
+        "a failed export leaves its parts in the outbox",
+        "licsync_daemon/system/files.py",
+        "            with suppress(OSError):\n                part.unlink()\n",
+        "            part.with_suffix('')\n",
+        ("tests/unit/sync/test_outbox.py", "tests/integration/system/test_whole_files.py"),
+    ),
+    Mutant(
+        "a changed export is taken for the one that was put into the outbox",
+        "licsync_daemon/deliveries/outbox_folder.py",
+        'return None if same else f"{path} was changed"',
+        "return None",
+        ("tests/unit/sync/test_outbox.py",),
+    ),
+    Mutant(
+        "another fleet's folder of an outbox is overwritten",
+        "licsync_daemon/deliveries/outbox.py",
+        "        if owner is not None:\n",
+        "        if owner is not None and False:\n",
+        ("tests/unit/sync/test_outbox.py",),
+    ),
+    Mutant(
+        "an export that could not be deleted is forgotten",
+        "licsync_daemon/monitoring/outboxes.py",
+        "    return [folder for _, folder in left]\n",
+        "    return []\n",
+        ("tests/unit/monitoring/test_outboxes.py",),
     ),
     Mutant(
         "the content of a durable file is lost",
@@ -952,8 +980,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a file is synced before its content reaches the kernel",
         "licsync_daemon/system/files.py",
-        "            file.flush()\n            os.fsync(file.fileno())\n",
-        "            os.fsync(file.fileno())\n",
+        "        file.flush()\n        os.fsync(file.fileno())\n",
+        "        os.fsync(file.fileno())\n",
         ("tests/integration/system/test_whole_files.py",),
     ),
     # ---------------------------------------------------------------- schedule

@@ -30,6 +30,7 @@ from licsync_daemon.monitoring.preflight.endpoints import delivery_rows, mail_ro
 from licsync_daemon.monitoring.preflight.instance import report_rows, ssh_rows
 from licsync_daemon.monitoring.preflight.judge_answers import license_file_row, metered_row
 from licsync_daemon.monitoring.preflight.machine import command_row, file_row, machine_rows
+from licsync_daemon.monitoring.preflight.outbox import content_rows
 from licsync_daemon.monitoring.preflight.probing import Probing
 from licsync_daemon.monitoring.preflight.rows import MACHINE, CheckRow, Place, Rows
 from licsync_daemon.rules.servers import Findings, compare
@@ -79,7 +80,7 @@ async def preflight(
     """
     credentials = Credentials(config.credentials_dir, environ)
     probing = Probing(config, Clients(config.cloud, credentials, Ages(clock)), clock)
-    rows = [*machine_rows(config, warnings, credentials), *_instances_here(probing)]
+    rows = [*machine_rows(config, warnings, credentials), *content_rows(config, clock.now()), *_instances_here(probing)]
     if not offline:
         rows += await _all_of(list(_probes(probing)), report)
         rows += _compared(probing)
