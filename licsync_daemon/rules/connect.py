@@ -2,13 +2,14 @@
 
 GitHub Connect syncs weekly, at roughly the weekday and time at which it was enabled. The exact time is not published, so it is learned from
 the dates of the syncs. *Sync now* is a button in the browser; a person can click it at any time.
-Source: docs.github.com, "Syncing license usage" (checked 2026-11-24).
+Source: `model/github_labels.py`.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from licsync_daemon.model import github_labels as github
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.run import Run, RunState
@@ -22,10 +23,12 @@ SAME_TIME = timedelta(hours=3)  # weekly syncs are "roughly" a week apart
 LATE_AFTER = timedelta(hours=24)  # after the learned time: a warning
 
 SYNC_NOW = (
-    "on {host}, open enterprise settings > License and click *Sync now*; if that fails, check enterprise settings > GitHub Connect there"
+    f"as an enterprise owner, on {{host}}, {github.SYNC_NOW}; if that fails, check {github.CONNECT_PAGE.path} there, and that the instance "
+    "reaches GitHub"
 )
-UNREADABLE = "check this server's last sync on the enterprise's Licensing page; update licsync-daemon, or report the quoted date"
-CONNECT = "on {host}, open enterprise settings > GitHub Connect, connect it, and enable license sync; then click *Sync now*"
+UNREADABLE = f"compare this server's last sync: in the cloud, {github.LAST_SYNC}; update licsync-daemon, or report the quoted date"
+CONNECT = f"as an enterprise owner on both sides, on {{host}}, {github.CONNECT}; then {github.ENABLE_SYNC}; then {github.SYNC_NOW}"
+RECONNECT = f"{CONNECT} ({github.DISCONNECTED})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,7 @@ def judge_connect(
         return ConnectVerdict(before, Code.BAD_RESPONSE, unreadable_date(entry), UNREADABLE, tuple(notices))
     if entry is None or entry.date is None:
         if disconnected:
-            return ConnectVerdict(before, Code.NOT_CONNECTED, f"{host} is not connected to the cloud account", CONNECT.format(host=host))
+            return ConnectVerdict(before, Code.NOT_CONNECTED, f"{host} is not connected to the cloud account", RECONNECT.format(host=host))
         finding = "lists no server with this hostname" if entry is None else "has never received a sync from this server"
         return ConnectVerdict(before, Code.NEVER_SYNCED, f"the cloud {finding}", CONNECT.format(host=host))
     if has_failed(entry):
@@ -146,7 +149,7 @@ def judge_connect(
 
 
 def _step(host: str, *, disconnected: bool) -> str:
-    return (CONNECT if disconnected else SYNC_NOW).format(host=host)
+    return (RECONNECT if disconnected else SYNC_NOW).format(host=host)
 
 
 def _too_old(last: datetime | None, at: datetime) -> str:

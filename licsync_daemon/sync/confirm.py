@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from licsync_daemon.model import github_labels as github
 from licsync_daemon.model.errors import Code, RunError, StateUnwritableError, failure_of
-from licsync_daemon.model.instance import Instance
+from licsync_daemon.model.instance import Instance, ManualDelivery
 from licsync_daemon.model.ports import CloudReader, WaitReporter
 from licsync_daemon.model.run import AWAITING, AWAITING_CLOUD, DeliveryOutcome, DeliveryRecord, InstanceRecord, Run, SeatRecord
 from licsync_daemon.model.store import StateReader
@@ -157,7 +158,7 @@ async def _verdict(
     try:
         async with context.adapters.delivery(instance, journal) as delivery:
             upload = await delivery.ask(record.upload_id) if record.upload_id else Upload(state=None)
-        return judge(record, upload, status)
+        return judge(record, upload, status, by_person=isinstance(instance.delivery, ManualDelivery))
     except StateUnwritableError:
         raise
     except BaseException as error:  # noqa: BLE001 - of any kind: until its time is over, it waits
@@ -199,7 +200,7 @@ def _not_confirmed(why: str) -> RunError:
     return RunError(
         Code.NOT_CONFIRMED,
         f"the upload was accepted, but the cloud did not confirm it in time: {why}",
-        "check this server's last sync on the enterprise's Licensing page; the next run sends the usage again",
+        f"compare this server's last sync: in the cloud, {github.LAST_SYNC}; the next run sends the usage again",
     )
 
 

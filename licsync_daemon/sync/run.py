@@ -9,6 +9,7 @@ from datetime import datetime
 
 import structlog
 
+from licsync_daemon.model import github_labels as github
 from licsync_daemon.model.errors import Code, RunError, StateUnwritableError
 from licsync_daemon.model.instance import ConnectDelivery, Instance, ManualDelivery, NoSource
 from licsync_daemon.model.ports import Delivery, UsageDocument
@@ -139,5 +140,5 @@ def _readable(instance: Instance) -> RunError:
     return RunError(
         Code.EXPORT_READABLE,
         f"the export of {instance.hostname} has unencrypted users; the outbox accepts only encrypted exports",
-        "export with encrypted users, which is GitHub's default: *Export license usage*, or ghe-license usage without options",
+        f"export with encrypted users, which is GitHub's default: {github.EXPORT}; or run `ghe-license usage` on the instance",
     )

@@ -45,7 +45,7 @@ def test_host_key_private_key_and_command_are_right(sshd: Sshd) -> None:
 
 
 def test_the_command_is_asked_for_its_help(sshd: Sshd, tmp_path: Path) -> None:
-    """It gets `-h` behind its words, so that no usage is printed: this one writes down what it was asked."""
+    """It gets `--help` behind its words, so that no usage is printed: this one writes down what it was asked."""
     shell = sshd.folder / "shell"
     before = shell.read_text()
     shell.write_text(f'#!/bin/sh\necho "$SSH_ORIGINAL_COMMAND" > {tmp_path}/asked\n')
@@ -53,7 +53,7 @@ def test_the_command_is_asked_for_its_help(sshd: Sshd, tmp_path: Path) -> None:
         assert [row[1] for row in found(sshd.source("ghe-license", "usage", private_key=sshd.key))] == [OK, OK]
     finally:
         shell.write_text(before)
-    assert (tmp_path / "asked").read_text() == "ghe-license usage -h\n"
+    assert (tmp_path / "asked").read_text() == "ghe-license usage --help\n"
 
 
 def test_a_command_that_is_not_there(sshd: Sshd) -> None:
@@ -62,12 +62,12 @@ def test_a_command_that_is_not_there(sshd: Sshd) -> None:
 
 
 def test_a_command_that_prints_whatever_it_is_asked(sshd: Sshd) -> None:
-    """A forced command ignores `-h`; what it prints is not kept, and the connection is proven."""
+    """A forced command ignores `--help`; what it prints is not kept, and the connection is proven."""
     assert found(sshd.source("flood", private_key=sshd.key)) == [("ssh", OK, None)]
 
 
 def test_a_command_that_does_not_end(sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is a warning: an export takes its time where the command ignores `-h`."""
+    """It is a warning: an export takes its time where the command ignores `--help`."""
     monkeypatch.setattr(module, "HELP_WITHIN", timedelta(seconds=1))
     assert found(sshd.source("hang", str(tmp_path / "pid"), private_key=sshd.key)) == [("ssh", WARN, None)]
 

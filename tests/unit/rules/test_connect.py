@@ -6,6 +6,7 @@ from itertools import permutations
 
 import pytest
 
+from licsync_daemon.model import github_labels as github
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import ConnectDelivery, NoSource
 from licsync_daemon.model.usage import Installation, ServerIdentity, SyncEntry, SyncStatus
@@ -102,7 +103,8 @@ def test_a_lost_connection_is_remembered_whatever_else_is_wrong(status: str, age
     """A later check without GraphQL reads it from the record and gives the next step."""
     first = seen(T0 - age, status, connected=False, before=T0 - 9 * DAY)
     assert Code.NOT_CONNECTED in {one.code for one in first.notices}
-    assert "connect it" in first.next_step
+    assert "*Enable GitHub Connect*" in first.next_step
+    assert github.DISCONNECTED.text.removesuffix(".") in first.next_step
 
 
 def test_of_several_installations_of_one_hostname_a_connected_one_counts(subtests: pytest.Subtests) -> None:
