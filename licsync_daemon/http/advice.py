@@ -21,8 +21,14 @@ class Side(StrEnum):
 
 
 _UNAUTHORIZED = {
-    Side.INSTANCE: "create a classic token with the scope `site_admin` for the configured `username` and put it into the credential file",
-    Side.CLOUD: "create a classic token with the scope `read:enterprise` as an enterprise owner and put it into `cloud__token`",
+    Side.INSTANCE: (
+        "create a classic token with the scope `site_admin` for the configured `username` and put it into the credential file: on the "
+        f"instance, {github.CREATE_TOKEN}"
+    ),
+    Side.CLOUD: (
+        "create a classic token with the scope `read:enterprise` as an enterprise owner and put it into `cloud__token`: on GitHub, "
+        f"{github.CREATE_TOKEN}"
+    ),
     Side.ORGANIZATION: "create a token of an organization owner that may read the organization's plan and put it into `cloud__token`",
     Side.DELIVERY: "ask the operator of the delivery endpoint for a valid token and put it into the delivery's credential file",
     Side.WEBHOOK: "ask the operator of the webhook for a valid token and put it into notify__webhook__token",

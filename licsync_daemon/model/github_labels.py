@@ -157,7 +157,9 @@ HOSTS_GHE_COM = Fact(
     "instead.",
     _TO_GHE_COM,
 )
+GHE_COM_FROM, USAGE_BASED_FROM, COMMAND_FROM, FLAGS_FROM = (3, 15), (3, 13), (3, 13), (3, 12)  # releases of GHES
 GHE_COM_VERSION = Fact("GitHub Connect syncs licenses to GHE.com from GHES 3.15 on.", _ENABLE_SYNC)
+FLAGS_VERSION = Fact("License usage includes Advanced Security licenses from GHES 3.12 on.", "enterprise-server@3.12/admin/release-notes")
 DISCONNECTED = Fact(
     'Disabling GitHub Connect deletes its GitHub App and its credentials; after connecting again, "License sync" must be enabled again.',
     _DISABLE,
@@ -187,6 +189,19 @@ READ_ENTERPRISE = Fact(
     "two-factor status of the people in the enterprise, as far as the list of consumed licenses shows them.",
     f"{_CLOUD}rest/enterprise-admin/license",
 )
+EXPIRED = Fact(
+    "An expired license blocks web and Git access to an instance. A license file is valid as long as the contract; with usage-based "
+    "billing, for 12 months.",
+    f"{_CLOUD}billing/concepts/enterprise-billing/ghes-license-files",
+)
+COUNTED = Fact(
+    "An account of an instance consumes a license from its first successful authentication, also while dormant, until it is suspended.",
+    f"{_CLOUD}billing/reference/github-license-users",
+)
+OWNERS_NOT_COUNTED = Fact(
+    "An enterprise owner on GitHub who is a member of no organization consumes no license.",
+    f"{_CLOUD}billing/reference/github-license-users",
+)
 ORGANIZATIONS = Fact(
     "Only older documentation of GitHub says that license usage can be synced to an organization; current documentation names enterprise "
     "accounts only.",
@@ -209,6 +224,7 @@ NOT_DOCUMENTED = (
     "a way to remove a server from the Licensing page, or its server ID on that page",
     "a price of GitHub Connect",
     "what an instance refuses when all seats of its license are used",
+    "whether `ghost`, the account that keeps the content of deleted users, consumes a license (a report from the field says no)",
     "options of `ghe-license usage` (a report from the field, of one GHES 3.15, used `-o -y`)",
     "whether an upload replaces or merges earlier accounts of an instance; values of a sync's status except `success`",
     "an upload of license usage by an API, or a way other than *Sync now* to start a sync by GitHub Connect",

@@ -8,7 +8,7 @@ from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.ports import AccountSink
 from licsync_daemon.model.usage import MAX_ID, Account, Notice, Present, UsageCounts
 
-GHOST = "ghost"  # the built-in account that keeps the content of deleted users; it consumes no license
+GHOST = "ghost"  # the built-in account that keeps the content of deleted users; reported to consume no license
 MAX_DIGITS = len(str(MAX_ID))
 NOT_TEXT = re.compile("[\ud800-\udfff\0]")  # could not be decoded, or cannot be stored
 NAMED_ROWS = 5  # unusable rows that are named in a notice; the rest are counted
@@ -90,7 +90,7 @@ class Tally:
         if unusable:
             notices += (Notice(code=Code.REPORT_UNUSABLE_ROWS, text=f"{unusable} unusable: {named}"),)
         if self._ghosts:
-            text = f"{self._ghosts} left out: GitHub's built-in account `{GHOST}`, which consumes no license"
+            text = f"{self._ghosts} left out: GitHub's built-in account `{GHOST}`"
             notices += (Notice(code=Code.GHOST_LEFT_OUT, text=text),)
         counts = UsageCounts(
             rows=self._rows, sent=self._sent, suspended=self._suspended, unusable=unusable, without_address=self._without_address

@@ -12,7 +12,7 @@ from licsync_daemon.http.clients import Clients
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import SshSource
 from licsync_daemon.monitoring.preflight import instance as module
-from licsync_daemon.monitoring.preflight.instance import ssh_rows
+from licsync_daemon.monitoring.preflight.instance import help_row, ssh_rows
 from licsync_daemon.monitoring.preflight.probing import Probing
 from licsync_daemon.monitoring.preflight.rows import Outcome, Place
 from licsync_daemon.settings.credentials import Credentials
@@ -54,6 +54,26 @@ def test_the_command_is_asked_for_its_help(sshd: Sshd, tmp_path: Path) -> None:
     finally:
         shell.write_text(before)
     assert (tmp_path / "asked").read_text() == "ghe-license usage --help\n"
+
+
+def test_what_the_help_names_is_told(subtests: pytest.Subtests) -> None:
+    """GitHub documents no options, so each that `--help` names is listed; `-o` and `-y`, which a field report uses, are not left out unseen."""
+    usage, both = ("ghe-license", "usage"), ("ghe-license", "usage", "-o", "-y")
+    text = "Usage: ghe-license usage [OPTIONS]\n  -h, --help\n  -o, --stdout   write to standard output\n  -y   do not ask\n"
+    for command, help_text, outcome, words in (
+        (usage, text, WARN, "names --help, --stdout, -h, -o, -y, and the source's `command` does not use -o and -y"),
+        (both, text, OK, "names --help, --stdout, -h, -o, -y"),
+        ((*usage, "-o"), text, WARN, "does not use -y"),
+        (usage, "-h  this text", OK, "names -h"),
+        (usage, "", OK, "names no options"),
+        (usage, '{"users": "QUJD-oAAA-y"}', OK, "names no options"),
+        (("pam-tool", "usage"), text, OK, "names --help"),
+    ):
+        with subtests.test(command=command, help_text=help_text):
+            row = help_row(EMEA, command, help_text)
+            assert (row.outcome, words in row.seen) == (outcome, True)
+            assert ("-o, --stdout write to standard output" in row.fix) is (outcome is WARN and "-o" not in command)
+            assert outcome is OK or 'set `command` = ["ghe-license", "usage", "-o", "-y"]' in row.fix
 
 
 def test_a_command_that_is_not_there(sshd: Sshd) -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from licsync_daemon.http.client import HttpClient
 from licsync_daemon.model.decode import count_of, text_of
 from licsync_daemon.model.errors import Code, RunError
-from licsync_daemon.model.instance import Instance, ReportSource, SshSource
+from licsync_daemon.model.instance import LICENSE_USAGE, Instance, ReportSource, SshSource
 from licsync_daemon.model.text import clean
 from licsync_daemon.monitoring.preflight.judge_answers import (
     clock_row,
@@ -110,7 +110,8 @@ def help_row(place: Place, command: Sequence[str], text: str) -> CheckRow:
     options = {found[1]: clean(line.strip(), 80) for line in reversed(text.splitlines()) for found in _OPTION.finditer(line)}
     named = ", ".join(sorted(options)[:MOST_OPTIONS])
     seen = f"`{words}` found; its --help names {named or 'no options'}"
-    if not (unused := [one for one in REPORTED_OPTIONS if one in options and one not in command]):
+    unused = [one for one in REPORTED_OPTIONS if one in options and one not in command]
+    if not unused or not command[0].startswith(LICENSE_USAGE[0]):
         return place.ok("command", seen)
     quoted = "; ".join(f'"{options[one]}"' for one in unused)
     wanted = ", ".join(f'"{word}"' for word in (*command, *unused))

@@ -68,7 +68,9 @@ def _scopes(place: Place, scopes: tuple[str, ...] | None, needed: str) -> CheckR
     held = set(scopes)
     if not held & ({needed} | COVERED_BY[needed]):
         seen = f"the token lacks {needed}; its scopes: {', '.join(scopes) or 'none'}"
-        return place.fail("scopes", seen, f"create a classic token with only the scope {needed}", Code.SCOPE_MISSING)
+        return place.fail(
+            "scopes", seen, f"create a classic token with only the scope {needed}: there, {github.CREATE_TOKEN}", Code.SCOPE_MISSING
+        )
     if more := sorted(held - {needed}):
         fix = f"create a token with only the scope {needed}"
         return place.warn("scopes", f"the token has more scopes than needed: {', '.join(more)}", fix)
@@ -214,7 +216,7 @@ def metered_rows(place: Place, text: str | None, delivery: DeliveryTo, purchased
     if purchased != 0:
         return
     version = version_of(text)
-    if text is not None and version is not None and version < (3, 13):
+    if text is not None and version is not None and version < github.USAGE_BASED_FROM:
         seen = f"{clean(text)}: usage-based billing requires 3.13, and the cloud account has no purchased seats"
         yield place.warn("version", seen, UPGRADE, Code.GHES_VERSION)
     if not isinstance(delivery, ConnectDelivery):
@@ -227,19 +229,19 @@ def metered_rows(place: Place, text: str | None, delivery: DeliveryTo, purchased
 
 def _gates(place: Place, text: str, version: Version, instance: Instance, cloud: CloudAccount) -> Iterator[CheckRow]:
     source = instance.source
-    if isinstance(source, SshSource) and version < (3, 13) and source.command[:2] == LICENSE_USAGE:
+    if isinstance(source, SshSource) and version < github.COMMAND_FROM and source.command[:2] == LICENSE_USAGE:
         yield place.fail(
             "version",
             f"{text} does not have `ghe-license usage` yet",
             'set the source\'s command = ["ghe-license-usage"]',
             Code.GHES_VERSION,
         )
-    if isinstance(source, SshSource) and version >= (3, 13) and source.command[0] == "ghe-license-usage":
+    if isinstance(source, SshSource) and version >= github.COMMAND_FROM and source.command[0] == "ghe-license-usage":
         fix = 'remove the source\'s `command`, or set it to ["ghe-license", "usage"]'
         yield place.fail("version", f"{text} no longer has `ghe-license-usage`", fix, Code.GHES_VERSION)
-    if isinstance(instance.delivery, ConnectDelivery) and _is_ghe_com(cloud) and version < (3, 15):
+    if isinstance(instance.delivery, ConnectDelivery) and _is_ghe_com(cloud) and version < github.GHE_COM_FROM:
         yield place.fail("version", f"{text} does not sync licenses to GHE.com: that requires 3.15", UPGRADE, Code.GHES_VERSION)
-    if version < (3, 12) and isinstance(instance.delivery, ConnectDelivery | ManualDelivery):
+    if version < github.FLAGS_FROM and isinstance(instance.delivery, ConnectDelivery | ManualDelivery):
         seen = f"{text}: usage includes Advanced Security licenses only from 3.12 on"
         yield place.warn("version", seen, UPGRADE, Code.GHES_VERSION)
 
