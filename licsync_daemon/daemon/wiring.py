@@ -20,6 +20,7 @@ from licsync_daemon.model.store import RunStore, StateReader, StateStore
 from licsync_daemon.monitoring.alerting import Alerting
 from licsync_daemon.monitoring.channels.build import channels
 from licsync_daemon.rules.handover import fleet_of
+from licsync_daemon.settings.credential_audit import credentials_of
 from licsync_daemon.settings.credentials import Credentials
 from licsync_daemon.state.digest_key import own_digest_key
 from licsync_daemon.state.files import open_state, prepare_state_dir, reading
@@ -75,7 +76,7 @@ def recording(config: Config, clock: Clock, environ: Mapping[str, str], observe:
     """
     store = open_to_write(config.state_dir, clock.now())
     try:
-        credentials = Credentials(config.credentials_dir, environ)
+        credentials = credentials_of(config, environ)
         context = _context(config, store, clock, credentials, work_dir=config.state_dir, may_create_key=True)
         context.observe = observe
         yield Parts(config, store, context, Alerting(config, store, clock, context.leases, channels(config.notify, credentials)))
@@ -90,7 +91,7 @@ def unrecorded(config: Config, clock: Clock, environ: Mapping[str, str], observe
     work_dir = config.state_dir if writable else Path(tempfile.gettempdir())
     with reading(config.state_dir) as history:
         store = MemoryStore()
-        credentials = Credentials(config.credentials_dir, environ)
+        credentials = credentials_of(config, environ)
         context = _context(config, store, clock, credentials, work_dir=work_dir, may_create_key=False)
         context.observe, context.history = observe, history
         yield Parts(config, store, context, Alerting(config, store, clock, context.leases, ()))
@@ -121,7 +122,7 @@ def with_config(context: RunContext, config: Config, environ: Mapping[str, str])
     """
     before = context.adapters if isinstance(context.adapters, Connections) else None
     ages = before.clients.ages if before is not None else Ages(context.clock)
-    clients = Clients(config.cloud, Credentials(config.credentials_dir, environ), ages)
+    clients = Clients(config.cloud, credentials_of(config, environ), ages)
     gates = before.gates if before is not None else {}
     for gate in gates.values():
         gate.open()

@@ -13,7 +13,7 @@ from licsync_daemon.model import github_labels as github
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.run import Run, RunState
-from licsync_daemon.model.usage import CLOCK_SLACK, Installation, Notice, ServerIdentity, SyncStatus
+from licsync_daemon.model.usage import CLOCK_SLACK, Installation, Notice, ServerIdentity, SyncStatus, UploadState
 from licsync_daemon.rules.next_run import CONCLUSIVE
 from licsync_daemon.rules.schedule import WEEK
 from licsync_daemon.rules.success import SYNCED, has_failed
@@ -75,11 +75,15 @@ def installation_of(instance: Instance, installations: Sequence[Installation] | 
     """Return the GraphQL entry of an instance; None if there is none.
 
     A restored or rebuilt instance leaves its old installation behind: of several with its hostname a connected one counts, then the one
-    with the newest upload, whatever their order.
+    with the newest upload, then one whose upload failed, whatever their order.
     """
     host = bare_host(instance.hostname)
     found = [one for one in installations or () if bare_host(one.hostname) == host]
-    return max(found, key=lambda one: (one.is_connected, one.uploaded_at or NEVER, one.accounts or 0), default=None)
+    return max(found, key=_precedence, default=None)
+
+
+def _precedence(one: Installation) -> tuple[bool, datetime, bool, int]:
+    return one.is_connected, one.uploaded_at or NEVER, one.upload_state is UploadState.FAILURE, one.accounts or 0
 
 
 def was_disconnected(earlier: Iterable[Run]) -> bool:

@@ -154,8 +154,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a copy that a gateway stored is current",
         "licsync_daemon/http/ages.py",
-        "if found and int(found[1]) > OLDEST.total_seconds():",
-        "if found and int(found[1]) > 10**12:",
+        "if age_s > OLDEST.total_seconds():",
+        "if age_s > 10**12:",
         ("tests/unit/http/test_ages.py",),
     ),
     Mutant(
@@ -175,8 +175,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "the first of several installations counts",
         "licsync_daemon/rules/connect.py",
-        "(one.is_connected, one.uploaded_at or NEVER, one.accounts or 0)",
-        "0",
+        "max(found, key=_precedence, default=None)",
+        "found[0] if found else None",
         ("tests/unit/rules/test_connect.py",),
     ),
     Mutant(
@@ -543,6 +543,27 @@ MUTANTS: tuple[Mutant, ...] = (
         "os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)",
         "os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)",
         ("tests/integration/system/test_whole_files.py",),
+    ),
+    Mutant(
+        "a credential is concealed only after its first use",
+        "licsync_daemon/settings/credential_audit.py",
+        "                credentials.optional_text(one.names, one.kind)\n",
+        "                credentials.place(one.names)\n",
+        ("tests/unit/settings/test_credentials_from_the_start.py",),
+    ),
+    Mutant(
+        "a quotation is cut before a credential in it is concealed",
+        "licsync_daemon/model/decode.py",
+        "conceal(printable(str(value), 10 * limit))",
+        "conceal(printable(str(value), limit))",
+        ("tests/unit/model/test_secrets.py",),
+    ),
+    Mutant(
+        "only the first of several Ages counts",
+        "licsync_daemon/http/ages.py",
+        'text.split(",")',
+        'text.split(",")[:1]',
+        ("tests/unit/http/test_ages.py",),
     ),
     Mutant(
         "others may read the outbox",

@@ -36,6 +36,7 @@ from licsync_daemon.monitoring.preflight.probing import Probing
 from licsync_daemon.monitoring.preflight.rows import MACHINE, CheckRow, Place, Rows
 from licsync_daemon.rules.servers import Findings, compare
 from licsync_daemon.rules.servers import problems as listing_problems
+from licsync_daemon.settings.credential_audit import credentials_of
 from licsync_daemon.settings.credentials import Credentials
 
 AT_ONCE = 16
@@ -79,7 +80,7 @@ async def preflight(
         offline: Do not contact any server.
         report: Receives how many remote places are done, of how many.
     """
-    credentials = Credentials(config.credentials_dir, environ)
+    credentials = credentials_of(config, environ)
     probing = Probing(config, Clients(config.cloud, credentials, Ages(clock)), clock)
     rows = [*machine_rows(config, warnings, credentials), *content_rows(config, clock.now()), *_instances_here(probing)]
     if not offline:
