@@ -17,6 +17,7 @@ from licsync_daemon.model.instance import CloudAccount, Destination
 from licsync_daemon.model.usage import SyncStatus
 from licsync_daemon.settings import describe_settings, example_text, settings_schema
 from licsync_daemon.settings.addresses import normal_proxy, normal_url
+from licsync_daemon.settings.credential_audit import credentials_of
 from licsync_daemon.settings.credentials import Credentials
 from licsync_daemon.settings.mistakes import Mistake
 from licsync_daemon.system.clock import SystemClock
@@ -37,7 +38,7 @@ def config(arguments: argparse.Namespace) -> int:
         terminal.print_json(settings_schema())
         return Exit.OK
     loaded = read_config(arguments.config)
-    credentials = Credentials(loaded.config.credentials_dir, os.environ)
+    credentials = credentials_of(loaded.config, os.environ)
     rows = describe_settings(loaded.show, credentials.place)
     if getattr(arguments, "json", False):
         terminal.print_json([{"path": row.path, "value": row.value, "origin": row.origin} for row in rows])
@@ -77,7 +78,7 @@ def _account(arguments: argparse.Namespace, environ: Mapping[str, str]) -> tuple
         if arguments.api_url is not None:
             raise ConfigError((Problem("--api-url", "requires --enterprise", "add --enterprise NAME"),), "invalid argument")
         config = read_config(arguments.config).config
-        return config.cloud, Credentials(config.credentials_dir, environ)
+        return config.cloud, credentials_of(config, environ)
     try:
         proxy, ca_file = environ.get("LICSYNC_CLOUD__PROXY"), environ.get("LICSYNC_CLOUD__CA_FILE")
         at = Destination(

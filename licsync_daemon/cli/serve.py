@@ -21,7 +21,7 @@ from licsync_daemon.monitoring.channels.build import channels
 from licsync_daemon.monitoring.outgoing import Outgoing
 from licsync_daemon.monitoring.preflight.in_child import preflight_in_child
 from licsync_daemon.monitoring.state_fault import StateFault
-from licsync_daemon.settings.credentials import Credentials
+from licsync_daemon.settings.credential_audit import credentials_of
 from licsync_daemon.state.files import prepare_state_dir
 from licsync_daemon.state.leases import FileLeases
 from licsync_daemon.system.clock import SystemClock
@@ -58,7 +58,7 @@ async def _serve(path: Path, config: Config, clock: SystemClock) -> int:
                 daemon, daily, parts = serving
                 daemon.reload(config, with_config(parts.context, config, os.environ))
                 daily.soon()
-                parts.alerting.follow(config, channels(config.notify, Credentials(config.credentials_dir, os.environ)))
+                parts.alerting.follow(config, channels(config.notify, credentials_of(config, os.environ)))
         except ConfigError as error:
             log.error("daemon.reload_refused", problems=[str(problem) for problem in error.problems])  # noqa: TRY400 - sentences
         finally:
@@ -102,7 +102,7 @@ def _reloaded(path: Path, before: Config) -> Config:
 
 
 def _outgoing(config: Config) -> list[Outgoing]:
-    return [Outgoing(one) for one in channels(config.notify, Credentials(config.credentials_dir, os.environ))]
+    return [Outgoing(one) for one in channels(config.notify, credentials_of(config, os.environ))]
 
 
 async def _pause(stop: asyncio.Event) -> None:

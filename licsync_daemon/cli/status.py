@@ -8,13 +8,14 @@ from licsync_daemon.cli.exit import Exit
 from licsync_daemon.cli.loading import load
 from licsync_daemon.cli.results import show_remarks
 from licsync_daemon.cli.terminal import moment, number, span
+from licsync_daemon.deliveries.outbox_folder import fault
 from licsync_daemon.model.alert import Severity
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.run import AWAITING, Decided, RunState, SeatRecord
 from licsync_daemon.monitoring.heartbeat import DaemonView, daemon_view
 from licsync_daemon.monitoring.status import FleetView, InstanceView, fleet_view
 from licsync_daemon.monitoring.status_json import as_json
-from licsync_daemon.rules.handover import folder_of
+from licsync_daemon.rules.handover import folder_of, repair_step
 from licsync_daemon.rules.seats import EXCEEDED_STEP, exceeded
 from licsync_daemon.rules.servers import in_short, problems, shortened
 from licsync_daemon.state.files import reading
@@ -28,7 +29,7 @@ def status(arguments: argparse.Namespace) -> int:
     config = load(arguments)
     now = SystemClock().now()
     with reading(config.state_dir) as store:
-        view = fleet_view(config, store, now, daemon_view(config.state_dir, now), is_alive)
+        view = fleet_view(config, store, now, daemon_view(config.state_dir, now), is_alive, outbox_fault=fault)
     if getattr(arguments, "json", False):
         terminal.print_json(as_json(view))
     else:
@@ -135,6 +136,9 @@ def _show_remarks(view: InstanceView, now: datetime) -> None:
         until = f"{view.approval.until:%Y-%m-%d %H:%M}"
         terminal.about(name, f"approved by {view.approval.actor} until {until}: {view.approval.reason}{ticket}")
         terminal.more(name, f"next step: {AFTERWARDS[Decided.APPROVED].format(instance=name)}")
+    if view.outbox_fault is not None:
+        terminal.about(name, f"warning: not ready for upload: {view.outbox_fault}", style="yellow")
+        terminal.more(name, f"next step: {repair_step(view.instance)}")
     run = view.run
     if run is None or run == view.held:
         return

@@ -114,6 +114,7 @@ class Code(StrEnum):
     NOT_CONNECTED = "not_connected"
     NOT_UPLOADED = "not_uploaded"
     OUTBOX_UNWRITABLE = "outbox_unwritable"
+    OUTBOX_NOT_CLEANED = "outbox_not_cleaned"
     OVERDUE = "overdue"
     # this program and its host
     DISK_LOW = "disk_low"

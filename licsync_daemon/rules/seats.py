@@ -1,9 +1,10 @@
 """Seats of the cloud account. Pure."""
 
+from licsync_daemon.model import github_labels as github
 from licsync_daemon.model.run import SeatRecord
 from licsync_daemon.model.usage import SeatTotals
 
-EXCEEDED_STEP = "suspend or remove unused accounts, or purchase more seats; GitHub allows this, and the owner of the account should know it"
+EXCEEDED_STEP = f"suspend or remove unused accounts, or purchase more seats; to see who consumes them, in the cloud, {github.CSV_REPORT}"
 
 
 def seats_over(seats: SeatTotals | SeatRecord) -> int:

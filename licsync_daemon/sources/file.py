@@ -152,8 +152,7 @@ class FileUsageSource:
         reader, tally = UsersCsvReader(latest=self._clock.now() + CLOCK_SLACK), Tally(spool)
         try:
             while piece := stream.read(PIECE_BYTES):
-                for line, row in reader.feed(piece):
-                    tally.count(line, row)
+                tally.count(reader.feed(piece))
                 await asyncio.sleep(0)  # let other tasks run
             reader.finish()
         except RunError as error:

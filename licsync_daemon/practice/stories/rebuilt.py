@@ -37,7 +37,7 @@ async def play(stage: Stage) -> Ended:
     )
     stage.approve(stage.held("emea"), "rebuilt, server ID checked", "INC-77")
     await stage.play(stage.now + timedelta(minutes=5))
-    stage.tell("One manual step remains: remove the old server on the cloud's Licensing page.")
+    stage.tell("The cloud may still list the old server: list its server ID in [cloud] retired, so that it raises no alert.")
     await stage.play(utc("2027-02-16 09:00"))
     stage.status()
     code = await stage.run_now("emea")
