@@ -42,6 +42,7 @@ from licsync_daemon.state.memory import MemoryStore
 from licsync_daemon.state.spool import AccountSpool
 from licsync_daemon.state.workspace import DiskWorkspace
 from licsync_daemon.sync.context import RunContext
+from licsync_daemon.system.filelock import is_alive
 
 # The servers of the imaginary world, by server ID.
 HOSTS = {f"server-{name}": f"ghes-{name}.example.com" for name in ("emea", "apac", "labs", "gov")}
@@ -315,6 +316,12 @@ class MemoryLeases:
 
     def instance(self, name: str) -> "_MemoryLease | None":
         return self._take(f"instance {name}")
+
+    def is_alive(self, holder: Holder) -> bool:
+        return is_alive(holder)
+
+    def touch(self) -> None:
+        pass
 
     def holder(self, name: str) -> str:
         return "process 4711 on host-a" if f"instance {name}" in self._taken else "another process"

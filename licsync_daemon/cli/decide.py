@@ -11,15 +11,15 @@ from zoneinfo import ZoneInfo
 from licsync_daemon.cli import terminal
 from licsync_daemon.cli.exit import Exit
 from licsync_daemon.cli.loading import chosen, load
-from licsync_daemon.daemon.wiring import open_to_write
 from licsync_daemon.model.errors import ConfigError, Problem
 from licsync_daemon.model.instance import Config
 from licsync_daemon.model.run import Decision
 from licsync_daemon.model.store import StateStore
 from licsync_daemon.model.text import clean
 from licsync_daemon.monitoring.alerting import Alerting
+from licsync_daemon.settings.credential_audit import credentials_of
 from licsync_daemon.settings.values import parse_duration
-from licsync_daemon.state.leases import FileLeases
+from licsync_daemon.state.opening import opened
 from licsync_daemon.sync import decisions
 from licsync_daemon.sync.decisions import AFTERWARDS, Author
 from licsync_daemon.system import log
@@ -38,15 +38,12 @@ def decide(arguments: argparse.Namespace) -> int:
         "pause": lambda store: decisions.pause(store, _known(config, arguments.instance), _until(arguments, config, now), author),
         "resume": lambda store: decisions.resume(store, _known(config, arguments.instance), author),
     }
-    store = open_to_write(config.state_dir, now)
-    try:
-        decision = acts[arguments.command](store)
+    with opened(config, credentials_of(config, os.environ), SystemClock()) as state:
+        decision = acts[arguments.command](state.store)
         # A decision closes its alert. The daemon or the next --run-now sends that message; this command has no channels.
         log.set_up("error", config.invocation)  # the decision itself is printed
-        alerting = Alerting(config, store, SystemClock(), FileLeases(config.state_dir, SystemClock()), ())
+        alerting = Alerting(config, state.store, SystemClock(), state.leases, ())
         asyncio.run(alerting.evaluate_at_last([decision.instance], within_s=0))
-    finally:
-        store.close()
     terminal.say(effect_of(decision))
     return Exit.OK
 

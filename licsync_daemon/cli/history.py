@@ -1,6 +1,7 @@
 """`history`: the recorded runs and decisions. It reads and never locks."""
 
 import argparse
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +17,8 @@ from licsync_daemon.model.run import Decision, Run, Transition
 from licsync_daemon.model.store import StateReader
 from licsync_daemon.model.text import iso
 from licsync_daemon.monitoring.status_json import decision_json, run_json
-from licsync_daemon.state.files import reading
+from licsync_daemon.settings.credential_audit import credentials_of
+from licsync_daemon.state.opening import reading
 from licsync_daemon.system.clock import SystemClock
 
 RUN_HEADERS = ("started", "instance", "state", "code", "sent", "last sync", "why", "run")
@@ -35,8 +37,8 @@ class Recorded:
 def history(arguments: argparse.Namespace) -> int:
     """Show the recorded runs and decisions, newest first."""
     config = load(arguments)
-    with reading(config.state_dir) as store:
-        found = _read(store, arguments.instance, arguments.limit) if store is not None else Recorded()
+    with reading(config, credentials_of(config, os.environ)) as seen:
+        found = _read(seen.store, arguments.instance, arguments.limit) if seen.store is not None else Recorded()
     if arguments.instance is not None and not found.runs and config.instance(arguments.instance) is None:
         raise ConfigError((Problem(arguments.instance, "no such instance is configured or recorded"),), "unknown instance")
     if getattr(arguments, "json", False):

@@ -41,7 +41,7 @@ def _main(argv: Sequence[str]) -> int:
     except LockedError as error:
         return _failure(f"{error}; only one process at a time can use a state directory", Exit.LOCKED)
     except StateUnwritableError as error:
-        return _failure(f"{error}; free disk space or fix the directory's permissions", Exit.INTERNAL)
+        return _failure(f"{error}; {error.next_step}", Exit.INTERNAL)
     except StateError as error:
         return _failure(str(error), Exit.INTERNAL)
     except Stopped as error:

@@ -12,7 +12,7 @@ from licsync_daemon.cli import terminal
 from licsync_daemon.cli.exit import Exit, exit_code
 from licsync_daemon.cli.loading import chosen, load
 from licsync_daemon.cli.results import show_changes, show_remarks, show_results
-from licsync_daemon.daemon.wiring import Parts, recording, unrecorded
+from licsync_daemon.daemon.wiring import Parts, kept_alive, recording, unrecorded
 from licsync_daemon.model.errors import Code, ConfigError, Problem, RunError, StateUnwritableError
 from licsync_daemon.model.instance import Config, Instance, NoSource
 from licsync_daemon.model.run import Run, Trigger
@@ -76,7 +76,7 @@ def _notify_of(error: StateUnwritableError, config: Config) -> None:
 
 
 def _no_state(error: StateUnwritableError, *, as_json: bool) -> int:
-    next_step = "free disk space or fix the directory's permissions; nothing was read or sent"
+    next_step = f"{error.next_step}; nothing was read or sent"
     if as_json:
         terminal.print_json({"error": Code.STATE_UNWRITABLE, "cause": str(error), "next_step": next_step})
     else:
@@ -89,17 +89,18 @@ def _sync(parts: Parts, instances: Sequence[Instance], arguments: argparse.Names
     results: list[Result] = []
 
     async def work() -> int:
-        results.extend(
-            await run_fleet(
-                instances,
-                parts.context,
-                max_concurrent_runs=parts.config.max_concurrent_runs,
-                wait=arguments.wait if arguments.wait is not None else WAIT,
-                wait_sync=arguments.wait or timedelta(0),
-                wait_lock=arguments.wait_lock,
+        async with kept_alive(parts):
+            results.extend(
+                await run_fleet(
+                    instances,
+                    parts.context,
+                    max_concurrent_runs=parts.config.max_concurrent_runs,
+                    wait=arguments.wait if arguments.wait is not None else WAIT,
+                    wait_sync=arguments.wait or timedelta(0),
+                    wait_lock=arguments.wait_lock,
+                )
             )
-        )
-        await parts.alerting.evaluate_at_last()
+            await parts.alerting.evaluate_at_last()
         return Exit.OK
 
     run_until_signal(work())

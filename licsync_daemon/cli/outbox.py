@@ -1,6 +1,7 @@
 """`outbox`: what waits for a person to upload it, since when, and where."""
 
 import argparse
+import os
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,7 +15,8 @@ from licsync_daemon.model.run import Run, RunState
 from licsync_daemon.model.store import StateReader
 from licsync_daemon.model.text import iso
 from licsync_daemon.rules.handover import folder_of, repair_step
-from licsync_daemon.state.files import reading
+from licsync_daemon.settings.credential_audit import credentials_of
+from licsync_daemon.state.opening import reading
 from licsync_daemon.system.clock import SystemClock
 
 TO_DO = {RunState.AWAITING_UPLOAD: "upload the export", RunState.AWAITING_EXPORT: "export the usage and upload it"}
@@ -33,8 +35,8 @@ def outbox(arguments: argparse.Namespace) -> int:
     """Show what waits, oldest first."""
     config = load(arguments)
     now = SystemClock().now()
-    with reading(config.state_dir) as store:
-        every = [_waiting(store, one) for one in config.instances] if store is not None else []
+    with reading(config, credentials_of(config, os.environ)) as seen:
+        every = [_waiting(seen.store, one) for one in config.instances] if seen.store is not None else []
     waiting = sorted((one for one in every if one is not None), key=lambda one: _since(one.run))
     if getattr(arguments, "json", False):
         terminal.print_json({"waiting": [_json(one) for one in waiting]})

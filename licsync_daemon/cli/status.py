@@ -1,6 +1,7 @@
 """`status`: the last sync and the next run of every instance. It reads and never locks."""
 
 import argparse
+import os
 from datetime import datetime
 
 from licsync_daemon.cli import terminal
@@ -12,24 +13,26 @@ from licsync_daemon.deliveries.outbox_folder import fault
 from licsync_daemon.model.alert import Severity
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.run import AWAITING, Decided, RunState, SeatRecord
-from licsync_daemon.monitoring.heartbeat import DaemonView, daemon_view
+from licsync_daemon.monitoring.heartbeat import DaemonView, daemon_view, shared_view
 from licsync_daemon.monitoring.status import FleetView, InstanceView, fleet_view
 from licsync_daemon.monitoring.status_json import as_json
 from licsync_daemon.rules.handover import folder_of, repair_step
 from licsync_daemon.rules.seats import EXCEEDED_STEP, exceeded
 from licsync_daemon.rules.servers import in_short, problems, shortened
-from licsync_daemon.state.files import reading
+from licsync_daemon.settings.credential_audit import credentials_of
+from licsync_daemon.state.opening import reading
 from licsync_daemon.sync.decisions import AFTERWARDS
 from licsync_daemon.system.clock import SystemClock
-from licsync_daemon.system.filelock import in_words, is_alive
+from licsync_daemon.system.filelock import in_words
 
 
 def status(arguments: argparse.Namespace) -> int:
     """Show the last sync and the next run of every instance, with the reason."""
     config = load(arguments)
     now = SystemClock().now()
-    with reading(config.state_dir) as store:
-        view = fleet_view(config, store, now, daemon_view(config.state_dir, now), is_alive, outbox_fault=fault)
+    with reading(config, credentials_of(config, os.environ)) as seen:
+        daemon = daemon_view(config.state_dir, now) if seen.members is None else shared_view(config.state_dir, seen.members)
+        view = fleet_view(config, seen.store, now, daemon, seen.is_alive, outbox_fault=fault)
     if getattr(arguments, "json", False):
         terminal.print_json(as_json(view))
     else:
@@ -75,7 +78,8 @@ def _show_daemon(daemon: DaemonView, now: datetime) -> None:
         terminal.say("  next step: free disk space or fix the permissions of the directory", hang=2)
     if daemon.alive:
         name = in_words(daemon.holder) if daemon.holder is not None else "running"
-        terminal.say(f"daemon: {name}; all times are UTC")
+        leads = f", leads since {moment(daemon.leads_since, now)}" if daemon.leads_since is not None else ""
+        terminal.say(f"daemon: {name}{leads}; all times are UTC", hang=2)
     elif daemon.exists and daemon.heartbeat_at is not None:
         age = span(now - daemon.heartbeat_at)
         terminal.say(f"daemon: {in_words(daemon.holder)} exists, but its last heartbeat was {age} ago; all times are UTC")
@@ -83,6 +87,8 @@ def _show_daemon(daemon: DaemonView, now: datetime) -> None:
         terminal.say("daemon: unknown: while the state cannot be written, no heartbeat is recorded; all times are UTC")
     else:
         terminal.say("daemon: not running; scheduled runs will not start; all times are UTC")
+    for holder in daemon.standbys:
+        terminal.say(f"standby: {in_words(holder)}", hang=2)
 
 
 def _show_alerts(view: FleetView) -> None:

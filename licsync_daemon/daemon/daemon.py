@@ -37,6 +37,7 @@ class Daemon:
         service: The service manager that started this process.
         alerting: Evaluates the alerts of instances whose state changed.
         daily: The daily check, if any.
+        beat_s: Seconds between two heartbeats.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Daemon:
         service: ServiceManager,
         alerting: Alerting,
         daily: DailyCheck | None = None,
+        beat_s: float = HEARTBEAT_S,
     ) -> None:
         self._config = config
         self._context = context
@@ -55,6 +57,7 @@ class Daemon:
         self._service = service
         self._alerting = alerting
         self._daily = daily
+        self._beat_s = beat_s
         self._planner = Planner(context)
         self._worker = Worker(config, self._planner, self._is_busy)
         self.alarms = Alarms(self._start)
@@ -75,7 +78,11 @@ class Daemon:
         log.info("daemon.reloaded", instances=len(config.instances), retired=sorted(gone))
 
     async def serve(self, stop: asyncio.Event) -> None:
-        """Run until `stop` is set. No run starts before the state was read, and none is left running."""
+        """Run until `stop` is set. No run starts before the state was read, and none is left running.
+
+        Raises:
+            StateUnwritableError: The lead of a shared state is lost; the runs are canceled.
+        """
         self.alarms.start()
         self._serve_beside()
         stopping = asyncio.create_task(stop.wait(), name="stop")
@@ -104,10 +111,14 @@ class Daemon:
     # ---------------------------------------------------------------- heartbeat
 
     def _beat_every_s(self) -> float:
-        return min(HEARTBEAT_S, self._service.watchdog_s / 2) if self._service.watchdog_s else HEARTBEAT_S
+        return min(self._beat_s, self._service.watchdog_s / 2) if self._service.watchdog_s else self._beat_s
 
     async def _beat(self) -> None:
-        """Every 30 s: report that the daemon is alive, and detect a clock that was set and changes by other processes."""
+        """Report that the daemon is alive, and detect a clock that was set and changes by other processes.
+
+        Raises:
+            StateUnwritableError: The lead of a shared state is lost.
+        """
         with suppress(OSError):  # read-only by now: the daemon continues, and `status --alive` reports it
             self._lease.touch()
         with contained("daemon.heartbeat_failed"):

@@ -1,37 +1,36 @@
 """Wire the parts from a configuration, for the daemon, `--run-now`, dry runs, and `demo`."""
 
+import asyncio
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
-
-import structlog
 
 from licsync_daemon.daemon.connections import Connections
 from licsync_daemon.http.ages import Ages
 from licsync_daemon.http.clients import Clients
-from licsync_daemon.model.errors import Code
+from licsync_daemon.model.errors import ConfigError, Problem, StateUnwritableError
 from licsync_daemon.model.instance import Config
-from licsync_daemon.model.ports import Clock
+from licsync_daemon.model.ports import Clock, Leases
 from licsync_daemon.model.store import RunStore, StateReader, StateStore
 from licsync_daemon.monitoring.alerting import Alerting
 from licsync_daemon.monitoring.channels.build import channels
 from licsync_daemon.rules.handover import fleet_of
 from licsync_daemon.settings.credential_audit import credentials_of
-from licsync_daemon.settings.credentials import Credentials
+from licsync_daemon.settings.credentials import DIGEST_KEY, Credentials
 from licsync_daemon.state.digest_key import own_digest_key
-from licsync_daemon.state.files import open_state, prepare_state_dir, reading
 from licsync_daemon.state.held_exports import HELD, PREPARED, FileHeldExports
 from licsync_daemon.state.leases import FileLeases
 from licsync_daemon.state.memory import MemoryStore
+from licsync_daemon.state.opening import Opened, opened, reading
 from licsync_daemon.state.workspace import DiskWorkspace
 from licsync_daemon.sync.context import Observer, RunContext, ignore
 from licsync_daemon.system.filelock import this_process
 
-log = structlog.get_logger()
+KEY_STEP = "put 32 random bytes as text into the credential digest_key, the same on every host"
+TOUCH_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +47,6 @@ class Parts:
         return self.context.clock
 
 
-def open_to_write(state_dir: Path, now: datetime) -> StateStore:
-    """Prepare the state directory and open the state; log an error if a damaged file was set aside.
-
-    Raises:
-        ConfigError, LockedError, StateError: See `recording`.
-    """
-    prepare_state_dir(state_dir)
-    opened = open_state(state_dir, now)
-    if opened.set_aside is not None:
-        log.critical(
-            "state.set_aside",
-            code=Code.STATE_DAMAGED,
-            set_aside=str(opened.set_aside),
-            next_step="the run history is lost; every instance runs once",
-        )
-    return opened.store
-
-
 @contextmanager
 def recording(config: Config, clock: Clock, environ: Mapping[str, str], observe: Observer = ignore) -> Iterator[Parts]:
     """Open the state for writing and yield parts that record runs.
@@ -74,14 +55,38 @@ def recording(config: Config, clock: Clock, environ: Mapping[str, str], observe:
         ConfigError: The state directory belongs to another user.
         LockedError, StateError: The state file cannot be opened for writing.
     """
-    store = open_to_write(config.state_dir, clock.now())
+    credentials = credentials_of(config, environ)
+    with opened(config, credentials, clock) as state:
+        yield parts_over(state, config, credentials, clock, observe)
+
+
+def parts_over(state: Opened, config: Config, credentials: Credentials, clock: Clock, observe: Observer = ignore) -> Parts:
+    """Return parts that record runs in an open state.
+
+    Raises:
+        ConfigError: The state is shared, and there is no shared `digest_key`.
+    """
+    context = _context(config, state.store, state.leases, clock, credentials, work_dir=config.state_dir, may_create_key=True)
+    context.observe = observe
+    alerting = Alerting(config, state.store, clock, state.leases, channels(config.notify, credentials))
+    return Parts(config, state.store, context, alerting)
+
+
+@asynccontextmanager
+async def kept_alive(parts: Parts) -> AsyncIterator[None]:
+    """Keep the session of a shared state while a command waits for servers; its next write says if it has ended."""
+
+    async def touch() -> None:
+        with suppress(StateUnwritableError):
+            while True:
+                await asyncio.sleep(TOUCH_S)
+                parts.context.leases.touch()
+
+    task = asyncio.create_task(touch(), name="session")
     try:
-        credentials = credentials_of(config, environ)
-        context = _context(config, store, clock, credentials, work_dir=config.state_dir, may_create_key=True)
-        context.observe = observe
-        yield Parts(config, store, context, Alerting(config, store, clock, context.leases, channels(config.notify, credentials)))
+        yield
     finally:
-        store.close()
+        task.cancel()
 
 
 @contextmanager
@@ -89,18 +94,20 @@ def unrecorded(config: Config, clock: Clock, environ: Mapping[str, str], observe
     """Yield parts that send nothing and record nothing, for `--dry-run` and `payload`; they compare with recorded usage."""
     writable = config.state_dir.is_dir() and os.access(config.state_dir, os.W_OK)
     work_dir = config.state_dir if writable else Path(tempfile.gettempdir())
-    with reading(config.state_dir) as history:
+    credentials = credentials_of(config, environ)
+    with reading(config, credentials) as seen:
         store = MemoryStore()
-        credentials = credentials_of(config, environ)
-        context = _context(config, store, clock, credentials, work_dir=work_dir, may_create_key=False)
-        context.observe, context.history = observe, history
+        context = _context(config, store, FileLeases(config.state_dir, clock), clock, credentials, work_dir=work_dir, may_create_key=False)
+        context.observe, context.history = observe, seen.store
         yield Parts(config, store, context, Alerting(config, store, clock, context.leases, ()))
 
 
 def _context(
-    config: Config, store: RunStore, clock: Clock, credentials: Credentials, *, work_dir: Path, may_create_key: bool
+    config: Config, store: RunStore, leases: Leases, clock: Clock, credentials: Credentials, *, work_dir: Path, may_create_key: bool
 ) -> RunContext:
     key = credentials.digest_key()
+    if key is None and config.is_shared:
+        raise ConfigError((Problem(DIGEST_KEY[0], "every host of a shared state needs the same key", KEY_STEP),))
     return RunContext(
         store=store,
         adapters=_connections(config, store, clock, Clients(config.cloud, credentials, Ages(clock))),
@@ -108,7 +115,7 @@ def _context(
         workspace=DiskWorkspace(work_dir),
         exports=FileHeldExports(work_dir / HELD),
         prepared=FileHeldExports(work_dir / PREPARED),
-        leases=FileLeases(config.state_dir, clock),
+        leases=leases,
         holder=this_process(clock.now()),
         digest_key=key if key is not None else own_digest_key(config.state_dir, create=may_create_key),
         fleet=config.instances,

@@ -197,6 +197,8 @@ class WebhookNotifier:
     secret_path: tuple[str, ...] = ()
 
 
+SQLITE, POSTGRESQL = "sqlite", "postgresql"  # where the state is
+
 NotifierTo = MailNotifier | WebhookNotifier
 
 
@@ -277,8 +279,14 @@ class Config:
     instances: tuple[Instance, ...]
     max_concurrent_runs: int
     log_level: str
+    state: str = SQLITE  # or POSTGRESQL, whose address is then a credential, or that address without a password
     notify: tuple[NotifierTo, ...] = ()
     invocation: Invocation = PLAIN  # how a person starts a command with this configuration
+
+    @property
+    def is_shared(self) -> bool:
+        """Return whether several hosts share the state: it is in PostgreSQL."""
+        return self.state != SQLITE
 
     def instance(self, name: str) -> Instance | None:
         return next((one for one in self.instances if one.name == name), None)

@@ -7,7 +7,7 @@ from typing import Protocol, Self
 
 from licsync_daemon.model.alert import Message
 from licsync_daemon.model.instance import Instance
-from licsync_daemon.model.run import DeliveryRecord, Run
+from licsync_daemon.model.run import DeliveryRecord, Holder, Run
 from licsync_daemon.model.usage import (
     Account,
     Collected,
@@ -149,10 +149,16 @@ class Lease(Protocol):
 
 
 class Leases(Protocol):
-    """The leases of one state directory: to run an instance, to evaluate alerts, and to be the daemon. Taking a lease never waits."""
+    """The leases of one state: to run an instance, to evaluate alerts, and to be the daemon. Taking a lease never waits."""
 
     def instance(self, name: str) -> Lease | None:
         """Take the lease of an instance; None if another process, or another task of this one, holds it. Raises `OSError`."""
+
+    def is_alive(self, holder: Holder) -> bool:
+        """Return whether the process of a run still exists, on whichever host runs are recorded in the same state."""
+
+    def touch(self) -> None:
+        """Show that this process is alive, where leases end with a silent process. Raises `StateUnwritableError` if they have ended."""
 
     def holder(self, name: str) -> str:
         """Return the current or last holder of an instance's lease, for people: "process 4711 on host-a since 2026-11-24 02:00:00 UTC"."""

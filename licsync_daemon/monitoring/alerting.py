@@ -24,7 +24,7 @@ from licsync_daemon.monitoring.outgoing import SEND_WITHIN, Key, Outgoing, send_
 from licsync_daemon.monitoring.state_fault import StateFault
 from licsync_daemon.monitoring.status import InstanceView, instance_view
 from licsync_daemon.system.contain import contained
-from licsync_daemon.system.filelock import is_alive, this_process
+from licsync_daemon.system.filelock import this_process
 
 log = structlog.get_logger()
 
@@ -147,7 +147,7 @@ class Alerting:
         for one in self._config.instances:
             if names is None or one.name in names:
                 try:
-                    view = instance_view(one, self._store, now, now, is_alive, can_confirm=can_confirm)
+                    view = instance_view(one, self._store, now, now, self._leases.is_alive, can_confirm=can_confirm)
                     of_check = checked.get(one.name, ()) if is_alerting(view) else ()
                     found[one.name] = [*of_check, *concerns(view, self._config.cloud, now)]
                     views[one.name] = view

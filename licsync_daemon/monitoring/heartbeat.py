@@ -2,12 +2,14 @@
 
 import os
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from licsync_daemon.model.decode import moment_of
 from licsync_daemon.model.run import Holder
+from licsync_daemon.state.session import Member
 from licsync_daemon.system.filelock import is_alive, read_holder
 
 ALIVE_FOR = timedelta(seconds=90)  # three heartbeats
@@ -21,6 +23,8 @@ class DaemonView:
     holder: Holder | None
     heartbeat_at: datetime | None
     exists: bool = False  # its process does, whatever its heartbeat
+    leads_since: datetime | None = None  # of a shared state
+    standbys: tuple[Holder, ...] = ()
     state_fault: str | None = None  # why nothing can be written to the state directory
 
 
@@ -37,6 +41,20 @@ def daemon_view(state_dir: Path, now: datetime) -> DaemonView:
     fresh = abs(now - touched) <= ALIVE_FOR
     exists = is_alive(holder) if holder is not None else fresh and found.st_size == 0  # it had no room for its name
     return DaemonView(alive=fresh and exists, holder=holder, heartbeat_at=touched, exists=exists, state_fault=fault)
+
+
+def shared_view(state_dir: Path, members: Sequence[Member]) -> DaemonView:
+    """Return whether a daemon leads on any host, and which ones stand by."""
+    leader = next((one for one in members if one.leads), None)
+    return DaemonView(
+        alive=leader is not None,
+        holder=leader.holder if leader is not None else None,
+        heartbeat_at=leader.heartbeat_at if leader is not None else None,
+        exists=leader is not None,
+        leads_since=leader.since if leader is not None else None,
+        standbys=tuple(one.holder for one in members if not one.leads),
+        state_fault=write_fault(state_dir),
+    )
 
 
 def write_fault(state_dir: Path) -> str | None:

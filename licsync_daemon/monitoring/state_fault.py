@@ -17,6 +17,7 @@ log = structlog.get_logger()
 
 KEY = (("", Code.STATE_UNWRITABLE),)
 NEXT_STEP = "free disk space or fix the permissions of {state_dir}; until then, nothing is synced and no other alert can be kept"
+SHARED_STEP = "check that PostgreSQL runs and can be reached from this host; until then, nothing is synced and no other alert can be kept"
 OVER = "no action needed: the state can be written again"
 
 
@@ -39,7 +40,7 @@ class StateFault:
                 code=Code.STATE_UNWRITABLE,
                 severity=Severity.ALERT,
                 text=cause,
-                next_step=NEXT_STEP.format(state_dir=config.state_dir),
+                next_step=SHARED_STEP if config.is_shared else NEXT_STEP.format(state_dir=config.state_dir),
                 opened_at=now,
                 changed_at=now,
             )

@@ -27,7 +27,8 @@ def folder_of(instance: Instance) -> Path | None:
 def fleet_of(config: Config) -> str:
     """Return a fleet in words, for the manifests in its outbox: another cloud account or another state is another fleet."""
     account = config.cloud
-    return f"{account.enterprise or account.organization} at {account.at.url}, with the state directory {config.state_dir}"
+    where = config.state if config.is_shared else f"directory {config.state_dir}"
+    return f"{account.enterprise or account.organization} at {account.at.url}, with the state {where}"
 
 
 def repair_step(instance: Instance) -> str:

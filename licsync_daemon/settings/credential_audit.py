@@ -7,9 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from licsync_daemon.model.errors import Code, Problem, RunError
-from licsync_daemon.model.instance import Config, Destination, HttpDelivery, MailNotifier, ReportSource, SshSource, WebhookNotifier
+from licsync_daemon.model.instance import (
+    POSTGRESQL,
+    Config,
+    Destination,
+    HttpDelivery,
+    MailNotifier,
+    ReportSource,
+    SshSource,
+    WebhookNotifier,
+)
 from licsync_daemon.settings.credential_forms import Kind
-from licsync_daemon.settings.credentials import DIGEST_KEY, SYSTEMD_PREFIX, Credentials, unsafe
+from licsync_daemon.settings.credentials import DIGEST_KEY, STATE_PASSWORD, STATE_URL, SYSTEMD_PREFIX, Credentials, unsafe
 from licsync_daemon.settings.mistakes import did_you_mean
 
 
@@ -24,7 +33,7 @@ class Expected:
 
 def expected_credentials(config: Config) -> tuple[Expected, ...]:
     """Return what a configuration uses. Credentials of instances that are never run are known, not required."""
-    return (*_expected(config), Expected(names=DIGEST_KEY, kind=Kind.DIGEST_KEY, required=False))
+    return (*_expected(config), *_of_state(config), Expected(names=DIGEST_KEY, kind=Kind.DIGEST_KEY, required=config.is_shared))
 
 
 def credentials_of(config: Config, environ: Mapping[str, str]) -> Credentials:
@@ -104,6 +113,13 @@ def _expected(config: Config) -> Iterator[Expected]:
                 yield Expected(names=notifier.secret_path, kind=Kind.SECRET_PATH, required=False)
         if isinstance(notifier, MailNotifier) and notifier.password:
             yield Expected(names=notifier.password, kind=Kind.LINE)
+
+
+def _of_state(config: Config) -> Iterator[Expected]:
+    if config.state == POSTGRESQL:
+        yield Expected(names=STATE_URL, kind=Kind.LINE)
+    elif config.is_shared:
+        yield Expected(names=STATE_PASSWORD, kind=Kind.LINE, required=False)
 
 
 def _of(at: Destination, kind: Kind, *, required: bool = True) -> Iterator[Expected]:

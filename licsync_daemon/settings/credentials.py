@@ -14,6 +14,9 @@ from licsync_daemon.model.secrets import remember
 from licsync_daemon.settings.credential_forms import MAX_BYTES, Kind, fault
 
 DIGEST_KEY = ("digest_key",)  # keys the digests of accounts; without it a file of the state directory does
+STATE_URL = ("state_url",)  # the whole address of the state in PostgreSQL, with its password
+STATE_PASSWORD = ("state_password",)  # or the password alone
+OF_NO_SETTING = frozenset((*DIGEST_KEY, *STATE_URL, *STATE_PASSWORD))
 PREFIX = "LICSYNC_"
 SYSTEMD_PREFIX = "licsync_"  # `LoadCredential=licsync:DIR` delivers DIR/NAME as licsync_NAME
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from licsync_daemon.model.instance import CloudAccount, Guards, Instance, MailNotifier, Schedule
+from licsync_daemon.model.instance import SQLITE, CloudAccount, Guards, Instance, MailNotifier, Schedule
 from licsync_daemon.settings import values as f
 from licsync_daemon.settings.credentials import PREFIX
 from licsync_daemon.settings.parts import CaFile, Counts, Delivery, Proxy, ProxyAuth, Source, Table, defaults_of, keys_of, tables_in
@@ -158,6 +158,12 @@ class Settings(BaseSettings):
     )
 
     state_dir: f.AbsolutePath = Field(default=Path("/var/lib/licsync"), description="State directory, on a local file system.")
+    state: f.StateAddress = Field(
+        default=SQLITE,
+        description='Where the state is: "sqlite", a file in `state_dir`, or the address of a PostgreSQL that several hosts share; with'
+        ' "postgresql", the address is the credential state_url.',
+        examples=["postgresql://licsync@db.example.com/licsync?sslmode=verify-full"],
+    )
     credentials_dir: f.AbsolutePath = Field(default=Path("/etc/licsync/credentials"), description="Folder of the credential files.")
     max_concurrent_runs: int = Field(default=4, ge=1, description="Maximum number of instances that run at the same time.")
     log_level: f.LogLevel = Field(default="info", description="Minimum severity that is logged: debug, info, warning or error.")

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
 
 from licsync_daemon.model.errors import ConfigError, Problem
-from licsync_daemon.settings.credentials import PREFIX
+from licsync_daemon.settings.credentials import OF_NO_SETTING, PREFIX
 from licsync_daemon.settings.mistakes import Finding, closest
 from licsync_daemon.settings.options import Settings, fields_at, variable
 from licsync_daemon.settings.parts import is_list, is_secret, is_table
@@ -20,7 +20,7 @@ from licsync_daemon.settings.parts import is_list, is_secret, is_table
 MAX_FILE_BYTES = 256 * 1024  # a fleet of 500 instances takes about 100 KiB
 MAX_DEPTH = 20  # of tables and lists in each other; the settings need 4
 _FILE_OPTION = "LICSYNC_CONFIG"  # the command line's: which file to read
-_SECRET_KEYS = frozenset({"token", "proxy_auth", "password", "passwd", "passphrase", "secret", "secret_path", "api_key"})
+_SECRET_KEYS = frozenset({"token", "proxy_auth", "password", "passwd", "passphrase", "secret", "secret_path", "api_key"}) | OF_NO_SETTING
 
 
 class _File(TomlConfigSettingsSource):
@@ -90,7 +90,7 @@ def read_environment(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[F
     usable: dict[str, str] = {}
     findings: list[Finding] = []
     for name, value in environ.items():
-        if not name.upper().startswith(PREFIX) or name == _FILE_OPTION:
+        if not name.upper().startswith(PREFIX) or name == _FILE_OPTION or name.lower()[len(PREFIX) :] in OF_NO_SETTING:
             continue
         path = tuple(name.lower()[len(PREFIX) :].split("__"))
         field = (fields_at(path[:-1]) or {}).get(path[-1])

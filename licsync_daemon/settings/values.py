@@ -11,7 +11,7 @@ from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from licsync_daemon.model.blackout import parse_window
-from licsync_daemon.settings.addresses import normal_hostname, normal_proxy, normal_url, webhook_url, without_port
+from licsync_daemon.settings.addresses import normal_hostname, normal_proxy, normal_url, state_address, webhook_url, without_port
 from licsync_daemon.settings.mistakes import Mistake, did_you_mean, listed
 
 WEEKDAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")  # cron counts them from 0
@@ -167,6 +167,7 @@ Share = Annotated[
 ]
 Count = Annotated[int, AfterValidator(ensure(lambda value: value >= 0, "a number of accounts cannot be negative", "for example 25"))]
 Hostname = Annotated[str, AfterValidator(normal_hostname)]
+StateAddress = Annotated[str, AfterValidator(state_address)]
 Domain = Annotated[str, AfterValidator(domain)]
 Url = Annotated[str, AfterValidator(normal_url)]
 WebhookUrl = Annotated[str, AfterValidator(webhook_url)]

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from licsync_daemon.model.errors import LockedError
 from licsync_daemon.model.ports import Clock, Lease
-from licsync_daemon.system.filelock import FileLock, in_words, read_holder, this_process
+from licsync_daemon.model.run import Holder
+from licsync_daemon.system.filelock import FileLock, in_words, is_alive, read_holder, this_process
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,12 @@ class FileLeases:
 
     def instance(self, name: str) -> Lease | None:
         return self._take(self._of_instance(name))
+
+    def is_alive(self, holder: Holder) -> bool:
+        return is_alive(holder)
+
+    def touch(self) -> None:
+        """Do nothing: the kernel knows whether this process exists."""
 
     def holder(self, name: str) -> str:
         return in_words(read_holder(self._of_instance(name)))

@@ -33,6 +33,7 @@ SETTINGS = {
     "tcp_user_timeout": "30s",
     "synchronous_commit": "on",
 }
+READING = {**SETTINGS, "idle_session_timeout": "1h"}  # it holds no lock, and a dry run waits for servers
 PROBE = "idle_session_timeout"
 CONNECT_WITHIN_S = 5
 ANSWER_WITHIN_S = 40.0  # more than the server's own limits: a connection that is half open answers nothing
@@ -148,7 +149,7 @@ class PostgresqlEngine:
             self._db.close()
 
 
-def connect(address: str, password: str | None, *, create: bool, own_settings: Mapping[str, str] = SETTINGS) -> PostgresqlEngine | None:
+def connect(address: str, password: str | None, *, create: bool) -> PostgresqlEngine | None:
     """Open a session, and create or migrate the schema first if `create`. Otherwise return None if there is no schema.
 
     Raises:
@@ -156,7 +157,8 @@ def connect(address: str, password: str | None, *, create: bool, own_settings: M
         StateUnreachableError: PostgreSQL cannot be reached, refuses, is older than version 14, or is a pooler or a replica.
         StateUnwritableError: The schema is of an earlier version, and `create` is not set.
     """
-    options = " ".join(f"-c {name}={value}" for name, value in own_settings.items())
+    settings = SETTINGS if create else READING
+    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
     try:
         db = _Connection.connect(
             address,
@@ -179,7 +181,7 @@ def connect(address: str, password: str | None, *, create: bool, own_settings: M
     engine = PostgresqlEngine(db)
     try:
         with engine.errors():
-            _refuse_pooler(engine)
+            _refuse_pooler(engine, settings)
             if not create and not _is_created(engine):
                 engine.close()
                 return None
@@ -193,11 +195,13 @@ def connect(address: str, password: str | None, *, create: bool, own_settings: M
     return engine
 
 
-def _refuse_pooler(engine: PostgresqlEngine) -> None:
+def _refuse_pooler(engine: PostgresqlEngine, settings: Mapping[str, str]) -> None:
     """Make sure that the settings of the start-up are in force, and that two statements run in the same session."""
     for _ in range(2):
-        found = engine.execute("SELECT current_setting(?, true) AS setting, pg_backend_pid() AS backend", (PROBE,)).fetchone()
-        if found["setting"] not in {"1min", "60s"} or found["backend"] != engine.backend:
+        found = engine.execute(
+            "SELECT current_setting(?, true)::interval = ?::interval AS is_ours, pg_backend_pid() AS backend", (PROBE, settings[PROBE])
+        ).fetchone()
+        if not found["is_ours"] or found["backend"] != engine.backend:
             raise StateUnreachableError(POOLER, PAST_POOLER)
 
 

@@ -89,6 +89,9 @@ class SessionLeases:
     def instance(self, name: str) -> Lease | None:
         return self._take(name)
 
+    def is_alive(self, holder: Holder) -> bool:
+        return alive(self._db)(holder)
+
     def holder(self, name: str) -> str:
         sql = f"SELECT holder FROM session JOIN pg_locks ON pg_locks.pid = session.backend WHERE {_LOCK}"  # noqa: S608
         with self._db.errors():
@@ -107,7 +110,6 @@ class SessionLeases:
         return lease
 
     def touch(self) -> None:
-        """Keep the session from being idle for too long, without a lease."""
         with self._db.errors():
             self._db.execute("SELECT 1")
 
