@@ -471,6 +471,20 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/unit/sync/test_run.py",),
     ),
     Mutant(
+        "a state file that was replaced goes unnoticed",
+        "licsync_daemon/state/database.py",
+        "(there := file_at(self._path)) != self._file",
+        "(there := file_at(self._path)) is None",
+        ("tests/integration/test_state_files.py",),
+    ),
+    Mutant(
+        "the daemon does not look whether its state file is there",
+        "licsync_daemon/daemon/daemon.py",
+        "        self._context.store.check_file()\n",
+        "",
+        ("tests/integration/test_daemon.py::test_a_heartbeat_looks_whether_the_lock_and_the_state_file_are_there",),
+    ),
+    Mutant(
         "a delivery that is taken over leaves its earlier run waiting",
         "licsync_daemon/sync/deliver.py",
         "instead_of=scope.context.store.awaiting_run(scope.instance.name))",
