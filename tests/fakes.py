@@ -345,6 +345,7 @@ class MemoryLeases:
 class _MemoryLease:
     is_held = True
     unnamed_because: OSError | None = None
+    is_findable = True
 
     def touch(self) -> None:
         assert self.is_held

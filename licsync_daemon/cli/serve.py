@@ -16,12 +16,12 @@ from licsync_daemon.daemon.daemon import HEARTBEAT_S, Daemon
 from licsync_daemon.daemon.daily import DailyCheck
 from licsync_daemon.daemon.standby import POLL_S, lead
 from licsync_daemon.daemon.wiring import Parts, parts_over, with_config
-from licsync_daemon.model.errors import ConfigError, Problem, StateUnwritableError
+from licsync_daemon.model.errors import ConfigError, Problem, StateReplacedError, StateUnwritableError
 from licsync_daemon.model.instance import Config
 from licsync_daemon.monitoring.channels.build import channels
 from licsync_daemon.monitoring.outgoing import Outgoing
 from licsync_daemon.monitoring.preflight.in_child import preflight_in_child
-from licsync_daemon.monitoring.state_fault import StateFault
+from licsync_daemon.monitoring.state_fault import NEXT_STEP, REPLACED, StateFault
 from licsync_daemon.settings.credential_audit import credentials_of
 from licsync_daemon.state.files import prepare_state_dir
 from licsync_daemon.state.leases import FileLeases
@@ -117,17 +117,26 @@ class _Service:
         if self._away_since_s is None:
             self._away_since_s = self._clock.monotonic()
         if not self._config.is_shared:
-            self._tell(str(error))
-            await _pause(self._stop, HEARTBEAT_S)
-            self._stop_telling()
+            await self._tell_and_wait(error)
             return
         if self._clock.monotonic() - self._away_since_s >= RESTART_S and (self._telling is None or self._telling.done()):
             self._tell(str(error))
         await _pause(self._stop, POLL_S)
 
-    def _tell(self, cause: str | None) -> None:
+    async def _tell_and_wait(self, error: StateUnwritableError | OSError) -> None:
+        """Tell people at once, and wait. A replaced file is opened once they are told."""
+        is_replaced = isinstance(error, StateReplacedError)
+        telling = self._tell(str(error), REPLACED if is_replaced else NEXT_STEP)
+        stopping = asyncio.create_task(self._stop.wait())
+        waiting = {stopping, telling} if is_replaced else {stopping}
+        await asyncio.wait(waiting, timeout=HEARTBEAT_S, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
         self._stop_telling()
-        self._telling = asyncio.create_task(self._fault.tell(cause, self._config, _outgoing(self._config)))
+
+    def _tell(self, cause: str | None, next_step: str = NEXT_STEP) -> asyncio.Task[None]:
+        self._stop_telling()
+        self._telling = asyncio.create_task(self._fault.tell(cause, self._config, _outgoing(self._config), next_step=next_step))
+        return self._telling
 
     def _tell_that_it_is_back(self) -> None:
         self._tell(None)

@@ -11,6 +11,7 @@ from licsync_daemon.daemon.alarms import Alarms
 from licsync_daemon.daemon.daily import DailyCheck
 from licsync_daemon.daemon.planner import Planner
 from licsync_daemon.daemon.worker import SOONEST, Done, Worker
+from licsync_daemon.model.errors import StateReplacedError
 from licsync_daemon.model.instance import Config, Instance
 from licsync_daemon.model.ports import Lease
 from licsync_daemon.model.store import RunStore
@@ -81,6 +82,7 @@ class Daemon:
         """Run until `stop` is set. No run starts before the state was read, and none is left running.
 
         Raises:
+            StateReplacedError: The state file was deleted, moved or replaced meanwhile.
             StateUnwritableError: The lead of a shared state is lost; the runs are canceled.
         """
         self.alarms.start()
@@ -117,8 +119,12 @@ class Daemon:
         """Report that the daemon is alive, and detect a clock that was set and changes by other processes.
 
         Raises:
+            StateReplacedError: The state file or the daemon's lock must be opened again.
             StateUnwritableError: The lead of a shared state is lost.
         """
+        self._context.store.check_file()
+        if not self._lease.is_findable:
+            raise StateReplacedError(f"the lock of the daemon in {self._config.state_dir} was deleted or replaced")
         with suppress(OSError):  # read-only by now: the daemon continues, and `status --alive` reports it
             self._lease.touch()
         with contained("daemon.heartbeat_failed"):

@@ -24,6 +24,10 @@ class Lead:
         self._shared = shared
         self.unnamed_because = here.unnamed_because
 
+    @property
+    def is_findable(self) -> bool:
+        return self._here.is_findable
+
     def touch(self) -> None:
         """Raise `StateUnwritableError` if the lead is lost: nothing may be sent any more."""
         with suppress(OSError):

@@ -166,7 +166,7 @@ def quoted(value: Any, limit: int = 60) -> str:
     return printable(conceal(printable(str(value), 10 * limit)), limit)  # concealed before it is cut
 
 
-def version_of(value: Any) -> str:
+def release_of(value: Any) -> str:
     """Read the version of a server, without what cannot be printed; "" if there is none."""
     return text_of(conceal(value[:MAX_NAME]), MAX_VERSION) if isinstance(value, str) else ""
 

@@ -179,8 +179,8 @@ class ConfigError(LicsyncError):
 class LockedError(LicsyncError):
     """Another process holds the lock `path`; `holder` names it, if that could be read."""
 
-    def __init__(self, path: Path, holder: str | None) -> None:
-        super().__init__(f"{path} is held by {holder or 'another process'}")
+    def __init__(self, path: Path, holder: str | None, next_step: str = "only one process at a time can use a state directory") -> None:
+        super().__init__(f"{path} is held by {holder or 'another process'}; {next_step}")
         self.path = path
         self.holder = holder
 
@@ -205,6 +205,10 @@ class StateUnreachableError(StateUnwritableError):
     def __init__(self, cause: str, next_step: str = "check that PostgreSQL runs and can be reached from this machine") -> None:
         super().__init__(cause)
         self.next_step = next_step
+
+
+class StateReplacedError(StateUnwritableError):
+    """The state file was deleted, moved, or replaced while this process had it open; what is written to it now is lost."""
 
 
 class RunError(LicsyncError):

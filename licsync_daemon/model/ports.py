@@ -137,6 +137,10 @@ class Lease(Protocol):
     def unnamed_because(self) -> OSError | None:
         """Return why the holder could not be recorded, such as a full disk; the right is held all the same."""
 
+    @property
+    def is_findable(self) -> bool:
+        """Return whether another process that tries to take the lease still finds it taken."""
+
     def touch(self) -> None:
         """Record that the holder is alive. Raises `OSError`."""
 

@@ -17,6 +17,10 @@ log = structlog.get_logger()
 
 KEY = (("", Code.STATE_UNWRITABLE),)
 NEXT_STEP = "free disk space or fix the permissions of {state_dir}; until then, nothing is synced and no other alert can be kept"
+REPLACED = (
+    "no action needed if you replaced it: it is opened again within a minute; if it was lost, stop the daemon and restore a backup of "
+    "{state_dir}: without one, the history is lost and every instance runs once"
+)
 SHARED_STEP = "check that PostgreSQL runs and can be reached from this host; until then, nothing is synced and no other alert can be kept"
 OVER = "no action needed: the state can be written again"
 
@@ -30,7 +34,7 @@ class StateFault:
         self._owed: Message | None = None
         self._is_told = False
 
-    async def tell(self, cause: str | None, config: Config, channels: Collection[Outgoing]) -> None:
+    async def tell(self, cause: str | None, config: Config, channels: Collection[Outgoing], *, next_step: str = NEXT_STEP) -> None:
         """Open or close the alert, as `cause` says, and send what is owed. Raises nothing but the cancellation of its task."""
         now = self._clock.now()
         machine = this_process(now).host
@@ -40,7 +44,7 @@ class StateFault:
                 code=Code.STATE_UNWRITABLE,
                 severity=Severity.ALERT,
                 text=cause,
-                next_step=SHARED_STEP if config.is_shared else NEXT_STEP.format(state_dir=config.state_dir),
+                next_step=next_step.format(state_dir=config.state_dir) if not config.is_shared else SHARED_STEP,
                 opened_at=now,
                 changed_at=now,
             )

@@ -12,7 +12,7 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
-from licsync_daemon.model.decode import host_of, name_of, version_of
+from licsync_daemon.model.decode import host_of, name_of, release_of
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.ports import AccountSink
 from licsync_daemon.model.text import clean
@@ -97,7 +97,7 @@ def read_export(data: bytes | bytearray, what: str, again: str) -> tuple[Export,
         content=content,
         server_id=name_of(_plain(facts.get("serverid"))),
         hostname=host_of(_plain(facts.get("hostname"))),
-        version=version_of(_plain(facts.get("version"))) or None,
+        version=release_of(_plain(facts.get("version"))) or None,
         is_clear=isinstance(users, list),
         is_empty=not users or (isinstance(users, str) and users.isspace()),
     )

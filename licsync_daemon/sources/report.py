@@ -14,7 +14,7 @@ from typing import Any
 from licsync_daemon.http.client import HttpClient
 from licsync_daemon.http.response import REPORT
 from licsync_daemon.http.retrier import Retrier
-from licsync_daemon.model.decode import count_of, unusable_count, version_of
+from licsync_daemon.model.decode import count_of, release_of, unusable_count
 from licsync_daemon.model.errors import Code, RemoteError, RunError
 from licsync_daemon.model.instance import ReportSource
 from licsync_daemon.model.ports import AccountSink, Clock
@@ -47,7 +47,7 @@ class ReportUsageSource:
         final = replace(counts, total_users=count_of(totals["total_users"]), seats_used=count_of(totals["seats_used"]))
         return Collected(
             collected_at=self._clock.now(),
-            version=version_of(meta.get("installed_version")) or version,
+            version=release_of(meta.get("installed_version")) or version,
             http_only=self._source.at.url.startswith("http:"),
             counts=final,
             newest_activity=activity,
@@ -76,7 +76,7 @@ class ReportUsageSource:
                     found = found[0]
                 if not isinstance(found, dict):
                     raise RemoteError(Code.BAD_RESPONSE, f"{operation} is not a JSON object", "check that the hostname is a GHES instance")
-                return found, version_of(response.headers.get("x-github-enterprise-version")) or None
+                return found, release_of(response.headers.get("x-github-enterprise-version")) or None
 
         return await self._retry.call(ask, policy=policy)
 

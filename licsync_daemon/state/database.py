@@ -20,6 +20,9 @@ class Database:
         self._is_inside = False
         self.fault: str | None = None  # why the newest transaction failed
 
+    def check_file(self) -> None:
+        self._db.check_file()
+
     def _put(self, table: str, key: str, row: DbRow) -> None:
         """Insert `row`, or replace the columns of the row with the same key. Table and column names are constants, never input."""
         columns, marks = ", ".join(row), ", ".join(f":{column}" for column in row)

@@ -33,5 +33,8 @@ class Engine(Protocol):
     def writes_elsewhere(self) -> int:
         """Return a number that changes when another connection has written."""
 
+    def check_file(self) -> None:
+        """Raise `StateReplacedError` if another file took the place of the one that is open, or if it is damaged."""
+
     def close(self) -> None:
         """Close the connection; closing twice is harmless."""

@@ -43,6 +43,7 @@ class SessionLease:
     """A lock, held until `release`, the end of `with`, or the end of the session."""
 
     unnamed_because: OSError | None = None
+    is_findable = True  # `touch` says whether it is still held
 
     def __init__(self, leases: "SessionLeases", name: str) -> None:
         self._leases = leases

@@ -2,20 +2,24 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
-from licsync_daemon.model.errors import StateUnwritableError
+from licsync_daemon.model.errors import StateReplacedError, StateUnwritableError
 from licsync_daemon.state.damage import is_undecodable, set_aside_unreadable
+from licsync_daemon.state.migration import VERSION
 from licsync_daemon.state.sql import SqlStore
-from licsync_daemon.system.filelock import FileLock
+from licsync_daemon.system.filelock import FileLock, file_at
 
 
 class SqliteEngine:
     """The `Engine` port over an open connection."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: sqlite3.Connection, path: Path | None = None) -> None:
         self._use(db)
+        self._path, self._file = path, file_at(path) if path is not None else None
+        self._is_damaged = False  # whether SQLite has found the file, not only a row, to be damaged
 
     def _use(self, db: sqlite3.Connection) -> None:
         db.row_factory = sqlite3.Row
@@ -28,6 +32,7 @@ class SqliteEngine:
         try:
             yield
         except sqlite3.Error as error:
+            self._is_damaged |= getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
             raise StateUnwritableError(f"the state file cannot be used: {error}") from error
 
     @contextmanager
@@ -51,6 +56,17 @@ class SqliteEngine:
     def writes_elsewhere(self) -> int:
         return int(self.execute("PRAGMA data_version").fetchone()["data_version"])
 
+    def check_file(self) -> None:
+        if self._path is not None and (there := file_at(self._path)) != self._file:
+            raise StateReplacedError(f"the state file {self._path} was {'replaced by another file' if there else 'deleted or moved'}")
+        version = VERSION
+        with suppress(StateUnwritableError), self.errors():  # of another cause, which a write will report
+            version = self.execute("PRAGMA user_version").fetchone()["user_version"]
+        if version != VERSION:
+            raise StateReplacedError(f"the state file {self._path} was replaced by one of another version")
+        if self._is_damaged:
+            raise StateReplacedError(f"the state file {self._path} is damaged")
+
     def close(self) -> None:
         self._db.close()
 
@@ -58,8 +74,8 @@ class SqliteEngine:
 class SqliteStore(SqlStore):
     """The durable store in one file; a write is durable when it returns (`synchronous=EXTRA`)."""
 
-    def __init__(self, db: sqlite3.Connection, lock: FileLock | None = None) -> None:
-        super().__init__(SqliteEngine(db))
+    def __init__(self, db: sqlite3.Connection, path: Path | None = None, lock: FileLock | None = None) -> None:
+        super().__init__(SqliteEngine(db, path))
         self._lock = lock
 
     def close(self) -> None:

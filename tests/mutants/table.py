@@ -471,6 +471,20 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/unit/sync/test_run.py",),
     ),
     Mutant(
+        "a state file that was replaced goes unnoticed",
+        "licsync_daemon/state/sqlite.py",
+        "(there := file_at(self._path)) != self._file",
+        "(there := file_at(self._path)) is None",
+        ("tests/integration/test_state_files.py",),
+    ),
+    Mutant(
+        "the daemon does not look whether its state file is there",
+        "licsync_daemon/daemon/daemon.py",
+        "        self._context.store.check_file()\n",
+        "",
+        ("tests/integration/test_daemon.py::test_a_heartbeat_looks_whether_the_lock_and_the_state_file_are_there",),
+    ),
+    Mutant(
         "a delivery that is taken over leaves its earlier run waiting",
         "licsync_daemon/sync/deliver.py",
         "instead_of=scope.context.store.awaiting_run(scope.instance.name))",
@@ -1102,8 +1116,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "the interval of the watchdog is ignored",
         "licsync_daemon/daemon/daemon.py",
-        "min(HEARTBEAT_S, self._service.watchdog_s / 2) if self._service.watchdog_s else HEARTBEAT_S",
-        "HEARTBEAT_S",
+        "min(self._beat_s, self._service.watchdog_s / 2) if self._service.watchdog_s else self._beat_s",
+        "self._beat_s",
         ("tests/integration/test_daemon.py::test_the_heartbeat_is_as_frequent_as_the_watchdog_requires",),
     ),
     Mutant(

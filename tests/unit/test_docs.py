@@ -68,7 +68,8 @@ def test_every_dependency_has_its_reason() -> None:
     """Nothing is installed that CONTRIBUTING.md does not justify."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     groups = [one for group in project["dependency-groups"].values() for one in group if isinstance(one, str)]
-    wanted = [*project["project"]["dependencies"], *groups, *project["build-system"]["requires"]]
+    extras = [one for group in project["project"]["optional-dependencies"].values() for one in group]
+    wanted = [*project["project"]["dependencies"], *extras, *groups, *project["build-system"]["requires"]]
     names = [re.match(r"[A-Za-z0-9_.-]+", one)[0] for one in wanted]
 
     assert [name for name in names if not re.search(rf"^\|[^|]*\b{re.escape(name)}\b", CONTRIBUTING, re.MULTILINE)] == []

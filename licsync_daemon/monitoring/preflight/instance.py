@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from licsync_daemon.http.client import HttpClient
-from licsync_daemon.model.decode import count_of, version_of
+from licsync_daemon.model.decode import count_of, release_of
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.instance import LICENSE_USAGE, Instance, ReportSource, SshSource
 from licsync_daemon.model.text import clean
@@ -55,7 +55,7 @@ async def _token_rows(place: Place, probing: Probing, instance: Instance, report
     except RunError as error:
         yield refusal(place, "token", error)
         return
-    version = version_of(meta.get("installed_version")) or client.seen.enterprise_version
+    version = release_of(meta.get("installed_version")) or client.seen.enterprise_version
     seats = None
     try:
         license_ = await ask_object(client, "api/v3/enterprise/settings/license", f"the license of {report.at.url}")

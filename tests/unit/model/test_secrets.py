@@ -10,7 +10,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from licsync_daemon.model import secrets
-from licsync_daemon.model.decode import host_of, name_of, quoted, unusable_count, version_of, word_of
+from licsync_daemon.model.decode import host_of, name_of, quoted, release_of, unusable_count, word_of
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.secrets import MAX_REMEMBERED, SECRET, conceal, redact, remember
 from licsync_daemon.model.text import PLAIN, clean, command, commands
@@ -130,7 +130,7 @@ def test_a_credential_is_concealed_before_a_quotation_is_cut(subtests: pytest.Su
             for found in (
                 quoted(text),
                 str(word_of(text)),
-                version_of(text),
+                release_of(text),
                 str(name_of(text)),
                 str(host_of(text)),
                 str(unusable_count(text)),

@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -10,11 +11,12 @@ from licsync_daemon.model.run import Holder, InstanceRecord, Run, RunState, Seat
 from licsync_daemon.model.store import StateStore
 from licsync_daemon.model.text import iso
 from licsync_daemon.model.usage import Listing, ServerIdentity, UsageCounts
-from licsync_daemon.monitoring.heartbeat import DaemonView
+from licsync_daemon.monitoring.heartbeat import DaemonView, shared_view
 from licsync_daemon.monitoring.status import FleetView, fleet_view
 from licsync_daemon.monitoring.status_json import as_json, run_json
 from licsync_daemon.rules.next_run import CONFIRM
 from licsync_daemon.state.memory import MemoryStore
+from licsync_daemon.state.session import Member
 from tests.fakes import T0, a_config, a_holder, a_run, an_alert, an_ended_run, an_entry, an_instance
 
 HOUR = timedelta(hours=1)
@@ -169,7 +171,8 @@ def test_json_holds_everything_and_only_json_values() -> None:
     store.save_seats(SeatRecord(read_at=T0, consumed=5, purchased=None))
     found = json.loads(json.dumps(as_json(view(store, ALIVE))))
     assert found["at"] == "2026-11-24T02:00:00Z"
-    assert found["daemon"] == {"alive": True, "pid": 4711, "since": "2026-11-24T01:00:00Z", "heartbeat_at": "2026-11-24T02:00:00Z"}
+    alive = {"alive": True, "pid": 4711, "since": "2026-11-24T01:00:00Z", "heartbeat_at": "2026-11-24T02:00:00Z", "host": a_holder().host}
+    assert found["daemon"] == {**alive, "leads_since": None, "standbys": []}
     assert found["seats"] == {"read_at": "2026-11-24T02:00:00Z", "consumed": 5, "purchased": None}
     (one,) = found["instances"]
     assert (one["name"], one["state"], one["age_s"], one["overdue"], one["last_confirmed_run"]) == ("emea", "delivered", 3600, False, None)
@@ -194,7 +197,24 @@ def test_what_was_not_counted_is_null() -> None:
 def test_a_dead_daemon_has_no_process_in_json() -> None:
     """Who held the lock last is not shown as who is at work."""
     daemon = DaemonView(alive=False, holder=a_holder(), heartbeat_at=T0 - HOUR)
-    assert as_json(view(None, daemon))["daemon"] == {"alive": False, "pid": None, "since": None, "heartbeat_at": "2026-11-24T01:00:00Z"}
+    assert as_json(view(None, daemon))["daemon"] == {
+        "alive": False, "pid": None, "since": None, "heartbeat_at": "2026-11-24T01:00:00Z", "host": None, "leads_since": None, "standbys": [],
+    }  # fmt: skip
+
+
+def test_a_shared_state_names_the_leader_and_the_standbys() -> None:
+    """Each with its host; the time of the last statement is the leader's heartbeat."""
+    leader, standby = a_holder(host="host-a"), a_holder(pid=12, host="host-b", since_at=T0)
+    members = [
+        Member(holder=leader, leads=True, since=T0 - HOUR, heartbeat_at=T0),
+        Member(holder=standby, leads=False, since=T0, heartbeat_at=None),
+    ]
+    seen = shared_view(Path("/nowhere"), members)
+    assert (seen.alive, seen.holder, seen.leads_since, seen.heartbeat_at, seen.standbys) == (True, leader, T0 - HOUR, T0, (standby,))
+    found = as_json(view(None, seen))["daemon"]
+    assert (found["host"], found["leads_since"]) == ("host-a", "2026-11-24T01:00:00Z")
+    assert found["standbys"] == [{"pid": 12, "host": "host-b", "since": "2026-11-24T02:00:00Z"}]
+    assert not shared_view(Path("/nowhere"), members[1:]).alive
 
 
 def test_instants_for_machines() -> None:
