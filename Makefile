@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE # hundreds of tests start the command: compile 
 PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n auto --dist worksteal
 
-.PHONY: demo test test-all test-pythons everyday torture portable mutants faults lint types check bench lock clean
+.PHONY: demo test test-all test-pythons everyday torture portable mutants faults takeover lint types check bench lock clean
 .DEFAULT_GOAL := check
 
 $(VENV)/run.stamp: pyproject.toml
@@ -50,6 +50,9 @@ mutants: $(VENV)/dev.stamp ## small deliberate faults, each of which the tests n
 
 faults: $(VENV)/dev.stamp ## servers that misbehave, exceptions injected, flipped bits, broken streams; some servers: make faults WORDS=upload
 	$(BIN)/python -m tests.faults $(WORDS)
+
+takeover: $(VENV)/dev.stamp ## how long until another daemon leads, against a PostgreSQL of its own; more rounds: make takeover ROUNDS=20
+	$(BIN)/python -m tests.torture.takeover $(ROUNDS)
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

@@ -4,6 +4,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,19 @@ from tests.tools import INSTALL
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[postgresql.Server]:
     """Yield a PostgreSQL that all tests of this process share; none may stop it."""
+    with _postgresql() as server:
+        yield server
+
+
+@pytest.fixture
+def own_postgresql() -> Iterator[postgresql.Server]:
+    """Yield a PostgreSQL that the test may stop."""
+    with _postgresql() as server:
+        yield server
+
+
+@contextmanager
+def _postgresql() -> Iterator[postgresql.Server]:
     with tempfile.TemporaryDirectory(prefix="licsync-postgresql-") as folder:
         Path(folder).chmod(0o755)  # the server runs as another user
         with postgresql.running(Path(folder) / "server") as server:

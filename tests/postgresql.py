@@ -74,6 +74,20 @@ class Server:
         )
         return done.stdout.strip()
 
+    @contextmanager
+    def holding(self, statement: str, database: str) -> Iterator[None]:
+        """Run a statement in a transaction that is open until the end of the context."""
+        where = ["-h", "127.0.0.1", "-p", str(self.port), "-U", USER, "-d", database]
+        with subprocess.Popen([self._bin / "psql", "-XAtq", *where], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as psql:
+            assert psql.stdin is not None
+            assert psql.stdout is not None
+            psql.stdin.write(f"BEGIN; {statement}; SELECT 'held';\n")
+            psql.stdin.flush()
+            while psql.stdout.readline().strip() != "held":
+                assert psql.poll() is None
+            yield
+            psql.stdin.close()
+
     @property
     def _pid_file(self) -> Path:
         return self._data / "postmaster.pid"
