@@ -92,6 +92,10 @@ def _command(arguments: argparse.Namespace) -> Command:
             from licsync_daemon.cli.configuration import config
 
             return config
+        case "state":
+            from licsync_daemon.cli.state import state
+
+            return state
         case "check":
             from licsync_daemon.cli.check import check
 

@@ -131,6 +131,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_status(commands)
     _add_decisions(commands)
     _add_settings(commands)
+    _add_state(commands)
     _add_notify(commands)
     _add_practice(commands)
     _add_completion(commands)
@@ -224,6 +225,13 @@ def _add_settings(commands: "argparse._SubParsersAction[_Parser]") -> None:
     check.add_argument("--offline", action="store_true", help="do not contact any server")
     _add_config(check)
     _add_json(check)
+
+
+def _add_state(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    state = _add(commands, "state", "copy what is recorded from the state file to PostgreSQL, or back")
+    state.add_argument("what", choices=["copy"], help="copy: every row, compared afterwards; the original is kept and marked")
+    state.add_argument("--to", choices=["postgresql", "sqlite"], required=True, help="where to; while no daemon runs")
+    _add_config(state)
 
 
 def _add_notify(commands: "argparse._SubParsersAction[_Parser]") -> None:

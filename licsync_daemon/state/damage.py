@@ -28,6 +28,7 @@ READERS: Mapping[str, Callable[[rows.DbRow], object]] = {
     "pruned": lambda row: read_instant(row["at"]),
 }
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+SET_ASIDE = "CREATE TABLE IF NOT EXISTS set_aside (number INTEGER PRIMARY KEY, origin TEXT NOT NULL, content TEXT NOT NULL) STRICT"
 KEPT = 1000  # rows set aside, the newest ones
 NEXT_STEP = "no action needed now: the next run records what is missing; if this recurs, check the disk and the memory of this machine"
 
@@ -79,7 +80,7 @@ def _move(db: sqlite3.Connection, found: list[tuple[str, int, str]]) -> None:
     if not is_inside:
         db.execute("BEGIN IMMEDIATE")
     try:
-        db.execute("CREATE TABLE IF NOT EXISTS set_aside (number INTEGER PRIMARY KEY, origin TEXT NOT NULL, content TEXT NOT NULL) STRICT")
+        db.execute(SET_ASIDE)
         for table, number, _ in found:
             content = json.dumps(_content(db, table, number))
             db.execute("INSERT INTO set_aside (origin, content) VALUES (?, ?)", (table, content))

@@ -20,6 +20,10 @@ class Database:
         self._is_inside = False
         self.fault: str | None = None  # why the newest transaction failed
 
+    @property
+    def engine(self) -> Engine:
+        return self._db
+
     def check_file(self) -> None:
         self._db.check_file()
 

@@ -21,6 +21,7 @@ from licsync_daemon.system.filelock import FileLock, in_words, is_alive, read_ho
 from licsync_daemon.system.process import user_name
 
 FILE = "state.db"
+MOVED = "state.moved"  # says where its content was copied
 LOCK_WAIT_S = 5.0
 READ_WAIT_MS = 100  # how long `status` waits for a commit, which locks the whole file while it is written, before it reports that
 KEEP_DAMAGED = 3
@@ -76,6 +77,7 @@ def open_state(directory: Path, now: datetime, *, sleep: Callable[[float], None]
         StateUnwritableError: The disk is full or read-only.
     """
     path, lock_path = directory / FILE, directory / "state.lock"
+    refuse_moved(directory)
     with ExitStack() as on_failure:
         try:
             lock = _lock_for_use(path, lock_path, now, sleep)
@@ -92,6 +94,37 @@ def open_state(directory: Path, now: datetime, *, sleep: Callable[[float], None]
             return Opened(_store(path, lock, on_failure), set_aside)
         except (OSError, sqlite3.Error) as error:
             raise StateUnwritableError(f"the state file in {directory} cannot be opened for writing: {error}") from error
+
+
+def refuse_moved(directory: Path) -> None:
+    """Raise `StateError` if the content of the state file was copied to PostgreSQL, which is in use since then."""
+    try:
+        mark = (directory / MOVED).read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StateUnwritableError(f"{directory / MOVED} cannot be read: {error}") from error
+    step = f"set `state` in the configuration to its address; to use the file again all the same, delete {directory / MOVED}"
+    raise StateError(f"the state file in {directory} is no longer in use: {mark}; {step}")
+
+
+def open_alone(directory: Path, now: datetime, *, name: str = FILE) -> SqliteStore:
+    """Open a state file that no other process has open, and keep others from opening it; create it first if it does not exist.
+
+    Raises:
+        LockedError: Another process has it open.
+        StateUnwritableError: It cannot be opened for writing.
+    """
+    lock = FileLock.take(directory / "state.lock", holder=this_process(now))
+    if lock is None:
+        raise LockedError(directory / FILE, None, "wait until every command has ended")
+    try:
+        db = _connect(directory / name)
+        migrate(db)
+        return SqliteStore(db, directory / name, lock)
+    except (OSError, sqlite3.Error) as error:
+        lock.release()
+        raise StateUnwritableError(f"the state file in {directory} cannot be opened for writing: {error}") from error
 
 
 def _store(path: Path, lock: FileLock, on_failure: ExitStack) -> SqliteStore:
@@ -120,6 +153,7 @@ def open_for_reading(directory: Path) -> SqliteStore | None:
         StateUnwritableError: The file cannot be read.
     """
     path = directory / FILE
+    refuse_moved(directory)
     try:
         condition = _condition(path, read_only=True)
         if condition == "missing":  # or empty: another process is creating it

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from licsync_daemon.model.errors import Code, ConfigError, Problem, RunError
-from licsync_daemon.model.instance import POSTGRESQL, Config
+from licsync_daemon.model.errors import Code, ConfigError, Problem, RunError, StateError
+from licsync_daemon.model.instance import POSTGRESQL, SQLITE, Config
 from licsync_daemon.model.ports import Clock, Leases
 from licsync_daemon.model.run import Holder
 from licsync_daemon.model.secrets import remember
@@ -60,6 +60,7 @@ def opened(config: Config, credentials: Credentials, clock: Clock, *, role: str 
         engine = session(config, credentials, create=True)
         assert engine is not None
         try:
+            refuse_moved(engine)
             yield Opened(SqlStore(engine), SessionLeases(engine, clock, role=role))
         finally:
             engine.close()
@@ -103,7 +104,7 @@ def session(config: Config, credentials: Credentials, *, create: bool) -> "Postg
     except ImportError as error:
         raise ConfigError((Problem("state", f"the driver of PostgreSQL is not installed ({error.name})", EXTRA),)) from error
     try:
-        if config.state == POSTGRESQL:
+        if config.state in {POSTGRESQL, SQLITE}:  # `state copy` reads both
             address, password = credentials.text(STATE_URL, Kind.LINE), None
             if (secret := _password_in(address)) is not None:
                 remember(secret)
@@ -112,6 +113,15 @@ def session(config: Config, credentials: Credentials, *, create: bool) -> "Postg
     except RunError as error:
         raise ConfigError((Problem("state", error.cause, error.next_step),)) from error
     return connect(address, password, create=create)
+
+
+def refuse_moved(engine: "PostgresqlEngine") -> None:
+    """Raise `StateError` if this state was copied to a state file, which is in use since then."""
+    with engine.errors():
+        mark = engine.execute("SELECT moved FROM meta").fetchone()["moved"]
+    if mark is not None:
+        step = "remove `state` from the configuration, or copy the state file back: $licsync state copy --to postgresql"
+        raise StateError(f"the state in PostgreSQL is no longer in use: {mark}; {step}")
 
 
 def _password_in(address: str) -> str | None:

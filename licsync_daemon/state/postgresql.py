@@ -19,6 +19,7 @@ from licsync_daemon.model.errors import StateNewerError, StateUnreachableError, 
 from licsync_daemon.state.damage import KEPT, READERS, UNREADABLE, report
 from licsync_daemon.state.engine import Values
 from licsync_daemon.state.migration import VERSION
+from licsync_daemon.state.storable import storable
 
 SCHEMA = "licsync"
 SETTINGS = {
@@ -53,7 +54,6 @@ _STEPS = (  # a part of PostgreSQL's message, what it means, and the next step
     ("certificate", None, "check sslmode and sslrootcert in the address"),
     ("does not exist", None, "create the database and the user that the address names"),
 )
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class _Connection(psycopg.Connection[dict[str, Any]]):
@@ -108,11 +108,9 @@ class PostgresqlEngine:
     def transaction(self) -> Iterator[None]:
         """Take the lock of writers first, so that data read inside is still current when writing."""
         with self._db.transaction():
-            found = self.execute("UPDATE meta SET revision = revision + 1 RETURNING pg_backend_pid() AS backend, moved").fetchone()
+            found = self.execute("UPDATE meta SET revision = revision + 1 RETURNING pg_backend_pid() AS backend").fetchone()
             if found is None or found["backend"] != self.backend:
                 raise StateUnreachableError(POOLER, PAST_POOLER)
-            if found["moved"] is not None:
-                raise StateUnreachableError(*moved(found["moved"]))
             yield
         self._own_writes += 1
 
@@ -190,7 +188,7 @@ def connect(address: str, password: str | None, *, create: bool) -> PostgresqlEn
                 return None
             if create:
                 with db.transaction():
-                    _migrate(engine)
+                    migrate(engine)
             _check_version(engine)
     except BaseException:
         engine.close()
@@ -208,11 +206,24 @@ def _refuse_pooler(engine: PostgresqlEngine, settings: Mapping[str, str]) -> Non
             raise StateUnreachableError(POOLER, PAST_POOLER)
 
 
+def set_sequences(engine: PostgresqlEngine, columns: Mapping[str, str]) -> None:
+    """Let the numbers of new rows follow those of rows that were copied with theirs; `columns` names the numbered one of each table."""
+    for table, column in columns.items():
+        sql = f"SELECT setval(pg_get_serial_sequence(?, ?), greatest(max({column}), 1)) FROM {table}"  # noqa: S608 - our own names
+        engine.execute(sql, (f"{SCHEMA}.{table}", column))
+
+
+def keep_earlier(engine: PostgresqlEngine, stamp: str) -> None:
+    """Rename the schema of a state that is no longer in use, and create a new one."""
+    engine.execute(f"ALTER SCHEMA {SCHEMA} RENAME TO {SCHEMA}_{stamp}")
+    migrate(engine)
+
+
 def _is_created(engine: PostgresqlEngine) -> bool:
     return engine.execute("SELECT to_regclass('meta') AS found").fetchone()["found"] is not None
 
 
-def _migrate(engine: PostgresqlEngine) -> None:
+def migrate(engine: PostgresqlEngine) -> None:
     """Create the schema, or bring an older one to this version; one process at a time does, and all of it or nothing."""
     engine.execute("SELECT pg_advisory_xact_lock(?)", (MIGRATION_KEY,))
     if engine.execute("SELECT to_regnamespace(?) AS found", (SCHEMA,)).fetchone()["found"] is None:
@@ -233,11 +244,6 @@ def _check_version(engine: PostgresqlEngine) -> None:
         raise StateNewerError(f"{what}: install the newer version again")
     if found < VERSION:
         raise StateUnwritableError("the state in PostgreSQL is of an earlier version; it is migrated when a daemon starts")
-
-
-def moved(mark: str) -> tuple[str, str]:
-    """Return the cause and the next step for a state that was copied elsewhere."""
-    return f"this state in PostgreSQL is no longer in use: {mark}", 'remove `state` from the configuration, or set it to "sqlite"'
 
 
 def _explained(error: psycopg.Error) -> StateUnreachableError:
@@ -263,8 +269,3 @@ def _storable(values: Values) -> Any:
     if isinstance(values, Mapping):
         return {name: storable(value) for name, value in values.items()}
     return [storable(value) for value in values] or None
-
-
-def storable(value: Any) -> Any:
-    """Return a value as PostgreSQL can store it: it has no text with NUL or with half of a surrogate pair."""
-    return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", value) if isinstance(value, str) else value

@@ -160,6 +160,13 @@ def _members(engine: Engine) -> Iterator[Member]:
         yield Member(holder=holder, leads=row["leads"], since=instant_of(row["since"]), heartbeat_at=row["state_change"])
 
 
+def others(engine: Engine) -> tuple[Holder, ...]:
+    """Return the processes with a session, daemons and commands that write, except this one."""
+    with engine.errors():
+        found = engine.execute(f"SELECT holder FROM session WHERE {_ALIVE} AND backend <> pg_backend_pid()").fetchall()  # noqa: S608
+    return tuple(holder_from_json(json.loads(row["holder"])) for row in found)
+
+
 def alive(engine: Engine) -> Callable[[Holder], bool]:
     """Return a function that tells whether the process of a run has a session now, on whichever host."""
     with engine.errors():
