@@ -16,7 +16,7 @@ from licsync_daemon.monitoring.heartbeat import DaemonView, daemon_view
 from licsync_daemon.monitoring.status import FleetView, InstanceView, fleet_view
 from licsync_daemon.monitoring.status_json import as_json
 from licsync_daemon.rules.handover import folder_of, repair_step
-from licsync_daemon.rules.seats import EXCEEDED_STEP, exceeded
+from licsync_daemon.rules.seats import EXCEEDED_STEP, exceeded, totals_in_words
 from licsync_daemon.rules.servers import in_short, problems, shortened
 from licsync_daemon.state.files import reading
 from licsync_daemon.sync.decisions import AFTERWARDS
@@ -59,8 +59,7 @@ def show_fleet(view: FleetView) -> None:
 
 
 def _show_seats(seats: SeatRecord, now: datetime) -> None:
-    totals = f"{number(seats.consumed)} consumed of {number(seats.purchased)} purchased"
-    terminal.say(f"seats: {totals}, read {span(now - seats.read_at)} ago")
+    terminal.say(f"seats: {totals_in_words(seats)}, read {span(now - seats.read_at)} ago", hang=2)
     if (warning := exceeded(seats)) is not None:
         terminal.say(f"warning: {warning}", style="yellow", hang=2)
         terminal.say(f"  next step: {EXCEEDED_STEP}", hang=2)

@@ -111,6 +111,23 @@ def test_no_other_module_names_a_menu() -> None:
     assert wrong == []
 
 
+def test_no_other_module_says_what_github_does() -> None:
+    """A claim about GitHub in a text for people is a fact of the one place; docstrings and comments have their own sources."""
+    claim = re.compile(r"GitHub(?: Connect)? (?:publishes|allows|returns|counts|requires|recommends|shows|offers|refuses)\b")
+    wrong = []
+    for path in sorted((ROOT / "licsync_daemon").rglob("*.py")):
+        if path.name == "github_labels.py":
+            continue
+        tree = ast.parse(path.read_text())
+        docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        texts = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+        wrong += [
+            f"{path.relative_to(ROOT)}:{one.lineno}: {one.value}" for one in texts if id(one) not in docstrings and claim.search(one.value)
+        ]
+
+    assert wrong == []
+
+
 @pytest.mark.parametrize("page", HAND_WRITTEN, ids=lambda page: page.name)
 def test_the_documentation_names_only_menus_that_are_there(page: Path) -> None:
     """Every path of menus is one of the labels, as GitHub writes it; every other word in asterisks is on one of the paths."""
@@ -127,7 +144,7 @@ def test_the_documentation_names_only_menus_that_are_there(page: Path) -> None:
 @pytest.mark.parametrize(
     ("page", "names"),
     [
-        ("README.md", ("MATCHING", "ORGANIZATIONS")),
+        ("README.md", ("MATCHING", "ORGANIZATIONS", "NO_UPLOAD")),
         (
             "docs/deliveries.md",
             (
@@ -148,6 +165,7 @@ def test_the_documentation_names_only_menus_that_are_there(page: Path) -> None:
                 "WEEKLY",
                 "GHE_LICENSE",
                 "COUNTED",
+                "NO_UPLOAD",
                 "OWNERS_NOT_COUNTED",
             ),
         ),
@@ -155,6 +173,8 @@ def test_the_documentation_names_only_menus_that_are_there(page: Path) -> None:
             "docs/runbook.md",
             (
                 "EXPIRED",
+                "NOT_ADMINISTRATOR",
+                "MORE_THAN_PURCHASED",
                 "FLAGS_VERSION",
                 "HOSTS",
                 "HOSTS_GHE_COM",

@@ -14,7 +14,7 @@ from licsync_daemon.model.instance import LICENSE_USAGE, CloudAccount, ConnectDe
 from licsync_daemon.model.text import clean
 from licsync_daemon.model.usage import CLOCK_SLACK, Person, SeatTotals
 from licsync_daemon.monitoring.preflight.rows import CREDENTIAL_DAYS, LICENSE_DAYS, CheckRow, Place, expires
-from licsync_daemon.rules.seats import EXCEEDED_STEP, exceeded
+from licsync_daemon.rules.seats import EXCEEDED_STEP, exceeded, totals_in_words
 
 #: Other scopes that include a needed scope. Source: docs.github.com, "Scopes for OAuth apps" (checked 2026-11-24).
 COVERED_BY = {"read:enterprise": {"admin:enterprise"}, "site_admin": set[str]()}
@@ -162,13 +162,9 @@ def license_file_row(place: Place, seats: int | None, purchased: int | None) -> 
 
 def seats_row(place: Place, totals: SeatTotals) -> CheckRow:
     """Return how many seats the cloud account has and consumes. Consuming more than were purchased is allowed, and a warning."""
-    consumed, purchased = (f"{one:,}" if one is not None else "an unknown number" for one in (totals.consumed, totals.purchased))
-    if totals.purchased == 0:
-        return place.ok("seats", f"{consumed} consumed, none purchased: usage-based billing; billable licenses can be more")
-    seen = f"{consumed} consumed of {purchased} purchased"
     if (warning := exceeded(totals)) is not None:
-        return place.warn("seats", f"{seen}: {warning}", EXCEEDED_STEP, Code.SEATS_EXCEEDED)
-    return place.ok("seats", seen)
+        return place.warn("seats", f"{totals_in_words(totals)}: {warning}", EXCEEDED_STEP, Code.SEATS_EXCEEDED)
+    return place.ok("seats", totals_in_words(totals))
 
 
 def domains_row(place: Place, configured: Collection[str], people: Sequence[Person]) -> CheckRow:
