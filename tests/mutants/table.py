@@ -435,6 +435,20 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/unit/sync/test_run.py",),
     ),
     Mutant(
+        "a failed sync of a manual upload is said to be sent again by the next run",
+        "licsync_daemon/sync/confirm.py",
+        "by_person=isinstance(instance.delivery, ManualDelivery)",
+        "by_person=False",
+        ("tests/unit/sync/test_manual.py",),
+    ),
+    Mutant(
+        "usage-based billing without GitHub Connect is no warning",
+        "licsync_daemon/monitoring/preflight/judge_answers.py",
+        "    if not isinstance(delivery, ConnectDelivery):\n",
+        "    if False:\n",
+        ("tests/unit/monitoring/preflight/test_judge_answers.py",),
+    ),
+    Mutant(
         "a delivery waits without an end",
         "licsync_daemon/sync/confirm.py",
         "abs(now - since) >= instance.confirm_within",
