@@ -36,7 +36,7 @@ UNFINISHED = re.compile(
     r"|\.(json|csv)\.(?=[0-9]*[a-f])[0-9a-f]{8}$|\.sb-[0-9a-f]{8}-[a-z0-9]{6}$",  # of cloud storage clients, of macOS
     re.IGNORECASE,
 )
-BESIDE = (".aria2", ".aspera-ckpt", ".lftp-pget-status", ".st")  # while a file with such a name lies beside it, a file is incomplete
+BESIDE = (".aria2", ".aspera-ckpt", ".lftp-pget-status")  # while a file with such a name lies beside it, a file is incomplete
 PIECE_BYTES = 64 * 1024
 _EXPORT, _REPORT = "export", "report"
 

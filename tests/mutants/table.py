@@ -838,8 +838,15 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a link-local address is accepted",
         "licsync_daemon/settings/addresses.py",
-        "(one.is_link_local or one.is_multicast",
-        "(one.is_multicast",
+        "return one.is_link_local or one.is_multicast",
+        "return one.is_multicast",
+        ("tests/unit/settings/test_addresses.py",),
+    ),
+    Mutant(
+        "a metadata service is reached through a company's own NAT64",
+        "licsync_daemon/settings/addresses.py",
+        "address not in _LOCAL_NAT64:",
+        "address in _LOCAL_NAT64:",
         ("tests/unit/settings/test_addresses.py",),
     ),
     # ---------------------------------------------------------------- limits of HTTP, and retries

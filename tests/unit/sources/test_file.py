@@ -147,7 +147,7 @@ def test_other_names_are_read(tmp_path: Path, name: str) -> None:
     assert collect(tmp_path)[0].export.server_id == "finished"
 
 
-@pytest.mark.parametrize("ending", [".aria2", ".aspera-ckpt", ".lftp-pget-status", ".st"])
+@pytest.mark.parametrize("ending", [".aria2", ".aspera-ckpt", ".lftp-pget-status"])
 def test_a_file_with_a_record_of_its_transfer_is_unfinished(tmp_path: Path, ending: str) -> None:
     put(tmp_path / "new.json", export("unfinished"), T0 - timedelta(minutes=1))
     put(tmp_path / f"new.json{ending}", "{", T0 - timedelta(minutes=1))
