@@ -742,6 +742,20 @@ MUTANTS: tuple[Mutant, ...] = (
         "one.forget(messages.keys())",
         ("tests/unit/monitoring/test_alerting.py",),
     ),
+    Mutant(
+        "a webhook that says no in the body of its 200 counts as told",
+        "licsync_daemon/monitoring/channels/webhook.py",
+        "if answer is not Receipt.TAKEN:",
+        "if answer is None:",
+        ("tests/contract/test_notifiers.py",),
+    ),
+    Mutant(
+        "a rate limit of a webhook is not waited for",
+        "licsync_daemon/monitoring/outgoing.py",
+        "attempt == TRIES - 1 or",
+        "attempt >= 0 or",
+        ("tests/unit/monitoring/test_alerting.py",),
+    ),
     # ---------------------------------------------------------------- redaction
     Mutant(
         "secrets appear in the log",
