@@ -4,7 +4,7 @@ from licsync_daemon.model import github_labels as github
 from licsync_daemon.model.run import SeatRecord
 from licsync_daemon.model.usage import SeatTotals
 
-EXCEEDED_STEP = f"suspend or remove unused accounts, or purchase more seats; to see who consumes them, in the cloud, {github.CSV_REPORT}"
+EXCEEDED_STEP = f"suspend or remove unused accounts, or purchase more seats; to see in the cloud who consumes them, {github.CSV_REPORT}"
 
 
 def totals_in_words(seats: SeatTotals | SeatRecord) -> str:

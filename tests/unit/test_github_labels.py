@@ -203,6 +203,7 @@ def test_what_github_does_not_document_is_not_claimed(subtests: pytest.Subtests)
     for claim in (
         r"remove[^.]{0,60}(?:from|on) the (?:enterprise's |cloud's )?Licensing page",
         r"server(?:_id|`|s'| ID)[^.]{0,40} (?:with|on) the (?:enterprise's )?Licensing page",
+        r"server has to be removed",
         r"it is free",
         r"new users cannot sign in",
     ):
