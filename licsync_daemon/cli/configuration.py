@@ -12,6 +12,7 @@ from licsync_daemon.cli.loading import read_config
 from licsync_daemon.cli.starter import starter
 from licsync_daemon.daemon.connections import Connections
 from licsync_daemon.http.clients import Clients
+from licsync_daemon.model import github_labels as github
 from licsync_daemon.model.errors import ConfigError, Problem, RunError
 from licsync_daemon.model.instance import CloudAccount, Destination
 from licsync_daemon.model.usage import SyncStatus
@@ -52,7 +53,7 @@ def _from_cloud(arguments: argparse.Namespace) -> str:
     account, credentials = _account(arguments, os.environ)
     if account.organization is not None:
         raise ConfigError(
-            (Problem("cloud.organization", "GitHub lists no servers for an organization", "name an enterprise"),), "invalid argument"
+            (Problem("cloud.organization", str(github.NO_STATUS_OF_ORGANIZATIONS), "name an enterprise"),), "invalid argument"
         )
     connections = Connections(Clients(account, credentials), SystemClock())
     found: list[SyncStatus] = []

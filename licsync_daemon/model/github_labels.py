@@ -201,6 +201,9 @@ READ_ENTERPRISE = Fact(
     "two-factor status of the people in the enterprise, as far as the list of consumed licenses shows them.",
     f"{_CLOUD}rest/enterprise-admin/license",
 )
+NO_STATUS_OF_ORGANIZATIONS = Fact(
+    "GitHub offers no sync status for an organization, only for an enterprise.", f"{_CLOUD}rest/enterprise-admin/license"
+)
 EXPIRED = Fact(
     "An expired license blocks web and Git access to an instance. A license file is valid as long as the contract; with usage-based "
     "billing, for 12 months.",

@@ -144,7 +144,7 @@ def test_the_documentation_names_only_menus_that_are_there(page: Path) -> None:
 @pytest.mark.parametrize(
     ("page", "names"),
     [
-        ("README.md", ("MATCHING", "ORGANIZATIONS", "NO_UPLOAD")),
+        ("README.md", ("MATCHING", "ORGANIZATIONS", "NO_UPLOAD", "NO_STATUS_OF_ORGANIZATIONS")),
         (
             "docs/deliveries.md",
             (
@@ -186,7 +186,7 @@ def test_the_documentation_names_only_menus_that_are_there(page: Path) -> None:
                 "BILLABLE",
             ),
         ),
-        ("docs/configuration.md", ("VERIFIED_DOMAINS", "API_VERSIONS")),
+        ("docs/configuration.md", ("VERIFIED_DOMAINS", "API_VERSIONS", "NO_STATUS_OF_ORGANIZATIONS")),
     ],
 )
 def test_a_fact_in_the_documentation_is_the_one_of_the_package(page: str, names: tuple[str, ...], subtests: pytest.Subtests) -> None:
@@ -204,6 +204,8 @@ def test_what_github_does_not_document_is_not_claimed(subtests: pytest.Subtests)
         r"remove[^.]{0,60}(?:from|on) the (?:enterprise's |cloud's )?Licensing page",
         r"server(?:_id|`|s'| ID)[^.]{0,40} (?:with|on) the (?:enterprise's )?Licensing page",
         r"server has to be removed",
+        r"remove servers that no longer exist",
+        r"overwrite each other's|would (?:replace|remove) (?:that|every)",
         r"it is free",
         r"new users cannot sign in",
     ):
