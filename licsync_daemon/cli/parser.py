@@ -35,7 +35,7 @@ exit codes:
 
 examples:
   licsync-daemon demo                      try a practice fleet; no setup needed
-  licsync-daemon config init > config.toml write a commented sample
+  licsync-daemon config init -o FILE      write a commented sample
   licsync-daemon check                     test everything that a sync needs
   licsync-daemon --run-now emea --dry-run  show what would be sent
   licsync-daemon --run-now                 sync now; wait for the confirmation
@@ -131,7 +131,6 @@ def build_parser() -> argparse.ArgumentParser:
     _add_status(commands)
     _add_decisions(commands)
     _add_settings(commands)
-    _add_state(commands)
     _add_notify(commands)
     _add_practice(commands)
     _add_completion(commands)
@@ -212,6 +211,11 @@ def _add_settings(commands: "argparse._SubParsersAction[_Parser]") -> None:
         help="init: a commented sample; show: effective settings and their origin; schema: JSON Schema for editors",
     )
     config.add_argument("--from-cloud", action="store_true", help="with init: write a table for each server that the cloud lists")
+    config.add_argument(
+        "--token-file", metavar="FILE",
+        help="with --from-cloud: read the token from a file, or with - from standard input (default: the credential, else a prompt)",
+    )  # fmt: skip
+    config.add_argument("-o", "--output", type=Path, metavar="FILE", help="with init: write a new file; an existing one is not replaced")
     config.add_argument("--enterprise", metavar="NAME", help="with --from-cloud: the cloud enterprise, if none is configured yet")
     config.add_argument(
         "--api-url",
@@ -226,8 +230,6 @@ def _add_settings(commands: "argparse._SubParsersAction[_Parser]") -> None:
     _add_config(check)
     _add_json(check)
 
-
-def _add_state(commands: "argparse._SubParsersAction[_Parser]") -> None:
     state = _add(commands, "state", "copy what is recorded from the state file to PostgreSQL, or back")
     state.add_argument("what", choices=["copy"], help="copy: every row, compared afterwards; the original is kept and marked")
     state.add_argument("--to", choices=["postgresql", "sqlite"], required=True, help="where to; while no daemon runs")

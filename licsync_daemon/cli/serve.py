@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from licsync_daemon.cli.exit import Exit
-from licsync_daemon.cli.loading import load, read_config
+from licsync_daemon.cli.loading import content_of, load, read_config
 from licsync_daemon.daemon.daemon import HEARTBEAT_S, Daemon
 from licsync_daemon.daemon.daily import DailyCheck
 from licsync_daemon.daemon.standby import POLL_S, lead
@@ -23,6 +23,7 @@ from licsync_daemon.monitoring.outgoing import Outgoing
 from licsync_daemon.monitoring.preflight.in_child import preflight_in_child
 from licsync_daemon.monitoring.state_fault import NEXT_STEP, REPLACED, StateFault
 from licsync_daemon.settings.credential_audit import credentials_of
+from licsync_daemon.state import accepted
 from licsync_daemon.state.files import prepare_state_dir
 from licsync_daemon.state.leases import FileLeases
 from licsync_daemon.state.opening import DAEMON, opened
@@ -53,6 +54,7 @@ class _Service:
     def __init__(self, path: Path, config: Config, clock: SystemClock) -> None:
         self._path = path
         self._config = config
+        self._content = content_of(path)
         self._clock = clock
         self._stop = asyncio.Event()
         self._manager = ServiceManager(os.environ)
@@ -83,6 +85,7 @@ class _Service:
         clock, shared = self._clock, self._config.is_shared
         credentials = credentials_of(self._config, os.environ)
         with FileLeases(self._config.state_dir, clock).daemon() as here, opened(self._config, credentials, clock, role=DAEMON) as state:
+            accepted.keep(self._content, self._config.state_dir)
             self._away_since_s = None
             lease = await lead(state.leases, here, self._stop, self._manager, self._tell_that_it_is_back) if shared else here
             self._stop_telling()
@@ -149,7 +152,9 @@ class _Service:
         """Read the configuration again. An invalid one changes nothing; every problem is logged."""
         self._manager.send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
-            self._config = config = _reloaded(self._path, self._config)
+            self._content, self._config = content_of(self._path), _reloaded(self._path, self._config)  # both or, if it is refused, neither
+            config = self._config
+            accepted.keep(self._content, config.state_dir)
             if self._serving is not None:
                 daemon, daily, parts = self._serving
                 daemon.reload(config, with_config(parts.context, config, os.environ))

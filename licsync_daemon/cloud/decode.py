@@ -30,7 +30,7 @@ def decode_sync_status(data: Any, answered_at: datetime | None) -> SyncStatus:
         raise RemoteError(
             Code.BAD_RESPONSE,
             "license-sync-status returned a JSON schema instead of data",
-            "report this; no GitHub server is known to do this",
+            "report this with the run ID",
         )
     if not isinstance(servers, list):
         raise RemoteError(

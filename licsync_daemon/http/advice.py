@@ -51,7 +51,7 @@ _FORBIDDEN = {
     Side.WEBHOOK: "check that the webhook's token may post",
 }
 _NOT_FOUND = {
-    Side.INSTANCE: "GitHub returns 404 to everyone except site administrators: check the token's owner and scope, then the hostname",
+    Side.INSTANCE: f"check the token's owner and scope ({github.NOT_ADMINISTRATOR}), then the hostname",
     Side.CLOUD: "check `cloud.enterprise` and that the token's owner is an owner of it with the scope `read:enterprise`",
     Side.ORGANIZATION: "check `cloud.organization` and that the token's owner is a member of it",
     Side.DELIVERY: "check the delivery's `url`",

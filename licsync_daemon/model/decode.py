@@ -99,9 +99,10 @@ def _usable(moment: datetime) -> datetime | None:
     if moment.year < FIRST_YEAR:
         return None
     try:
-        return min((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC), LATEST)
+        found = min((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC), LATEST)
     except OverflowError as error:
         raise ValueError("too far in the future") from error
+    return found if found.year >= FIRST_YEAR else None  # the offset can lead to the year before
 
 
 # ---------------------------------------------------------------- numbers

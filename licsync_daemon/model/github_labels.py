@@ -184,10 +184,25 @@ TOKEN_LIFETIME = Fact(
     "are then refused, but not revoked.",
     _TOKEN_POLICIES,
 )
+NO_UPLOAD = Fact("GitHub publishes no upload endpoint for license usage.", f"{_CLOUD}rest/enterprise-admin/license")
+CLASSIC_TOKEN = Fact(
+    "License usage of an enterprise is read with a classic token of an enterprise owner, with the scope `read:enterprise`.",
+    f"{_CLOUD}rest/enterprise-admin/license",
+)
+NOT_ADMINISTRATOR = Fact(
+    "GitHub returns 404 for the license of an instance to everyone except its site administrators.",
+    f"{_SERVER}rest/enterprise-admin/license",
+)
+MORE_THAN_PURCHASED = Fact(
+    "More consumed than purchased licenses are possible: GitHub's own example has them.", f"{_CLOUD}rest/enterprise-admin/license"
+)
 READ_ENTERPRISE = Fact(
     "With the scope `read:enterprise`, whoever holds the token of an enterprise owner can read the names, roles, email addresses, and "
     "two-factor status of the people in the enterprise, as far as the list of consumed licenses shows them.",
     f"{_CLOUD}rest/enterprise-admin/license",
+)
+NO_STATUS_OF_ORGANIZATIONS = Fact(
+    "GitHub offers no sync status for an organization, only for an enterprise.", f"{_CLOUD}rest/enterprise-admin/license"
 )
 EXPIRED = Fact(
     "An expired license blocks web and Git access to an instance. A license file is valid as long as the contract; with usage-based "

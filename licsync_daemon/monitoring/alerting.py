@@ -5,6 +5,7 @@ pending for the others while this process runs.
 """
 
 import asyncio
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -97,6 +98,12 @@ class Alerting:
                 next_all_s = self._clock.monotonic() + (EVERY_S if is_done else AGAIN_S)
             elif not is_done:
                 next_all_s = min(next_all_s, self._clock.monotonic() + AGAIN_S)
+            next_all_s = min(next_all_s, *self._ends_of_pauses())
+
+    def _ends_of_pauses(self) -> list[float]:
+        """Return when channels that failed can be tried again; what they did not accept must not wait for the next full evaluation."""
+        now_s = self._clock.monotonic()
+        return [math.inf, *(one.not_before_s for one in self._channels if one.not_before_s > now_s)]
 
     async def evaluate_at_last(self, names: Collection[str] | None = None, *, within_s: float = AGAIN_S) -> None:
         """Evaluate once before a command ends; wait while another process holds the lock. Raises nothing."""

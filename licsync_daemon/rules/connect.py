@@ -27,7 +27,10 @@ SYNC_NOW = (
     "reaches GitHub"
 )
 UNREADABLE = f"compare this server's last sync: in the cloud, {github.LAST_SYNC}; update licsync-daemon, or report the quoted date"
-CONNECT = f"as an enterprise owner on both sides, on {{host}}, {github.CONNECT}; then {github.ENABLE_SYNC}; then {github.SYNC_NOW}"
+CONNECT = (
+    f"as an enterprise owner on both sides, on {{host}}, {github.CONNECT}; then, {github.ENABLE_SYNC.where}, click "
+    f"{github.ENABLE_SYNC.button}; then {github.SYNC_NOW}"
+)
 RECONNECT = f"{CONNECT} ({github.DISCONNECTED})"
 
 

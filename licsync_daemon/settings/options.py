@@ -79,7 +79,7 @@ class CloudTable(Table):
     )
     verified_domains: tuple[f.Domain, ...] = Field(
         default=_CLOUD["verified_domains"],
-        description="The enterprise's verified domains, which GitHub recommends unless all users are managed.",
+        description="The enterprise's verified domains; `check` warns without any.",
         examples=[["example.com"]],
     )
     proxy: Proxy = None

@@ -11,8 +11,9 @@ from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from licsync_daemon.model.blackout import parse_window
-from licsync_daemon.settings.addresses import normal_hostname, normal_proxy, normal_url, state_address, webhook_url, without_port
+from licsync_daemon.settings.addresses import normal_hostname, normal_proxy, normal_url, webhook_url, without_port
 from licsync_daemon.settings.mistakes import Mistake, did_you_mean, listed
+from licsync_daemon.settings.state_address import state_address
 
 WEEKDAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")  # cron counts them from 0
 LOG_LEVELS = ("debug", "info", "warning", "error")

@@ -32,7 +32,7 @@ log = structlog.get_logger()
 RECORD_MISSING = RunError(
     Code.NOT_CONFIRMED,
     "the record of this delivery is missing from the state file, so nothing can confirm it",
-    "the next run sends the usage again; look for `state_damaged` in the log",
+    "the next run sends the usage again, or prepares it again for a person to upload; look for `state_damaged` in the log",
 )
 LISTING_FRESH = timedelta(minutes=10)  # an unchanged list is not written again before this
 

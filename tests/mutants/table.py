@@ -435,6 +435,20 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/unit/sync/test_run.py",),
     ),
     Mutant(
+        "a failed sync of a manual upload is said to be sent again by the next run",
+        "licsync_daemon/sync/confirm.py",
+        "by_person=isinstance(instance.delivery, ManualDelivery)",
+        "by_person=False",
+        ("tests/unit/sync/test_manual.py",),
+    ),
+    Mutant(
+        "usage-based billing without GitHub Connect is no warning",
+        "licsync_daemon/monitoring/preflight/judge_answers.py",
+        "    if not isinstance(delivery, ConnectDelivery):\n",
+        "    if False:\n",
+        ("tests/unit/monitoring/preflight/test_judge_answers.py",),
+    ),
+    Mutant(
         "a delivery waits without an end",
         "licsync_daemon/sync/confirm.py",
         "abs(now - since) >= instance.confirm_within",
@@ -728,6 +742,20 @@ MUTANTS: tuple[Mutant, ...] = (
         "one.forget(messages.keys())",
         ("tests/unit/monitoring/test_alerting.py",),
     ),
+    Mutant(
+        "a webhook that says no in the body of its 200 counts as told",
+        "licsync_daemon/monitoring/channels/webhook.py",
+        "if answer is not Receipt.TAKEN:",
+        "if answer is None:",
+        ("tests/contract/test_notifiers.py",),
+    ),
+    Mutant(
+        "a rate limit of a webhook is not waited for",
+        "licsync_daemon/monitoring/outgoing.py",
+        "attempt == TRIES - 1 or",
+        "attempt >= 0 or",
+        ("tests/unit/monitoring/test_alerting.py",),
+    ),
     # ---------------------------------------------------------------- redaction
     Mutant(
         "secrets appear in the log",
@@ -824,8 +852,15 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a link-local address is accepted",
         "licsync_daemon/settings/addresses.py",
-        "(one.is_link_local or one.is_multicast",
-        "(one.is_multicast",
+        "return one.is_link_local or one.is_multicast",
+        "return one.is_multicast",
+        ("tests/unit/settings/test_addresses.py",),
+    ),
+    Mutant(
+        "a metadata service is reached through a company's own NAT64",
+        "licsync_daemon/settings/addresses.py",
+        "address not in _LOCAL_NAT64:",
+        "address in _LOCAL_NAT64:",
         ("tests/unit/settings/test_addresses.py",),
     ),
     # ---------------------------------------------------------------- limits of HTTP, and retries
@@ -983,6 +1018,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "            with suppress(OSError):\n                part.unlink()\n",
         "            part.with_suffix('')\n",
         ("tests/unit/sync/test_outbox.py", "tests/integration/system/test_whole_files.py"),
+    ),
+    Mutant(
+        "what cannot be put back is waited for",
+        "licsync_daemon/sync/fleet.py",
+        " or is_lost(context, instance, awaiting):",
+        ":",
+        ("tests/unit/sync/test_outbox.py",),
     ),
     Mutant(
         "a changed export is taken for the one that was put into the outbox",

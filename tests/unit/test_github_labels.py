@@ -111,6 +111,23 @@ def test_no_other_module_names_a_menu() -> None:
     assert wrong == []
 
 
+def test_no_other_module_says_what_github_does() -> None:
+    """A claim about GitHub in a text for people is a fact of the one place; docstrings and comments have their own sources."""
+    claim = re.compile(r"GitHub(?: Connect)? (?:publishes|allows|returns|counts|requires|recommends|shows|offers|refuses)\b")
+    wrong = []
+    for path in sorted((ROOT / "licsync_daemon").rglob("*.py")):
+        if path.name == "github_labels.py":
+            continue
+        tree = ast.parse(path.read_text())
+        docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        texts = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+        wrong += [
+            f"{path.relative_to(ROOT)}:{one.lineno}: {one.value}" for one in texts if id(one) not in docstrings and claim.search(one.value)
+        ]
+
+    assert wrong == []
+
+
 @pytest.mark.parametrize("page", HAND_WRITTEN, ids=lambda page: page.name)
 def test_the_documentation_names_only_menus_that_are_there(page: Path) -> None:
     """Every path of menus is one of the labels, as GitHub writes it; every other word in asterisks is on one of the paths."""
@@ -127,7 +144,7 @@ def test_the_documentation_names_only_menus_that_are_there(page: Path) -> None:
 @pytest.mark.parametrize(
     ("page", "names"),
     [
-        ("README.md", ("MATCHING", "ORGANIZATIONS")),
+        ("README.md", ("MATCHING", "ORGANIZATIONS", "NO_UPLOAD", "NO_STATUS_OF_ORGANIZATIONS")),
         (
             "docs/deliveries.md",
             (
@@ -148,6 +165,7 @@ def test_the_documentation_names_only_menus_that_are_there(page: Path) -> None:
                 "WEEKLY",
                 "GHE_LICENSE",
                 "COUNTED",
+                "NO_UPLOAD",
                 "OWNERS_NOT_COUNTED",
             ),
         ),
@@ -155,6 +173,8 @@ def test_the_documentation_names_only_menus_that_are_there(page: Path) -> None:
             "docs/runbook.md",
             (
                 "EXPIRED",
+                "NOT_ADMINISTRATOR",
+                "MORE_THAN_PURCHASED",
                 "FLAGS_VERSION",
                 "HOSTS",
                 "HOSTS_GHE_COM",
@@ -166,7 +186,7 @@ def test_the_documentation_names_only_menus_that_are_there(page: Path) -> None:
                 "BILLABLE",
             ),
         ),
-        ("docs/configuration.md", ("VERIFIED_DOMAINS", "API_VERSIONS")),
+        ("docs/configuration.md", ("VERIFIED_DOMAINS", "API_VERSIONS", "NO_STATUS_OF_ORGANIZATIONS")),
     ],
 )
 def test_a_fact_in_the_documentation_is_the_one_of_the_package(page: str, names: tuple[str, ...], subtests: pytest.Subtests) -> None:
@@ -177,12 +197,24 @@ def test_a_fact_in_the_documentation_is_the_one_of_the_package(page: str, names:
             assert FACTS[name].text in text
 
 
+def test_the_documentation_says_who_may_do_each_step(subtests: pytest.Subtests) -> None:
+    """docs/deliveries.md has a row for each step of a person, with its menus, its button, and who may do it."""
+    rows = [line for line in (ROOT / "docs" / "deliveries.md").read_text().splitlines() if line.startswith("| ")]
+    for name in ("CONNECT", "ENABLE_SYNC", "SYNC_NOW", "EXPORT", "UPLOAD", "CSV_REPORT", "VERIFY_DOMAIN"):
+        one = LABELS[name]
+        with subtests.test(name):
+            assert [row for row in rows if one.path in row and one.button in row and row.endswith(f"| {one.who} |")] != []
+
+
 def test_what_github_does_not_document_is_not_claimed(subtests: pytest.Subtests) -> None:
     """Nothing says that a server can be removed from the Licensing page, that it shows server IDs, or what a full seat pool refuses."""
     texts = {str(one.relative_to(ROOT)): words_of(one.read_text()) for one in [*HAND_WRITTEN, *(ROOT / "licsync_daemon").rglob("*.py")]}
     for claim in (
         r"remove[^.]{0,60}(?:from|on) the (?:enterprise's |cloud's )?Licensing page",
         r"server(?:_id|`|s'| ID)[^.]{0,40} (?:with|on) the (?:enterprise's )?Licensing page",
+        r"server has to be removed",
+        r"remove servers that no longer exist",
+        r"overwrite each other's|would (?:replace|remove) (?:that|every)",
         r"it is free",
         r"new users cannot sign in",
     ):

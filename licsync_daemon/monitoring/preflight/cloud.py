@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 from licsync_daemon.cloud.decode import decode_consumed_page, decode_organization, decode_sync_status
 from licsync_daemon.http.client import HttpClient
+from licsync_daemon.model import github_labels as github
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.usage import SeatTotals
 from licsync_daemon.monitoring.preflight.judge_answers import (
@@ -20,7 +21,7 @@ from licsync_daemon.monitoring.preflight.probing import Probing, ask, ask_object
 from licsync_daemon.monitoring.preflight.rows import CheckRow, Outcome, Place, Rows
 
 CLOUD = Place("cloud")
-NO_CLASSIC = "; the token reports no scopes: GitHub requires a classic token here"
+NO_CLASSIC = f"; the token reports no scopes: {github.CLASSIC_TOKEN}"
 
 
 async def cloud_rows(probing: Probing) -> Rows:
@@ -57,7 +58,7 @@ async def _account_rows(probing: Probing, client: HttpClient) -> Rows:
     for row in token_rows(CLOUD, client.seen, probing.clock.now(), needed=needed, credential=account.at.token[0]):
         yield row
     yield clock
-    for row in interface_rows(CLOUD, client.seen):
+    for row in interface_rows(CLOUD, client.seen, account.api_version):
         yield row
 
 

@@ -14,7 +14,7 @@ from licsync_daemon.model.instance import LICENSE_USAGE, CloudAccount, ConnectDe
 from licsync_daemon.model.text import clean
 from licsync_daemon.model.usage import CLOCK_SLACK, Person, SeatTotals
 from licsync_daemon.monitoring.preflight.rows import CREDENTIAL_DAYS, LICENSE_DAYS, CheckRow, Place, expires
-from licsync_daemon.rules.seats import EXCEEDED_STEP, exceeded
+from licsync_daemon.rules.seats import EXCEEDED_STEP, exceeded, totals_in_words
 
 #: Other scopes that include a needed scope. Source: docs.github.com, "Scopes for OAuth apps" (checked 2026-11-24).
 COVERED_BY = {"read:enterprise": {"admin:enterprise"}, "site_admin": set[str]()}
@@ -101,8 +101,15 @@ def clock_row(place: Place, date: datetime | None, now: datetime) -> CheckRow:
     return (place.fail if size > CLOCK_SLACK else place.warn)("clock", seen, fix, Code.CLOCK_WRONG)
 
 
-def interface_rows(place: Place, facts: AnswerFacts, release: Version | None = None) -> Iterator[CheckRow]:
-    """Yield the remaining rate limit and the API version, from the response headers; `release` is an instance's, None for the cloud."""
+def interface_rows(place: Place, facts: AnswerFacts, requested: str | None, release: Version | None = None) -> Iterator[CheckRow]:
+    """Yield the remaining rate limit and the API version, from the response headers.
+
+    Args:
+        place: Where the requests went.
+        facts: The headers.
+        requested: The configured API version; None if none is sent.
+        release: The release of an instance; None for the cloud.
+    """
     if facts.remaining is not None and facts.remaining < FEW_REQUESTS:
         fix = "find out which other program uses this token, and give licsync its own token"
         yield place.warn("rate limit", f"{facts.remaining} requests left", fix)
@@ -110,14 +117,16 @@ def interface_rows(place: Place, facts: AnswerFacts, release: Version | None = N
         yield place.ok("rate limit", f"{facts.remaining:,} requests left")
     if facts.deprecation is not None or facts.sunset_at is not None:
         until = f", and will be removed on {facts.sunset_at:%Y-%m-%d}" if facts.sunset_at is not None else ""
-        yield place.warn("interface", f"this API is deprecated{until}", api_step(facts, release), Code.API_DEPRECATED)
+        yield place.warn(
+            "interface", f"this API is deprecated{until}", api_step(facts.api_version or requested, release), Code.API_DEPRECATED
+        )
     elif facts.api_version is not None:
         yield place.ok("interface", f"version {facts.api_version}")
 
 
-def api_step(facts: AnswerFacts, release: Version | None) -> str:
+def api_step(used: str | None, release: Version | None) -> str:
     """Return the step against an interface that ends: the next API version, unless the request was already made with it."""
-    if facts.api_version == github.NEXT_VERSION:
+    if used == github.NEXT_VERSION:
         return "update licsync-daemon before that date"
     return f"{github.newer_version(release)} ({github.API_VERSIONS})"
 
@@ -162,13 +171,9 @@ def license_file_row(place: Place, seats: int | None, purchased: int | None) -> 
 
 def seats_row(place: Place, totals: SeatTotals) -> CheckRow:
     """Return how many seats the cloud account has and consumes. Consuming more than were purchased is allowed, and a warning."""
-    consumed, purchased = (f"{one:,}" if one is not None else "an unknown number" for one in (totals.consumed, totals.purchased))
-    if totals.purchased == 0:
-        return place.ok("seats", f"{consumed} consumed, none purchased: usage-based billing; billable licenses can be more")
-    seen = f"{consumed} consumed of {purchased} purchased"
     if (warning := exceeded(totals)) is not None:
-        return place.warn("seats", f"{seen}: {warning}", EXCEEDED_STEP, Code.SEATS_EXCEEDED)
-    return place.ok("seats", seen)
+        return place.warn("seats", f"{totals_in_words(totals)}: {warning}", EXCEEDED_STEP, Code.SEATS_EXCEEDED)
+    return place.ok("seats", totals_in_words(totals))
 
 
 def domains_row(place: Place, configured: Collection[str], people: Sequence[Person]) -> CheckRow:

@@ -10,14 +10,15 @@ from licsync_daemon.model.store import StateReader
 from licsync_daemon.monitoring.outboxes import not_cleaned
 from licsync_daemon.monitoring.preflight.rows import MACHINE, CheckRow, Place
 from licsync_daemon.rules.handover import fleet_of, folder_of, repair_step
-from licsync_daemon.state.files import reading
+from licsync_daemon.settings.credentials import Credentials
+from licsync_daemon.state.opening import reading
 
 
-def content_rows(config: Config, now: datetime) -> Iterator[CheckRow]:
+def content_rows(config: Config, credentials: Credentials, now: datetime) -> Iterator[CheckRow]:
     """Yield a row for each instance whose folder has a problem, and one for what should have been deleted."""
     try:
-        with reading(config.state_dir) as store:
-            yield from _rows(config, store, now)
+        with reading(config, credentials) as seen:
+            yield from _rows(config, seen.store, now)
     except LicsyncError:
         return  # nothing is known; `status` says why
 

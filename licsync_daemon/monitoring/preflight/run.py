@@ -34,6 +34,7 @@ from licsync_daemon.monitoring.preflight.machine import command_row, file_row, m
 from licsync_daemon.monitoring.preflight.outbox import content_rows
 from licsync_daemon.monitoring.preflight.probing import Probing
 from licsync_daemon.monitoring.preflight.rows import MACHINE, CheckRow, Place, Rows
+from licsync_daemon.monitoring.preflight.shared_state import shared_state_rows
 from licsync_daemon.rules.servers import Findings, compare
 from licsync_daemon.rules.servers import problems as listing_problems
 from licsync_daemon.settings.credential_audit import credentials_of
@@ -82,7 +83,12 @@ async def preflight(
     """
     credentials = credentials_of(config, environ)
     probing = Probing(config, Clients(config.cloud, credentials, Ages(clock)), clock)
-    rows = [*machine_rows(config, warnings, credentials), *content_rows(config, clock.now()), *_instances_here(probing)]
+    rows = [
+        *machine_rows(config, warnings, credentials),
+        *([] if offline else shared_state_rows(config, credentials)),
+        *([] if offline and config.is_shared else content_rows(config, credentials, clock.now())),
+        *_instances_here(probing),
+    ]
     if not offline:
         rows += await _all_of(list(_probes(probing)), report)
         rows += _compared(probing)

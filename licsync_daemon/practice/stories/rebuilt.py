@@ -32,7 +32,7 @@ async def play(stage: Stage) -> Ended:
     code = await stage.run_now("emea")
     assert code is Exit.HELD
     stage.tell(
-        "The cloud would keep the usage of the old server ID, and count both.\n"
+        "The cloud may keep the usage of the old server ID, and count both.\n"
         "The operator checks that emea was really rebuilt, and approves."
     )
     stage.approve(stage.held("emea"), "rebuilt, server ID checked", "INC-77")
