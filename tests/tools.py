@@ -11,6 +11,7 @@ PACKAGES = {  # Debian's package of each program
     "buildah": "buildah",
     "git": "git",
     "ip": "iproute2",
+    "pgbouncer": "pgbouncer",
     "postgres": "postgresql",
     "setpriv": "util-linux",
     "ssh": "openssh-client",

@@ -4,6 +4,7 @@ One session carries the state and all locks, and is never opened again inside it
 The server ends the session of a process that is silent for a minute, inside a transaction or not.
 """
 
+import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -41,8 +42,11 @@ ANSWER_WITHIN_S = 40.0  # more than the server's own limits: a connection that i
 MIGRATION_KEY = 4_711_000
 OLDEST = 140_000
 
+logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # its warnings repeat what is raised
+
 POOLER = "this is a pooler, which shares one session among several clients, so that each of them would get the same lock"
 PAST_POOLER = "name PostgreSQL itself in the address, not its pooler"
+EXPLAINED = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.InsufficientPrivilege)
 _STEPS = (  # a part of PostgreSQL's message, what it means, and the next step
     ("unsupported startup parameter", POOLER, PAST_POOLER),
     (f'unrecognized configuration parameter "{PROBE}"', "this PostgreSQL is older than version 14", "upgrade PostgreSQL"),
@@ -56,11 +60,19 @@ _STEPS = (  # a part of PostgreSQL's message, what it means, and the next step
 )
 
 
+class _NoAnswerError(psycopg.OperationalError):
+    """PostgreSQL did not answer in time."""
+
+
 class _Connection(psycopg.Connection[dict[str, Any]]):
     """A connection that waits for an answer for a limited time, and is closed after one that did not come."""
 
     def wait(self, gen: Any, *args: Any, **more: Any) -> Any:
-        return super().wait(_within(gen, ANSWER_WITHIN_S), *args, **more)
+        try:
+            return super().wait(_within(gen, ANSWER_WITHIN_S), *args, **more)
+        except _NoAnswerError:
+            self.pgconn.finish()
+            raise
 
 
 def _within(steps: Any, seconds: float) -> Any:
@@ -71,7 +83,7 @@ def _within(steps: Any, seconds: float) -> Any:
         while True:
             ready = yield wanted
             if not ready and monotonic() > end:
-                raise psycopg.OperationalError(f"no answer for {seconds:.0f} s")
+                raise _NoAnswerError(f"no answer for {seconds:.0f} s")
             wanted = steps.send(ready)
     except StopIteration as done:
         return done.value
@@ -97,7 +109,7 @@ class PostgresqlEngine:
         try:
             yield
         except psycopg.Error as error:
-            if self._db.closed or isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+            if self._db.closed or isinstance(error, EXPLAINED):
                 raise _explained(error) from error
             raise StateUnwritableError(f"the state in PostgreSQL cannot be used: {_sentence(error)}") from error
         finally:

@@ -1,0 +1,74 @@
+"""What takes minutes: a database that is away for long, connections that are half open, and a large fleet on a slow network."""
+
+import re
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.hosts import Host
+from tests.acceptance.support import UPLOADS, Running, Site, supervisor, wait_for
+from tests.contract.loopback import Server as Webhook
+from tests.postgresql import Server
+from tests.proxy import proxy_to
+
+INSTANCES, LATENCY_S, WATCHDOG_S = 2000, 0.001, 30
+
+
+@pytest.fixture
+def address(postgresql_server: Server) -> Iterator[str]:
+    with postgresql_server.database() as address:
+        yield address
+
+
+@pytest.mark.timeout(300)
+def test_a_leader_behind_a_half_open_connection(site: Site, postgresql_server: Server, address: str) -> None:
+    """It gives up, and sends nothing; the server ends its session after a minute, and the standby leads."""
+    with proxy_to(postgresql_server.port) as proxy:
+        a, b = Host(site, "a", re.sub(r":\d+/", f":{proxy.port}/", address)), Host(site, "b", address)
+        first, second = a.leads(), b.stands_by()
+        began = time.monotonic()
+        proxy.swallow()
+        wait_for(lambda: "daemon.leads" in second.err, 90)
+        assert time.monotonic() - began < 75
+        wait_for(lambda: "no answer for" in first.err or "daemon.state_unusable" in first.err, 60)
+        assert site.asked("cloud", UPLOADS) == []
+        first.end(signal.SIGKILL)
+        assert second.end()[0] == 0
+
+
+def watched(host: Host, address: str, read: object) -> Running:
+    return host.start(NOTIFY_SOCKET=address, WATCHDOG_USEC=str(WATCHDOG_S * 1_000_000))
+
+
+@pytest.mark.timeout(600)
+def test_2000_instances_with_1_ms_of_latency(site: Site, postgresql_server: Server, address: str, tmp_path: Path) -> None:
+    """The daemon is ready within the time that the unit allows, and heartbeats come more often than the watchdog requires."""
+    tables = "".join(f'[instances.site{number}]\nhostname = "ghes-{number}.example.com"\n' for number in range(INSTANCES))
+    text = site.config.read_text(encoding="utf-8")
+    config = tmp_path / "config.toml"
+    head = text[: text.index("[instances.")]
+    config.write_text(head + tables, encoding="utf-8")
+    config.chmod(0o600)
+    site.config = config
+    with proxy_to(postgresql_server.port, LATENCY_S) as proxy, supervisor(abstract=True) as (notify, read):
+        host = Host(site, "a", re.sub(r":\d+/", f":{proxy.port}/", address))
+        began = time.monotonic()
+        running = host.start(NOTIFY_SOCKET=notify, WATCHDOG_USEC=str(WATCHDOG_S * 1_000_000))
+        wait_for(lambda: "daemon.started" in running.err or running.process.poll() is not None, 120)
+        ready_s = time.monotonic() - began
+        beats: list[float] = []
+        while len(beats) < 6:
+            before = len(read())
+            wait_for(lambda: len(read()) > before, WATCHDOG_S)
+            beats.append(time.monotonic())
+        print(f"ready after {ready_s:.1f} s; longest pause between two heartbeats {max(b - a for a, b in zip(beats, beats[1:])):.1f} s")
+        assert ready_s < 60
+        running.end(signal.SIGKILL)
+
+
+@pytest.mark.timeout(300)
+def test_people_are_told_without_the_state(site: Site, own_postgresql: Server) -> None:
+    """A database that is away for longer than a restart takes is told by webhook, and its return as well."""
