@@ -71,6 +71,6 @@ clean:
 
 lock: $(VENV)/dev.stamp ## renew the locked versions of the container (needs: pip install uv)
 	uv pip compile -q --generate-hashes --no-emit-index-url --no-annotate --universal --python-version 3.11 \
-	  --custom-compile-command 'make lock' pyproject.toml -o requirements.lock
+	  --custom-compile-command 'make lock' --extra postgresql pyproject.toml -o requirements.lock
 	printf 'hatchling>=1.27\npip>=25.1\n' | uv pip compile -q --generate-hashes --no-emit-index-url --no-annotate --universal \
 	  --python-version 3.11 --custom-compile-command 'make lock' - -o requirements-build.lock

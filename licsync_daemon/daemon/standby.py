@@ -69,6 +69,7 @@ async def lead(leases: Leases, here: Lease, stop: asyncio.Event, service: Servic
             service.send("READY=1", "WATCHDOG=1", f"STATUS=standby; {known} leads")
         else:
             log.info("daemon.leads")
+            service.send("READY=1", "WATCHDOG=1", "STATUS=leads; planning every instance")
             return Lead(here, shared)
         with suppress(OSError):
             here.touch()

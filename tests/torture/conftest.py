@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.conftest import command, evidence, fleet, site  # noqa: F401 - the installed command on a practice fleet
+from tests.acceptance.test_notifications import hook  # noqa: F401 - a receiver of its messages
 
 ROOT = Path(__file__).parents[2]
 FACTOR = float(os.environ.get("TORTURE", "1"))
