@@ -756,6 +756,34 @@ MUTANTS: tuple[Mutant, ...] = (
         "attempt >= 0 or",
         ("tests/unit/monitoring/test_alerting.py",),
     ),
+    Mutant(
+        "what NO_PROXY excepts by a range goes through the proxy",
+        "licsync_daemon/http/no_proxy.py",
+        "return address in network or",
+        "return False or",
+        ("tests/unit/http/test_no_proxy.py",),
+    ),
+    Mutant(
+        "a dead proxy is reported as the server",
+        "licsync_daemon/http/tunnel.py",
+        "            self.is_open = False\n",
+        "            self.is_open = True\n",
+        ("tests/contract/test_http_client.py", "tests/unit/http/test_tunnel.py"),
+    ),
+    Mutant(
+        "each Python decides by its own X.509 flags",
+        "licsync_daemon/http/tls.py",
+        "    context.verify_flags = ssl",
+        "    context.verify_flags |= ssl",
+        ("tests/unit/http/test_tls.py",),
+    ),
+    Mutant(
+        "the page of a web filter is taken for GitHub's refusal",
+        "licsync_daemon/http/advice.py",
+        'and "x-github-request-id" not in headers',
+        'and "x-github-request-id" in headers',
+        ("tests/unit/http/test_advice.py",),
+    ),
     # ---------------------------------------------------------------- redaction
     Mutant(
         "secrets appear in the log",

@@ -5,8 +5,9 @@ from dataclasses import replace
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.instance import Destination, MailNotifier, WebhookNotifier
 from licsync_daemon.monitoring.channels.build import mail
+from licsync_daemon.monitoring.preflight.certificates import certificate_of
 from licsync_daemon.monitoring.preflight.judge_network import certificate_row
-from licsync_daemon.monitoring.preflight.network import Hop, Route, certificate_of
+from licsync_daemon.monitoring.preflight.network import Hop, Route
 from licsync_daemon.monitoring.preflight.probing import QUICK, Probing, refusal
 from licsync_daemon.monitoring.preflight.rows import CheckRow, Outcome, Place, Rows
 
