@@ -230,6 +230,7 @@ def _add_settings(commands: "argparse._SubParsersAction[_Parser]") -> None:
     _add_json(config)
 
     check = _add(commands, "check", "test everything a sync needs: configuration, credentials, network, tokens, versions")
+    check.add_argument("--all", action="store_true", help="print every test, not only a line for each place and what needs attention")
     check.add_argument("--offline", action="store_true", help="do not contact any server")
     _add_config(check)
     _add_json(check)

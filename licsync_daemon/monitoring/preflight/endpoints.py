@@ -35,7 +35,7 @@ def endpoint_row(place: Place, status: int) -> CheckRow:
     """Judge the HTTP status of an endpoint."""
     if status in REFUSED:
         fix = "ask the endpoint's operator for a token that may upload usage, and store it in the delivery's credential"
-        return place.warn("endpoint", f"token rejected ({status})", fix, REFUSED[status])
+        return place.fail("endpoint", f"token rejected ({status})", fix, REFUSED[status])
     if status >= 500:
         fix = "ask the endpoint's operator; uploads are retried automatically"
         return place.warn("endpoint", f"responds with {status}", fix, Code.SERVER_ERROR)
