@@ -1048,6 +1048,13 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/unit/sync/test_outbox.py", "tests/integration/system/test_whole_files.py"),
     ),
     Mutant(
+        "a full disk is over as soon as a small write fits",
+        "licsync_daemon/monitoring/alerting.py",
+        "if cause is None and self.state_fault.is_open:",
+        "if cause is None and False:",
+        ("tests/unit/monitoring/test_alerting.py",),
+    ),
+    Mutant(
         "what cannot be put back is waited for",
         "licsync_daemon/sync/fleet.py",
         " or is_lost(context, instance, awaiting):",
