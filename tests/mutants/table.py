@@ -1177,6 +1177,13 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     # ---------------------------------------------------------------- daemon
     Mutant(
+        "a state directory that was deleted under the daemon stays away",
+        "licsync_daemon/cli/serve.py",
+        "_prepare_again(config.state_dir)  # it may be gone by now",
+        "pass",
+        ("tests/acceptance/test_state_file.py::test_a_state_file_that_is_replaced_under_the_daemon_is_opened_again",),
+    ),
+    Mutant(
         "a reload leaves the planning of the earlier configuration running",
         "licsync_daemon/daemon/daemon.py",
         "self._planning.cancel()",
