@@ -1,14 +1,13 @@
 """Dispatch a command. The only place where an error becomes a message and an exit code."""
 
 import argparse
-import json
 import signal
 from collections.abc import Callable, Sequence
 
 from licsync_daemon.cli import terminal
 from licsync_daemon.cli.exit import Exit
 from licsync_daemon.cli.parser import parse
-from licsync_daemon.model.errors import ConfigError, LockedError, StateError, StateNewerError, StateUnwritableError
+from licsync_daemon.model.errors import ConfigError, LockedError, StateDamagedError, StateError, StateNewerError, StateUnwritableError
 from licsync_daemon.system.process import Stopped
 from licsync_daemon.system.streams import failed_output
 
@@ -40,6 +39,8 @@ def _main(argv: Sequence[str]) -> int:
         return _failure(str(error), Exit.USAGE)
     except LockedError as error:
         return _failure(str(error), Exit.LOCKED)
+    except StateDamagedError as error:
+        return _failure(str(error), Exit.INTERNAL)
     except StateUnwritableError as error:
         return _failure(f"{error}; {error.next_step}", Exit.INTERNAL)
     except StateError as error:
@@ -109,7 +110,7 @@ def _command(arguments: argparse.Namespace) -> Command:
 
             return demo
         case "completion":
-            from licsync_daemon.cli.configuration import completion
+            from licsync_daemon.cli.completion import completion
 
             return completion
         case _:
@@ -120,8 +121,9 @@ def _command(arguments: argparse.Namespace) -> Command:
 
 def _config_problems(error: ConfigError, *, as_json: bool) -> int:
     if as_json:
-        problems = [{"where": one.where, "what": one.what, "hint": one.hint} for one in error.problems]
-        print(json.dumps({"error": "configuration", "problems": problems}, ensure_ascii=False, indent=2))
+        from licsync_daemon.monitoring.status_json import problem_json
+
+        terminal.print_json({"error": "configuration", "problems": [problem_json(one) for one in error.problems]})
         return Exit.USAGE
     count = len(error.problems)
     terminal.complain(f"licsync-daemon: {error.headline} ({count} problem{'s' if count != 1 else ''})")

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import NoReturn
 
 from licsync_daemon import __version__
+from licsync_daemon.cli.misplaced import misplaced
 from licsync_daemon.cli.terminal import complain
 
 DEFAULT_CONFIG = "/etc/licsync/config.toml"
 INVENTED = {"instances": None, "people": 2000, "seed": 1}  # the fleet that `demo` and `sandbox` generate
 SCENARIOS = ("shrink", "rebuilt", "clone", "outage")  # the stories that `demo` plays; named here so that parsing loads no practice fleet
-PRINTS_JSON = frozenset({"status", "history", "outbox", "config", "check", "demo"})
+WORDS = ("instances", "runs")  # what the completion scripts ask this program for
 MOST = 10_000_000  # instances, people or runs; more is a typing error
 DESCRIPTION = """\
 Syncs the license usage of your GitHub Enterprise Server instances to one
@@ -75,38 +76,15 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         arguments.run_now = arguments.names
     else:
         arguments = parser.parse_args(argv)
-    if arguments.command is not None and arguments.run_now is not None:
-        parser.error("--run-now cannot be combined with a command")
-    if arguments.run_now is None:
-        _refuse_run_now_options(parser, arguments)
-    if getattr(arguments, "scenario", None) is not None and _chooses_a_fleet(arguments):
-        parser.error("--scenario uses its own fleet and cannot be combined with --fleet, --instances, --people or --seed")
+    mistake = misplaced(arguments, INVENTED)
+    if mistake is not None:
+        parser.error(mistake)
     return arguments
-
-
-def _refuse_run_now_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
-    """Refuse options of `--run-now` without it: ignored, they would start the daemon, or leave a wish unheard."""
-    for name, given in (("--dry-run", arguments.dry_run), ("--wait", arguments.wait is not None), ("--wait-lock", arguments.wait_lock)):
-        if given:
-            parser.error(f"{name} requires --run-now")
-    if not arguments.json:
-        return
-    if arguments.command is None:
-        parser.error("--json requires --run-now or a command")
-    is_text = arguments.command == "config" and arguments.what == "init"
-    if arguments.command not in PRINTS_JSON or is_text:
-        parser.error(f"{'config init' if is_text else arguments.command} does not print JSON: leave out --json")
-    if arguments.command == "status" and (arguments.alive or arguments.check):
-        parser.error("--json cannot be combined with --alive or --check, which print one line")
 
 
 def _is_text(word: str) -> bool:
     """Say whether an argument had only bytes that decode; Python passes on others as surrogates."""
     return not any("\ud800" <= char <= "\udfff" for char in word)
-
-
-def _chooses_a_fleet(arguments: argparse.Namespace) -> bool:
-    return arguments.fleet is not None or any(getattr(arguments, name) != usual for name, usual in INVENTED.items())
 
 
 def default_config() -> Path:
@@ -125,7 +103,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"licsync-daemon {__version__}")
     _add_config(parser, default=default_config())
     now = parser.add_argument_group("run now")
-    now.add_argument("--run-now", nargs="*", metavar="INSTANCE", help="sync all enabled instances now, or only those named")
+    named = now.add_argument("--run-now", nargs="*", metavar="INSTANCE", help="sync all enabled instances now, or only those named")
+    _completed(named, "instances")
     _add_run_now(now)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     _add_status(commands)
@@ -164,8 +143,11 @@ def _add_status(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )
 
     history = _add(commands, "history", "recorded runs and decisions, newest first")
-    history.add_argument("instance", nargs="?", metavar="INSTANCE", help="show only this instance, with details of its newest run")
+    only = history.add_argument("instance", nargs="?", metavar="INSTANCE", help="show only this instance, with details of its newest run")
+    _completed(only, "instances")
     history.add_argument("--limit", type=_positive, default=20, metavar="N", help="how many runs and decisions to show (default 20)")
+    history.add_argument("--since", metavar="DATE", help='every run since a date ("2026-01-01") or for a time ("90d"), for an audit')
+    history.add_argument("--format", choices=["csv", "json"], help="with --since: a row per instance, week and run, with the four times")
     _add_config(history)
     _add_json(history)
 
@@ -174,7 +156,7 @@ def _add_status(commands: "argparse._SubParsersAction[_Parser]") -> None:
     _add_json(outbox)
 
     payload = _add(commands, "payload", "print exactly what would be sent for an instance; send nothing")
-    payload.add_argument("instance", metavar="INSTANCE", help="name of the instance")
+    _completed(payload.add_argument("instance", metavar="INSTANCE", help="name of the instance"), "instances")
     payload.add_argument("--diff", action="store_true", help="print the changes since the last confirmed usage instead, as counts")
     _add_config(payload)
 
@@ -186,14 +168,14 @@ def _add_decisions(commands: "argparse._SubParsersAction[_Parser]") -> None:
         ("acknowledge", "mark the warnings or the failure of a run as seen"),
     ):
         about_run = _add(commands, name, words)
-        about_run.add_argument("run", metavar="RUN", help="run ID, from status or history")
+        _completed(about_run.add_argument("run", metavar="RUN", help="run ID, from status or history"), "runs")
         _add_reason(about_run)
     pause = _add(commands, "pause", "suspend scheduled runs of an instance until a given time")
-    pause.add_argument("instance", metavar="INSTANCE", help="name of the instance")
+    _completed(pause.add_argument("instance", metavar="INSTANCE", help="name of the instance"), "instances")
     pause.add_argument("--until", required=True, metavar="TIME", help='"3d", or "2026-12-24 18:00" in the schedule\'s time zone')
     _add_reason(pause)
     resume = _add(commands, "resume", "end a pause")
-    resume.add_argument("instance", metavar="INSTANCE", help="name of the instance")
+    _completed(resume.add_argument("instance", metavar="INSTANCE", help="name of the instance"), "instances")
     _add_reason(resume, required=False)
 
 
@@ -226,6 +208,7 @@ def _add_settings(commands: "argparse._SubParsersAction[_Parser]") -> None:
     _add_json(config)
 
     check = _add(commands, "check", "test everything a sync needs: configuration, credentials, network, tokens, versions")
+    check.add_argument("--all", action="store_true", help="print every test, not only a line for each place and what needs attention")
     check.add_argument("--offline", action="store_true", help="do not contact any server")
     _add_config(check)
     _add_json(check)
@@ -244,7 +227,13 @@ def _add_notify(commands: "argparse._SubParsersAction[_Parser]") -> None:
 
 def _add_completion(commands: "argparse._SubParsersAction[_Parser]") -> None:
     completion = _add(commands, "completion", "print a shell completion script")
-    completion.add_argument("shell", choices=["bash", "zsh"], help="bash: for /etc/bash_completion.d/; zsh: for a directory in $fpath")
+    completion.add_argument(
+        "shell",
+        choices=["bash", "zsh", *WORDS],
+        metavar="{bash,zsh}",
+        help="bash: for /etc/bash_completion.d/; zsh: for a directory in $fpath",
+    )
+    _add_config(completion)
 
 
 def _add_practice(commands: "argparse._SubParsersAction[_Parser]") -> None:
@@ -273,6 +262,11 @@ def _add_practice(commands: "argparse._SubParsersAction[_Parser]") -> None:
                 help=f"play a scenario instead, in simulated time: {', '.join(SCENARIOS)}",
             )  # fmt: skip
             _add_json(practice)
+
+
+def _completed(argument: argparse.Action, words: str) -> None:
+    """Let the completion scripts offer names that only the configuration or the state knows."""
+    vars(argument)["complete"] = dict.fromkeys(("bash", "zsh"), f"_licsync_{words}")  # shtab reads it
 
 
 def _add_config(parser: argparse.ArgumentParser, default: Path | str = argparse.SUPPRESS) -> None:

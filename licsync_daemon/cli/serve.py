@@ -82,6 +82,7 @@ class _Service:
 
     async def _serve(self) -> None:
         """Open the state, wait for the lead where several hosts share it, and serve."""
+        _prepare_again(self._config.state_dir)  # it may be gone by now
         clock, shared = self._clock, self._config.is_shared
         credentials = credentials_of(self._config, os.environ)
         with FileLeases(self._config.state_dir, clock).daemon() as here, opened(self._config, credentials, clock, role=DAEMON) as state:
@@ -164,6 +165,14 @@ class _Service:
             log.error("daemon.reload_refused", problems=[str(problem) for problem in error.problems])  # noqa: TRY400 - sentences
         finally:
             self._manager.send("READY=1")
+
+
+def _prepare_again(state_dir: Path) -> None:
+    """Create the state directory if it was deleted; one that cannot be used any more is told, and tried again."""
+    try:
+        prepare_state_dir(state_dir)
+    except ConfigError as error:
+        raise StateUnwritableError(str(error)) from error
 
 
 def _reloaded(path: Path, before: Config) -> Config:

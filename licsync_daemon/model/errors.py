@@ -207,6 +207,10 @@ class StateUnreachableError(StateUnwritableError):
         self.next_step = next_step
 
 
+class StateDamagedError(StateUnwritableError):
+    """SQLite found the state file to be damaged while it was read or written."""
+
+
 class StateReplacedError(StateUnwritableError):
     """The state file was deleted, moved, or replaced while this process had it open; what is written to it now is lost."""
 

@@ -20,6 +20,7 @@ from licsync_daemon.model.ports import Channel, Clock, Leases
 from licsync_daemon.model.store import AlertStore
 from licsync_daemon.monitoring.alerts import Change, messages_of, plan
 from licsync_daemon.monitoring.concerns import ONLY_CHECKED, Concern, concerns, is_alerting
+from licsync_daemon.monitoring.heartbeat import write_fault
 from licsync_daemon.monitoring.outboxes import clean_outboxes, not_cleaned
 from licsync_daemon.monitoring.outgoing import SEND_WITHIN, Key, Outgoing, send_all
 from licsync_daemon.monitoring.state_fault import StateFault
@@ -127,6 +128,8 @@ class Alerting:
             await self.state_fault.tell(cause, self._config, self._channels)
             raise
         cause = self._store.write_fault(try_it=names is None or "" in names)
+        if cause is None and self.state_fault.is_open:  # a small write can succeed where a run does not fit
+            cause = write_fault(self._config.state_dir)
         await self.state_fault.tell(cause, self._config, self._channels)
         return is_done
 
@@ -137,7 +140,7 @@ class Alerting:
             return False
         with lease:
             views, found = await self._found(names, now)
-            changes = self._saved(names, views, found, now)
+            changes = await self._saved(names, views, found, now)
             messages = messages_of(changes, views, self._config, machine=this_process(now).host, now=now)
             sent: set[Key] = set()
             try:
@@ -178,7 +181,7 @@ class Alerting:
             await asyncio.sleep(0)
         return not_cleaned(folders)
 
-    def _saved(
+    async def _saved(
         self, names: Collection[str] | None, views: Mapping[str, InstanceView], found: Mapping[str, list[Concern]], now: datetime
     ) -> Sequence[Change]:
         """Store the changes, and return those to send messages about, including earlier closings that were not sent."""
@@ -190,7 +193,10 @@ class Alerting:
             and (names is None or one.instance in names)
             and (one.instance not in crashed or one.code is Code.INTERNAL)
         ]
-        changes = [change if change.alert in there else self._stored(change) for change in plan(found, there, now, views)]
+        changes = []
+        for change in plan(found, there, now, views):
+            changes.append(change if change.alert in there else self._stored(change))
+            await asyncio.sleep(0)  # each is a commit
         closings = [Change(one, Event.CLOSED) for one in self._store.unsent_closings(now - SEND_WITHIN)]
         return [*closings, *(one for one in changes if one.event not in {None, Event.CLOSED})]
 
@@ -217,17 +223,18 @@ class Alerting:
 
     def _note_sent(self, changes: Iterable[Change], sent: Collection[tuple[str, Code]]) -> None:
         """Store the time of messages that at least one channel accepted."""
-        for one in changes:
-            alert = one.alert
-            if (alert.instance, alert.code) in sent:
-                notified_at = max(self._clock.now(), alert.changed_at, alert.closed_at or alert.changed_at)
-                try:
-                    self._store.save_alert(replace(alert, notified_at=notified_at))
-                except StateUnwritableError:
-                    raise
-                except BaseException as error:  # of any kind: this message may be sent again, the others are not
-                    failure_of(error)
-                    log.critical("alert.not_stored", instance=alert.instance, code=alert.code, exc_info=error)
+        with self._store.transaction():  # one commit, however many: a stop in between would send some again
+            for one in changes:
+                alert = one.alert
+                if (alert.instance, alert.code) in sent:
+                    notified_at = max(self._clock.now(), alert.changed_at, alert.closed_at or alert.changed_at)
+                    try:
+                        self._store.save_alert(replace(alert, notified_at=notified_at))
+                    except StateUnwritableError:
+                        raise
+                    except BaseException as error:  # of any kind: this message may be sent again, the others are not
+                        failure_of(error)
+                        log.critical("alert.not_stored", instance=alert.instance, code=alert.code, exc_info=error)
 
 
 def _log(change: Change) -> None:

@@ -11,7 +11,7 @@ from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from licsync_daemon.model.blackout import parse_window
-from licsync_daemon.settings.addresses import normal_hostname, normal_proxy, normal_url, webhook_url, without_port
+from licsync_daemon.settings.addresses import cloud_url, instance_url, normal_hostname, normal_proxy, normal_url, webhook_url, without_port
 from licsync_daemon.settings.mistakes import Mistake, did_you_mean, listed
 from licsync_daemon.settings.state_address import state_address
 
@@ -171,6 +171,8 @@ Hostname = Annotated[str, AfterValidator(normal_hostname)]
 StateAddress = Annotated[str, AfterValidator(state_address)]
 Domain = Annotated[str, AfterValidator(domain)]
 Url = Annotated[str, AfterValidator(normal_url)]
+InstanceUrl = Annotated[str, AfterValidator(instance_url)]
+CloudUrl = Annotated[str, AfterValidator(cloud_url)]
 WebhookUrl = Annotated[str, AfterValidator(webhook_url)]
 Proxy = Annotated[str, AfterValidator(normal_proxy)]
 Port = Annotated[int, Field(ge=1, le=65535)]

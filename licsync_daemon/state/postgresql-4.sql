@@ -61,6 +61,8 @@ CREATE UNIQUE INDEX one_open_run ON run (instance) WHERE state IN ('running', 'd
 CREATE UNIQUE INDEX one_held_run ON run (instance) WHERE state = 'held';
 CREATE UNIQUE INDEX one_awaiting_run ON run (instance) WHERE state IN ('awaiting_upload', 'awaiting_export');
 CREATE INDEX good_run ON run (instance, seq) WHERE state IN ('confirmed', 'current', 'accepted');
+CREATE INDEX counted_run ON run (instance, seq)
+    WHERE state IN ('confirmed', 'current', 'accepted') AND counted = 1 AND collected_at IS NOT NULL;
 CREATE INDEX run_ended ON run (ended_at);
 
 CREATE TABLE transition (

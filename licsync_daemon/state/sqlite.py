@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from licsync_daemon.model.errors import StateReplacedError, StateUnwritableError
+from licsync_daemon.model.errors import StateDamagedError, StateReplacedError, StateUnwritableError
 from licsync_daemon.state.damage import is_undecodable, set_aside_unreadable
 from licsync_daemon.state.migration import VERSION
 from licsync_daemon.state.sql import SqlStore
@@ -32,7 +32,9 @@ class SqliteEngine:
         try:
             yield
         except sqlite3.Error as error:
-            self._is_damaged |= getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+                self._is_damaged = True
+                raise StateDamagedError(f"the state file is damaged ({error}); the daemon sets it aside") from error
             raise StateUnwritableError(f"the state file cannot be used: {error}") from error
 
     @contextmanager

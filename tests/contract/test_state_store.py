@@ -902,3 +902,28 @@ def test_both_engines_have_the_same_tables(postgresql_server: Server) -> None:
             assert [row["column_name"] for row in rows_of(store, sql)] == [*ours, "rowid"]
         assert indexes <= {row["indexname"] for row in rows_of(store, "SELECT indexname FROM pg_indexes")}
         store.close()
+
+
+@pytest.mark.parametrize("question", ["last_run", "good", "counted", "dates", "first"])
+def test_a_long_history_does_not_make_a_question_long(question: str) -> None:
+    """What `status` asks of an instance with 400 days of checks is found through an index, not by reading them."""
+    store = MemoryStore()
+    for number in range(1600):
+        store.save_run(an_ended_run(f"run{number}", RunState.CURRENT, collected_at=None), T0)
+    store.save_run(an_ended_run("newest", RunState.FAILED), T0)
+    steps = 0
+
+    def count() -> None:
+        nonlocal steps
+        steps += 1
+
+    store._db._db.set_progress_handler(count, 1)
+    ask = {
+        "last_run": lambda: store.last_run("emea"),
+        "good": lambda: store.last_run("emea", good=True),
+        "counted": lambda: store.last_run("emea", good=True, counted=True),
+        "dates": lambda: store.sync_dates("emea", limit=10),
+        "first": lambda: store.first_run_at("emea"),
+    }
+    ask[question]()
+    assert 0 < steps < 500

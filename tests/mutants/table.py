@@ -756,6 +756,34 @@ MUTANTS: tuple[Mutant, ...] = (
         "attempt >= 0 or",
         ("tests/unit/monitoring/test_alerting.py",),
     ),
+    Mutant(
+        "what NO_PROXY excepts by a range goes through the proxy",
+        "licsync_daemon/http/no_proxy.py",
+        "return address in network or",
+        "return False or",
+        ("tests/unit/http/test_no_proxy.py",),
+    ),
+    Mutant(
+        "a dead proxy is reported as the server",
+        "licsync_daemon/http/tunnel.py",
+        "            self.is_open = False\n",
+        "            self.is_open = True\n",
+        ("tests/contract/test_http_client.py", "tests/unit/http/test_tunnel.py"),
+    ),
+    Mutant(
+        "each Python decides by its own X.509 flags",
+        "licsync_daemon/http/tls.py",
+        "    context.verify_flags = ssl",
+        "    context.verify_flags |= ssl",
+        ("tests/unit/http/test_tls.py",),
+    ),
+    Mutant(
+        "the page of a web filter is taken for GitHub's refusal",
+        "licsync_daemon/http/advice.py",
+        'and "x-github-request-id" not in headers',
+        'and "x-github-request-id" in headers',
+        ("tests/unit/http/test_advice.py",),
+    ),
     # ---------------------------------------------------------------- redaction
     Mutant(
         "secrets appear in the log",
@@ -973,8 +1001,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a damaged page of the state file goes unnoticed",
         "licsync_daemon/state/files.py",
-        'db.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok" and ',
-        "",
+        'db.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"',
+        "True",
         ("tests/integration/test_state_files.py::test_a_damaged_file_is_set_aside",),
     ),
     Mutant(
@@ -1018,6 +1046,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "            with suppress(OSError):\n                part.unlink()\n",
         "            part.with_suffix('')\n",
         ("tests/unit/sync/test_outbox.py", "tests/integration/system/test_whole_files.py"),
+    ),
+    Mutant(
+        "a full disk is over as soon as a small write fits",
+        "licsync_daemon/monitoring/alerting.py",
+        "if cause is None and self.state_fault.is_open:",
+        "if cause is None and False:",
+        ("tests/unit/monitoring/test_alerting.py",),
     ),
     Mutant(
         "what cannot be put back is waited for",
@@ -1128,9 +1163,9 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a pause that was ended continues",
-        "licsync_daemon/state/history.py",
-        "pauses = (Decided.PAUSED, Decided.RESUMED)",
-        "pauses = (Decided.PAUSED,)",
+        "licsync_daemon/state/sql.py",
+        "what IN ('paused', 'resumed')",
+        "what IN ('paused')",
         ("tests/unit/state/test_history.py",),
     ),
     Mutant(
@@ -1141,6 +1176,20 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/unit/daemon/test_worker.py",),
     ),
     # ---------------------------------------------------------------- daemon
+    Mutant(
+        "a state directory that was deleted under the daemon stays away",
+        "licsync_daemon/cli/serve.py",
+        "_prepare_again(self._config.state_dir)  # it may be gone by now",
+        "pass",
+        ("tests/acceptance/test_state_file.py::test_a_state_file_that_is_replaced_under_the_daemon_is_opened_again",),
+    ),
+    Mutant(
+        "a reload leaves the planning of the earlier configuration running",
+        "licsync_daemon/daemon/daemon.py",
+        "self._planning.cancel()",
+        "self._planning.done()",
+        ("tests/integration/test_daemon.py::test_a_reload_ends_the_planning_by_the_earlier_configuration",),
+    ),
     Mutant(
         "a clock that was set goes unnoticed",
         "licsync_daemon/daemon/daemon.py",

@@ -25,7 +25,7 @@ HOMES = {
     "pydantic_settings": ("settings.*",),
     "cronsim": ("rules.schedule", "settings.*"),
     "rich": ("cli.terminal",),
-    "shtab": ("cli.configuration",),
+    "shtab": ("cli.completion",),
     "structlog": ("*",),
     "sqlite3": ("state.*",),
     "psycopg": ("state.postgresql",),
