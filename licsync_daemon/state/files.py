@@ -54,7 +54,7 @@ def prepare_state_dir(path: Path) -> None:
                     Problem(
                         "state_dir",
                         f"{path} belongs to user {user_name(found.st_uid)}, but you are {user_name(os.geteuid())}",
-                        "run the command as that user: $licsync …",
+                        rights_step("run the command as that user: $licsync …", path),
                     ),
                 )
             )

@@ -92,7 +92,7 @@ def _state_row(path: Path) -> CheckRow:
     if found.st_mode & OTHERS_WRITE:
         return fail("is writable by other users", rights_step(f"run: chmod 0700 {path}", path))
     if found.st_uid != me:
-        fix = "to test with the daemon's permissions, run the check as its user: $licsync check"
+        fix = rights_step("to test with the daemon's permissions, run the check as its user: $licsync check", path)
         return MACHINE.warn(name, f"{path} belongs to {user_name(found.st_uid)}, but you are {user_name(me)}", fix)
     if not os.access(path, os.W_OK | os.X_OK):
         return fail("is not writable", rights_step(f"run: chmod 0700 {path}", path))
