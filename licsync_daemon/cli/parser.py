@@ -254,8 +254,9 @@ def _add_practice(commands: "argparse._SubParsersAction[_Parser]") -> None:
             )
         else:
             practice.add_argument(
-                "--delivery", choices=["http", "connect"], default="http",
-                help="http: sync every instance (default); connect: monitor six instances that GitHub Connect syncs, some with problems",
+                "--delivery", choices=["http", "connect", "manual"], default="http",
+                help="http: sync every instance (default); connect: monitor six instances that GitHub Connect syncs, some with problems; "
+                "manual: exports that a person uploads",
             )  # fmt: skip
             practice.add_argument(
                 "--scenario", choices=SCENARIOS, metavar="NAME",

@@ -20,6 +20,20 @@ from licsync_daemon.settings.parts import is_list, is_secret, is_table
 MAX_FILE_BYTES = 256 * 1024  # a fleet of 500 instances takes about 100 KiB
 MAX_DEPTH = 20  # of tables and lists in each other; the settings need 4
 _FILE_OPTION = "LICSYNC_CONFIG"  # the command line's: which file to read
+# What Kubernetes sets in every pod for a Service such as `licsync` or `licsync-metrics`, and Docker for a linked container.
+# Source: https://kubernetes.io/docs/tutorials/services/connect-applications-service/#environment-variables (checked 2026-11-27).
+_SERVICE_LINKS = (
+    (re.compile(r"LICSYNC(?:_[A-Z0-9]+)*_(?:SERVICE_HOST|PORT_[0-9]{1,5}_(?:TCP|UDP|SCTP)_ADDR)"), re.compile(r"[0-9a-fA-F.:]{2,45}")),
+    (
+        re.compile(r"LICSYNC(?:_[A-Z0-9]+)*_(?:SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT_[0-9]{1,5}_(?:TCP|UDP|SCTP)_PORT)"),
+        re.compile(r"[0-9]{1,5}"),
+    ),
+    (re.compile(r"LICSYNC(?:_[A-Z0-9]+)*_PORT_[0-9]{1,5}_(?:TCP|UDP|SCTP)_PROTO"), re.compile(r"tcp|udp|sctp")),
+    (
+        re.compile(r"LICSYNC(?:_[A-Z0-9]+)*_PORT(?:_[0-9]{1,5}_(?:TCP|UDP|SCTP))?"),
+        re.compile(r"(?:tcp|udp|sctp)://[\[\]0-9a-fA-F.:]{2,47}:[0-9]{1,5}"),
+    ),
+)
 _SECRET_KEYS = frozenset({"token", "proxy_auth", "password", "passwd", "passphrase", "secret", "secret_path", "api_key"}) | OF_NO_SETTING
 
 
@@ -90,9 +104,11 @@ def read_environment(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[F
     usable: dict[str, str] = {}
     findings: list[Finding] = []
     for name, value in environ.items():
-        if not name.upper().startswith(PREFIX) or name == _FILE_OPTION or name.lower()[len(PREFIX) :] in OF_NO_SETTING:
+        if not name.upper().startswith(PREFIX) or name == _FILE_OPTION or _is_service_link(name, value):
             continue
         path = tuple(name.lower()[len(PREFIX) :].split("__"))
+        if path[0] in OF_NO_SETTING and len(path) == 1:  # a credential that belongs to no table
+            continue
         field = (fields_at(path[:-1]) or {}).get(path[-1])
         if (field is not None and is_table(field)) or path[:-1] == ("instances",):
             findings.append(Finding((name,), "this is a table", f"set its keys one by one, for example {name}__{_some_key(path)}"))
@@ -101,6 +117,11 @@ def read_environment(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[F
         else:
             usable[name.lower()] = "[]" if is_list(field) and not value else value
     return take_out_secrets(_Environment(usable)(), PurePath())[0], findings
+
+
+def _is_service_link(name: str, value: str) -> bool:
+    """Return whether a platform set a variable to tell of a service; its value must have the form that the name promises."""
+    return any(names.fullmatch(name) and values.fullmatch(value) for names, values in _SERVICE_LINKS)
 
 
 def take_out_secrets(raw: Mapping[str, Any], folder: PurePath, path: tuple[str, ...] = ()) -> tuple[dict[str, Any], list[Finding]]:

@@ -100,7 +100,7 @@ def test_the_configuration_is_valid_and_its_credentials_are_there(pod: dict[str,
     assert loaded.warnings == ()
     assert loaded.config.is_shared
     mounts = {one["name"]: Path(one["mountPath"]) for one in pod["containers"][0]["volumeMounts"]}
-    assert mounts["credentials"] == Path("/run/secrets")
+    assert mounts["credentials"] == loaded.config.credentials_dir
     assert loaded.config.state_dir.parent == mounts["state"]
     lines = [line for line in (FOLDER / "credentials.env").read_text().splitlines() if not line.startswith("#")]
     assert {line.partition("=")[0] for line in lines} == {*loaded.config.cloud.at.token, *STATE_URL, *DIGEST_KEY}

@@ -98,13 +98,13 @@ def test_rights_do_not_touch_each_other(leases: Leases) -> None:
 def test_who_holds_an_instance(leases: Leases) -> None:
     """The holder is named in words, as `status` and `--run-now` print them."""
     with leases.instance("emea") or pytest.fail("it is free"):
-        assert leases.holder("emea").startswith("process ")
+        assert leases.holder("emea").startswith(("process ", "this process"))
     assert leases.holder("never taken") == "another process"
 
 
 def test_a_second_daemon_is_told_who_the_first_is(leases: Leases) -> None:
-    """Being the daemon is not a question of waiting: the second one ends with the first one's process id in its error."""
-    with leases.daemon(), pytest.raises(LockedError, match=r"process \d+"):
+    """Being the daemon is not a question of waiting: the second one ends with the first one in its error."""
+    with leases.daemon(), pytest.raises(LockedError, match="process"):
         leases.daemon()
 
 
@@ -166,7 +166,7 @@ def test_who_leads_and_who_stands_by(several: Callable[[], SessionLeases]) -> No
     """The leader comes first; a session that ended is not listed."""
     one, other, third = several(), several(), several()
     with one.daemon():
-        assert one.holder(LEADER).startswith("process ")
+        assert one.holder(LEADER) == "this process"
         found = members(other._db)
         assert [member.leads for member in found] == [True, False, False]
         assert all(member.heartbeat_at is not None for member in found)

@@ -343,6 +343,26 @@ def test_something_that_is_no_proxy(said: bytes) -> None:
     )
 
 
+@pytest.mark.parametrize(("scheme", "silent"), [("http", False), ("http", True), ("https", False), ("https", True)])
+def test_a_dead_proxy_is_named_as_the_proxy(scheme: str, silent: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that takes the connection and then closes it, or says nothing: TLS with the destination has not begun."""
+    monkeypatch.setattr(network, "PROXY_S", 0.3)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(10)
+        if silent:
+            while await reader.read(65536):  # until the client gives up
+                pass
+
+    async def main() -> Reachability:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, what: None)
+        async with listening(serve) as port:
+            return await going("https://ghes.invalid", proxy=f"{scheme}://127.0.0.1:{port}")
+
+    way = asyncio.run(main())
+    assert (way.refused, way.unproxied is not None and "the proxy" in way.unproxied.cause) == (None, True)
+
+
 def test_a_proxy_with_a_certificate_that_is_not_trusted(authority: trustme.CA) -> None:
     """TLS with the proxy itself is told from TLS with the destination."""
 

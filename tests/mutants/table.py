@@ -603,8 +603,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "others may read the folder of credentials",
         "licsync_daemon/settings/credentials.py",
-        "if status.st_mode & 0o027:",
-        "if status.st_mode & 0o020:",
+        "if status.st_mode & 0o027 == 0:",
+        "if status.st_mode & 0o020 == 0:",
         ("tests/integration/test_credential_places.py",),
     ),
     # ---------------------------------------------------------------- approvals and held runs
@@ -783,6 +783,27 @@ MUTANTS: tuple[Mutant, ...] = (
         'and "x-github-request-id" not in headers',
         'and "x-github-request-id" in headers',
         ("tests/unit/http/test_advice.py",),
+    ),
+    Mutant(
+        "any file in an open secret volume is a credential",
+        "licsync_daemon/settings/credentials.py",
+        "if file is not None and not is_of_volume(file):",
+        "if False:",
+        ("tests/integration/test_credential_places.py",),
+    ),
+    Mutant(
+        "service links keep the daemon from starting",
+        "licsync_daemon/settings/toml_and_env.py",
+        "    return any(names.fullmatch(name) and",
+        "    return False and any(names.fullmatch(name) and",
+        ("tests/unit/settings/test_kubernetes.py",),
+    ),
+    Mutant(
+        "a base64-encoded token is sent as it is",
+        "licsync_daemon/settings/credential_forms.py",
+        "if kind is Kind.GITHUB_TOKEN and _GITHUB",
+        "if kind is None and _GITHUB",
+        ("tests/unit/settings/test_credential_forms.py",),
     ),
     # ---------------------------------------------------------------- redaction
     Mutant(

@@ -26,7 +26,9 @@ from licsync_daemon.system.process import in_own_thread
 RESOLVE_S = 5.0
 CONNECT_S = 5.0
 TLS_S = 10.0
+PROXY_S = 8.0  # of that, for the proxy
 TRIED_ADDRESSES = 4
+_DEAD = "check that the proxy is up and can reach the destination, and that `proxy` is the address of an HTTP proxy"
 _NOT_HTTP = "the proxy's response is not HTTP"
 PORTS = {"https": 443, "http": 80}
 
@@ -210,16 +212,27 @@ async def _through(route: Route, address: str) -> AsyncIterator[asyncio.StreamWr
     reader, writer = await asyncio.open_connection(address, route.first.port)
     try:
         if route.proxy is not None:
-            if route.proxy.secure:
-                try:
-                    await writer.start_tls(trusting_proxy(route.ca_file), server_hostname=route.proxy.host)
-                except OSError as error:
-                    raise _tls_with_proxy(route.proxy, error) from error
-            if route.to.secure:
-                await _ask_proxy(route, reader, writer)
+            try:
+                async with asyncio.timeout(PROXY_S):
+                    await _connect_through(route, route.proxy, reader, writer)
+            except TimeoutError as error:
+                raise ProxyRefusedError("the proxy did not connect in time", _DEAD) from error
         yield writer
     finally:
         writer.transport.abort()
+
+
+async def _connect_through(route: Route, proxy: Hop, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    if proxy.secure:
+        try:
+            await writer.start_tls(trusting_proxy(route.ca_file), server_hostname=proxy.host)
+        except OSError as error:
+            raise _tls_with_proxy(proxy, error) from error
+    if route.to.secure:
+        try:
+            await _ask_proxy(route, reader, writer)
+        except (OSError, EOFError) as error:
+            raise ProxyRefusedError("the proxy closed the connection instead of connecting", _DEAD) from error
 
 
 def _tls_with_proxy(proxy: Hop, error: OSError) -> ProxyRefusedError:
