@@ -51,8 +51,9 @@ def show(rows: Sequence[CheckRow], *, every: bool = False) -> None:
             terminal.about(row.outcome, f"{row.place}, {row.test}: {code}{row.seen}", style=style)
             terminal.more(row.outcome, f"next step: {row.fix}")
     terminal.say()
-    more = "" if every else "; every test: $licsync check --all"
-    terminal.say(f"{_counted(rows, zeros=True)}{more}")
+    if not every:
+        terminal.say("every test: $licsync check --all", hang=2)
+    terminal.say(_counted(rows, zeros=True))
 
 
 def _counted(rows: Sequence[CheckRow], *, zeros: bool = False) -> str:

@@ -116,7 +116,8 @@ def cloud_url(text: str) -> str:
 def _ghe_com(host: str) -> str:
     """Return the address of the REST API for any host of an enterprise with data residency.
 
-    Source: https://docs.github.com/en/enterprise-cloud@latest/admin/data-residency/network-details-for-ghecom (checked 2026-11-27).
+    Source: https://docs.github.com/en/enterprise-cloud@latest/admin/data-residency/network-details-for-ghecom (checked 2026-11-27), and
+    `HOSTS_GHE_COM` in `model/github_labels.py`.
     """
     own = [label for label in host.removesuffix("ghe.com").split(".") if label not in {"", "api", "www", "uploads"}]
     return f"https://api.{own[-1] if own else 'SUBDOMAIN'}.ghe.com"

@@ -73,7 +73,8 @@ def _disguise(value: bytes, kind: Kind) -> str | None:
     return None
 
 
-# https://github.blog/2021-04-05-behind-githubs-new-authentication-token-formats/ (checked 2026-11-27)
+# Source: https://github.blog/changelog/2021-03-31-authentication-token-format-updates-are-generally-available/ (checked 2026-11-27);
+# older tokens are 40 hexadecimal digits.
 _GITHUB = re.compile(rb"\s*(?:gh[a-z]_|github_pat_|[0-9a-f]{40}\s*$)")
 
 

@@ -31,8 +31,7 @@ def is_secret_volume(folder: Path) -> bool:
     """Return whether a folder is a volume that the kubelet has filled, and that no other user can change what it holds.
 
     The root of such a volume may be open to everybody (mode 1777), and nobody can close it. Its files are links through `..data` into a
-    folder that the kubelet replaces as a whole. Source: https://kubernetes.io/docs/concepts/configuration/secret/ and the kubelet's
-    atomic writer (checked 2026-11-27).
+    folder that the kubelet replaces as a whole. Source: https://kubernetes.io/docs/concepts/configuration/secret/ for the volume.
     """
     try:
         data, root = (folder / "..data").lstat(), folder.stat()
