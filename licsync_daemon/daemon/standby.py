@@ -13,7 +13,7 @@ from licsync_daemon.system.systemd import ServiceManager
 
 log = structlog.get_logger()
 
-POLL_S = 5.0  # between two attempts to lead, and between two looks at the lead of one's own
+POLL_S = 4.0  # between two attempts to lead, and between two looks at the lead of one's own
 
 
 class Lead:

@@ -90,6 +90,16 @@ class Holder:
     since_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A daemon with a session: the one that leads, or a standby."""
+
+    holder: Holder
+    leads: bool
+    since: datetime  # when it began to lead, or to stand by
+    heartbeat_at: datetime | None  # its latest statement; None if this user may not see it
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One attempt for one instance, from before its first request to its final state."""

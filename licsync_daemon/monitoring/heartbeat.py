@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from licsync_daemon.model.decode import moment_of
-from licsync_daemon.model.run import Holder
-from licsync_daemon.state.session import Member
+from licsync_daemon.model.run import Holder, Member
 from licsync_daemon.system.filelock import is_alive, read_holder
 
 ALIVE_FOR = timedelta(seconds=90)  # three heartbeats

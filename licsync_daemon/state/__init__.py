@@ -1,1 +1,1 @@
-"""What outlives the process: the SQLite state file, held exports, locks, and the temporary files of a run."""
+"""What outlives the process: the state in SQLite or PostgreSQL, held exports, locks, and the temporary files of a run."""

@@ -10,14 +10,14 @@ import structlog
 from licsync_daemon.model.errors import Code, ConfigError, Problem, RunError, StateError
 from licsync_daemon.model.instance import POSTGRESQL, SQLITE, Config
 from licsync_daemon.model.ports import Clock, Leases
-from licsync_daemon.model.run import Holder
+from licsync_daemon.model.run import Holder, Member
 from licsync_daemon.model.secrets import remember
 from licsync_daemon.model.store import StateReader, StateStore
 from licsync_daemon.settings.credential_forms import Kind
 from licsync_daemon.settings.credentials import STATE_PASSWORD, STATE_URL, Credentials
 from licsync_daemon.state import files
 from licsync_daemon.state.leases import FileLeases
-from licsync_daemon.state.session import Member, SessionLeases, alive, members
+from licsync_daemon.state.session import SessionLeases, alive, members
 from licsync_daemon.state.sql import SqlStore
 from licsync_daemon.system.filelock import is_alive
 

@@ -7,14 +7,12 @@ already has; the leases that are held are therefore kept here as well.
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Self
 
 from licsync_daemon.model.errors import LockedError, StateUnreachableError
 from licsync_daemon.model.ports import Clock, Lease
-from licsync_daemon.model.run import Holder
+from licsync_daemon.model.run import Holder, Member
 from licsync_daemon.state.columns import instant, instant_of
 from licsync_daemon.state.engine import Engine
 from licsync_daemon.system.filelock import holder_from_json, holder_to_json, in_words, this_process
@@ -27,16 +25,6 @@ _LOCK = (
     "locktype = 'advisory' AND granted AND objsubid = 1 AND classid::bigint = ? AND objid::bigint = ?"
     " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A daemon with a session: the one that leads, or a standby."""
-
-    holder: Holder
-    leads: bool
-    since: datetime  # when it began to lead, or to stand by
-    heartbeat_at: datetime | None  # its latest statement; None if this user may not see it
 
 
 class SessionLease:

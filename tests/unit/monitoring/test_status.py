@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from licsync_daemon.model.errors import Code
-from licsync_daemon.model.run import Holder, InstanceRecord, Run, RunState, SeatRecord
+from licsync_daemon.model.run import Holder, InstanceRecord, Member, Run, RunState, SeatRecord
 from licsync_daemon.model.store import StateStore
 from licsync_daemon.model.text import iso
 from licsync_daemon.model.usage import Listing, ServerIdentity, UsageCounts
@@ -16,7 +16,6 @@ from licsync_daemon.monitoring.status import FleetView, fleet_view
 from licsync_daemon.monitoring.status_json import as_json, run_json
 from licsync_daemon.rules.next_run import CONFIRM
 from licsync_daemon.state.memory import MemoryStore
-from licsync_daemon.state.session import Member
 from tests.fakes import T0, a_config, a_holder, a_run, an_alert, an_ended_run, an_entry, an_instance
 
 HOUR = timedelta(hours=1)
