@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from licsync_daemon import __version__
+from licsync_daemon.cli.layout import wrapped
 from licsync_daemon.cli.misplaced import misplaced
 from licsync_daemon.cli.terminal import complain
 
@@ -17,6 +18,7 @@ DEFAULT_CONFIG = "/etc/licsync/config.toml"
 INVENTED = {"instances": None, "people": 2000, "seed": 1}  # the fleet that `demo` and `sandbox` generate
 SCENARIOS = ("shrink", "rebuilt", "clone", "outage")  # the stories that `demo` plays; named here so that parsing loads no practice fleet
 WORDS = ("instances", "runs")  # what the completion scripts ask this program for
+HELP_WIDTH = 78
 MOST = 10_000_000  # instances, people or runs; more is a typing error
 DESCRIPTION = """\
 Syncs the license usage of your GitHub Enterprise Server instances to one
@@ -42,6 +44,13 @@ examples:
   licsync-daemon --run-now                 sync now; wait for the confirmation
   licsync-daemon status                    last sync and next run, with reasons
 """
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Wraps between words only: argparse would also break `--run-now` at its hyphens."""
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return wrapped(" ".join(text.split()), width)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -98,7 +107,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="licsync-daemon",
         description=DESCRIPTION,
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
     )
     parser.add_argument("--version", action="version", version=f"licsync-daemon {__version__}")
     _add_config(parser, default=default_config())
@@ -117,7 +126,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add(commands: "argparse._SubParsersAction[_Parser]", name: str, words: str) -> argparse.ArgumentParser:
-    return commands.add_parser(name, help=words, description=f"{words[0].upper()}{words[1:]}.")
+    description = "\n".join(wrapped(f"{words[0].upper()}{words[1:]}.", HELP_WIDTH))
+    return commands.add_parser(name, help=words, description=description, formatter_class=_Help)
 
 
 def _add_run_now(now: "argparse._ActionsContainer") -> None:

@@ -39,7 +39,8 @@ _NOTHING_COMMON = (
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE", "BAD_RECORD_TYPE")
 
 CHECK_TLS = "check that the server supports TLS 1.2 or later with common ciphers, and that no device in between intercepts TLS"
-# OpenSSL's numbers (X509_V_ERR_…). Source: https://docs.openssl.org/3.0/man3/X509_STORE_CTX_get_error/ (checked 2026-11-24) and OpenSSL's x509_vfy.h.
+# OpenSSL's numbers (X509_V_ERR_… in x509_vfy.h). Source:
+# https://docs.openssl.org/3.0/man3/X509_STORE_CTX_get_error/ (checked 2026-11-24).
 NOT_YET_VALID, EXPIRED, WRONG_NAME, WRONG_ADDRESS = 9, 10, 62, 64
 SELF_SIGNED = 18
 UNKNOWN_ISSUER = frozenset({2, 18, 19, 20, 21})

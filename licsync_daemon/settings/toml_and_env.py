@@ -21,7 +21,8 @@ MAX_FILE_BYTES = 256 * 1024  # a fleet of 500 instances takes about 100 KiB
 MAX_DEPTH = 20  # of tables and lists in each other; the settings need 4
 _FILE_OPTION = "LICSYNC_CONFIG"  # the command line's: which file to read
 # What Kubernetes sets in every pod for a Service such as `licsync` or `licsync-metrics`, and Docker for a linked container.
-# Source: https://kubernetes.io/docs/concepts/containers/container-environment/ (checked 2026-11-27); they follow the form of Docker's links.
+# Source: https://kubernetes.io/docs/concepts/containers/container-environment/ (checked 2026-11-27);
+# their form is that of Docker's links.
 _SERVICE_LINKS = (
     (re.compile(r"LICSYNC(?:_[A-Z0-9]+)*_(?:SERVICE_HOST|PORT_[0-9]{1,5}_(?:TCP|UDP|SCTP)_ADDR)"), re.compile(r"[0-9a-fA-F.:]{2,45}")),
     (
