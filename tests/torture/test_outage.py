@@ -3,6 +3,9 @@
 import json
 import re
 import signal
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -17,7 +20,9 @@ from tests.acceptance.support import UPLOADS, Site, supervisor, wait_for
 from tests.acceptance.test_notifications import Hook
 from tests.postgresql import Server
 from tests.proxy import proxy_to
+from tests.tools import unshare
 
+ROOT = Path(__file__).parents[2]
 INSTANCES, LATENCY_S, WATCHDOG_S = 2000, 0.0005, 30  # each way
 
 
@@ -41,6 +46,19 @@ def test_a_leader_behind_a_half_open_connection(site: Site, postgresql_server: S
         assert site.asked("cloud", UPLOADS) == []
         first.end(signal.SIGKILL)
         assert second.end()[0] == 0
+
+
+@pytest.mark.timeout(300)
+def test_a_leader_whose_packets_are_dropped() -> None:
+    """Its next call fails within the time that an answer may take, and another session leads soon after the network is back."""
+    with tempfile.TemporaryDirectory(prefix="licsync-cut-off-") as folder:
+        Path(folder).chmod(0o755)  # the server runs as another user
+        words = [*unshare("--net"), sys.executable, "-m", "tests.torture.cut_off", f"{folder}/server"]
+        done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=False, timeout=250)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout)
+    assert found["failed_s"] < 50
+    assert found["leads_s"] < 120
 
 
 @pytest.mark.timeout(600)
