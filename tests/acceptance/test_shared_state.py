@@ -148,3 +148,15 @@ def test_the_state_is_away(hosts: Hosts, site: Site) -> None:
     assert "the state in PostgreSQL cannot be used" in done.err
     assert "Traceback" not in done.err
     assert site.asked("delivery", UPLOADS) == []
+
+
+def test_check_says_who_leads(hosts: Hosts) -> None:
+    """With a shared state, `check` has a row about it, which fails with the next step where it cannot be used."""
+    a = hosts("a")
+    running = a.leads()
+    row = next(one for one in a.json("check")["tests"] if one["test"] == "state")
+    assert (row["outcome"], f"process {running.process.pid}" in row["text"], "0 standbys" in row["text"]) == ("ok", True, True)
+    assert running.end()[0] == 0
+    a.env["LICSYNC_STATE"] = "postgresql://licsync@127.0.0.1:1/licsync"
+    row = next(one for one in a.json("check")["tests"] if one["test"] == "state")
+    assert (row["outcome"], row["code"]) == ("fail", "state_unwritable")
