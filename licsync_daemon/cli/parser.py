@@ -198,10 +198,9 @@ def _add_reason(parser: argparse.ArgumentParser, *, required: bool = True) -> No
 def _add_settings(commands: "argparse._SubParsersAction[_Parser]") -> None:
     config = _add(commands, "config", "sample configuration, effective settings, or JSON Schema")
     config.add_argument(
-        "what",
-        choices=["init", "show", "schema"],
+        "what", choices=["init", "show", "schema"],
         help="init: a commented sample; show: effective settings and their origin; schema: JSON Schema for editors",
-    )
+    )  # fmt: skip
     config.add_argument("--from-cloud", action="store_true", help="with init: write a table for each server that the cloud lists")
     config.add_argument(
         "--token-file", metavar="FILE",
@@ -209,11 +208,8 @@ def _add_settings(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )  # fmt: skip
     config.add_argument("-o", "--output", type=Path, metavar="FILE", help="with init: write a new file; an existing one is not replaced")
     config.add_argument("--enterprise", metavar="NAME", help="with --from-cloud: the cloud enterprise, if none is configured yet")
-    config.add_argument(
-        "--api-url",
-        metavar="URL",
-        help="with --enterprise: API address, for GHE.com https://api.SUBDOMAIN.ghe.com (default https://api.github.com)",
-    )
+    api = "with --enterprise: API address, for GHE.com https://api.SUBDOMAIN.ghe.com (default https://api.github.com)"
+    config.add_argument("--api-url", metavar="URL", help=api)
     _add_config(config)
     _add_json(config)
 

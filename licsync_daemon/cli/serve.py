@@ -15,7 +15,7 @@ from licsync_daemon.cli.loading import content_of, load, read_config
 from licsync_daemon.daemon.daemon import HEARTBEAT_S, Daemon
 from licsync_daemon.daemon.daily import DailyCheck
 from licsync_daemon.daemon.standby import POLL_S, lead
-from licsync_daemon.daemon.wiring import Parts, parts_over, with_config
+from licsync_daemon.daemon.wiring import Parts, check_key, parts_over, with_config
 from licsync_daemon.model.errors import ConfigError, Problem, StateReplacedError, StateUnwritableError
 from licsync_daemon.model.instance import Config
 from licsync_daemon.monitoring.channels.build import channels
@@ -87,6 +87,7 @@ class _Service:
         credentials = credentials_of(self._config, os.environ)
         with FileLeases(self._config.state_dir, clock).daemon() as here, opened(self._config, credentials, clock, role=DAEMON) as state:
             accepted.keep(self._content, self._config.state_dir)
+            check_key(state, self._config, credentials)
             self._away_since_s = None
             lease = await lead(state.leases, here, self._stop, self._manager, self._tell_that_it_is_back) if shared else here
             self._stop_telling()

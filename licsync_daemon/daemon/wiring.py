@@ -24,7 +24,7 @@ from licsync_daemon.state.digest_key import own_digest_key
 from licsync_daemon.state.held_exports import HELD, PREPARED, FileHeldExports
 from licsync_daemon.state.leases import FileLeases
 from licsync_daemon.state.memory import MemoryStore
-from licsync_daemon.state.opening import Opened, opened, reading
+from licsync_daemon.state.opening import Opened, opened, reading, refuse_other_key
 from licsync_daemon.state.workspace import DiskWorkspace
 from licsync_daemon.sync.context import Observer, RunContext, ignore
 from licsync_daemon.system.filelock import this_process
@@ -64,12 +64,26 @@ def parts_over(state: Opened, config: Config, credentials: Credentials, clock: C
     """Return parts that record runs in an open state.
 
     Raises:
-        ConfigError: The state is shared, and there is no shared `digest_key`.
+        ConfigError: The state is shared, and there is no `digest_key`, or another one than on the other hosts.
     """
+    check_key(state, config, credentials)
     context = _context(config, state.store, state.leases, clock, credentials, work_dir=config.state_dir, may_create_key=True)
     context.observe = observe
     alerting = Alerting(config, state.store, clock, state.leases, channels(config.notify, credentials))
     return Parts(config, state.store, context, alerting)
+
+
+def check_key(state: Opened, config: Config, credentials: Credentials) -> None:
+    """Raise `ConfigError` if the state is shared, and the key of the digests is missing, or is not that of the other hosts."""
+    if config.is_shared:
+        refuse_other_key(state, _key(config, credentials, may_create=False))
+
+
+def _key(config: Config, credentials: Credentials, *, may_create: bool) -> bytes:
+    key = credentials.digest_key()
+    if key is None and config.is_shared:
+        raise ConfigError((Problem(DIGEST_KEY[0], "every host of a shared state needs the same key", KEY_STEP),))
+    return key if key is not None else own_digest_key(config.state_dir, create=may_create)
 
 
 @asynccontextmanager
@@ -105,9 +119,6 @@ def unrecorded(config: Config, clock: Clock, environ: Mapping[str, str], observe
 def _context(
     config: Config, store: RunStore, leases: Leases, clock: Clock, credentials: Credentials, *, work_dir: Path, may_create_key: bool
 ) -> RunContext:
-    key = credentials.digest_key()
-    if key is None and config.is_shared:
-        raise ConfigError((Problem(DIGEST_KEY[0], "every host of a shared state needs the same key", KEY_STEP),))
     return RunContext(
         store=store,
         adapters=_connections(config, store, clock, Clients(config.cloud, credentials, Ages(clock))),
@@ -117,7 +128,7 @@ def _context(
         prepared=FileHeldExports(work_dir / PREPARED),
         leases=leases,
         holder=this_process(clock.now()),
-        digest_key=key if key is not None else own_digest_key(config.state_dir, create=may_create_key),
+        digest_key=_key(config, credentials, may_create=may_create_key),
         fleet=config.instances,
     )
 

@@ -1,5 +1,6 @@
 """Open the state where the configuration says it is: the store with its leases for writing, or what `status` and `history` read."""
 
+import hmac
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from licsync_daemon.model.run import Holder, Member
 from licsync_daemon.model.secrets import remember
 from licsync_daemon.model.store import StateReader, StateStore
 from licsync_daemon.settings.credential_forms import Kind
-from licsync_daemon.settings.credentials import STATE_PASSWORD, STATE_URL, Credentials
+from licsync_daemon.settings.credentials import DIGEST_KEY, STATE_PASSWORD, STATE_URL, Credentials
 from licsync_daemon.state import files
 from licsync_daemon.state.leases import FileLeases
 from licsync_daemon.state.session import SessionLeases, alive, members
@@ -122,6 +123,26 @@ def refuse_moved(engine: "PostgresqlEngine") -> None:
     if mark is not None:
         step = "remove `state` from the configuration, or copy the state file back: $licsync state copy --to postgresql"
         raise StateError(f"the state in PostgreSQL is no longer in use: {mark}; {step}")
+
+
+def refuse_other_key(state: Opened, key: bytes) -> None:
+    """Remember the mark of the key of the digests in a shared state, by which another key is recognized.
+
+    Raises:
+        ConfigError: Another host used another key: each would report every account as changed.
+    """
+    if not isinstance(state.leases, SessionLeases) or not isinstance(state.store, SqlStore):
+        return
+    engine, mark = state.store.engine, hmac.new(key, b"licsync digest key", "sha256").hexdigest()
+    with engine.errors():
+        known = engine.execute("SELECT key_mark FROM meta").fetchone()["key_mark"]
+    if known is None:
+        with state.store.transaction():
+            sql = "UPDATE meta SET key_mark = coalesce(key_mark, ?) RETURNING key_mark"
+            known = engine.execute(sql, (mark,)).fetchone()["key_mark"]
+    if known != mark:
+        step = "use the same on every host; to begin with another key, run in PostgreSQL: UPDATE licsync.meta SET key_mark = NULL"
+        raise ConfigError((Problem(DIGEST_KEY[0], "another host of this fleet uses another key", step),))
 
 
 def _password_in(address: str) -> str | None:

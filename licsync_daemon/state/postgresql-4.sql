@@ -4,6 +4,7 @@
 CREATE TABLE meta (
     version  bigint NOT NULL,
     revision bigint NOT NULL, -- one more with every transaction: its row is the lock of writers
+    key_mark text,            -- of the digest key that all hosts share; NULL: nobody has used one yet
     moved    text             -- where and when this state was copied; NULL: it is in use
 );
 INSERT INTO meta (version, revision) VALUES (4, 0);

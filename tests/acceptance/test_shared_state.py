@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.acceptance.hosts import Host
+from tests.acceptance.hosts import DIGEST_KEY, Host
 from tests.acceptance.support import UPLOADS, Site, events, wait_for
 from tests.postgresql import Server
 
@@ -133,6 +133,11 @@ def test_the_whole_address_as_a_credential(hosts: Hosts, address: str) -> None:
 def test_every_host_needs_the_same_digest_key(hosts: Hosts) -> None:
     """Without the credential nothing starts: each host would report every account as changed."""
     host = hosts("a")
+    assert hosts("b").run("--run-now", "emea").code == 0
+    done = host.run("--run-now", LICSYNC_DIGEST_KEY=DIGEST_KEY[::-1])
+    assert (done.code, "another host of this fleet uses another key" in done.all) == (2, True)
+    done = host.run(LICSYNC_DIGEST_KEY=DIGEST_KEY[::-1])  # a daemon, before it stands by
+    assert (done.code, "another host of this fleet uses another key" in done.all) == (2, True)
     del host.env["LICSYNC_DIGEST_KEY"]
     done = host.run("--run-now")
     assert done.code == 2
