@@ -55,6 +55,9 @@ _STEPS = (  # a part of PostgreSQL's message, what it means, and the next step
     ("no password supplied", None, "put the password into the credential state_password"),
     ("pg_hba.conf", None, "allow this machine, user and database in pg_hba.conf"),
     ("permission denied", None, "as the owner of the database: CREATE SCHEMA licsync AUTHORIZATION the user in the address"),
+    ("lock timeout", "another process writes for more than 5 s", "try again; see pg_stat_activity for what it does"),
+    ("statement timeout", "PostgreSQL is too slow: a statement took more than 30 s", "check its load"),
+    ("connection slots", None, "raise max_connections of PostgreSQL, or end other sessions"),
     ("certificate", None, "check sslmode and sslrootcert in the address"),
     ("does not exist", None, "create the database and the user that the address names"),
 )

@@ -163,6 +163,14 @@ def alive(engine: Engine) -> Callable[[Holder], bool]:
     return lambda holder: _process(holder) in processes
 
 
+def replication(engine: Engine) -> tuple[int, str]:
+    """Return how many replicas are connected, and which of them commits wait for (`synchronous_standby_names`)."""
+    sql = "SELECT (SELECT count(*) FROM pg_stat_replication) AS replicas, current_setting('synchronous_standby_names') AS names"
+    with engine.errors():
+        found = engine.execute(sql).fetchone()
+    return found["replicas"], found["names"]
+
+
 def _process(holder: Holder) -> tuple[object, ...]:
     return (holder.pid, holder.host, holder.boot_id, holder.start_ticks)
 

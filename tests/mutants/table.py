@@ -1272,7 +1272,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "a pooler is taken for PostgreSQL",
         "licsync_daemon/state/postgresql.py",
         '        if not found["is_ours"] or found["backend"] != engine.backend:',
-        '        if found["backend"] != engine.backend:',
+        "        if engine is None:",
         ("tests/integration/state/test_postgresql.py",),
     ),
     Mutant(

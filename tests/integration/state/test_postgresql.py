@@ -210,6 +210,9 @@ MESSAGES = {
         "pg_hba.conf",
     ),
     'FATAL:  database "licsync" does not exist': ("does not exist", "create the database"),
+    "canceling statement due to lock timeout": ("another process writes", "try again"),
+    "canceling statement due to statement timeout": ("too slow", "load"),
+    "FATAL:  remaining connection slots are reserved": ("connection slots", "max_connections"),
     "could not translate host name": ("could not translate", "check that PostgreSQL runs"),
 }
 
