@@ -36,6 +36,14 @@ class Server:
         options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= {FAST}"
         self._run("pg_ctl", "-D", str(self._data), "-w", "-l", str(self._data / "log"), "-o", options, "start")
 
+    def require_password(self, user: str, password: str) -> None:
+        """Create a user who may create databases, and who needs a password from now on."""
+        self.sql(f"DROP ROLE IF EXISTS {user}; CREATE ROLE {user} LOGIN SUPERUSER PASSWORD '{password}'")
+        rules = self._data / "pg_hba.conf"
+        text = rules.read_text()
+        rules.write_text(f"host all {user} 127.0.0.1/32 scram-sha-256\n{text}")
+        self.sql("SELECT pg_reload_conf()")
+
     def stop(self, mode: str = "immediate") -> None:
         """Stop the server; `immediate` is a crash."""
         if self._pid_file.exists():

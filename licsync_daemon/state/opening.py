@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, unquote
 
 import structlog
 
@@ -107,7 +108,7 @@ def session(config: Config, credentials: Credentials, *, create: bool) -> "Postg
     try:
         if config.state in {POSTGRESQL, SQLITE}:  # `state copy` reads both
             address, password = credentials.text(STATE_URL, Kind.LINE), None
-            if (secret := _password_in(address)) is not None:
+            for secret in _passwords_in(address):
                 remember(secret)
         else:
             address, password = config.state, credentials.optional_text(STATE_PASSWORD, Kind.LINE)
@@ -145,7 +146,8 @@ def refuse_other_key(state: Opened, key: bytes) -> None:
         raise ConfigError((Problem(DIGEST_KEY[0], "another host of this fleet uses another key", step),))
 
 
-def _password_in(address: str) -> str | None:
-    """Return the password in an address, so that no message repeats it; None if there is none."""
-    user, at, _ = address.partition("://")[2].rpartition("@")
-    return user.partition(":")[2] or None if at else None
+def _passwords_in(address: str) -> Iterator[str]:
+    """Yield the password in an address, as it is written and as it is meant, so that no message repeats it."""
+    user, _, _ = address.partition("://")[2].rpartition("@")
+    for password in (user.partition(":")[2], *parse_qs(address.partition("?")[2]).get("password", ())):
+        yield from filter(None, dict.fromkeys((password, unquote(password))))

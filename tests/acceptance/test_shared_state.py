@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.acceptance.hosts import DIGEST_KEY, Host
-from tests.acceptance.support import UPLOADS, Site, events, wait_for
+from tests.acceptance.support import UPLOADS, Evidence, Site, events, wait_for
 from tests.postgresql import Server
 
 Hosts = Callable[[str], Host]
@@ -128,6 +128,25 @@ def test_the_whole_address_as_a_credential(hosts: Hosts, address: str) -> None:
     url = address.replace("licsync@", "licsync:hunter2%40@")
     assert hosts("a").run("--run-now", "emea", LICSYNC_STATE="postgresql", LICSYNC_STATE_URL=url).code == 0
     assert hosts("a").json("history")["runs"][0]["state"] == "confirmed"
+
+
+PASSWORD = "correct horse 7c1f"
+
+
+def test_the_password_is_a_credential(site: Site, hosts: Hosts, own_postgresql: Server, evidence: Evidence) -> None:
+    """A wrong or missing one has its next step; none is ever shown, logged or stored."""
+    evidence.secrets.add(PASSWORD)
+    own_postgresql.require_password("secured", PASSWORD)
+    with own_postgresql.database() as address:
+        host = Host(site, "a", address.replace("licsync@", "secured@"))
+        for more, text in (({}, "no password supplied"), ({"LICSYNC_STATE_PASSWORD": "wrong"}, "password authentication failed")):
+            done = host.run("--run-now", **more)
+            assert (done.code, text in done.all, "credential state_password" in done.all) == (4, True, True), done.all
+        (site.credentials / "state_password").write_text(f"{PASSWORD}\n")
+        assert host.run("--run-now", "emea").code == 0
+        assert host.json("history")["runs"][0]["state"] == "confirmed"
+        assert PASSWORD not in host.run("config", "show").all
+        assert host.run("check", "--offline").code == 0
 
 
 def test_every_host_needs_the_same_digest_key(hosts: Hosts) -> None:
