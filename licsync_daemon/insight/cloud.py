@@ -1,23 +1,130 @@
-"""The cloud's people, indexed by everything that GitHub matches a server account by; decides the state of one account."""
+"""The cloud's people, indexed by everything that GitHub matches a server account by; decides the state of one account.
+
+The published rule: the primary address of a server account is compared with the linked identity, then with every verified address; accounts
+of equal address are one person. What GitHub already attributed by the account's id wins. Sources: GitHub's documentation of license usage
+(troubleshooting) and of the users who consume a license. Case is not published: addresses are compared casefolded.
+"""
 
 from collections.abc import Collection, Iterable, Sequence
 
-from licsync_daemon.insight.results import Judgement
-from licsync_daemon.insight.values import Instance, Person, ServerAccount
+from licsync_daemon.insight.results import Judgement, Reason, State
+from licsync_daemon.insight.values import Instance, Kind, Person, ServerAccount, address_key, domain_key
+from licsync_daemon.rules.verdict import bare_host
+
+_CLAIMS = (Reason.NAME_ID, Reason.VERIFIED_EMAIL, Reason.SERVER_EMAIL)
 
 
 class Cloud:
-    """An index of the consumed licenses. Reads the stream of people once and keeps hashes and logins only.
+    """An index of the consumed licenses. Reads the stream of people once and keeps hashes, logins and counts only.
+
+    Two addresses whose 64-bit hashes are equal would be taken for one; among ten million that happens once in 300,000 reports.
 
     Args:
         people: Rows of the consumed licenses.
         instances: Every instance whose accounts were read from a file.
         domains: Verified domains as configured; those seen among verified addresses are added.
+
+    Attributes:
+        logins: Of each row; `kinds`: its kind.
+        attributed: Of each row, the hosts on which GitHub attributes accounts to it, as bits of `hosts`.
+        listed: Rows by account, of hosts with a file. `elsewhere`: (row, host, address) of server-only rows on hosts without one.
+        accounts_elsewhere: Accounts of cloud people on hosts without a file.
+        hides: Whether some cloud person shows no address at all.
     """
 
     def __init__(self, people: Iterable[Person], *, instances: Sequence[Instance] = (), domains: Collection[str] = ()) -> None:
-        raise NotImplementedError
+        self.instances = tuple(instances)
+        self.verified = {domain_key(domain) for domain in domains}
+        self.hides = False
+        self.logins: list[str] = []
+        self.kinds: list[Kind] = []
+        self.hosts: dict[str, int] = {}
+        self.attributed: list[int] = []
+        self.elsewhere: list[tuple[int, str, str]] = []
+        self.accounts_elsewhere: dict[str, int] = {}
+        self._names = {bare_host(one.hostname): one.name for one in instances}
+        self._listed: dict[int, int] = {}
+        self._claims: dict[int, int] = {}  # hash of an address -> 3 * row + claim; of an ambiguous one, -1 - its place in `_several`
+        self._several: list[list[int]] = []
+        masks: dict[int, int] = {}  # one object for equal masks
+        for row, person in enumerate(people):
+            kind = person.kind
+            self.logins.append(person.login if kind in (Kind.CLOUD, Kind.BOTH) else "")
+            self.kinds.append(kind)
+            mask = self._list_accounts(row, person)
+            self.attributed.append(masks.setdefault(mask, mask))
+            if kind in (Kind.CLOUD, Kind.BOTH):
+                self._claim(row, person)
+        self.verified.discard("")
+
+    @property
+    def domains(self) -> frozenset[str]:
+        return frozenset(self.verified)
+
+    def _list_accounts(self, row: int, person: Person) -> int:
+        mask = 0
+        for host, number in person.server_ids:
+            host = bare_host(host)  # noqa: PLW2901 - the compared form
+            mask |= self.hosts.setdefault(host, 1 << len(self.hosts))
+            name = self._names.get(host)
+            if name is not None:
+                self._listed[hash((name, number))] = row
+            elif person.is_cloud:
+                self.accounts_elsewhere[host] = self.accounts_elsewhere.get(host, 0) + 1
+            else:
+                self.elsewhere.append((row, host, address_key(person.server_emails[0]) if person.server_emails else ""))
+        return mask
+
+    def _claim(self, row: int, person: Person) -> None:
+        shown = [address for address in (person.saml_name_id, *person.verified_emails) if "@" in address]
+        self.hides = self.hides or not shown
+        self.verified.update(domain_key(address) for address in person.verified_emails if "@" in address)
+        claims = ((person.saml_name_id,), person.verified_emails, person.server_emails)
+        for claim, addresses in enumerate(claims):
+            for address in addresses:
+                if address:
+                    self._add_claim(hash(address_key(address)), row, claim)
+
+    def _add_claim(self, key: int, row: int, claim: int) -> None:
+        held = self._claims.setdefault(key, 3 * row + claim)
+        if held < 0:
+            if row not in self._several[-1 - held]:
+                self._several[-1 - held].append(row)
+        elif held // 3 != row:
+            self._several.append([held // 3, row])
+            self._claims[key] = -len(self._several)
+
+    def listed_row(self, account: ServerAccount) -> int | None:
+        """Return the row of the consumed licenses in which GitHub lists this account."""
+        return self._listed.get(hash((account.instance, account.id)))
+
+    def look(self, account: ServerAccount) -> tuple[State, Reason, int | None]:
+        """Return the state of an account, the reason, and the row of the one cloud person that it matches."""
+        if account.suspended:
+            return State.NOT_COUNTED, Reason.SUSPENDED, None
+        if account.login.casefold() == "ghost":
+            return State.NOT_COUNTED, Reason.GHOST, None
+        if account.never_signed_in:
+            return State.NOT_COUNTED, Reason.NEVER_SIGNED_IN, None
+        row = self.listed_row(account)
+        if row is not None and self.logins[row]:
+            return State.MATCHED, Reason.ATTRIBUTED, row
+        address = address_key(account.email)
+        held = self._claims.get(hash(address)) if address else None
+        if held is not None:
+            if held < 0:
+                return State.AMBIGUOUS, Reason.SEVERAL_PEOPLE, None
+            return State.MATCHED, _CLAIMS[held % 3], held // 3
+        if address and domain_key(address) in self.verified:
+            return State.SERVER_ONLY, Reason.VERIFIED_DOMAIN, None
+        if self.hides:
+            return State.UNKNOWABLE, Reason.HIDDEN_ADDRESS if address else Reason.NO_ADDRESS, None
+        return State.SERVER_ONLY, Reason.ALL_ADDRESSES_SHOWN if address else Reason.NO_ADDRESS, None
 
     def judge(self, account: ServerAccount) -> Judgement:
         """Return the state of an account of one of the `instances`. Depends on nothing but the people and this account."""
-        raise NotImplementedError
+        state, reason, row = self.look(account)
+        if state is State.AMBIGUOUS:
+            rows = self._several[-1 - self._claims[hash(address_key(account.email))]]
+            return Judgement(state, reason, tuple(sorted(self.logins[one] for one in rows)))
+        return Judgement(state, reason, () if row is None else (self.logins[row],))

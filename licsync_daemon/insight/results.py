@@ -26,7 +26,6 @@ class Reason(StrEnum):
     SUSPENDED = "suspended"
     GHOST = "ghost"
     NEVER_SIGNED_IN = "never_signed_in"
-    LISTED = "listed"  # GitHub lists it without a cloud person
     VERIFIED_DOMAIN = "verified_domain"  # the cloud would show an equal address
     NO_ADDRESS = "no_address"
     HIDDEN_ADDRESS = "hidden_address"  # some cloud person shows no address
@@ -100,14 +99,17 @@ class Forecast:
 
     Attributes:
         accounts: Lines that add up to all accounts: one a state, then the total `accounts`.
+        people: From accounts that match nobody (`open`) through those that share an address (`same_address`, negative) to `server_people`.
         seats: Lines that add up to the forecast: seats by part, then the total `forecast`.
         difference: From what GitHub states (`stated`) through named parts and `unexplained` to `forecast`; empty if nothing is stated.
-        low, high: The forecast if each unknowable account matches a cloud person, and if none does; `high` is the forecast.
+        low, high: The forecast if each unknowable account that GitHub does not list yet matches a cloud person, and if none does;
+            `high` is the forecast.
         overlap: (instance, instance) -> people with a counted account on both, names in order; ("", name): also in the cloud.
         reasons: Accounts by reason. verified_domains: Configured, or seen among verified addresses; casefolded.
     """
 
     accounts: tuple[Line, ...]
+    people: tuple[Line, ...]
     seats: tuple[Line, ...]
     difference: tuple[Line, ...]
     low: int

@@ -26,6 +26,7 @@ class ServerAccount:
         instance: The `name` of an `Instance`.
         id: The account's number as text; it may have any size.
         email: The primary address as written; "" without one.
+        name: The display name where the source gives one (GraphQL's `profileName`); no site-admin report does.
         never_signed_in: None if the report does not say, as `all_users.csv` does not.
     """
 
@@ -33,6 +34,7 @@ class ServerAccount:
     id: str
     login: str = ""
     email: str = ""
+    name: str = ""
     suspended: bool = False
     dormant: bool = False
     never_signed_in: bool | None = None
@@ -86,6 +88,11 @@ class Person:
     total_accounts: int | None = None
 
     @property
+    def is_cloud(self) -> bool:
+        """Return whether this is a cloud person, on servers as well or not."""
+        return self.kind in (Kind.CLOUD, Kind.BOTH)
+
+    @property
     def kind(self) -> Kind:
         """Return what this row is. An invitation shows as an address for a login, or as no account at all beside a pending one."""
         if self.login and self.in_cloud is not True and ("@" in self.login or self.total_accounts == 0):
@@ -108,3 +115,19 @@ class Stated:
 def shown(text: str) -> str:
     """Return a login or an address for a sentence: no control characters, bounded."""
     return clean(text)[:100]
+
+
+def address_key(address: str) -> str:
+    """Return the form by which addresses are compared: casefolded, without spaces around it; GitHub publishes no further rule."""
+    return address.strip().casefold()
+
+
+def domain_key(text: str) -> str:
+    """Return the domain of an address, or a domain, as it is compared: casefolded, an international one in its ASCII form."""
+    domain = text.strip().casefold().rpartition("@")[2].rstrip(".")
+    if domain.isascii():
+        return domain
+    try:
+        return domain.encode("idna").decode()
+    except UnicodeError:
+        return domain

@@ -1,0 +1,65 @@
+"""Which pairs of seats are worth a look: those that share something a person is called. Close to linear in the number of seats."""
+
+from collections.abc import Collection, Iterable, Iterator
+
+from licsync_daemon.insight.evidence import Fleet, Values, evidence, hits_of, words_of
+from licsync_daemon.insight.patterns import glued, patterns
+from licsync_daemon.insight.seats import Seat, Seats
+
+CROWD = 12  # what more seats than this are called says nothing about who is meant
+
+
+def pairs(seats: Seats) -> Iterator[tuple[Seat, Seat, Values]]:
+    """Yield each pair of an open seat and another seat that share something, with the evidence; each pair once, in a fixed order."""
+    index: dict[str, list[int]] = {}
+    for place, seat in enumerate(seats.open):
+        for letters in seat.handles:
+            index.setdefault(letters, []).append(place)
+    called = index.keys() | {letters for seat in seats.people for letters in seat.handles}
+    counted = _Counts()
+    to_people = [_near(index, counted.add(seat, called)) for seat in seats.people]
+    to_open = []
+    for place, seat in enumerate(seats.open):
+        keys = counted.add(seat, called) + [part for letters in seat.handles for part in glued(letters) if part in index]
+        to_open.append([one for one in _near(index, keys) if one != place])
+    fleet = Fleet(counted.holders, counted.words, counted.domains, seats.habits, len(seats.people) + len(seats.open))
+    for other, near in zip(seats.people, to_people, strict=True):
+        for place in near:
+            yield from _pair(seats.open[place], other, fleet)
+    found = {(min(place, other), max(place, other)) for place, near in enumerate(to_open) for other in near}
+    for place, other_place in sorted(found):
+        yield from _pair(seats.open[place], seats.open[other_place], fleet)
+
+
+class _Counts:
+    """How many seats could be meant by each handle, word and domain. Only what some seat is called is counted."""
+
+    def __init__(self) -> None:
+        self.holders: dict[str, int] = {}
+        self.words: dict[str, int] = {}
+        self.domains: dict[str, int] = {}
+
+    def add(self, seat: Seat, called: Collection[str]) -> list[str]:
+        """Count a seat; return what others could be called if they were the same person."""
+        names = patterns(seat.names)
+        keys = [letters for letters in names if letters in called]
+        keys += [letters for letters in seat.handles if letters not in names]
+        for letters in keys:
+            self.holders[letters] = self.holders.get(letters, 0) + 1
+        for word in words_of(seat.names):
+            self.words[word] = self.words.get(word, 0) + 1
+        for domain in seat.domains:
+            self.domains[domain] = self.domains.get(domain, 0) + 1
+        return keys
+
+
+def _near(index: dict[str, list[int]], keys: Iterable[str]) -> list[int]:
+    """Return the open seats that are called one of these; nothing for what a crowd is called."""
+    found = {place for letters in keys if letters in index and len(index[letters]) <= CROWD for place in index[letters]}
+    return sorted(found)
+
+
+def _pair(one: Seat, other: Seat, fleet: Fleet) -> Iterator[tuple[Seat, Seat, Values]]:
+    hits = hits_of(one, other)
+    if hits:
+        yield one, other, evidence(one, other, fleet, hits)
