@@ -112,9 +112,16 @@ def evidence(one: Seat, other: Seat, fleet: Fleet, hits: list[Hit]) -> Values:
 def _words(one: Seat, other: Seat, fleet: Fleet, hits: list[Hit], found: Values) -> None:
     """Measure how common the rarest word of the name is on which the hits rest."""
     words = words_of(other.names) | (frozenset() if other.is_cloud else words_of(one.names))
-    used = [fleet.words.get(word, 1) for word in words if any(word[:3] in hit.letters for hit in hits)]
-    if used:
-        found[Sign.WORD] = log2(max(min(used), 1))
+    rarest = 0
+    for word in words:
+        start, number = word[:3], fleet.words[word]
+        if not rarest or number < rarest:
+            for hit in hits:
+                if start in hit.letters:
+                    rarest = number
+                    break
+    if rarest:
+        found[Sign.WORD] = log2(rarest)
 
 
 def _instances(one: Seat, other: Seat, fleet: Fleet, found: Values) -> None:
@@ -129,7 +136,7 @@ def _instances(one: Seat, other: Seat, fleet: Fleet, found: Values) -> None:
         habits = fleet.habits.get(bit)
         if habits is None or habits.total < HABIT:
             continue
-        share = habits.share(kind_of(login, one, names))
+        share = habits.share(kind_of(login, one.local, names))
         if share <= RARE:
             found[Sign.BROKEN_HABIT] = found.get(Sign.BROKEN_HABIT, 0.0) - log(share)
 

@@ -59,10 +59,11 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFKD", text.casefold().translate(PLAIN)).encode("ascii", "ignore").decode()
 
 
-@lru_cache(maxsize=4096)
 def handle(text: str) -> Handle | None:
     """Take a login or a local part apart; None if it says nothing about a person: a code, a role, an empty word."""
     words = _words(text)
+    if len(words) == 1 and words[0].isalpha():  # most are that simple
+        return None if words[0] in EMPTY or words[0] in ROLES or len(words[0]) < 2 else Handle(words[0], (words[0],), "", ordinal=False)
     if not words or CODE.fullmatch("".join(words)):
         return None
     ordinal = len(words) > 1 and len(words[-1]) == 1 and words[-1].isdigit()
@@ -99,7 +100,8 @@ def is_nobody(login: str, address: str) -> bool:
 
 
 def _words(text: str) -> list[str]:
-    return [word for word in _SPLIT.split(fold(text).partition("+")[0]) if word]
+    text = fold(text).partition("+")[0]
+    return [text] if text.isalnum() else [word for word in _SPLIT.split(text) if word]
 
 
 def split_address(address: str) -> tuple[str, str]:

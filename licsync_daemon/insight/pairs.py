@@ -17,16 +17,16 @@ def pairs(seats: Seats) -> Iterator[tuple[Seat, Seat, Values]]:
             index.setdefault(letters, []).append(place)
     called = index.keys() | {letters for seat in seats.people for letters in seat.handles}
     counted = _Counts()
-    to_people = [_near(index, counted.add(seat, called)) for seat in seats.people]
-    to_open = []
-    for place, seat in enumerate(seats.open):
-        keys = counted.add(seat, called) + [part for letters in seat.handles for part in glued(letters) if part in index]
-        to_open.append([one for one in _near(index, keys) if one != place])
+    to_people = [counted.add(seat, called, index) for seat in seats.people]
+    to_open = [counted.add(seat, called, index) for seat in seats.open]
     fleet = Fleet(counted.holders, counted.words, counted.domains, seats.habits, len(seats.people) + len(seats.open))
-    for other, near in zip(seats.people, to_people, strict=True):
-        for place in near:
+    for other, keys in zip(seats.people, to_people, strict=True):
+        for place in _near(index, keys, fleet):
             yield from _pair(seats.open[place], other, fleet)
-    found = {(min(place, other), max(place, other)) for place, near in enumerate(to_open) for other in near}
+    found: set[tuple[int, int]] = set()
+    for place, (seat, keys) in enumerate(zip(seats.open, to_open, strict=True)):
+        parts = [part for letters in seat.handles for part in glued(letters) if part in index]
+        found.update((min(place, other), max(place, other)) for other in _near(index, keys + parts, fleet) if other != place)
     for place, other_place in sorted(found):
         yield from _pair(seats.open[place], seats.open[other_place], fleet)
 
@@ -39,8 +39,8 @@ class _Counts:
         self.words: dict[str, int] = {}
         self.domains: dict[str, int] = {}
 
-    def add(self, seat: Seat, called: Collection[str]) -> list[str]:
-        """Count a seat; return what others could be called if they were the same person."""
+    def add(self, seat: Seat, called: Collection[str], index: Collection[str]) -> list[str]:
+        """Count a seat; return what open seats are called that could be the same person."""
         names = patterns(seat.names)
         keys = [letters for letters in names if letters in called]
         keys += [letters for letters in seat.handles if letters not in names]
@@ -50,13 +50,12 @@ class _Counts:
             self.words[word] = self.words.get(word, 0) + 1
         for domain in seat.domains:
             self.domains[domain] = self.domains.get(domain, 0) + 1
-        return keys
+        return [letters for letters in keys if letters in index]
 
 
-def _near(index: dict[str, list[int]], keys: Iterable[str]) -> list[int]:
-    """Return the open seats that are called one of these; nothing for what a crowd is called."""
-    found = {place for letters in keys if letters in index and len(index[letters]) <= CROWD for place in index[letters]}
-    return sorted(found)
+def _near(index: dict[str, list[int]], keys: Iterable[str], fleet: Fleet) -> list[int]:
+    """Return the open seats that are called one of these; nothing for what could mean a crowd."""
+    return sorted({place for letters in keys if fleet.holders[letters] <= CROWD for place in index[letters]})
 
 
 def _pair(one: Seat, other: Seat, fleet: Fleet) -> Iterator[tuple[Seat, Seat, Values]]:

@@ -18,7 +18,7 @@ class Pattern(IntEnum):
     INITIALS = 6
 
 
-CUTS = ((4, 2), (5, 2), (6, 2), (3, 3), (4, 3), (3, 2), (4, 4), (3, 4), (4, 1), (5, 1), (6, 1), (7, 1))
+CUTS = ((4, 2), (3, 3), (4, 1), (5, 1), (6, 1), (7, 1))  # letters of the one word, and of the other
 
 
 @lru_cache(maxsize=4096)

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from heapq import heappush, heappushpop
+from zlib import crc32
 
 from licsync_daemon.insight.cloud import Cloud
 from licsync_daemon.insight.handles import Handle, handle, is_nobody, split_address
@@ -9,6 +11,7 @@ from licsync_daemon.insight.patterns import Pattern, patterns
 from licsync_daemon.insight.results import State
 from licsync_daemon.insight.values import Person, ServerAccount
 
+SAMPLE = 300  # attributed accounts of an instance that teach its habits; more would teach the same
 HABIT = 8  # attributed accounts from which on an instance has habits
 COMPANY = 3  # addresses at one domain from which on its labels are the name of a company, and nobody's handle
 
@@ -21,10 +24,10 @@ class Seat:
         id: `@LOGIN`, or the key of the first account.
         names: The display name, or what logins like `mona.octocat` spell out.
         handles: Everything the person is called: letters -> handle.
-        logins: Letters of those that are logins.
         domains: Of its addresses.
         instances: Bits of the instances on which it has an account.
-        accounts: (bit of the instance, key, login) of a seat of a server.
+        accounts: (bit of the instance, key, letters of the login) of a seat of a server.
+        address: As compared; `local`: letters of its local part.
     """
 
     id: str
@@ -32,31 +35,34 @@ class Seat:
     display: str = ""
     names: tuple[str, ...] = ()
     handles: dict[str, Handle] = field(default_factory=dict)
-    logins: set[str] = field(default_factory=set)
     domains: set[str] = field(default_factory=set)
     instances: int = 0
     accounts: list[tuple[int, str, str]] = field(default_factory=list)
     address: str = ""
+    local: str = ""
 
-    def add(self, text: str, *, is_login: bool = False) -> None:
-        """Add a login or a local part to what the person is called."""
+    def add(self, text: str) -> str:
+        """Add a login or a local part to what the person is called; return its letters, "" if it says nothing."""
         found = handle(text)
         if found is None:
-            return
+            return ""
         known = self.handles.get(found.letters)
         if known is not None:
             best = found if len(found.parts) > len(known.parts) else known
             found = best._replace(number=max(found.number, known.number))
         self.handles[found.letters] = found
-        if is_login:
-            self.logins.add(found.letters)
+        return found.letters
 
     def add_address(self, address: str) -> None:
         """Add an address: its local part is a handle, its domain is kept."""
         local, domain = split_address(address)
-        self.add(local)
+        self.local = self.add(local)
         if domain:
             self.domains.add(domain)
+
+
+#: An attributed account: a number to sample by, letters of its login and local part, and the cloud login.
+Teacher = tuple[int, str, str, str]
 
 
 @dataclass(slots=True)
@@ -94,14 +100,14 @@ def build(cloud: Cloud, people: Iterable[Person], accounts: Iterable[ServerAccou
             by_login[person.login] = _of_person(person)
     opened: dict[str, Seat] = {}
     suspended: dict[str, list[str]] = {}
-    habits: dict[int, Habits] = {}
+    teachers: dict[int, list[Teacher]] = {}
     bits: dict[str, int] = {}
     aside: dict[str, int] = {}
     for account in accounts:
         judgement = cloud.judge(account)
         bit = bits.setdefault(account.instance, 1 << len(bits))
         if judgement.state is State.MATCHED:
-            _attribute(by_login.get(judgement.logins[0]), account, bit, habits)
+            _attribute(by_login.get(judgement.logins[0]), account, bit, teachers)
         elif judgement.state in (State.SERVER_ONLY, State.UNKNOWABLE):
             if is_nobody(account.login, account.email):
                 aside["role or machine account"] = aside.get("role or machine account", 0) + 1
@@ -114,15 +120,14 @@ def build(cloud: Cloud, people: Iterable[Person], accounts: Iterable[ServerAccou
             seat.id = min(seat.id, account.key)
             seat.display = max(seat.display, account.name)
             seat.instances |= bit
-            seat.accounts.append((bit, account.key, account.login))
-            seat.add(account.login, is_login=True)
+            seat.accounts.append((bit, account.key, seat.add(account.login)))
         elif judgement.state is State.NOT_COUNTED and account.email:
             suspended.setdefault(account.email.strip().casefold(), []).append(account.login)
     for address, logins in suspended.items():
         if address in opened:
             for login in logins:
                 opened[address].add(login)
-    found = Seats(sorted(by_login.values(), key=_id), sorted(opened.values(), key=_id), habits, bits, aside)
+    found = Seats(sorted(by_login.values(), key=_id), sorted(opened.values(), key=_id), _habits(teachers, by_login), bits, aside)
     _leave_out_companies(found)
     for seat in found.open:
         spelled = [" ".join(one.parts) for one in seat.handles.values() if len(one.parts) > 1 and len(one.letters) > 4]
@@ -137,33 +142,42 @@ def _id(seat: Seat) -> str:
 
 def _of_person(person: Person) -> Seat:
     seat = Seat(f"@{person.login}", is_cloud=True, display=person.name, names=(person.name,) if person.name else ())
-    seat.add(person.login.partition("_")[0], is_login=True)  # managed users: LOGIN_SHORTCODE
+    seat.add(person.login.partition("_")[0])  # managed users: LOGIN_SHORTCODE
     for address in (*person.verified_emails, person.saml_name_id):
         if address:
             seat.add_address(address)
     return seat
 
 
-def _attribute(seat: Seat | None, account: ServerAccount, bit: int, habits: dict[int, Habits]) -> None:
+def _attribute(seat: Seat | None, account: ServerAccount, bit: int, teachers: dict[int, list[Teacher]]) -> None:
     """Let an account that GitHub attributes teach: what its person is also called, where the person is, and how logins are made there."""
     if seat is None:
         return
     seat.instances |= bit
-    seat.add(account.login, is_login=True)
+    login = seat.add(account.login)
     seat.add_address(account.email)
-    taught = Seat("", is_cloud=False, address=account.email)
-    habits.setdefault(bit, Habits()).learn(kind_of(account.login, taught, patterns(seat.names)))
+    sample = teachers.setdefault(bit, [])
+    teacher = (crc32(account.key.encode()), login, seat.local, seat.id[1:])
+    if len(sample) < SAMPLE:
+        heappush(sample, teacher)
+    else:
+        heappushpop(sample, teacher)
 
 
-def kind_of(login: str, seat: Seat, names: Mapping[str, Pattern]) -> Pattern | str:
-    """Return how a login is made: by which pattern of a name, like the local part of the seat's address, or neither."""
-    found = handle(login)
-    if found is None:
-        return "other"
-    if found.letters in names:
-        return names[found.letters]
-    local = handle(split_address(seat.address)[0])
-    return "local" if local is not None and local.letters == found.letters else "other"
+def _habits(teachers: dict[int, list[Teacher]], people: Mapping[str, Seat]) -> dict[int, Habits]:
+    found = {}
+    for bit, sample in teachers.items():
+        habits = found[bit] = Habits()
+        for _, login, local, person in sample:
+            habits.learn(kind_of(login, local, patterns(people[person].names)))
+    return found
+
+
+def kind_of(login: str, local: str, names: Mapping[str, Pattern]) -> Pattern | str:
+    """Return how a login is made (both as letters): by which pattern of a name, like the local part of the address, or neither."""
+    if login in names:
+        return names[login]
+    return "local" if login and login == local else "other"
 
 
 def _leave_out_companies(seats: Seats) -> None:

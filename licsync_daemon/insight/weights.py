@@ -4,10 +4,10 @@ Natural logarithms: +0.7 doubles the odds. Fitted by conditional logistic regres
 projects, each judged by weights fitted without it, then rounded; a sign that did not raise the recall of the project left out is not here.
 """
 
-from enum import Enum, auto
+from enum import IntEnum, auto
 
 
-class Sign(Enum):
+class Sign(IntEnum):
     """A piece of evidence about a pair of seats, and what its value means."""
 
     WHOLE = auto()  # 1: a login is all of the name, or two whole words of it

@@ -51,7 +51,7 @@ VALUES = frozenset({"collections.abc", "contextlib", "dataclasses", "datetime", 
 PURE = {
     "model": VALUES | {"asyncio", "base64", "email.utils", "errno", "html", "urllib.parse"},  # asyncio: what a cancellation is
     "rules": VALUES | {"cronsim", "hashlib", "hmac", "itertools", "json", "struct", "urllib.parse"},
-    "insight": VALUES - {"pathlib"} | {"array", "heapq", "itertools", "math", "operator", "unicodedata"},
+    "insight": VALUES - {"pathlib"} | {"functools", "heapq", "math", "unicodedata", "zlib"},
     "sync": VALUES - {"pathlib"} | {"asyncio", "secrets", "structlog", "sys"},
 }
 # How a file, a process or a connection is opened without an import of its own.
