@@ -7,10 +7,12 @@ of equal address are one person. What GitHub already attributed by the account's
 
 from collections.abc import Collection, Iterable, Sequence
 
+from licsync_daemon.insight.consumption import Counts
 from licsync_daemon.insight.results import Judgement, Reason, State
 from licsync_daemon.insight.values import Instance, Kind, Person, ServerAccount, address_key, domain_key
 from licsync_daemon.rules.verdict import bare_host
 
+NO_ID = "(no id)"  # stands for the host of a server-only person whose row lists no account
 _CLAIMS = (Reason.NAME_ID, Reason.VERIFIED_EMAIL, Reason.SERVER_EMAIL)
 
 
@@ -36,6 +38,7 @@ class Cloud:
         self.instances = tuple(instances)
         self.verified = {domain_key(domain) for domain in domains}
         self.hides = False
+        self.counts = Counts()
         self.logins: list[str] = []
         self.kinds: list[Kind] = []
         self.hosts: dict[str, int] = {}
@@ -48,21 +51,20 @@ class Cloud:
         self._several: list[list[int]] = []
         masks: dict[int, int] = {}  # one object for equal masks
         for row, person in enumerate(people):
-            kind = person.kind
-            self.logins.append(person.login if kind in (Kind.CLOUD, Kind.BOTH) else "")
-            self.kinds.append(kind)
+            self.counts.add(person)
+            self.logins.append(person.login if person.is_cloud else "")
+            self.kinds.append(person.kind)
             mask = self._list_accounts(row, person)
             self.attributed.append(masks.setdefault(mask, mask))
-            if kind in (Kind.CLOUD, Kind.BOTH):
+            if person.is_cloud:
                 self._claim(row, person)
         self.verified.discard("")
 
-    @property
-    def domains(self) -> frozenset[str]:
-        return frozenset(self.verified)
-
     def _list_accounts(self, row: int, person: Person) -> int:
         mask = 0
+        address = address_key(person.server_emails[0]) if person.server_emails else ""
+        if not person.server_ids and person.kind is Kind.SERVER:
+            self.elsewhere.append((row, NO_ID, address))
         for host, number in person.server_ids:
             host = bare_host(host)  # noqa: PLW2901 - the compared form
             mask |= self.hosts.setdefault(host, 1 << len(self.hosts))
@@ -72,12 +74,11 @@ class Cloud:
             elif person.is_cloud:
                 self.accounts_elsewhere[host] = self.accounts_elsewhere.get(host, 0) + 1
             else:
-                self.elsewhere.append((row, host, address_key(person.server_emails[0]) if person.server_emails else ""))
+                self.elsewhere.append((row, host, address))
         return mask
 
     def _claim(self, row: int, person: Person) -> None:
-        shown = [address for address in (person.saml_name_id, *person.verified_emails) if "@" in address]
-        self.hides = self.hides or not shown
+        self.hides = self.hides or not person.shows_address
         self.verified.update(domain_key(address) for address in person.verified_emails if "@" in address)
         claims = ((person.saml_name_id,), person.verified_emails, person.server_emails)
         for claim, addresses in enumerate(claims):

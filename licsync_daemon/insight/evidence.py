@@ -93,9 +93,9 @@ def evidence(one: Seat, other: Seat, fleet: Fleet, hits: list[Hit]) -> Values:
         found[_KIND[best]] = 1.0
     if same is not None:
         found[Sign.SAME] = 1.0
-        if one.handles[same].number != other.handles[same].number:
+        if one.handles[same] != other.handles[same]:
             found[Sign.NUMBER] = 1.0
-    elif any(hit.letters in one.handles and one.handles[hit.letters].number for hit in hits):
+    elif any(hit.letters in one.handles and one.handles[hit.letters] for hit in hits):
         found[Sign.NUMBER] = 0.5
     found[Sign.LETTERS] = min(max(len(hit.letters) for hit in hits), 12) / 10
     found[Sign.COMMON] = log2(min(max(fleet.holders.get(hit.letters, 2), 2) for hit in hits) - 1)
@@ -156,7 +156,7 @@ def _is_glued(letters: str, handles: Iterable[str]) -> bool:
 
 def _domains(one: Seat, other: Seat, fleet: Fleet, found: Values) -> None:
     limit = max(5, fleet.total // 100)
-    shared = [fleet.domains[domain] for domain in one.domains & other.domains if fleet.domains[domain] <= limit]
+    shared = [fleet.domains[domain] for domain in one.domains if domain in other.domains and fleet.domains[domain] <= limit]
     if shared:
         found[Sign.DOMAIN] = 1 / (1 + log2(max(min(shared) - 1, 1)))
     for a, b in ((one, other), (other, one)):

@@ -21,7 +21,7 @@ class Pattern(IntEnum):
 CUTS = ((4, 2), (3, 3), (4, 1), (5, 1), (6, 1), (7, 1))  # letters of the one word, and of the other
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def patterns(names: tuple[str, ...]) -> dict[str, Pattern]:
     """Return every login that one of these names can make, with the best pattern of each."""
     made: dict[str, Pattern] = {}

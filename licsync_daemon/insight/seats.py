@@ -6,7 +6,7 @@ from heapq import heappush, heappushpop
 from zlib import crc32
 
 from licsync_daemon.insight.cloud import Cloud
-from licsync_daemon.insight.handles import Handle, handle, is_nobody, split_address
+from licsync_daemon.insight.handles import handle, is_nobody, split_address
 from licsync_daemon.insight.patterns import Pattern, patterns
 from licsync_daemon.insight.results import State
 from licsync_daemon.insight.values import Person, ServerAccount
@@ -23,7 +23,7 @@ class Seat:
     Attributes:
         id: `@LOGIN`, or the key of the first account.
         names: The display name, or what logins like `mona.octocat` spell out.
-        handles: Everything the person is called: letters -> handle.
+        handles: Everything the person is called: letters -> the number at its ends. Plain values, which cost little memory.
         domains: Of its addresses.
         instances: Bits of the instances on which it has an account.
         accounts: (bit of the instance, key, letters of the login) of a seat of a server.
@@ -34,10 +34,10 @@ class Seat:
     is_cloud: bool
     display: str = ""
     names: tuple[str, ...] = ()
-    handles: dict[str, Handle] = field(default_factory=dict)
-    domains: set[str] = field(default_factory=set)
+    handles: dict[str, str] = field(default_factory=dict)
+    domains: tuple[str, ...] = ()
     instances: int = 0
-    accounts: list[tuple[int, str, str]] = field(default_factory=list)
+    accounts: tuple[tuple[int, str, str], ...] = ()
     address: str = ""
     local: str = ""
 
@@ -46,19 +46,17 @@ class Seat:
         found = handle(text)
         if found is None:
             return ""
-        known = self.handles.get(found.letters)
-        if known is not None:
-            best = found if len(found.parts) > len(known.parts) else known
-            found = best._replace(number=max(found.number, known.number))
-        self.handles[found.letters] = found
+        self.handles[found.letters] = max(found.number, self.handles.get(found.letters, ""))
+        if len(found.parts) > 1 and len(found.letters) > 4 and not self.is_cloud:
+            self.names = (*self.names, " ".join(found.parts))
         return found.letters
 
     def add_address(self, address: str) -> None:
         """Add an address: its local part is a handle, its domain is kept."""
         local, domain = split_address(address)
         self.local = self.add(local)
-        if domain:
-            self.domains.add(domain)
+        if domain and domain not in self.domains:
+            self.domains = (*self.domains, domain)
 
 
 #: An attributed account: a number to sample by, letters of its login and local part, and the cloud login.
@@ -120,7 +118,7 @@ def build(cloud: Cloud, people: Iterable[Person], accounts: Iterable[ServerAccou
             seat.id = min(seat.id, account.key)
             seat.display = max(seat.display, account.name)
             seat.instances |= bit
-            seat.accounts.append((bit, account.key, seat.add(account.login)))
+            seat.accounts = (*seat.accounts, (bit, account.key, seat.add(account.login)))
         elif judgement.state is State.NOT_COUNTED and account.email:
             suspended.setdefault(account.email.strip().casefold(), []).append(account.login)
     for address, logins in suspended.items():
@@ -130,9 +128,8 @@ def build(cloud: Cloud, people: Iterable[Person], accounts: Iterable[ServerAccou
     found = Seats(sorted(by_login.values(), key=_id), sorted(opened.values(), key=_id), _habits(teachers, by_login), bits, aside)
     _leave_out_companies(found)
     for seat in found.open:
-        spelled = [" ".join(one.parts) for one in seat.handles.values() if len(one.parts) > 1 and len(one.letters) > 4]
-        seat.names = tuple(sorted({*spelled, *([seat.display] if seat.display else [])}))
-        seat.accounts.sort(key=lambda one: one[1])
+        seat.names = tuple(sorted({*seat.names, *([seat.display] if seat.display else [])}))
+        seat.accounts = tuple(sorted(seat.accounts, key=lambda one: one[1]))
     return found
 
 

@@ -93,6 +93,11 @@ class Person:
         return self.kind in (Kind.CLOUD, Kind.BOTH)
 
     @property
+    def shows_address(self) -> bool:
+        """Return whether the cloud shows any address of this person; a NameID need not be one."""
+        return "@" in self.saml_name_id or any("@" in address for address in self.verified_emails)
+
+    @property
     def kind(self) -> Kind:
         """Return what this row is. An invitation shows as an address for a login, or as no account at all beside a pending one."""
         if self.login and self.in_cloud is not True and ("@" in self.login or self.total_accounts == 0):
