@@ -21,6 +21,7 @@ from licsync_daemon.state.files import open_state, prepare_state_dir
 from licsync_daemon.state.spool import AccountSpool
 
 MIB = 1024
+AT_ONCE = 500
 KEY = b"a key of this measurement"
 NOW = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
 RECORD = DeliveryRecord(
@@ -49,8 +50,9 @@ def main(count: int) -> int:
 def keep(store: StateStore, state_dir: Path, count: int) -> tuple[float, float]:
     """Stage the digests of so many accounts, confirm them, and compare them with the next collection; answer how long both took."""
     with AccountSpool(state_dir) as spool:
-        for number in range(1, count + 1):
-            spool.add(Account(id=number, login=f"user{number}", email=f"user{number}@example.com", suspended=number % 20 == 0))
+        for first in range(1, count + 1, AT_ONCE):
+            numbers = range(first, min(first + AT_ONCE, count + 1))
+            spool.add([Account(number, f"user{number}", f"user{number}@example.com", number % 20 == 0) for number in numbers])
         began = time.perf_counter()
         record = replace(RECORD, key=f"key{count}", sent=count)
         store.save_delivery(record)

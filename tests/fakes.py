@@ -14,7 +14,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
-from licsync_daemon.deliveries.outbox import Outbox, take_back
+from licsync_daemon.deliveries.outbox import Outbox
+from licsync_daemon.deliveries.outbox_folder import fault, take_back
 from licsync_daemon.model.alert import Alert, Message, Severity
 from licsync_daemon.model.errors import Code, LockedError, RemoteError, StateUnwritableError
 from licsync_daemon.model.instance import CloudAccount, Config, Destination, HttpDelivery, Instance, ManualDelivery, ReportSource, Schedule
@@ -35,7 +36,7 @@ from licsync_daemon.model.usage import (
     UsageCounts,
 )
 from licsync_daemon.state.document import write_document
-from licsync_daemon.state.held_exports import HELD, FileHeldExports
+from licsync_daemon.state.held_exports import HELD, PREPARED, FileHeldExports
 from licsync_daemon.state.leases import FileLeases
 from licsync_daemon.state.memory import MemoryStore
 from licsync_daemon.state.spool import AccountSpool
@@ -201,6 +202,15 @@ class FakeWorld:
     def take_back(self, record: DeliveryRecord) -> None:
         take_back(record)
 
+    def outbox_fault(self, instance: Instance, run: Run, record: DeliveryRecord) -> str | None:
+        return fault(instance, run, record)
+
+    async def put_back(self, instance: Instance, run: Run, record: DeliveryRecord, document: UsageDocument | None) -> None:
+        await self.at("put back")
+        assert isinstance(instance.delivery, ManualDelivery)
+        since = run.delivered_at or run.started_at
+        await Outbox(instance, instance.delivery, upload_page="https://github.com/enterprises/octo", now=since).send(document, record.key)
+
     @asynccontextmanager
     async def cloud(self, waits: WaitReporter) -> AsyncIterator["_Cloud"]:
         await self.at("open cloud")
@@ -215,14 +225,12 @@ class _Source:
     async def collect(self, spool: AccountSpool) -> Collected:
         await self.world.at("collect")
         if (export := self.world.exports.get(self.instance.name)) is not None:
-            for account in self.world.counted or ():
-                spool.add(account)
+            spool.add(list(self.world.counted or ()))
             counts = UsageCounts(counted=False) if self.world.counted is None else counts_of(self.world.counted)
             made = self.world.collected_at or self.world.clock.now()
             return Collected(collected_at=made, version=None, http_only=False, counts=counts, export=export)
         accounts = self.world.accounts.get(self.instance.name, self.world.default_accounts)
-        for account in accounts:
-            spool.add(account)
+        spool.add(list(accounts))
         return Collected(
             collected_at=self.world.clock.now(),
             version=self.world.version,
@@ -330,6 +338,7 @@ class MemoryLeases:
 class _MemoryLease:
     is_held = True
     unnamed_because: OSError | None = None
+    is_findable = True
 
     def touch(self) -> None:
         assert self.is_held
@@ -539,8 +548,7 @@ def a_document(where: Path, accounts: Iterable[Account] = (), **changes: Any) ->
     """Write a document of `accounts`, as a run would."""
     every = list(accounts)
     with AccountSpool(where) as spool:
-        for account in every:
-            spool.add(account)
+        spool.add(every)
         return write_document(
             spool,
             **{
@@ -563,6 +571,7 @@ def a_context(world: FakeWorld, spool_dir: Path, store: Any = None, **changes: A
             "clock": world.clock,
             "workspace": DiskWorkspace(spool_dir),
             "exports": FileHeldExports(spool_dir / HELD),
+            "prepared": FileHeldExports(spool_dir / PREPARED),
             "leases": FileLeases(spool_dir, world.clock),
             "holder": a_holder(),
             "digest_key": b"a key of this test",

@@ -12,11 +12,13 @@ from licsync_daemon.cli.loading import read_config
 from licsync_daemon.cli.starter import starter
 from licsync_daemon.daemon.connections import Connections
 from licsync_daemon.http.clients import Clients
+from licsync_daemon.model import github_labels as github
 from licsync_daemon.model.errors import ConfigError, Problem, RunError
 from licsync_daemon.model.instance import CloudAccount, Destination
 from licsync_daemon.model.usage import SyncStatus
 from licsync_daemon.settings import describe_settings, example_text, settings_schema
 from licsync_daemon.settings.addresses import normal_proxy, normal_url
+from licsync_daemon.settings.credential_audit import credentials_of
 from licsync_daemon.settings.credentials import Credentials
 from licsync_daemon.settings.mistakes import Mistake
 from licsync_daemon.system.clock import SystemClock
@@ -37,7 +39,7 @@ def config(arguments: argparse.Namespace) -> int:
         terminal.print_json(settings_schema())
         return Exit.OK
     loaded = read_config(arguments.config)
-    credentials = Credentials(loaded.config.credentials_dir, os.environ)
+    credentials = credentials_of(loaded.config, os.environ)
     rows = describe_settings(loaded.show, credentials.place)
     if getattr(arguments, "json", False):
         terminal.print_json([{"path": row.path, "value": row.value, "origin": row.origin} for row in rows])
@@ -51,7 +53,7 @@ def _from_cloud(arguments: argparse.Namespace) -> str:
     account, credentials = _account(arguments, os.environ)
     if account.organization is not None:
         raise ConfigError(
-            (Problem("cloud.organization", "GitHub lists no servers for an organization", "name an enterprise"),), "invalid argument"
+            (Problem("cloud.organization", str(github.NO_STATUS_OF_ORGANIZATIONS), "name an enterprise"),), "invalid argument"
         )
     connections = Connections(Clients(account, credentials), SystemClock())
     found: list[SyncStatus] = []
@@ -77,7 +79,7 @@ def _account(arguments: argparse.Namespace, environ: Mapping[str, str]) -> tuple
         if arguments.api_url is not None:
             raise ConfigError((Problem("--api-url", "requires --enterprise", "add --enterprise NAME"),), "invalid argument")
         config = read_config(arguments.config).config
-        return config.cloud, Credentials(config.credentials_dir, environ)
+        return config.cloud, credentials_of(config, environ)
     try:
         proxy, ca_file = environ.get("LICSYNC_CLOUD__PROXY"), environ.get("LICSYNC_CLOUD__CA_FILE")
         at = Destination(

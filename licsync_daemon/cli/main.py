@@ -39,7 +39,7 @@ def _main(argv: Sequence[str]) -> int:
     except StateNewerError as error:
         return _failure(str(error), Exit.USAGE)
     except LockedError as error:
-        return _failure(f"{error}; only one process at a time can use a state directory", Exit.LOCKED)
+        return _failure(str(error), Exit.LOCKED)
     except StateUnwritableError as error:
         return _failure(f"{error}; free disk space or fix the directory's permissions", Exit.INTERNAL)
     except StateError as error:

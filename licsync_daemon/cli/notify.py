@@ -14,7 +14,7 @@ from licsync_daemon.model.ports import Channel
 from licsync_daemon.monitoring.alerts import trial
 from licsync_daemon.monitoring.channels.build import channels
 from licsync_daemon.monitoring.outgoing import SEND_S
-from licsync_daemon.settings.credentials import Credentials
+from licsync_daemon.settings.credential_audit import credentials_of
 from licsync_daemon.system.clock import SystemClock
 from licsync_daemon.system.filelock import this_process
 from licsync_daemon.system.process import run_until_signal
@@ -27,7 +27,7 @@ def notify(arguments: argparse.Namespace) -> int:
         raise ConfigError((Problem("notify", "no channel is configured", "add [notify.mail] or [notify.webhook]"),), "nothing to test")
     now = SystemClock().now()
     message = trial(machine=this_process(now).host, now=now)
-    outgoing = channels(config.notify, Credentials(config.credentials_dir, os.environ))
+    outgoing = channels(config.notify, credentials_of(config, os.environ))
     failures: list[RunError | None] = []
 
     async def work() -> int:

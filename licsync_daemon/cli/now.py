@@ -21,7 +21,7 @@ from licsync_daemon.monitoring.outgoing import Outgoing
 from licsync_daemon.monitoring.state_fault import StateFault
 from licsync_daemon.monitoring.status_json import run_json
 from licsync_daemon.rules.schedule import slot_at
-from licsync_daemon.settings.credentials import Credentials
+from licsync_daemon.settings.credential_audit import credentials_of
 from licsync_daemon.sync.fleet import ASKED
 from licsync_daemon.sync.fleet import run_now as run_fleet
 from licsync_daemon.sync.journal import Journal, new_run
@@ -63,7 +63,7 @@ def run_now(arguments: argparse.Namespace) -> int:
 
 def _notify_of(error: StateUnwritableError, config: Config) -> None:
     """Send the alert that the state cannot be written; nothing keeps it."""
-    outgoing = [Outgoing(one) for one in channels(config.notify, Credentials(config.credentials_dir, os.environ))]
+    outgoing = [Outgoing(one) for one in channels(config.notify, credentials_of(config, os.environ))]
 
     async def work() -> int:
         with suppress(TimeoutError):

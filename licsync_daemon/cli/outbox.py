@@ -1,20 +1,32 @@
 """`outbox`: what waits for a person to upload it, since when, and where."""
 
 import argparse
+from dataclasses import dataclass
 from datetime import datetime
 
 from licsync_daemon.cli import terminal
 from licsync_daemon.cli.exit import Exit
 from licsync_daemon.cli.loading import load
 from licsync_daemon.cli.terminal import moment, span
+from licsync_daemon.deliveries.outbox_folder import fault
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.run import Run, RunState
+from licsync_daemon.model.store import StateReader
 from licsync_daemon.model.text import iso
-from licsync_daemon.rules.handover import folder_of
+from licsync_daemon.rules.handover import folder_of, repair_step
 from licsync_daemon.state.files import reading
 from licsync_daemon.system.clock import SystemClock
 
 TO_DO = {RunState.AWAITING_UPLOAD: "upload the export", RunState.AWAITING_EXPORT: "export the usage and upload it"}
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A run that waits for a person, and how what was put into the outbox differs from it."""
+
+    instance: Instance
+    run: Run
+    fault: str | None
 
 
 def outbox(arguments: argparse.Namespace) -> int:
@@ -22,17 +34,26 @@ def outbox(arguments: argparse.Namespace) -> int:
     config = load(arguments)
     now = SystemClock().now()
     with reading(config.state_dir) as store:
-        every = [(one, store.awaiting_run(one.name)) for one in config.instances] if store is not None else []
-    waiting = sorted(((one, run) for one, run in every if run is not None), key=lambda pair: _since(pair[1]))
+        every = [_waiting(store, one) for one in config.instances] if store is not None else []
+    waiting = sorted((one for one in every if one is not None), key=lambda one: _since(one.run))
     if getattr(arguments, "json", False):
-        terminal.print_json({"waiting": [_json(one, run) for one, run in waiting]})
+        terminal.print_json({"waiting": [_json(one) for one in waiting]})
     elif not waiting:
         terminal.say("nothing to upload")
     else:
         headers = ("instance", "to do", "since", "age", "until", "where")
-        terminal.print_table(headers, [_row(one, run, now) for one, run in waiting])
+        terminal.print_table(headers, [_row(one.instance, one.run, now) for one in waiting])
+        for one in waiting:
+            if one.fault is not None:
+                terminal.about(one.instance.name, f"warning: not ready for upload: {one.fault}", style="yellow")
+                terminal.more(one.instance.name, f"next step: {repair_step(one.instance)}")
         terminal.say("For the steps, see README.txt in each folder, else `$licsync status`. Uploaded entries disappear automatically.")
     return Exit.OK
+
+
+def _waiting(store: StateReader, instance: Instance) -> Waiting | None:
+    run = store.awaiting_run(instance.name)
+    return Waiting(instance, run, fault(instance, run, store.delivery_of(run.run_id))) if run is not None else None
 
 
 def _since(run: Run) -> datetime:
@@ -51,7 +72,8 @@ def _row(instance: Instance, run: Run, now: datetime) -> tuple[str, ...]:
     )
 
 
-def _json(instance: Instance, run: Run) -> dict[str, object]:
+def _json(waiting: Waiting) -> dict[str, object]:
+    instance, run = waiting.instance, waiting.run
     since = _since(run)
     return {
         "instance": instance.name,
@@ -62,4 +84,5 @@ def _json(instance: Instance, run: Run) -> dict[str, object]:
         "until": iso(since + instance.confirm_within),
         "folder": str(folder) if (folder := folder_of(instance)) else None,
         "content_hash": run.content_hash,
+        "fault": waiting.fault,
     }

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
@@ -14,6 +15,7 @@ from licsync_daemon.cli.terminal import complain
 DEFAULT_CONFIG = "/etc/licsync/config.toml"
 INVENTED = {"instances": None, "people": 2000, "seed": 1}  # the fleet that `demo` and `sandbox` generate
 SCENARIOS = ("shrink", "rebuilt", "clone", "outage")  # the stories that `demo` plays; named here so that parsing loads no practice fleet
+PRINTS_JSON = frozenset({"status", "history", "outbox", "config", "check", "demo"})
 MOST = 10_000_000  # instances, people or runs; more is a typing error
 DESCRIPTION = """\
 Syncs the license usage of your GitHub Enterprise Server instances to one
@@ -43,8 +45,14 @@ examples:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """Print the usage and the mistake, wrapped between words, and exit."""
+        """Print the usage and the mistake, wrapped between words and with the word that was probably meant, and exit."""
         self.print_usage(sys.stderr)
+        wrong = re.search(r"invalid choice: '(\S+)' \(choose from (.+)\)$", message)
+        if wrong is not None:
+            from licsync_daemon.settings.mistakes import did_you_mean
+
+            hint = did_you_mean(wrong[1], re.findall(r"[\w-]+", wrong[2]))
+            message += f"; {hint}" if hint else ""
         complain(f"{self.prog}: error: {message}")
         self.exit(2)
 
@@ -69,11 +77,27 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         arguments = parser.parse_args(argv)
     if arguments.command is not None and arguments.run_now is not None:
         parser.error("--run-now cannot be combined with a command")
-    if arguments.run_now is None and arguments.dry_run:
-        parser.error("--dry-run requires --run-now")
+    if arguments.run_now is None:
+        _refuse_run_now_options(parser, arguments)
     if getattr(arguments, "scenario", None) is not None and _chooses_a_fleet(arguments):
         parser.error("--scenario uses its own fleet and cannot be combined with --fleet, --instances, --people or --seed")
     return arguments
+
+
+def _refuse_run_now_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """Refuse options of `--run-now` without it: ignored, they would start the daemon, or leave a wish unheard."""
+    for name, given in (("--dry-run", arguments.dry_run), ("--wait", arguments.wait is not None), ("--wait-lock", arguments.wait_lock)):
+        if given:
+            parser.error(f"{name} requires --run-now")
+    if not arguments.json:
+        return
+    if arguments.command is None:
+        parser.error("--json requires --run-now or a command")
+    is_text = arguments.command == "config" and arguments.what == "init"
+    if arguments.command not in PRINTS_JSON or is_text:
+        parser.error(f"{'config init' if is_text else arguments.command} does not print JSON: leave out --json")
+    if arguments.command == "status" and (arguments.alive or arguments.check):
+        parser.error("--json cannot be combined with --alive or --check, which print one line")
 
 
 def _is_text(word: str) -> bool:
@@ -133,7 +157,11 @@ def _add_status(commands: "argparse._SubParsersAction[_Parser]") -> None:
     status = _add(commands, "status", "last sync and next run of every instance, with the reason")
     _add_config(status)
     _add_json(status)
-    status.add_argument("--alive", action="store_true", help="only report whether the daemon is running (exit code 0 or 1)")
+    short = status.add_mutually_exclusive_group()
+    short.add_argument("--alive", action="store_true", help="only report whether the daemon is running (exit code 0 or 1)")
+    short.add_argument(
+        "--check", action="store_true", help="for a monitor: one line, exit code 0 fine, 1 warning, 2 critical, 3 unreadable"
+    )
 
     history = _add(commands, "history", "recorded runs and decisions, newest first")
     history.add_argument("instance", nargs="?", metavar="INSTANCE", help="show only this instance, with details of its newest run")

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from licsync_daemon.cli import terminal
 from licsync_daemon.cli.terminal import moment, number, span
+from licsync_daemon.model import github_labels as github
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.run import AWAITING, Run, RunState
@@ -37,9 +38,7 @@ def _show_manual_step(instance: Instance, run: Run, now: datetime) -> None:
     if run.state is RunState.CURRENT:
         age = f"last sync {span(now - run.last_sync)} ago" if run.last_sync is not None else "no sync on record"
         terminal.about(run.instance, f"nothing sent: GitHub Connect syncs this instance; {age}")
-        terminal.more(
-            run.instance, f"to sync now: on https://{instance.hostname}/, open enterprise settings > License and click *Sync now*"
-        )
+        terminal.more(run.instance, f"to sync now: as an enterprise owner, on https://{instance.hostname}/, {github.SYNC_NOW}")
     elif run.state in AWAITING:
         place = folder_of(instance)
         terminal.about(run.instance, f"{run.phase}{f': {place}' if place else ''}", style="yellow")
@@ -48,10 +47,7 @@ def _show_manual_step(instance: Instance, run: Run, now: datetime) -> None:
         )
 
 
-EXPORT_STEPS = (
-    "on https://{host}/, open enterprise settings > License and click *Export license usage*; then in the cloud, open Licensing and click "
-    "*Add server usage*"
-)
+EXPORT_STEPS = f"as an enterprise owner, on https://{{host}}/, {github.EXPORT}; then, in the cloud, {github.UPLOAD}"
 
 
 def show_remarks(run: Run, *, approved: bool = False) -> None:

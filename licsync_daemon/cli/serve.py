@@ -15,13 +15,13 @@ from licsync_daemon.cli.loading import load, read_config
 from licsync_daemon.daemon.daemon import HEARTBEAT_S, Daemon
 from licsync_daemon.daemon.daily import DailyCheck
 from licsync_daemon.daemon.wiring import Parts, recording, with_config
-from licsync_daemon.model.errors import ConfigError, Problem, StateUnwritableError
+from licsync_daemon.model.errors import ConfigError, Problem, StateReplacedError, StateUnwritableError
 from licsync_daemon.model.instance import Config
 from licsync_daemon.monitoring.channels.build import channels
 from licsync_daemon.monitoring.outgoing import Outgoing
 from licsync_daemon.monitoring.preflight.in_child import preflight_in_child
-from licsync_daemon.monitoring.state_fault import StateFault
-from licsync_daemon.settings.credentials import Credentials
+from licsync_daemon.monitoring.state_fault import NEXT_STEP, REPLACED, StateFault
+from licsync_daemon.settings.credential_audit import credentials_of
 from licsync_daemon.state.files import prepare_state_dir
 from licsync_daemon.state.leases import FileLeases
 from licsync_daemon.system.clock import SystemClock
@@ -58,7 +58,7 @@ async def _serve(path: Path, config: Config, clock: SystemClock) -> int:
                 daemon, daily, parts = serving
                 daemon.reload(config, with_config(parts.context, config, os.environ))
                 daily.soon()
-                parts.alerting.follow(config, channels(config.notify, Credentials(config.credentials_dir, os.environ)))
+                parts.alerting.follow(config, channels(config.notify, credentials_of(config, os.environ)))
         except ConfigError as error:
             log.error("daemon.reload_refused", problems=[str(problem) for problem in error.problems])  # noqa: TRY400 - sentences
         finally:
@@ -83,9 +83,7 @@ async def _serve(path: Path, config: Config, clock: SystemClock) -> int:
             except (StateUnwritableError, OSError) as error:
                 log.error("daemon.state_unusable", cause=str(error))  # noqa: TRY400 - the cause is a sentence
                 service.send("READY=1", "WATCHDOG=1", f"STATUS={error}")
-                telling = asyncio.create_task(fault.tell(str(error), config, _outgoing(config)))
-                await _pause(stop)
-                telling.cancel()
+                await _tell(fault, error, config, stop)
     finally:
         leave_threads_behind(loop)
     return Exit.OK
@@ -102,11 +100,15 @@ def _reloaded(path: Path, before: Config) -> Config:
 
 
 def _outgoing(config: Config) -> list[Outgoing]:
-    return [Outgoing(one) for one in channels(config.notify, Credentials(config.credentials_dir, os.environ))]
+    return [Outgoing(one) for one in channels(config.notify, credentials_of(config, os.environ))]
 
 
-async def _pause(stop: asyncio.Event) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), HEARTBEAT_S)
-    except TimeoutError:
-        return
+async def _tell(fault: StateFault, error: OSError | StateUnwritableError, config: Config, stop: asyncio.Event) -> None:
+    """Tell people that the state cannot be used, and wait before the next attempt. A replaced file is opened once they are told."""
+    is_replaced = isinstance(error, StateReplacedError)
+    telling = asyncio.create_task(fault.tell(str(error), config, _outgoing(config), next_step=REPLACED if is_replaced else NEXT_STEP))
+    stopping = asyncio.create_task(stop.wait())
+    waiting = {stopping, telling} if is_replaced else {stopping}
+    await asyncio.wait(waiting, timeout=HEARTBEAT_S, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    telling.cancel()

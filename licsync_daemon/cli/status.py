@@ -8,14 +8,15 @@ from licsync_daemon.cli.exit import Exit
 from licsync_daemon.cli.loading import load
 from licsync_daemon.cli.results import show_remarks
 from licsync_daemon.cli.terminal import moment, number, span
+from licsync_daemon.deliveries.outbox_folder import fault
 from licsync_daemon.model.alert import Severity
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.run import AWAITING, Decided, RunState, SeatRecord
 from licsync_daemon.monitoring.heartbeat import DaemonView, daemon_view
 from licsync_daemon.monitoring.status import FleetView, InstanceView, fleet_view
 from licsync_daemon.monitoring.status_json import as_json
-from licsync_daemon.rules.handover import folder_of
-from licsync_daemon.rules.seats import EXCEEDED_STEP, exceeded
+from licsync_daemon.rules.handover import folder_of, repair_step
+from licsync_daemon.rules.seats import EXCEEDED_STEP, exceeded, totals_in_words
 from licsync_daemon.rules.servers import in_short, problems, shortened
 from licsync_daemon.state.files import reading
 from licsync_daemon.sync.decisions import AFTERWARDS
@@ -28,7 +29,7 @@ def status(arguments: argparse.Namespace) -> int:
     config = load(arguments)
     now = SystemClock().now()
     with reading(config.state_dir) as store:
-        view = fleet_view(config, store, now, daemon_view(config.state_dir, now), is_alive)
+        view = fleet_view(config, store, now, daemon_view(config.state_dir, now), is_alive, outbox_fault=fault)
     if getattr(arguments, "json", False):
         terminal.print_json(as_json(view))
     else:
@@ -58,8 +59,7 @@ def show_fleet(view: FleetView) -> None:
 
 
 def _show_seats(seats: SeatRecord, now: datetime) -> None:
-    totals = f"{number(seats.consumed)} consumed of {number(seats.purchased)} purchased"
-    terminal.say(f"seats: {totals}, read {span(now - seats.read_at)} ago")
+    terminal.say(f"seats: {totals_in_words(seats)}, read {span(now - seats.read_at)} ago", hang=2)
     if (warning := exceeded(seats)) is not None:
         terminal.say(f"warning: {warning}", style="yellow", hang=2)
         terminal.say(f"  next step: {EXCEEDED_STEP}", hang=2)
@@ -135,6 +135,9 @@ def _show_remarks(view: InstanceView, now: datetime) -> None:
         until = f"{view.approval.until:%Y-%m-%d %H:%M}"
         terminal.about(name, f"approved by {view.approval.actor} until {until}: {view.approval.reason}{ticket}")
         terminal.more(name, f"next step: {AFTERWARDS[Decided.APPROVED].format(instance=name)}")
+    if view.outbox_fault is not None:
+        terminal.about(name, f"warning: not ready for upload: {view.outbox_fault}", style="yellow")
+        terminal.more(name, f"next step: {repair_step(view.instance)}")
     run = view.run
     if run is None or run == view.held:
         return

@@ -30,7 +30,7 @@ def decode_sync_status(data: Any, answered_at: datetime | None) -> SyncStatus:
         raise RemoteError(
             Code.BAD_RESPONSE,
             "license-sync-status returned a JSON schema instead of data",
-            "report this; no GitHub server is known to do this",
+            "report this with the run ID",
         )
     if not isinstance(servers, list):
         raise RemoteError(
@@ -42,7 +42,7 @@ def decode_sync_status(data: Any, answered_at: datetime | None) -> SyncStatus:
         raise RemoteError(
             Code.TOO_LARGE,
             f"license-sync-status lists {len(servers):,} servers; more than {MAX_SERVERS:,} are not read",
-            "check `cloud.api_url`, and remove servers that no longer exist from the enterprise's Licensing page",
+            "check `cloud.api_url`; if it is right, ask GitHub Support why the enterprise lists so many servers",
         )
     return SyncStatus(entries=tuple(_entry(row) for row in servers if isinstance(row, dict)), answered_at=answered_at)
 

@@ -137,7 +137,11 @@ class Graphql:
         async for node in self._walk(INSTALLATIONS, path, operation, enterprise=self.enterprise):
             left -= 1
             if left < 0:
-                raise RemoteError(Code.TOO_LARGE, f"{operation} are more than {MAX_SERVERS:,}", "remove servers that no longer exist")
+                raise RemoteError(
+                    Code.TOO_LARGE,
+                    f"{operation} are more than {MAX_SERVERS:,}",
+                    "ask GitHub Support why the enterprise lists so many servers",
+                )
             yield node
 
     async def _walk(

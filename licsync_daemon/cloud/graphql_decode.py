@@ -6,12 +6,12 @@ errors are not published and come from public reports.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from licsync_daemon.http.advice import TEMPORARY
 from licsync_daemon.http.wire import stated_wait
-from licsync_daemon.model.decode import MAX_ADDRESS, count_of, host_of, printable, quoted, read_date, text_of
+from licsync_daemon.model.decode import MAX_ADDRESS, count_of, host_of, quoted, read_date, text_of
 from licsync_daemon.model.errors import Code, RemoteError
 from licsync_daemon.model.text import clean
 from licsync_daemon.model.usage import Installation, UploadState
@@ -133,7 +133,8 @@ def read_installation(node: Mapping[str, Any]) -> Installation | None:
     if hostname is None:
         return None
     listed = uploads.get("nodes") if isinstance(uploads, dict) else None
-    newest = next((one for one in listed or () if isinstance(one, dict)), {}) if isinstance(listed, list | None) else {}
+    nodes = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    newest: dict[str, Any] = max(nodes, key=_upload_order, default={})  # one is asked for; if there are more, their order says nothing
     state = newest.get("syncState")
     return Installation(
         hostname=hostname,
@@ -144,6 +145,11 @@ def read_installation(node: Mapping[str, Any]) -> Installation | None:
     )
 
 
+def _upload_order(node: Mapping[str, Any]) -> tuple[datetime, bool]:
+    """Return what orders uploads: the newer one counts, and of two with one date the worse one."""
+    return read_date(node.get("createdAt")) or datetime.min.replace(tzinfo=UTC), node.get("syncState") != UploadState.SUCCESS
+
+
 def read_address(node: Mapping[str, Any]) -> tuple[str, bool] | None:
     """Decode one address of an account and whether it is the primary one; None if there is none."""
     email = text_of(node.get("email"), MAX_ADDRESS)
@@ -151,7 +157,7 @@ def read_address(node: Mapping[str, Any]) -> tuple[str, bool] | None:
 
 
 def _type(error: Mapping[str, Any]) -> str:
-    return printable(kind, 60) if isinstance(kind := error.get("type"), str) else ""
+    return clean(kind, 60) if isinstance(kind := error.get("type"), str) else ""
 
 
 def _message(error: Mapping[str, Any]) -> str:

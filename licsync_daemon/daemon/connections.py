@@ -1,6 +1,6 @@
 """Opens the source, delivery and cloud of a run as configured: the only module that knows every kind of them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,7 +10,8 @@ from licsync_daemon.cloud.enterprise import GithubCloud
 from licsync_daemon.cloud.graphql import impatient
 from licsync_daemon.cloud.organization import OrganizationCloud
 from licsync_daemon.deliveries.http import HttpUpload
-from licsync_daemon.deliveries.outbox import Outbox, take_back
+from licsync_daemon.deliveries.outbox import Outbox
+from licsync_daemon.deliveries.outbox_folder import fault, take_back
 from licsync_daemon.http.clients import Clients
 from licsync_daemon.http.retrier import Gate, Retrier
 from licsync_daemon.http.wire import AnswerFacts
@@ -27,8 +28,8 @@ from licsync_daemon.model.instance import (
     Source,
     SshSource,
 )
-from licsync_daemon.model.ports import Clock, CloudReader, Delivery, UsageSource, WaitReporter
-from licsync_daemon.model.run import DeliveryRecord
+from licsync_daemon.model.ports import Clock, CloudReader, Delivery, UsageDocument, UsageSource, WaitReporter
+from licsync_daemon.model.run import DeliveryRecord, Run
 from licsync_daemon.model.text import PLAIN, Invocation
 from licsync_daemon.model.usage import SyncStatus
 from licsync_daemon.rules.handover import upload_page
@@ -46,6 +47,8 @@ class Connections:
     clients: Clients
     clock: Clock
     invocation: Invocation = PLAIN
+    fleet: str = ""  # this fleet in words, for the manifests in outboxes
+    deliveries_of: Callable[[str], Iterable[DeliveryRecord]] = lambda _: ()  # the recorded ones of an instance
     # For the lifetime of the process:
     gates: dict[str, Gate] = field(default_factory=dict)  # by host
     remembered: dict[str, tuple[str, SyncStatus]] = field(default_factory=dict)  # by URL, with the ETag of the response
@@ -87,13 +90,30 @@ class Connections:
                 async with self._http_upload(instance.delivery.at, waits) as upload:
                     yield upload
             case ManualDelivery():
-                page = upload_page(self.clients.account)
-                yield Outbox(instance, instance.delivery, upload_page=page, now=self.clock.now(), invocation=self.invocation)
+                yield self._outbox(instance, instance.delivery, self.clock.now())
             case ConnectDelivery():
                 raise AssertionError("GitHub Connect syncs this instance; nothing is ever sent for it")
 
+    def _outbox(self, instance: Instance, to: ManualDelivery, since: datetime) -> Outbox:
+        return Outbox(
+            instance,
+            to,
+            upload_page=upload_page(self.clients.account),
+            now=since,
+            fleet=self.fleet,
+            records=self.deliveries_of(instance.name),
+            invocation=self.invocation,
+        )
+
     def take_back(self, record: DeliveryRecord) -> None:
         take_back(record)
+
+    def outbox_fault(self, instance: Instance, run: Run, record: DeliveryRecord) -> str | None:
+        return fault(instance, run, record)
+
+    async def put_back(self, instance: Instance, run: Run, record: DeliveryRecord, document: UsageDocument | None) -> None:
+        assert isinstance(instance.delivery, ManualDelivery)
+        await self._outbox(instance, instance.delivery, run.delivered_at or run.started_at).send(document, record.key)
 
     @asynccontextmanager
     async def _http_upload(self, at: Destination, waits: WaitReporter) -> AsyncIterator[Delivery]:

@@ -11,6 +11,7 @@ from licsync_daemon.daemon.alarms import Alarms
 from licsync_daemon.daemon.daily import DailyCheck
 from licsync_daemon.daemon.planner import Planner
 from licsync_daemon.daemon.worker import SOONEST, Done, Worker
+from licsync_daemon.model.errors import StateReplacedError
 from licsync_daemon.model.instance import Config, Instance
 from licsync_daemon.model.ports import Lease
 from licsync_daemon.model.store import RunStore
@@ -75,7 +76,11 @@ class Daemon:
         log.info("daemon.reloaded", instances=len(config.instances), retired=sorted(gone))
 
     async def serve(self, stop: asyncio.Event) -> None:
-        """Run until `stop` is set. No run starts before the state was read, and none is left running."""
+        """Run until `stop` is set. No run starts before the state was read, and none is left running.
+
+        Raises:
+            StateReplacedError: The state file was deleted, moved or replaced meanwhile.
+        """
         self.alarms.start()
         self._serve_beside()
         stopping = asyncio.create_task(stop.wait(), name="stop")
@@ -107,7 +112,14 @@ class Daemon:
         return min(HEARTBEAT_S, self._service.watchdog_s / 2) if self._service.watchdog_s else HEARTBEAT_S
 
     async def _beat(self) -> None:
-        """Every 30 s: report that the daemon is alive, and detect a clock that was set and changes by other processes."""
+        """Every 30 s: report that the daemon is alive, and detect a clock that was set and changes by other processes.
+
+        Raises:
+            StateReplacedError: The state file or the daemon's lock must be opened again.
+        """
+        self._context.store.check_file()
+        if not self._lease.is_findable:
+            raise StateReplacedError(f"the lock of the daemon in {self._config.state_dir} was deleted or replaced")
         with suppress(OSError):  # read-only by now: the daemon continues, and `status --alive` reports it
             self._lease.touch()
         with contained("daemon.heartbeat_failed"):

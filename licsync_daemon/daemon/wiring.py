@@ -16,13 +16,15 @@ from licsync_daemon.http.clients import Clients
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import Config
 from licsync_daemon.model.ports import Clock
-from licsync_daemon.model.store import RunStore, StateStore
+from licsync_daemon.model.store import RunStore, StateReader, StateStore
 from licsync_daemon.monitoring.alerting import Alerting
 from licsync_daemon.monitoring.channels.build import channels
+from licsync_daemon.rules.handover import fleet_of
+from licsync_daemon.settings.credential_audit import credentials_of
 from licsync_daemon.settings.credentials import Credentials
 from licsync_daemon.state.digest_key import own_digest_key
 from licsync_daemon.state.files import open_state, prepare_state_dir, reading
-from licsync_daemon.state.held_exports import HELD, FileHeldExports
+from licsync_daemon.state.held_exports import HELD, PREPARED, FileHeldExports
 from licsync_daemon.state.leases import FileLeases
 from licsync_daemon.state.memory import MemoryStore
 from licsync_daemon.state.workspace import DiskWorkspace
@@ -74,7 +76,7 @@ def recording(config: Config, clock: Clock, environ: Mapping[str, str], observe:
     """
     store = open_to_write(config.state_dir, clock.now())
     try:
-        credentials = Credentials(config.credentials_dir, environ)
+        credentials = credentials_of(config, environ)
         context = _context(config, store, clock, credentials, work_dir=config.state_dir, may_create_key=True)
         context.observe = observe
         yield Parts(config, store, context, Alerting(config, store, clock, context.leases, channels(config.notify, credentials)))
@@ -89,7 +91,7 @@ def unrecorded(config: Config, clock: Clock, environ: Mapping[str, str], observe
     work_dir = config.state_dir if writable else Path(tempfile.gettempdir())
     with reading(config.state_dir) as history:
         store = MemoryStore()
-        credentials = Credentials(config.credentials_dir, environ)
+        credentials = credentials_of(config, environ)
         context = _context(config, store, clock, credentials, work_dir=work_dir, may_create_key=False)
         context.observe, context.history = observe, history
         yield Parts(config, store, context, Alerting(config, store, clock, context.leases, ()))
@@ -101,10 +103,11 @@ def _context(
     key = credentials.digest_key()
     return RunContext(
         store=store,
-        adapters=Connections(Clients(config.cloud, credentials, Ages(clock)), clock, config.invocation),
+        adapters=_connections(config, store, clock, Clients(config.cloud, credentials, Ages(clock))),
         clock=clock,
         workspace=DiskWorkspace(work_dir),
         exports=FileHeldExports(work_dir / HELD),
+        prepared=FileHeldExports(work_dir / PREPARED),
         leases=FileLeases(config.state_dir, clock),
         holder=this_process(clock.now()),
         digest_key=key if key is not None else own_digest_key(config.state_dir, create=may_create_key),
@@ -119,8 +122,13 @@ def with_config(context: RunContext, config: Config, environ: Mapping[str, str])
     """
     before = context.adapters if isinstance(context.adapters, Connections) else None
     ages = before.clients.ages if before is not None else Ages(context.clock)
-    clients = Clients(config.cloud, Credentials(config.credentials_dir, environ), ages)
+    clients = Clients(config.cloud, credentials_of(config, environ), ages)
     gates = before.gates if before is not None else {}
     for gate in gates.values():
         gate.open()
-    return replace(context, adapters=Connections(clients, context.clock, config.invocation, gates), fleet=config.instances)
+    connections = _connections(config, context.store, context.clock, clients)
+    return replace(context, adapters=replace(connections, gates=gates), fleet=config.instances)
+
+
+def _connections(config: Config, store: StateReader, clock: Clock, clients: Clients) -> Connections:
+    return Connections(clients, clock, config.invocation, fleet_of(config), store.deliveries)

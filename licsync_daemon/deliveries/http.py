@@ -10,13 +10,18 @@ from licsync_daemon.http.client import HttpClient
 from licsync_daemon.http.retrier import Retrier
 from licsync_daemon.model.errors import Code, RemoteError
 from licsync_daemon.model.ports import UsageDocument
+from licsync_daemon.model.secrets import WHOLE_WORD_BELOW, conceal
 from licsync_daemon.model.text import clean
 from licsync_daemon.model.usage import Upload, UploadState
 from licsync_daemon.rules.success import read_upload
-from licsync_daemon.rules.verdict import UPLOAD_FAILED_STEP, upload_failed
+from licsync_daemon.rules.verdict import SENT_AGAIN, upload_failed
 
 #: From the contract. No `/`, and no `.` alone: the id becomes the last part of a path.
 UPLOAD_ID = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~:@=+-]{1,128}", re.ASCII)
+
+
+def _repeats_secret(upload_id: str) -> bool:
+    return conceal(upload_id, shortest=WHOLE_WORD_BELOW) != upload_id
 
 
 class HttpUpload:
@@ -40,9 +45,9 @@ class HttpUpload:
         async def send() -> str:
             answer = await self._http.post(operation=operation, headers=headers, body=document.pieces)
             if (upload := read_upload(answer)).state is UploadState.FAILURE:
-                raise RemoteError(Code.UPLOAD_FAILED, upload_failed(upload), UPLOAD_FAILED_STEP, status=202)
+                raise RemoteError(Code.UPLOAD_FAILED, upload_failed(upload), SENT_AGAIN, status=202)
             upload_id = answer.get("upload_id") if isinstance(answer, dict) else None
-            if not isinstance(upload_id, str) or not UPLOAD_ID.fullmatch(upload_id):
+            if not isinstance(upload_id, str) or not UPLOAD_ID.fullmatch(upload_id) or _repeats_secret(upload_id):
                 raise RemoteError(
                     Code.BAD_RESPONSE,
                     f"{operation} was accepted without a usable `upload_id`",

@@ -4,6 +4,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from licsync_daemon.http.wire import Headers, is_rate_limit, message_of, stated_wait
+from licsync_daemon.model import github_labels as github
 from licsync_daemon.model.errors import Code, RemoteError
 
 TEMPORARY = "usually temporary; retried automatically"
@@ -20,33 +21,48 @@ class Side(StrEnum):
 
 
 _UNAUTHORIZED = {
-    Side.INSTANCE: "create a classic token with the scope `site_admin` for the configured `username` and put it into the credential file",
-    Side.CLOUD: "create a classic token with the scope `read:enterprise` as an enterprise owner and put it into `cloud__token`",
+    Side.INSTANCE: (
+        "create a classic token with the scope `site_admin` for the configured `username` and put it into the credential file: on the "
+        f"instance, {github.CREATE_TOKEN}"
+    ),
+    Side.CLOUD: (
+        "create a classic token with the scope `read:enterprise` as an enterprise owner and put it into `cloud__token`: on GitHub, "
+        f"{github.CREATE_TOKEN}"
+    ),
     Side.ORGANIZATION: "create a token of an organization owner that may read the organization's plan and put it into `cloud__token`",
     Side.DELIVERY: "ask the operator of the delivery endpoint for a valid token and put it into the delivery's credential file",
     Side.WEBHOOK: "ask the operator of the webhook for a valid token and put it into notify__webhook__token",
 }
 # Likely causes of a 403 that is not a rate limit. Source: docs.github.com, "Troubleshooting the REST API" and the pages on IP allow lists,
-# SSO authorization of tokens and token policies (checked 2026-11-24).
+# SSO authorization of tokens and token policies (`model/github_labels.py`).
 _FORBIDDEN = {
     Side.INSTANCE: "check that the token's owner is a site administrator and that the token has the scope `site_admin`",
     Side.CLOUD: (
-        "check in this order: this machine's egress address is on the enterprise's IP allow list; the token is authorized for SSO; "
-        "classic tokens are not restricted by policy; the token's owner is an enterprise owner"
+        "check in this order: this machine's egress address is on the enterprise's IP allow list; the token is authorized for SSO for each "
+        "organization; a policy neither restricts classic tokens nor refuses the lifetime of this one, or of tokens without an expiration "
+        f"date ({github.TOKEN_POLICY.path}); the token's owner is an enterprise owner"
     ),
     Side.ORGANIZATION: (
         "check in this order: this machine's egress address is on the organization's IP allow list; the token is authorized for SSO; "
-        "tokens of this kind are not restricted by policy; the token's owner is an owner of the organization"
+        "a policy neither restricts tokens of this kind nor refuses the lifetime of this one; the token's owner is an owner of the "
+        "organization"
     ),
     Side.DELIVERY: "check that the delivery token may upload usage",
     Side.WEBHOOK: "check that the webhook's token may post",
 }
 _NOT_FOUND = {
-    Side.INSTANCE: "GitHub returns 404 to everyone except site administrators: check the token's owner and scope, then the hostname",
+    Side.INSTANCE: f"check the token's owner and scope ({github.NOT_ADMINISTRATOR}), then the hostname",
     Side.CLOUD: "check `cloud.enterprise` and that the token's owner is an owner of it with the scope `read:enterprise`",
     Side.ORGANIZATION: "check `cloud.organization` and that the token's owner is a member of it",
     Side.DELIVERY: "check the delivery's `url`",
     Side.WEBHOOK: "check `notify.webhook.url`, and the credential notify__webhook__secret_path if part of the address is a secret",
+}
+_RETIRED = {
+    Side.INSTANCE: f"{github.newer_version(github.NEXT_VERSION_FROM)} (instances accept it from GHES 3.21 on), or update licsync-daemon",
+    Side.CLOUD: f"{github.newer_version()}, or update licsync-daemon",
+    Side.ORGANIZATION: f"{github.newer_version()}, or update licsync-daemon",
+    Side.DELIVERY: "check the delivery's `url`, or ask the operator of the delivery endpoint for the current address",
+    Side.WEBHOOK: "check `notify.webhook.url`, or ask the operator of the webhook for the current address",
 }
 _OF_A_DELIVERY = {
     409: (Code.UPLOAD_CONFLICT, "the endpoint holds different content under this key: report this to its operator"),
@@ -92,7 +108,7 @@ def _meaning(side: Side, status: int, headers: Headers, message: str) -> tuple[C
         case 404:
             return Code.NOT_FOUND, _NOT_FOUND[side], False
         case 410:
-            return Code.API_VERSION_RETIRED, "set `api_version` to one that the server still supports, or update licsync-daemon", False
+            return Code.API_VERSION_RETIRED, _RETIRED[side], False
         case 503 if side is Side.INSTANCE:
             return Code.MAINTENANCE, "no action needed if maintenance is planned; otherwise check the instance's Management Console", True
         case _ if status == 408 or status >= 500:

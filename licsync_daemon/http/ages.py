@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from licsync_daemon.http.wire import Headers
-from licsync_daemon.model.decode import http_date
+from licsync_daemon.model.decode import HTTP_DATE, http_date, read_date
 from licsync_daemon.model.errors import Code, RemoteError
 from licsync_daemon.model.ports import Clock
 
 OLDEST = timedelta(seconds=300)
+MOST_S = 2**31
 
 
 @dataclass(slots=True)
@@ -36,10 +37,9 @@ class Ages:
         Raises:
             RemoteError: `STALE_ANSWER`: the response is stored.
         """
-        date, now = http_date(headers.get("date", "")), self.clock.now()
-        found = re.fullmatch(r"\s*([0-9]{1,12})\s*", headers.get("age", ""), re.ASCII)
-        if found and int(found[1]) > OLDEST.total_seconds():
-            raise _stale(operation, timedelta(seconds=int(found[1])), "its `Age`")
+        date, now, age_s = _date(headers.get("date", "")), self.clock.now(), _age_s(headers.get("age", ""))
+        if age_s > OLDEST.total_seconds():
+            raise _stale(operation, timedelta(seconds=age_s), "its `Age`")
         if date is None:
             return
         if abs(date - now) > OLDEST:
@@ -61,6 +61,21 @@ class Ages:
         """Return whether another server agrees with our clock."""
         others = (self._expected(host) for host in self._newest if host != but)
         return any(expected is not None and abs(expected - now) <= OLDEST for expected in others)
+
+
+def _age_s(text: str) -> int:
+    """Return an `Age`. Several caches on the way may each have added one: the greatest counts. Anything but whole seconds is ignored.
+
+    Source: RFC 9111, 5.1, which ignores an invalid `Age`, and counts one that is too large as the largest.
+    """
+    found = (one.strip() for one in text.split(","))
+    return max((min(int(one[:20]), MOST_S) for one in found if re.fullmatch(r"[0-9]+", one, re.ASCII)), default=0)
+
+
+def _date(text: str) -> datetime | None:
+    """Return a `Date`, in any form of a date: of several the earliest one. None if there is none."""
+    found = [date for one in HTTP_DATE.findall(text) if (date := http_date(one)) is not None]
+    return min(found) if found else read_date(text)
 
 
 def _stale(operation: str, age: timedelta, by: str) -> RemoteError:

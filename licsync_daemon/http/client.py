@@ -31,7 +31,8 @@ from licsync_daemon.model.instance import Destination
 Body = Callable[[], AsyncIterator[bytes]]
 
 MAX_REDIRECTS = 3
-EXCERPT_BYTES = 16 * 1024  # read of the body of a refusal, for its message
+EXCERPT_BYTES = 16 * 1024  # read of a body for its message
+EXCERPT_S = 5.0  # for reading that
 
 
 @dataclass(slots=True, kw_only=True)
@@ -122,11 +123,11 @@ class HttpClient:
             except RemoteError as error:  # the upload was accepted: send it again rather than give up
                 raise RemoteError(error.code, error.cause, error.next_step, transient=True, status=202) from error
 
-    async def push(self, content: bytes, *, operation: str) -> None:
-        """POST JSON to the destination's own address; any 2xx is a success, and its body is ignored."""
+    async def push(self, content: bytes, *, operation: str) -> bytes:
+        """POST JSON to the destination's own address; return the beginning of the body of its 2xx, as far as it can be read."""
         headers = _json_headers(content)
-        async with self._posted(self.to.url, operation, PUSH, headers, lambda: _once(content), wanted=range(200, 300)):
-            pass
+        async with self._posted(self.to.url, operation, PUSH, headers, lambda: _once(content), wanted=range(200, 300)) as response:
+            return await _excerpt(response)
 
     @asynccontextmanager
     async def _posted(
@@ -193,13 +194,7 @@ class HttpClient:
 
     async def _want(self, response: Response, wanted: Collection[int], operation: str) -> None:
         if response.status not in wanted:
-            excerpt = b""
-            with contextlib.suppress(RemoteError, httpx.HTTPError):  # the status is enough if the error page is broken
-                async for piece in response.chunks():
-                    excerpt += piece
-                    if len(excerpt) >= EXCERPT_BYTES:
-                        break
-            raise refusal(self.side, operation, response.status, response.headers, excerpt)
+            raise refusal(self.side, operation, response.status, response.headers, await _excerpt(response))
 
     def _must_be_current(self, response: Response, operation: str) -> None:
         if self.ages is not None:
@@ -237,6 +232,18 @@ class HttpClient:
 
 def _json_headers(content: bytes) -> dict[str, str]:
     return {"Content-Type": "application/json", "Content-Length": str(len(content))}
+
+
+async def _excerpt(response: Response) -> bytes:
+    """Return the beginning of a body; less if it is broken or slow, since the status is enough."""
+    excerpt = b""
+    with contextlib.suppress(RemoteError, httpx.HTTPError, TimeoutError):
+        async with asyncio.timeout(EXCERPT_S):
+            async for piece in response.chunks():
+                excerpt += piece
+                if len(excerpt) >= EXCERPT_BYTES:
+                    break
+    return excerpt[:EXCERPT_BYTES]
 
 
 async def _once(content: bytes) -> AsyncIterator[bytes]:

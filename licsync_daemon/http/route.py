@@ -6,7 +6,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from licsync_daemon.model.instance import Destination
 from licsync_daemon.model.secrets import remember
-from licsync_daemon.settings.addresses import is_loopback
+from licsync_daemon.settings.addresses import is_loopback, is_refused
 
 # In a password, each of @ # / ? must be percent-encoded: unencoded, a part of it would be taken for the host and looked up.
 _PROXY = re.compile(r"https?://(?:[^\s@/?#\\]*@)?[^\s@/?#\\]+/?", re.IGNORECASE)
@@ -30,12 +30,13 @@ def environment_proxy(url: str) -> str | None:
     """Return the proxy that the environment variables name for an address, or None if `NO_PROXY` applies. It may contain a password.
 
     Raises:
-        ValueError: It is not an address, or contains a stray @ # / or ?. The message repeats no part of it.
+        ValueError: It is not an address, contains a stray @ # / or ?, or leads to a link-local or metadata address. The message repeats
+            no part of it.
     """
     address = _named(url)
     if address is None:
         return None
-    if not _PROXY.fullmatch(address):
+    if not _PROXY.fullmatch(address) or is_refused(urlsplit(address).hostname or ""):
         raise ValueError("not the address of a proxy")
     remember(unquote(urlsplit(address).password or ""))
     return address

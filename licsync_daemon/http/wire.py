@@ -118,8 +118,8 @@ def stated_wait(headers: Headers) -> timedelta | None:
 def _stated(headers: Headers) -> timedelta | None:
     now = http_date(headers.get("date", "")) or datetime.now(UTC)
     retry_after = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"[0-9]{1,9}", retry_after):
-        return timedelta(seconds=int(retry_after))
+    if re.fullmatch(r"[0-9]{1,9}(?:\.[0-9]{1,9})?", retry_after):  # some chat services send fractions
+        return timedelta(seconds=float(retry_after))
     if (moment := http_date(retry_after)) is not None:
         return moment - now
     reset = headers.get("x-ratelimit-reset", "").strip()

@@ -9,11 +9,15 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from licsync_daemon.model.secrets import conceal
+
 MAX_COUNT = 2**53  # larger whole numbers are not exact in JSON
 MAX_DAYS = 366_000  # a thousand years
 MAX_TEXT = 200
 MAX_NAME = 255
 MAX_ADDRESS = 1000
+MAX_VERSION = 60
+SECRET_IN_NAME = 16  # characters: the length from which a credential within a name is none by coincidence
 FIRST_YEAR = 1000  # of a date; an earlier one means never
 LATEST = datetime(9999, 1, 1, tzinfo=UTC)  # a later date counts as this one, which leaves room for calculations
 
@@ -24,7 +28,7 @@ _DATE = re.compile(
     r"(\d{4})[-/](\d\d)[-/](\d\d)(?:[T ]\s*(\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?))?\s*(Z|UTC|GMT|[+-]\d\d:?\d\d)?(?:\s+(?:UTC|GMT))?",
     re.ASCII | re.IGNORECASE,
 )
-_HTTP_DATE = re.compile(  # RFC 9110, 5.6.7, with its two obsolete forms, and numeric zones as in mail
+HTTP_DATE = re.compile(  # RFC 9110, 5.6.7, with its two obsolete forms, and numeric zones as in mail
     r"(?:[A-Za-z]{3,9}, ?)?\d{1,2}[ -][A-Za-z]{3}[ -](?:\d{4}|\d\d) \d\d:\d\d:\d\d ?(?:GMT|UTC|UT|Z|[+-]\d{4})"
     r"|[A-Za-z]{3} [A-Za-z]{3} [ \d]\d \d\d:\d\d:\d\d \d{4}",
     re.ASCII,
@@ -56,7 +60,7 @@ def date_of(value: Any) -> datetime | None:
         return None
     if len(text) != 8 and _NUMBER.fullmatch(text):  # eight digits are a date in ISO's basic form
         return _since_epoch(float(text) if "." in text else int(text))
-    if _HTTP_DATE.fullmatch(text):
+    if HTTP_DATE.fullmatch(text):
         return _usable(parsedate_to_datetime(text))
     if found := _DATE.fullmatch(text):
         year, month, day, time, zone = found.groups()
@@ -75,7 +79,7 @@ def read_date(value: Any) -> datetime | None:
 
 def http_date(text: str) -> datetime | None:
     """Read an HTTP date as aware UTC; None if it is not one."""
-    return read_date(text) if _HTTP_DATE.fullmatch(text.strip()) else None
+    return read_date(text) if HTTP_DATE.fullmatch(text.strip()) else None
 
 
 def moment_of(nanoseconds: int) -> datetime:
@@ -95,9 +99,10 @@ def _usable(moment: datetime) -> datetime | None:
     if moment.year < FIRST_YEAR:
         return None
     try:
-        return min((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC), LATEST)
+        found = min((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC), LATEST)
     except OverflowError as error:
         raise ValueError("too far in the future") from error
+    return found if found.year >= FIRST_YEAR else None  # the offset can lead to the year before
 
 
 # ---------------------------------------------------------------- numbers
@@ -159,19 +164,28 @@ def quoted(value: Any, limit: int = 60) -> str:
         return "a list" if isinstance(value, list) else "an object"
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**30:
         return "a number of more than 30 digits"
-    return printable(str(value), limit)
+    return printable(conceal(printable(str(value), 10 * limit)), limit)  # concealed before it is cut
+
+
+def release_of(value: Any) -> str:
+    """Read the version of a server, without what cannot be printed; "" if there is none."""
+    return text_of(conceal(value[:MAX_NAME]), MAX_VERSION) if isinstance(value, str) else ""
 
 
 def name_of(value: Any) -> str | None:
     """Read an identifier, such as a server id; what cannot be part of one becomes `?`. None if there is none."""
-    text = value.strip()[:MAX_NAME] if isinstance(value, str) else ""
+    text = _name(value)
     return "".join(char if char.isprintable() and not char.isspace() else "?" for char in text) or None
 
 
 def host_of(value: Any) -> str | None:
     """Read a hostname, possibly with a port; what cannot be part of one becomes `?`, so that a name cannot imitate a sentence."""
-    text = value.strip()[:MAX_NAME] if isinstance(value, str) else ""
+    text = _name(value)
     return "".join(char if char.isalnum() or char in ".-_:[]" else "?" for char in text) or None
+
+
+def _name(value: Any) -> str:
+    return conceal(value.strip()[: 2 * MAX_NAME], shortest=SECRET_IN_NAME)[:MAX_NAME] if isinstance(value, str) else ""
 
 
 def word_of(value: Any) -> str | None:

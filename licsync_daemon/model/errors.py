@@ -114,6 +114,7 @@ class Code(StrEnum):
     NOT_CONNECTED = "not_connected"
     NOT_UPLOADED = "not_uploaded"
     OUTBOX_UNWRITABLE = "outbox_unwritable"
+    OUTBOX_NOT_CLEANED = "outbox_not_cleaned"
     OVERDUE = "overdue"
     # this program and its host
     DISK_LOW = "disk_low"
@@ -178,8 +179,8 @@ class ConfigError(LicsyncError):
 class LockedError(LicsyncError):
     """Another process holds the lock `path`; `holder` names it, if that could be read."""
 
-    def __init__(self, path: Path, holder: str | None) -> None:
-        super().__init__(f"{path} is held by {holder or 'another process'}")
+    def __init__(self, path: Path, holder: str | None, next_step: str = "only one process at a time can use a state directory") -> None:
+        super().__init__(f"{path} is held by {holder or 'another process'}; {next_step}")
         self.path = path
         self.holder = holder
 
@@ -194,6 +195,10 @@ class StateNewerError(StateError):
 
 class StateUnwritableError(StateError):
     """The state file cannot be written: the disk is full or read-only, or another user owns the file."""
+
+
+class StateReplacedError(StateUnwritableError):
+    """The state file was deleted, moved, or replaced while this process had it open; what is written to it now is lost."""
 
 
 class RunError(LicsyncError):

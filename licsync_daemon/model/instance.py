@@ -151,7 +151,7 @@ class CloudAccount:
         watch_every: How often to read the cloud's sync status when no run waits for confirmation.
         elsewhere: Names of servers that another daemon syncs; listed without alerts.
         retired: Names of servers that no longer exist; listed without alerts.
-        verified_domains: The enterprise's verified domains, for forecasts; reading them would require `admin:enterprise`.
+        verified_domains: The enterprise's verified domains; reading them would require `admin:enterprise`.
     """
 
     at: Destination

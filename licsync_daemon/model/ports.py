@@ -1,6 +1,6 @@
 """All ports except the state (`store.py`). A port's docstrings are the specification of its contract suite."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol, Self
@@ -10,11 +10,11 @@ from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.run import DeliveryRecord, Run
 from licsync_daemon.model.usage import (
     Account,
-    Added,
     Collected,
     Export,
     Installation,
     Person,
+    Present,
     SeatTotals,
     ServerIdentity,
     SyncStatus,
@@ -48,8 +48,8 @@ class WaitReporter(Protocol):
 class AccountSink(Protocol):
     """Takes the accounts that a source reads."""
 
-    def add(self, account: Account) -> Added:
-        """Store `account`, unless its id is already present."""
+    def add(self, accounts: Sequence[Account]) -> dict[int, Present]:
+        """Store the accounts whose ids are not present yet. Return the others by their position."""
 
     def clear(self) -> None:
         """Remove every account, before they are read again."""
@@ -137,6 +137,10 @@ class Lease(Protocol):
     def unnamed_because(self) -> OSError | None:
         """Return why the holder could not be recorded, such as a full disk; the right is held all the same."""
 
+    @property
+    def is_findable(self) -> bool:
+        """Return whether another process that tries to take the lease still finds it taken."""
+
     def touch(self) -> None:
         """Record that the holder is alive. Raises `OSError`."""
 
@@ -223,6 +227,15 @@ class Adapters(Protocol):
 
     def take_back(self, record: DeliveryRecord) -> None:
         """Remove a record's export from the outbox it was put in; a newer export stays. Raises nothing."""
+
+    def outbox_fault(self, instance: Instance, run: Run, record: DeliveryRecord) -> str | None:
+        """Return how what waits for a person differs from what was put into the outbox; None if nothing does. Raises nothing."""
+
+    async def put_back(self, instance: Instance, run: Run, record: DeliveryRecord, document: UsageDocument | None) -> None:
+        """Put what waits for a person into the outbox again, under the same key; without a document, the steps only.
+
+        Raises `RunError`.
+        """
 
     def cloud(self, waits: WaitReporter) -> AbstractAsyncContextManager[CloudReader]: ...
 

@@ -47,15 +47,18 @@ def remember(value: str) -> None:
         _forget(next(iter(_remembered)))
 
 
-def conceal(text: str) -> str:
-    """Return `text` without any credential in use. Where one was escaped, the whole text is returned unescaped."""
+def conceal(text: str, *, shortest: int = SHORTEST) -> str:
+    """Return `text` without any credential in use. Where one was escaped, the whole text is returned unescaped.
+
+    `shortest` is the length from which a credential counts: in a name, a short one is a coincidence.
+    """
     if not _by_prefix:
         return text
-    text = view = _concealed(text)
+    text = view = _concealed(text, shortest)
     for unescape in (_from_address, _from_json, html.unescape) * DEPTH:
         deeper = unescape(view)
         if deeper != view:
-            view = _concealed(deeper)
+            view = _concealed(deeper, shortest)
             text = view if view != deeper else text
     return text
 
@@ -89,7 +92,7 @@ def _base64_cores(secret: bytes) -> Iterator[str]:
             yield base64.b64encode(bytes(before) + secret, alphabet).decode()[first:last]
 
 
-def _concealed(text: str) -> str:
+def _concealed(text: str, shortest: int) -> str:
     folded = text.casefold()
     if len(folded) != len(text):  # rare letters; the positions must be those of the text
         folded = "".join(char.lower() if len(char.lower()) == 1 else char for char in text)
@@ -100,7 +103,7 @@ def _concealed(text: str) -> str:
     for start in range(len(text) - _PREFIX + 1):
         if start < done:
             continue
-        found = _at(text, folded, start)
+        found = _at(text, folded, start, shortest)
         if found is not None:
             first, end = max(done, found[0]), found[1]
             kept += [text[done:first], SECRET]
@@ -112,15 +115,17 @@ def _prefixes(text: str) -> Iterator[str]:
     return map("".join, zip(*(text[start:] for start in range(_PREFIX)), strict=False))
 
 
-def _at(text: str, folded: str, start: int) -> tuple[int, int] | None:
+def _at(text: str, folded: str, start: int, shortest: int) -> tuple[int, int] | None:
     """Return the range of the longest credential that begins here; None if none does."""
     ranges = []
     for needle, kind in _by_prefix.get(folded[start : start + _PREFIX], ()):
         end = start + len(needle)
-        if kind == "text" and folded.startswith(needle, start) and (len(needle) >= WHOLE_WORD_BELOW or _is_whole_word(text, start, end)):
+        if kind != "text" or len(needle) < shortest or not folded.startswith(needle, start):
+            continue
+        if len(needle) >= WHOLE_WORD_BELOW or _is_whole_word(text, start, end):
             ranges.append((start, end))
     for needle, kind in _by_prefix.get(text[start : start + _PREFIX], ()):
-        if kind == "base64" and text.startswith(needle, start):
+        if kind == "base64" and len(needle) >= shortest and text.startswith(needle, start):
             ranges.append(_whole_base64(text, start, start + len(needle)))
     return max(ranges, key=lambda one: one[1], default=None)
 

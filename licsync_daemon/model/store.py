@@ -129,6 +129,13 @@ class RunStore(StateReader, Protocol):
     def save_seats(self, record: SeatRecord) -> None:
         """Add seat totals to the history."""
 
+    def check_file(self) -> None:
+        """Check that the open state file is still the one at its path, and sound as far as it was read.
+
+        Raises:
+            StateReplacedError: It must be opened again.
+        """
+
     def changed_elsewhere(self) -> bool:
         """Return whether another connection has written since the previous call."""
 

@@ -7,6 +7,7 @@ clock or does I/O.
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum
+from typing import NamedTuple
 
 from licsync_daemon.model.decode import printable
 from licsync_daemon.model.errors import MAX_SENTENCE, Code
@@ -18,9 +19,8 @@ MAX_ID = 2**63 - 1  # GitHub publishes account ids as int64
 # ---------------------------------------------------------------- usage
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """One usable row of a report: a user account on one instance."""
+class Account(NamedTuple):
+    """One usable row of a report: a user account on one instance. A tuple, because there may be a million."""
 
     id: int
     login: str
@@ -198,9 +198,8 @@ class Collected:
     export: Export | None = None  # the export to deliver, if the source gives one
 
 
-class Added(Enum):
-    """The result of adding an account."""
+class Present(Enum):
+    """Why an account was not added: its id is already present."""
 
-    NEW = "new"
-    DUPLICATE = "duplicate"  # the same id with the same content is already present
-    CONFLICT = "conflict"  # the same id with other content is already present
+    DUPLICATE = "duplicate"  # with the same content
+    CONFLICT = "conflict"  # with other content

@@ -5,6 +5,7 @@ pending for the others while this process runs.
 """
 
 import asyncio
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -19,6 +20,7 @@ from licsync_daemon.model.ports import Channel, Clock, Leases
 from licsync_daemon.model.store import AlertStore
 from licsync_daemon.monitoring.alerts import Change, messages_of, plan
 from licsync_daemon.monitoring.concerns import ONLY_CHECKED, Concern, concerns, is_alerting
+from licsync_daemon.monitoring.outboxes import clean_outboxes, not_cleaned
 from licsync_daemon.monitoring.outgoing import SEND_WITHIN, Key, Outgoing, send_all
 from licsync_daemon.monitoring.state_fault import StateFault
 from licsync_daemon.monitoring.status import InstanceView, instance_view
@@ -96,6 +98,12 @@ class Alerting:
                 next_all_s = self._clock.monotonic() + (EVERY_S if is_done else AGAIN_S)
             elif not is_done:
                 next_all_s = min(next_all_s, self._clock.monotonic() + AGAIN_S)
+            next_all_s = min(next_all_s, *self._ends_of_pauses())
+
+    def _ends_of_pauses(self) -> list[float]:
+        """Return when channels that failed can be tried again; what they did not accept must not wait for the next full evaluation."""
+        now_s = self._clock.monotonic()
+        return [math.inf, *(one.not_before_s for one in self._channels if one.not_before_s > now_s)]
 
     async def evaluate_at_last(self, names: Collection[str] | None = None, *, within_s: float = AGAIN_S) -> None:
         """Evaluate once before a command ends; wait while another process holds the lock. Raises nothing."""
@@ -158,8 +166,17 @@ class Alerting:
                     found[one.name] = [Concern(code=failure.code, severity=Severity.ALERT, text=CRASHED, next_step=failure.next_step)]
                 await asyncio.sleep(0)  # a large fleet takes a while: let other tasks run
         if names is None:
-            found[""] = [*checked.get("", ())]
+            found[""] = [*checked.get("", ()), *await self._left_in_outboxes(now)]
         return views, found
+
+    async def _left_in_outboxes(self, now: datetime) -> list[Concern]:
+        """Return what cannot be deleted from outboxes, also of instances that are no longer configured."""
+        folders: list[str] = []
+        for known in self._store.instances():
+            with contained("outbox.not_cleaned", instance=known.name):
+                folders += clean_outboxes(self._store, self._leases, known.name, now)
+            await asyncio.sleep(0)
+        return not_cleaned(folders)
 
     def _saved(
         self, names: Collection[str] | None, views: Mapping[str, InstanceView], found: Mapping[str, list[Concern]], now: datetime
@@ -194,6 +211,8 @@ class Alerting:
 
     def _is_judged(self, alert: Alert) -> bool:
         """Return whether an alert can close: one from the daily check stays open until the next check."""
+        if alert.code is Code.OUTBOX_NOT_CLEANED:
+            return True
         return self._checked is not None or (alert.instance != "" and alert.code not in ONLY_CHECKED)
 
     def _note_sent(self, changes: Iterable[Change], sent: Collection[tuple[str, Code]]) -> None:

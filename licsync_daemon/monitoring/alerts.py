@@ -95,6 +95,8 @@ def _close(alert: Alert, view: InstanceView | None, now: datetime) -> Change:
 
 def why_over(alert: Alert, view: InstanceView | None) -> str:
     """Return why an alert closes: not every problem that ends has recovered."""
+    if alert.code is Code.OUTBOX_NOT_CLEANED:
+        return "the exports are gone"
     if not alert.instance:
         return "the daily check no longer finds this problem"
     if view is None:

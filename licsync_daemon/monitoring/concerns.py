@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+from licsync_daemon.model import github_labels as github
 from licsync_daemon.model.alert import Severity
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import CloudAccount, ConnectDelivery, ManualDelivery
 from licsync_daemon.model.run import AWAITING, Decided, Decision, Run, RunState
 from licsync_daemon.model.usage import Notice
 from licsync_daemon.monitoring.status import InstanceView
-from licsync_daemon.rules.connect import CONNECT, SYNC_NOW
+from licsync_daemon.rules.connect import RECONNECT, SYNC_NOW
 from licsync_daemon.rules.handover import export_name, folder_of, upload_page
 from licsync_daemon.rules.next_run import CONCLUSIVE
 
@@ -139,18 +140,16 @@ def _waiting(view: InstanceView, cloud: CloudAccount, now: datetime) -> list[Con
     since = run.delivered_at or run.started_at
     is_late = view.overdue and (view.age is not None or now - min(one.started_at for one in view.runs) > view.instance.max_age)
     text = f"{_what_waits(view, run)} since {since:%Y-%m-%d %H:%M} UTC" + ("; the instance is overdue" if is_late else "")
+    if run.waiting_for is not None:
+        text += f"; {run.waiting_for}"
     host, page = view.instance.hostname, upload_page(cloud)
-    export = (
-        f"on https://{host}/, open enterprise settings > License and click *Export license usage*; then "
-        if exported(view, run) is None
-        else ""
-    )
+    export = f"as an enterprise owner, on https://{host}/, {github.EXPORT}; then " if exported(view, run) is None else ""
     return [
         Concern(
             code=Code.NOT_UPLOADED,
             severity=Severity.ALERT if is_late else Severity.WARNING,
             text=text,
-            next_step=f"{export}on {page}, open Licensing and click *Add server usage*",
+            next_step=f"{export}{'' if export else 'as an enterprise owner, '}on {page}, {github.UPLOAD}",
             since=since,
             remind=REMIND,
         )
@@ -205,7 +204,7 @@ def _sync_it(view: InstanceView) -> str:
 
 
 def _warnings(view: InstanceView) -> list[Concern]:
-    host, steps = view.instance.hostname, {Code.LATE: SYNC_NOW, Code.NOT_CONNECTED: CONNECT}
+    host, steps = view.instance.hostname, {Code.LATE: SYNC_NOW, Code.NOT_CONNECTED: RECONNECT}
     return [
         Concern(
             code=notice.code,

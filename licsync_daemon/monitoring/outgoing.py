@@ -8,13 +8,16 @@ from datetime import timedelta
 import structlog
 
 from licsync_daemon.model.alert import Message
-from licsync_daemon.model.errors import Code, RunError, failure_of
+from licsync_daemon.model.errors import Code, RemoteError, RunError, failure_of
 from licsync_daemon.model.ports import Channel, Clock
 
 log = structlog.get_logger()
 
 SEND_S = 60.0  # for one channel in one evaluation
+TRIES = 5  # of one message that meets a rate limit, in one evaluation
+MARGIN_S = 0.1  # added to a stated wait
 PAUSE_S, LONGEST_PAUSE_S = 300.0, 3600.0  # after a failure of a channel; doubled each time
+SHORT_PAUSE_S = 5.0  # after a failure of a channel that has just accepted a message
 SEND_WITHIN = timedelta(days=1)  # older messages are dropped
 
 #: What a message is about: the instances and codes of its alerts.
@@ -37,11 +40,12 @@ class Outgoing:
         if not self.pending or clock.monotonic() < self.not_before_s:
             return
         failure: RunError | None = None
+        count, until_s = len(self.pending), clock.monotonic() + SEND_S
         try:
             async with asyncio.timeout(SEND_S):
                 for key, message in tuple(self.pending.items()):
                     try:
-                        await self.channel.send(message)
+                        await self._send(message, clock, until_s)
                     except RunError as error:
                         failure = error
                         if error.code is not Code.REJECTED:  # only this message was rejected; the next one may be accepted
@@ -58,18 +62,36 @@ class Outgoing:
         except BaseException as error:  # of any kind: the other channels go on
             failure = failure_of(error)
             log.critical("notify.crashed", channel=self.channel.name, exc_info=error)
-        self._note_result(failure, clock)
+        self._note_result(failure, clock, is_progress=len(self.pending) < count)
+
+    async def _send(self, message: Message, clock: Clock, until_s: float) -> None:
+        """Send one message; at a rate limit, wait as the receiver asks, as long as this evaluation lasts."""
+        for attempt in range(TRIES):
+            try:
+                return await self.channel.send(message)
+            except RemoteError as error:
+                if error.code is not Code.RATE_LIMITED and error.retry_after is None:
+                    raise
+                wait_s = _stated_s(error) if error.retry_after is not None else 2.0**attempt
+                if attempt == TRIES - 1 or clock.monotonic() + wait_s > until_s:
+                    raise
+                await clock.sleep(wait_s)
+        return None
 
     def forget(self, unsent: Iterable[Key]) -> None:
         """Drop messages that no channel accepted: the state still has them, and may have changed by the next evaluation."""
         for key in unsent:
             self.pending.pop(key, None)
 
-    def _note_result(self, failure: RunError | None, clock: Clock) -> None:
-        if failure is None:
+    def _note_result(self, failure: RunError | None, clock: Clock, *, is_progress: bool) -> None:
+        if failure is None or is_progress:
             self.failures = 0
+        if failure is None:
             return
-        pause_s = min(LONGEST_PAUSE_S, PAUSE_S * 2 ** min(self.failures, 10))
+        pause_s = SHORT_PAUSE_S if is_progress else PAUSE_S * 2 ** min(self.failures, 10)
+        if isinstance(failure, RemoteError) and failure.retry_after is not None:
+            pause_s = max(pause_s, _stated_s(failure)) if self.failures else _stated_s(failure)
+        pause_s = min(LONGEST_PAUSE_S, pause_s)
         self.failures += 1
         self.not_before_s = clock.monotonic() + pause_s
         log.error(
@@ -81,6 +103,10 @@ class Outgoing:
             owed=len(self.pending),
             again_in_s=round(pause_s),
         )
+
+
+def _stated_s(error: RemoteError) -> float:
+    return max(1.0, error.retry_after.total_seconds() if error.retry_after is not None else 0.0) + MARGIN_S
 
 
 async def send_all(channels: Collection[Outgoing], messages: Mapping[Key, Message], clock: Clock, sent: set[Key]) -> None:

@@ -16,6 +16,10 @@ from licsync_daemon.system.filelock import this_process
 log = structlog.get_logger()
 
 KEY = (("", Code.STATE_UNWRITABLE),)
+REPLACED = (
+    "no action needed if you replaced it: it is opened again within a minute; if it was lost, stop the daemon and restore a backup of "
+    "{state_dir}: without one, the history is lost and every instance runs once"
+)
 NEXT_STEP = "free disk space or fix the permissions of {state_dir}; until then, nothing is synced and no other alert can be kept"
 OVER = "no action needed: the state can be written again"
 
@@ -29,7 +33,7 @@ class StateFault:
         self._owed: Message | None = None
         self._is_told = False
 
-    async def tell(self, cause: str | None, config: Config, channels: Collection[Outgoing]) -> None:
+    async def tell(self, cause: str | None, config: Config, channels: Collection[Outgoing], *, next_step: str = NEXT_STEP) -> None:
         """Open or close the alert, as `cause` says, and send what is owed. Raises nothing but the cancellation of its task."""
         now = self._clock.now()
         machine = this_process(now).host
@@ -39,7 +43,7 @@ class StateFault:
                 code=Code.STATE_UNWRITABLE,
                 severity=Severity.ALERT,
                 text=cause,
-                next_step=NEXT_STEP.format(state_dir=config.state_dir),
+                next_step=next_step.format(state_dir=config.state_dir),
                 opened_at=now,
                 changed_at=now,
             )

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from licsync_daemon.model.alert import Alert
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import Config, ConnectDelivery, Instance
-from licsync_daemon.model.run import AWAITING_CLOUD, Decided, Decision, Holder, InstanceRecord, Run, RunState, SeatRecord
+from licsync_daemon.model.run import AWAITING_CLOUD, Decided, Decision, DeliveryRecord, Holder, InstanceRecord, Run, RunState, SeatRecord
 from licsync_daemon.model.store import StateReader
 from licsync_daemon.monitoring.heartbeat import DaemonView
 from licsync_daemon.rules.connect import missed_sync
@@ -21,6 +21,7 @@ from licsync_daemon.state.history import recorded
 
 LATE = "late"  # a state of the view only
 RETIRED_SHOWN = timedelta(days=30)
+OutboxFault = Callable[[Instance, Run, DeliveryRecord | None], str | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,7 @@ class InstanceView:
     overdue: bool
     is_late: bool  # its weekly sync by GitHub Connect has not come in time
     planned: Planned | None
+    outbox_fault: str | None  # how what waits for a person differs from what was put into the outbox
     runs: Sequence[Run]  # the newest ones, newest first
     decisions: Sequence[Decision]  # the newest ones about its runs, newest first
 
@@ -69,12 +71,20 @@ class FleetView:
 
 
 def fleet_view(
-    config: Config, store: StateReader | None, now: datetime, daemon: DaemonView, is_alive: Callable[[Holder], bool]
+    config: Config,
+    store: StateReader | None,
+    now: datetime,
+    daemon: DaemonView,
+    is_alive: Callable[[Holder], bool],
+    *,
+    outbox_fault: OutboxFault = lambda *_: None,
 ) -> FleetView:
     """Return the view of all configured instances; without a store, nothing is known of them."""
     up_since = daemon.holder.since_at if daemon.alive and daemon.holder is not None else now
     can_confirm = config.cloud.organization is None
-    views = tuple(instance_view(one, store, now, up_since, is_alive, can_confirm=can_confirm) for one in config.instances)
+    views = tuple(
+        instance_view(one, store, now, up_since, is_alive, can_confirm=can_confirm, outbox_fault=outbox_fault) for one in config.instances
+    )
     listing = store.listing() if store else None
     return FleetView(
         at=now,
@@ -102,6 +112,7 @@ def instance_view(
     is_alive: Callable[[Holder], bool],
     *,
     can_confirm: bool,
+    outbox_fault: OutboxFault = lambda *_: None,
 ) -> InstanceView:
     """Return the view of one instance.
 
@@ -115,6 +126,7 @@ def instance_view(
         gone = replace(newest, state=state)  # as the next process will record it: the plan follows from that
         known_runs = replace(known_runs, runs=[gone if run is newest else run for run in known_runs.runs])
     known = store.instance(instance.name) if store else None
+    awaiting = store.awaiting_run(instance.name) if store else None
     last_sync = known.last_sync if known else None
     age = now - last_sync if last_sync else None
     return InstanceView(
@@ -124,7 +136,7 @@ def instance_view(
         confirmed=store.last_run(instance.name, good=True) if store else None,
         counted=store.last_run(instance.name, good=True, counted=True) if store else None,
         held=store.held_run(instance.name) if store else None,
-        awaiting=store.awaiting_run(instance.name) if store else None,
+        awaiting=awaiting,
         approval=_in_force(known_runs.approval, now),
         pause=_in_force(known_runs.pause, now) if known_runs.pause and known_runs.pause.what is Decided.PAUSED else None,
         last_sync=last_sync,
@@ -132,6 +144,7 @@ def instance_view(
         overdue=instance.is_active and can_confirm and (age is None or age > instance.max_age),
         is_late=_is_late(instance, known_runs.runs, last_sync, now),
         planned=next_run(instance, known_runs, now, up_since=up_since, changed_at=up_since),
+        outbox_fault=outbox_fault(instance, awaiting, store.delivery_of(awaiting.run_id)) if store and awaiting else None,
         runs=known_runs.runs,
         decisions=[one for one in store.decisions(instance.name) if one.run_id is not None] if store else (),
     )

@@ -80,6 +80,7 @@ def _instance_json(view: InstanceView) -> dict[str, Any]:
         "age_s": int(view.age.total_seconds()) if view.age is not None else None,
         "overdue": view.overdue,
         "word_until": iso(view.word_until),
+        "outbox_fault": view.outbox_fault,
         "next": {"at": iso(view.planned.at), "reason": view.planned.reason} if view.planned else None,
         "held_run": run_json(view.held) if view.held else None,
         "approval": decision_json(view.approval) if view.approval else None,

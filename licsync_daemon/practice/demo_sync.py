@@ -13,6 +13,7 @@ from licsync_daemon.cli.exit import Exit, exit_code
 from licsync_daemon.cli.results import show_results
 from licsync_daemon.cli.terminal import number
 from licsync_daemon.daemon.wiring import Parts, recording
+from licsync_daemon.model import github_labels as github
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.run import Run
 from licsync_daemon.model.usage import SeatTotals
@@ -28,7 +29,7 @@ from licsync_daemon.system.clock import SystemClock
 
 WHAT_IS_REAL = (
     "What works against github.com today: reading the instances and reading back from the cloud, which use interfaces that GitHub "
-    "documents. The upload does not, because GitHub publishes no upload endpoint. Here the bundled sandbox plays all three, on loopback."
+    f"documents. The upload does not, because {github.NO_UPLOAD}. Here the bundled sandbox plays all three, on loopback."
 )
 WAIT = timedelta(minutes=2)
 

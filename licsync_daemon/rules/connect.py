@@ -2,17 +2,18 @@
 
 GitHub Connect syncs weekly, at roughly the weekday and time at which it was enabled. The exact time is not published, so it is learned from
 the dates of the syncs. *Sync now* is a button in the browser; a person can click it at any time.
-Source: docs.github.com, "Syncing license usage" (checked 2026-11-24).
+Source: `model/github_labels.py`.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from licsync_daemon.model import github_labels as github
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.run import Run, RunState
-from licsync_daemon.model.usage import CLOCK_SLACK, Installation, Notice, ServerIdentity, SyncStatus
+from licsync_daemon.model.usage import CLOCK_SLACK, Installation, Notice, ServerIdentity, SyncStatus, UploadState
 from licsync_daemon.rules.next_run import CONCLUSIVE
 from licsync_daemon.rules.schedule import WEEK
 from licsync_daemon.rules.success import SYNCED, has_failed
@@ -22,10 +23,15 @@ SAME_TIME = timedelta(hours=3)  # weekly syncs are "roughly" a week apart
 LATE_AFTER = timedelta(hours=24)  # after the learned time: a warning
 
 SYNC_NOW = (
-    "on {host}, open enterprise settings > License and click *Sync now*; if that fails, check enterprise settings > GitHub Connect there"
+    f"as an enterprise owner, on {{host}}, {github.SYNC_NOW}; if that fails, check {github.CONNECT_PAGE.path} there, and that the instance "
+    "reaches GitHub"
 )
-UNREADABLE = "check this server's last sync on the enterprise's Licensing page; update licsync-daemon, or report the quoted date"
-CONNECT = "on {host}, open enterprise settings > GitHub Connect, connect it, and enable license sync; then click *Sync now*"
+UNREADABLE = f"compare this server's last sync: in the cloud, {github.LAST_SYNC}; update licsync-daemon, or report the quoted date"
+CONNECT = (
+    f"as an enterprise owner on both sides, on {{host}}, {github.CONNECT}; then, {github.ENABLE_SYNC.where}, click "
+    f"{github.ENABLE_SYNC.button}; then {github.SYNC_NOW}"
+)
+RECONNECT = f"{CONNECT} ({github.DISCONNECTED})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +78,15 @@ def installation_of(instance: Instance, installations: Sequence[Installation] | 
     """Return the GraphQL entry of an instance; None if there is none.
 
     A restored or rebuilt instance leaves its old installation behind: of several with its hostname a connected one counts, then the one
-    with the newest upload, whatever their order.
+    with the newest upload, then one whose upload failed, whatever their order.
     """
     host = bare_host(instance.hostname)
     found = [one for one in installations or () if bare_host(one.hostname) == host]
-    return max(found, key=lambda one: (one.is_connected, one.uploaded_at or NEVER, one.accounts or 0), default=None)
+    return max(found, key=_precedence, default=None)
+
+
+def _precedence(one: Installation) -> tuple[bool, datetime, bool, int]:
+    return one.is_connected, one.uploaded_at or NEVER, one.upload_state is UploadState.FAILURE, one.accounts or 0
 
 
 def was_disconnected(earlier: Iterable[Run]) -> bool:
@@ -124,7 +134,7 @@ def judge_connect(
         return ConnectVerdict(before, Code.BAD_RESPONSE, unreadable_date(entry), UNREADABLE, tuple(notices))
     if entry is None or entry.date is None:
         if disconnected:
-            return ConnectVerdict(before, Code.NOT_CONNECTED, f"{host} is not connected to the cloud account", CONNECT.format(host=host))
+            return ConnectVerdict(before, Code.NOT_CONNECTED, f"{host} is not connected to the cloud account", RECONNECT.format(host=host))
         finding = "lists no server with this hostname" if entry is None else "has never received a sync from this server"
         return ConnectVerdict(before, Code.NEVER_SYNCED, f"the cloud {finding}", CONNECT.format(host=host))
     if has_failed(entry):
@@ -146,7 +156,7 @@ def judge_connect(
 
 
 def _step(host: str, *, disconnected: bool) -> str:
-    return (CONNECT if disconnected else SYNC_NOW).format(host=host)
+    return (RECONNECT if disconnected else SYNC_NOW).format(host=host)
 
 
 def _too_old(last: datetime | None, at: datetime) -> str:

@@ -4,24 +4,22 @@ An account is stored as 21 bytes: its id, an HMAC of its address, and its flags;
 Both usages are sorted by id and merged as streams, so memory use does not grow with them. Digests are pseudonymous personal data.
 """
 
-import hashlib
 import hmac
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from licsync_daemon.model.run import Changes
 from licsync_daemon.model.usage import Account
 
-RECORD = struct.Struct(">Q12sB")
+RECORD = struct.Struct(">Q12s?")
 ADDRESS_BYTES = 12
-SUSPENDED = 1
+NO_ADDRESS = bytes(ADDRESS_BYTES)
 CHUNK_RECORDS = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Digest:
-    """One account as pseudonymous data."""
+class Digest(NamedTuple):
+    """One account as pseudonymous data. A tuple, because there may be a million."""
 
     id: int
     address: bytes
@@ -30,15 +28,16 @@ class Digest:
 
 def digest_of(account: Account, key: bytes) -> Digest:
     """Return the digest of an account. Addresses that differ only in case are equal."""
-    mac = hmac.digest(key, account.email.casefold().encode("utf-8"), hashlib.sha256) if account.email else b""
-    return Digest(account.id, mac[:ADDRESS_BYTES].ljust(ADDRESS_BYTES, b"\0"), account.suspended)
+    number, _, email, suspended = account
+    address = hmac.digest(key, email.casefold().encode(), "sha256")[:ADDRESS_BYTES] if email else NO_ADDRESS
+    return Digest(number, address, suspended)
 
 
 def pack(digests: Iterable[Digest]) -> Iterator[bytes]:
     """Yield the digests as chunks of bytes for storage."""
     buffer = bytearray()
     for one in digests:
-        buffer += RECORD.pack(one.id, one.address, SUSPENDED if one.suspended else 0)
+        buffer += RECORD.pack(*one)
         if len(buffer) >= CHUNK_RECORDS * RECORD.size:
             yield bytes(buffer)
             buffer.clear()
@@ -49,8 +48,7 @@ def pack(digests: Iterable[Digest]) -> Iterator[bytes]:
 def unpack(chunks: Iterable[bytes]) -> Iterator[Digest]:
     """Yield the digests in stored chunks."""
     for chunk in chunks:
-        for number, address, flags in RECORD.iter_unpack(chunk):
-            yield Digest(number, address, bool(flags & SUSPENDED))
+        yield from map(Digest._make, RECORD.iter_unpack(chunk))
 
 
 def compare(before: Iterable[Digest], after: Iterable[Digest]) -> Changes:
@@ -59,7 +57,9 @@ def compare(before: Iterable[Digest], after: Iterable[Digest]) -> Changes:
     old, new = iter(before), iter(after)
     one, other = next(old, None), next(new, None)
     while one is not None or other is not None:
-        if other is None or (one is not None and one.id < other.id):
+        if one == other:
+            one, other = next(old, None), next(new, None)
+        elif other is None or (one is not None and one.id < other.id):
             removed += 1
             one = next(old, None)
         elif one is None or other.id < one.id:

@@ -91,7 +91,8 @@ def problems(findings: Findings | None) -> tuple[Problem, ...]:
         Problem(
             f"instances.{name}",
             f"the cloud does not list {name}",
-            "no action needed before its first sync; after that, compare `hostname` and `server_id` with the enterprise's Licensing page",
+            "no action needed before its first sync; after that, compare `hostname` and `server_id` with the servers that $licsync status "
+            "lists",
         )
         for name in findings.missing
         if name not in {one.instance for one in findings.second_servers}

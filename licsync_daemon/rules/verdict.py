@@ -7,12 +7,16 @@ strictly later than the baseline, which was read once before anything was sent. 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from licsync_daemon.model import github_labels as github
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.run import Baseline, DeliveryOutcome, DeliveryRecord
 from licsync_daemon.model.usage import Notice, ServerIdentity, SyncEntry, SyncStatus, Upload, UploadState
 from licsync_daemon.rules.success import badness, is_failure, is_synced
 
-UPLOAD_FAILED_STEP = "check the quoted error; the next run sends the usage again"
+SENT_AGAIN = "check the quoted error; the next run sends the usage again"
+UPLOAD_AGAIN = (
+    f"check the quoted error; then upload the usage again (the next run prepares it): as an enterprise owner, in the cloud, {github.UPLOAD}"
+)
 INCOMPARABLE = timedelta(seconds=5)  # a baseline this far ahead of its response's `Date` means that the two use different clocks
 NEVER = datetime.min.replace(tzinfo=UTC)
 FIRST_CHECK_S = 5.0
@@ -93,13 +97,12 @@ def server_id_of(identity: ServerIdentity, status: SyncStatus) -> str:
         raise RunError(
             Code.SERVER_ID_AMBIGUOUS,
             f"the cloud lists {len(listed)} servers named {host}: {', '.join(listed[:20])}",
-            "set the instance's `server_id`; it is in the file of *Export license usage* (enterprise settings > License on the instance)",
+            f"set the instance's `server_id`; it is in the file that the instance exports: {github.EXPORT}",
         )
     raise RunError(
         Code.SERVER_ID_UNKNOWN,
         f"no server ID is known for {host}, and the cloud lists no server with that name",
-        "set the instance's `server_id`: open enterprise settings > License on the instance, click *Export license usage*, "
-        "and copy `server_id` from the file",
+        f"set the instance's `server_id`: on the instance, {github.EXPORT}, and copy `server_id` from the file",
     )
 
 
@@ -129,16 +132,17 @@ def is_comparable(baseline: Baseline) -> bool:
     return baseline.date is None or baseline.answered_at is None or baseline.date - baseline.answered_at <= INCOMPARABLE
 
 
-def judge(record: DeliveryRecord, upload: Upload, status: SyncStatus) -> Verdict:
+def judge(record: DeliveryRecord, upload: Upload, status: SyncStatus, *, by_person: bool = False) -> Verdict:
     """Return the verdict on a delivery.
 
     Args:
         record: The delivery, with its baseline.
         upload: The status of its upload at the endpoint.
         status: The cloud's list of all servers.
+        by_person: A person uploads the usage, so that no run can send it again.
     """
     if upload.state is UploadState.FAILURE:
-        return Refuted(DeliveryOutcome.UPLOAD_FAILED, Code.UPLOAD_FAILED, upload_failed(upload), UPLOAD_FAILED_STEP)
+        return Refuted(DeliveryOutcome.UPLOAD_FAILED, Code.UPLOAD_FAILED, upload_failed(upload), SENT_AGAIN)
     is_pending = upload.state is UploadState.PENDING
     processing = f"the endpoint reports the unknown upload state {upload.said}" if upload.said else "the upload is still being processed"
     if not status.exists:  # an organization
@@ -159,7 +163,7 @@ def judge(record: DeliveryRecord, upload: Upload, status: SyncStatus) -> Verdict
             DeliveryOutcome.SYNC_FAILED,
             Code.SYNC_FAILED,
             f"the cloud's latest sync of this instance failed{why}",
-            "check the quoted error; the next run sends the usage again",
+            UPLOAD_AGAIN if by_person else SENT_AGAIN,
         )
     if not is_synced(entry):
         return Waiting(f"the cloud's latest sync has the status {entry.status or 'unknown'}")

@@ -16,7 +16,7 @@ _KEEP_SECRETS_APART = "put user names, passwords and keys into credentials, neve
 # Metadata services of cloud machines, which return the machine's own credentials, where they are not link-local as 169.254.169.254 is.
 # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html, https://cloud.google.com/compute/docs/metadata/querying-metadata,
 # https://www.alibabacloud.com/help/en/ecs/user-guide/view-instance-metadata, https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16,
-# https://docs.oracle.com/iaas/Content/Compute/Tasks/gettingmetadata.htm
+# https://docs.oracle.com/iaas/Content/Compute/Tasks/gettingmetadata.htm, https://www.scaleway.com/en/docs/
 _METADATA = frozenset(
     {
         *(
@@ -26,11 +26,18 @@ _METADATA = frozenset(
             "instance-data",
             "instance-data.ec2.internal",
             "metadata.tencentyun.com",
+            "metadata.packet.net",
+            "metadata.platformequinix.com",
         ),
-        *map(ip_address, ("fd00:ec2::254", "fd20:ce::254", "fd00:c1::a9fe:a9fe", "100.100.100.200", "168.63.129.16", "192.0.0.192")),
+        *map(
+            ip_address,
+            ("fd00:ec2::254", "fd20:ce::254", "fd00:c1::a9fe:a9fe", "fd00:42::42", "100.100.100.200", "168.63.129.16", "192.0.0.192"),
+        ),
     }
 )
-_NAT64, _COMPATIBLE = ip_network("64:ff9b::/96"), ip_network("::/96")
+_NAT64, _LOCAL_NAT64 = ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48")
+_COMPATIBLE, _TRANSLATED = ip_network("::/96"), ip_network("::ffff:0:0:0/96")
+_BROADCAST = IPv4Address("255.255.255.255")
 
 
 def normal_hostname(text: str) -> str:
@@ -150,24 +157,40 @@ def _normal_name(name: str) -> str:
         raise Mistake("a hostname must be ASCII", 'write an international name in its "xn--" form')
     if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
         raise Mistake("not a valid hostname", 'use letters, digits and hyphens between dots, for example "ghes.example.com"')
-    # Other programs read "2130706433" and "0x7f.1" as addresses, so a name that ends in a number must be a complete address.
-    if re.fullmatch(r"[0-9]+|0x[0-9a-f]*", labels[-1]) and _address(name) is None:
+    if _is_odd_address(name):
         raise Mistake("neither a hostname nor a complete IP address", 'for example "ghes.example.com" or "10.0.0.7"')
     _refuse_reserved(name)
     return name
 
 
+def is_refused(host: str) -> bool:
+    """Say whether a host is refused wherever an address is configured: a link-local or metadata address in any spelling."""
+    host = host.lower().removesuffix(".")
+    try:
+        _refuse_reserved(host)
+    except Mistake:
+        return True
+    return _is_odd_address(host)
+
+
+def _is_odd_address(name: str) -> bool:
+    """Say whether other programs read a name as an address: "2130706433", "0x7f.1"."""
+    return re.fullmatch(r"[0-9]+|0x[0-9a-f]*", name.rpartition(".")[2]) is not None and _address(name) is None
+
+
 def _refuse_reserved(host: str) -> None:
     address = _address(host)
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    meant: tuple[IPv4Address | IPv6Address | None, ...] = (address, mapped, _inside(address))
-    for one in meant:
-        if one is not None and (one.is_link_local or one.is_multicast or one.is_unspecified or one in _METADATA):
-            raise _reserved()
-    if host in _METADATA:
+    if host in _METADATA or any(_is_reserved(one) for one in (address, mapped, _inside(address)) if one is not None):
+        raise _reserved()
+    if any(one.is_link_local or one in _METADATA for one in _perhaps_inside(address)):
         raise _reserved()
     if mapped is not None:
         raise Mistake("an IPv4 address must not be written as an IPv6 one", 'for example "10.0.0.7"')
+
+
+def _is_reserved(one: IPv4Address | IPv6Address) -> bool:
+    return one.is_link_local or one.is_multicast or one.is_unspecified or one in _METADATA or one == _BROADCAST
 
 
 def _reserved() -> Mistake:
@@ -183,9 +206,21 @@ def _address(host: str) -> IPv4Address | IPv6Address | None:
 
 
 def _inside(address: IPv4Address | IPv6Address | None) -> IPv4Address | None:
-    """Return the IPv4 address that an IPv6 address leads to: by NAT64, 6to4, Teredo, or the old compatible form."""
+    """Return the IPv4 address that an IPv6 address leads to: by NAT64, SIIT, ISATAP, 6to4, Teredo, or the old compatible form."""
     if not isinstance(address, IPv6Address):
         return None
-    if address in _NAT64 or (address in _COMPATIBLE and int(address) > 0xFFFF):
+    is_isatap = int(address) >> 32 & 0xFDFFFFFF == 0x5EFE  # RFC 5214, 6.1; the masked bit says whether the address is global
+    if address in _NAT64 or address in _TRANSLATED or is_isatap or (address in _COMPATIBLE and int(address) > 0xFFFF):
         return IPv4Address(int(address) & 0xFFFFFFFF)
     return address.sixtofour or (address.teredo[1] if address.teredo is not None else None)
+
+
+def _perhaps_inside(address: IPv4Address | IPv6Address | None) -> tuple[IPv4Address, ...]:
+    """Return the IPv4 addresses that a NAT64 gateway of a company may see in an IPv6 address; where they are depends on its prefix.
+
+    Source: RFC 8215 (the range), RFC 6052, 2.2 (the positions: octet 8 is left out).
+    """
+    if not isinstance(address, IPv6Address) or address not in _LOCAL_NAT64:
+        return ()
+    octets = address.packed[:8] + address.packed[9:]
+    return tuple(IPv4Address(part) for part in (address.packed[12:], *(octets[start : start + 4] for start in (6, 7, 8))))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from licsync_daemon.model import github_labels as github
 from licsync_daemon.settings.addresses import is_loopback, normal_hostname, without_port
 from licsync_daemon.settings.layers import OPAQUE, WEEKLY, Raw, at, is_off, kind_of, lay_parts, lay_schedule, table
 from licsync_daemon.settings.mistakes import Finding, Mistake
@@ -190,7 +191,7 @@ def _combination(name: str, own: Raw, raw: Raw) -> Iterator[Finding]:
     one = _Combined(name, own, {part: laid or {} for part, laid in lay_parts(own, table(raw, "defaults")).items()})
     yield from (*_delivery(one), *_counts(one), *_reachable(one), *_command(one), *_certificate(one))
     if "organization" in table(raw, "cloud") and one.kind("delivery") in {"connect", "manual"}:
-        what = f"GitHub reports no sync status for an organization, so `{one.kind('delivery')}` could never be confirmed"
+        what = f"`{one.kind('delivery')}` could never be confirmed: {github.NO_STATUS_OF_ORGANIZATIONS}"
         yield Finding(one.place(("delivery", "kind")), what, 'use kind = "http", or set the enterprise in [cloud]')
 
 

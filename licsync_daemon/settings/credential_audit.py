@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,19 @@ class Expected:
 def expected_credentials(config: Config) -> tuple[Expected, ...]:
     """Return what a configuration uses. Credentials of instances that are never run are known, not required."""
     return (*_expected(config), Expected(names=DIGEST_KEY, kind=Kind.DIGEST_KEY, required=False))
+
+
+def credentials_of(config: Config, environ: Mapping[str, str]) -> Credentials:
+    """Return the finder of a configuration's credentials, which are concealed in every text from now on, not only once they are used.
+
+    A server can quote the credential of another one: of the next instance, or of the endpoint that is asked later.
+    """
+    credentials = Credentials(config.credentials_dir, environ)
+    for one in dict.fromkeys(expected_credentials(config)):
+        if one.kind is not Kind.KEY_FILE:
+            with contextlib.suppress(RunError):  # what cannot be used is reported where it is
+                credentials.optional_text(one.names, one.kind)
+    return credentials
 
 
 def problems(credentials: Credentials, expected: Iterable[Expected]) -> tuple[Problem, ...]:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path, PurePath
 
 from licsync_daemon.model.errors import ConfigError, Problem
-from licsync_daemon.model.instance import Config, ConnectDelivery, Instance, ManualDelivery, SshSource
+from licsync_daemon.model.instance import Config, ConnectDelivery, Instance, MailNotifier, ManualDelivery, SshSource
 from licsync_daemon.settings.checks import check_all
 from licsync_daemon.settings.convert import WEEK, to_config
 from licsync_daemon.settings.layers import Raw, merge
@@ -20,6 +20,8 @@ from licsync_daemon.settings.validate import shared, validate
 from licsync_daemon.settings.values import format_duration
 
 _KNOWN_HOSTS = "create it with: ssh-keyscan -p 122 HOSTNAME; compare the keys with the instance's own before you trust them"
+
+IMPLICIT_TLS, SUBMISSION = 465, frozenset({25, 587})  # RFC 8314
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,13 @@ def _warnings(config: Config) -> Iterator[Problem]:
     if by_hand and not config.notify:
         what = f"no notification is sent when an export of {listed(by_hand)} waits for someone to upload it"
         yield Problem("notify", what, "add [notify.mail] or [notify.webhook]; without one, check `status` or `outbox`")
+    for mail in (one for one in config.notify if isinstance(one, MailNotifier)):
+        if mail.security == "starttls" and mail.port == IMPLICIT_TLS:
+            what = f'port {IMPLICIT_TLS} expects TLS at once, and `security` is "starttls", so both sides would wait for the other to begin'
+            yield Problem("notify.mail.security", what, 'set security = "tls", or use port 587')
+        if mail.security == "tls" and mail.port in SUBMISSION:
+            what = f'port {mail.port} expects STARTTLS, and `security` is "tls"'
+            yield Problem("notify.mail.security", what, f'set security = "starttls", or use port {IMPLICIT_TLS}')
     known_hosts = {one.source.known_hosts: one.name for one in config.instances if isinstance(one.source, SshSource)}
     for path, name in known_hosts.items():
         if not os.path.exists(path):  # noqa: PTH110 - pathlib's raises if a folder cannot be entered

@@ -78,7 +78,9 @@ class CloudTable(Table):
         default=_CLOUD["retired"], description="Retired servers: hostnames or server IDs.", examples=[["ghes-old.example.com"]]
     )
     verified_domains: tuple[f.Domain, ...] = Field(
-        default=_CLOUD["verified_domains"], description="The enterprise's verified domains, for forecasts.", examples=[["example.com"]]
+        default=_CLOUD["verified_domains"],
+        description="The enterprise's verified domains; `check` warns without any.",
+        examples=[["example.com"]],
     )
     proxy: Proxy = None
     ca_file: CaFile = None

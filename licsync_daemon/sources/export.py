@@ -12,9 +12,10 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
-from licsync_daemon.model.decode import printable
+from licsync_daemon.model.decode import host_of, name_of, release_of
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.ports import AccountSink
+from licsync_daemon.model.text import clean
 from licsync_daemon.model.usage import Account, Collected, Export, Notice, UsageCounts
 from licsync_daemon.sources.rows import Tally, Unusable, usable
 from licsync_daemon.sources.saved_again import beginning_of
@@ -58,8 +59,7 @@ def collected_from(data: bytes | bytearray, spool: AccountSink, *, what: str, ag
     counts, notices = UsageCounts(counted=False), tuple[Notice, ...]()
     if export.is_clear:
         tally = Tally(spool, of="export", unit="user")
-        for number, user in enumerate(users, start=1):
-            tally.count(number, _row(number, user))
+        tally.count((number, _row(number, user)) for number, user in enumerate(users, start=1))
         counts, notices = tally.result()
     return Collected(
         collected_at=at, version=export.version, http_only=False, counts=counts, newest_activity=at, notices=notices, export=export
@@ -95,9 +95,9 @@ def read_export(data: bytes | bytearray, what: str, again: str) -> tuple[Export,
     users = fields["users"]
     export = Export(
         content=content,
-        server_id=_name(facts.get("serverid")),
-        hostname=_name(facts.get("hostname")),
-        version=_name(facts.get("version")),
+        server_id=name_of(_plain(facts.get("serverid"))),
+        hostname=host_of(_plain(facts.get("hostname"))),
+        version=release_of(_plain(facts.get("version"))) or None,
         is_clear=isinstance(users, list),
         is_empty=not users or (isinstance(users, str) and users.isspace()),
     )
@@ -119,7 +119,7 @@ def _find(text: str) -> tuple[int, int, dict[str, Any]]:
         except json.JSONDecodeError:  # whatever is complete inside is only a part of something
             raise _NoExportError("contains no complete JSON object: it is cut off, or not JSON") from None
         except _RepeatedKeyError as error:
-            raise _NoExportError(f"has an object with the key `{printable(str(error), 60)}` twice") from None
+            raise _NoExportError(f"has an object with the key `{clean(str(error), 60)}` twice") from None
         except (RecursionError, ValueError):
             raise _NoExportError("is nested too deeply, or contains a number with thousands of digits") from None
         if isinstance(_by_plain_name(found).get("users"), str | list):
@@ -149,11 +149,11 @@ def _by_plain_name(fields: dict[str, Any]) -> dict[str, Any]:
     for key, value in fields.items():
         name = re.sub(r"[^a-z0-9]", "", key.casefold())
         if plain.setdefault(name, value) != value and name in FACTS:
-            raise _NoExportError(f"has the key `{printable(key, 60)}` twice, in different spellings")
+            raise _NoExportError(f"has the key `{clean(key, 60)}` twice, in different spellings")
     return plain
 
 
-def _name(value: Any) -> str | None:
+def _plain(value: Any) -> str | None:
     """Return a string that can be shown and compared; None for anything else."""
     found = value.strip() if isinstance(value, str) else ""
     return found if found and len(found) <= MAX_NAME and found.isprintable() else None

@@ -22,7 +22,7 @@ from licsync_daemon.model.ports import AccountSink, Clock
 from licsync_daemon.model.usage import CLOCK_SLACK, Collected
 from licsync_daemon.sources.export import collected_from
 from licsync_daemon.sources.rows import Tally
-from licsync_daemon.sources.saved_again import archive_kind, beginning_of, is_report, report_fault
+from licsync_daemon.sources.saved_again import beginning_of, is_report, other_kind, report_fault
 from licsync_daemon.sources.users_csv import UsersCsvReader
 
 SETTLED = timedelta(seconds=5)  # a newer file may still be written to
@@ -31,10 +31,12 @@ WRITTEN_S = 60.0  # how long a file that is being written is waited for
 UNFINISHED = re.compile(
     r"^[.~#]|[~#]$"
     r"|\.(part|partial|filepart|crdownload|download|opdownload|upload|uploading|tmp|temp|sw[opx]|incomplete|inprogress|in-progress|unfinished"
-    r"|writing|aspera-ckpt|aria2|gstmp|!ut|!qb|!sync|!bt|bc!|jc!|td|xltd|unconfirmed|nfs)([-._]?[0-9]+|\.[a-z0-9]{6,10})?$",
+    r"|writing|aspera-ckpt|aria2|gstmp|!ut|!qb|!sync|!bt|bc!|jc!|td|xltd|unconfirmed|nfs|!|~tmp|temporary|transfer|transferring|xfer"
+    r"|copying|receiving|incoming|pending|wip|working|progress|rdownload|dtapart|lftp-pget-status)([-._]?[0-9]+|\.[a-z0-9]{6,10})?$"
+    r"|\.(json|csv)\.(?=[0-9]*[a-f])[0-9a-f]{8}$|\.sb-[0-9a-f]{8}-[a-z0-9]{6}$",  # of cloud storage clients, of macOS
     re.IGNORECASE,
 )
-BESIDE = (".aria2", ".aspera-ckpt")  # while a file with such a name lies beside it, a file is incomplete
+BESIDE = (".aria2", ".aspera-ckpt", ".lftp-pget-status")  # while a file with such a name lies beside it, a file is incomplete
 PIECE_BYTES = 64 * 1024
 _EXPORT, _REPORT = "export", "report"
 
@@ -83,7 +85,7 @@ class FileUsageSource:
                 stream.seek(0)
                 kind = kind_of(beginning)
                 if kind is None:
-                    what = archive_kind(beginning)
+                    what = other_kind(beginning)
                     skipped = skipped or (f"; {found.path.name} is {what}" if what else "")
                     continue
                 collected = self._export(stream, found, spool) if kind == _EXPORT else await self._report(stream, found, spool)
@@ -152,8 +154,7 @@ class FileUsageSource:
         reader, tally = UsersCsvReader(latest=self._clock.now() + CLOCK_SLACK), Tally(spool)
         try:
             while piece := stream.read(PIECE_BYTES):
-                for line, row in reader.feed(piece):
-                    tally.count(line, row)
+                tally.count(reader.feed(piece))
                 await asyncio.sleep(0)  # let other tasks run
             reader.finish()
         except RunError as error:
@@ -172,7 +173,7 @@ class FileUsageSource:
 def kind_of(beginning: bytes) -> str | None:
     """Return from the beginning of a file whether it is an export or a report, in whatever form; None for neither."""
     text, _ = beginning_of(beginning)
-    if archive_kind(beginning):
+    if other_kind(beginning):
         return None
     return _REPORT if is_report(text) else _EXPORT if "{" in text else None
 

@@ -14,7 +14,7 @@ from typing import Any
 from licsync_daemon.http.client import HttpClient
 from licsync_daemon.http.response import REPORT
 from licsync_daemon.http.retrier import Retrier
-from licsync_daemon.model.decode import count_of, text_of, unusable_count
+from licsync_daemon.model.decode import count_of, release_of, unusable_count
 from licsync_daemon.model.errors import Code, RemoteError, RunError
 from licsync_daemon.model.instance import ReportSource
 from licsync_daemon.model.ports import AccountSink, Clock
@@ -24,7 +24,6 @@ from licsync_daemon.sources.rows import Tally
 from licsync_daemon.sources.users_csv import UsersCsvReader
 
 REPORT_PATH = "stafftools/reports/all_users.csv"
-MAX_VERSION = 60  # characters of a release
 SLOW = frozenset({Code.TIMEOUT, Code.SERVER_ERROR, Code.CONNECTION_LOST})
 
 
@@ -48,7 +47,7 @@ class ReportUsageSource:
         final = replace(counts, total_users=count_of(totals["total_users"]), seats_used=count_of(totals["seats_used"]))
         return Collected(
             collected_at=self._clock.now(),
-            version=text_of(meta.get("installed_version"), MAX_VERSION) or version,
+            version=release_of(meta.get("installed_version")) or version,
             http_only=self._source.at.url.startswith("http:"),
             counts=final,
             newest_activity=activity,
@@ -77,7 +76,7 @@ class ReportUsageSource:
                     found = found[0]
                 if not isinstance(found, dict):
                     raise RemoteError(Code.BAD_RESPONSE, f"{operation} is not a JSON object", "check that the hostname is a GHES instance")
-                return found, text_of(response.headers.get("x-github-enterprise-version"), MAX_VERSION) or None
+                return found, release_of(response.headers.get("x-github-enterprise-version")) or None
 
         return await self._retry.call(ask, policy=policy)
 
@@ -100,8 +99,7 @@ class ReportUsageSource:
                 )
             reader, tally = UsersCsvReader(latest=self._clock.now() + CLOCK_SLACK), Tally(spool)
             async for piece in response.chunks():
-                for line, row in reader.feed(piece):
-                    tally.count(line, row)
+                tally.count(reader.feed(piece))
             reader.finish()
         counts, notices = tally.result()
         return counts, notices + reader.notices(), reader.newest_activity

@@ -14,12 +14,17 @@ ENCODINGS = (
     (codecs.BOM_UTF16_LE, "utf-16-le", "UTF-16"),
     (codecs.BOM_UTF16_BE, "utf-16-be", "UTF-16"),
 )
-SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-ARCHIVES = {
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars", ":": "colons", "^": "carets", "~": "tildes", " ": "blanks"}
+OTHERS = {
     b"PK\x03\x04": "a spreadsheet's workbook or a ZIP archive",
     b"\xd0\xcf\x11\xe0": "a spreadsheet's workbook",
-    b"\x1f\x8b": "compressed",
+    **dict.fromkeys((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf\x27\x1c", b"Rar!", b"LZIP"), "compressed"),
+    b"%PDF": "a PDF document",
+    b"{\\rtf": "a word processor's document",
+    b"-----BEGIN PGP": "encrypted",
 }
+SEP = re.compile(r'"?sep=', re.IGNORECASE)
+HEADER_WITHIN = 20  # lines
 
 
 def beginning_of(beginning: bytes) -> tuple[str, str]:
@@ -27,15 +32,17 @@ def beginning_of(beginning: bytes) -> tuple[str, str]:
     for mark, codec, name in ENCODINGS:
         if beginning.startswith(mark):
             return beginning[len(mark) :].decode(codec, "replace"), name
-    for first, codec in enumerate(("utf-16-be", "utf-16-le")):  # without a mark: every second byte of ASCII text is zero
+    if beginning.count(0) > len(beginning) * 5 // 8:  # without a mark: three of four bytes of ASCII text are zero
+        return beginning.decode("utf-32-be" if beginning[:1] == b"\0" else "utf-32-le", "replace"), "UTF-32"
+    for first, codec in enumerate(("utf-16-be", "utf-16-le")):  # likewise: every second one
         if beginning[first::2].count(0) > len(beginning) // 4:
             return beginning.decode(codec, "replace"), "UTF-16"
     return beginning.decode("utf-8-sig", "replace"), ""
 
 
 def is_report(text: str) -> bool:
-    """Return whether text begins with the header row of a report, whatever separates its columns."""
-    return _cells(_header(text), r"[,;|\t]").issuperset(NEEDED)
+    """Return whether text begins with the header row of a report, whatever separates its columns and stands before."""
+    return _has_names(_header(text))
 
 
 def report_fault(text: str, encoding: str) -> str:
@@ -43,19 +50,28 @@ def report_fault(text: str, encoding: str) -> str:
     header = _header(text)
     if encoding:
         return f"it is {encoding} text"
-    if text.lstrip().lower().startswith("sep="):
+    if SEP.match(text.lstrip()):
         return "its first line is `sep=`"
     if "\r" in text.lstrip().partition("\n")[0].rstrip("\r"):
         return "its line ends are single carriage returns (CR)"
+    if text.lstrip().partition("\n")[0].strip() != header.strip():
+        return "its first line is not the header row"
     if not (header.startswith('"') and header.count('"') == 2) and _cells(header, ",").issuperset(NEEDED):
         return ""
     used = next((name for mark, name in SEPARATORS.items() if mark in header), None)
     return f"its columns are separated by {used}" if used else "its rows are not separated into columns by commas"
 
 
-def archive_kind(beginning: bytes) -> str:
-    """Return what kind of archive a file is; "" if it is none."""
-    return next((what for mark, what in ARCHIVES.items() if beginning.startswith(mark)), "")
+def other_kind(beginning: bytes) -> str:
+    """Return what kind of file it is instead of a report or an export, in words; "" if that is not known."""
+    start = beginning.removeprefix(codecs.BOM_UTF8).lstrip()
+    if start[:1] == b"<":
+        return "a web page or an XML document"
+    return next((what for mark, what in OTHERS.items() if start.startswith(mark)), "")
+
+
+def _has_names(header: str) -> bool:
+    return _cells(header, r"[,;|\t:^~ ]").issuperset(NEEDED)
 
 
 def _cells(header: str, separators: str) -> set[str]:
@@ -63,5 +79,6 @@ def _cells(header: str, separators: str) -> set[str]:
 
 
 def _header(text: str) -> str:
-    lines = (line for line in text.splitlines() if line.strip())
-    return next((line for line in lines if not line.lower().startswith("sep=")), "")
+    """Return the first line with the names of the columns that are needed, or the first line that is not blank."""
+    lines = [line for line in text.splitlines()[:HEADER_WITHIN] if line.strip()]
+    return next((line for line in lines if _has_names(line)), next(iter(lines), ""))

@@ -7,9 +7,11 @@ are dropped.
 
 import csv
 import io
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import itemgetter
 
 from licsync_daemon.model.decode import read_date
 from licsync_daemon.model.errors import Code, RunError
@@ -19,6 +21,8 @@ from licsync_daemon.sources.rows import Unusable, usable
 ACTIVITY = "last_active"  # optional: shows how old the report is
 NEEDED = ("id", "login", "email", "suspended?")
 MAX_RECORD_BYTES = 1024 * 1024  # one user; otherwise an unclosed quote would consume the rest of the file
+#: The form of dates in reports, up to the day that every month has: a date that is one without looking further; and its zone.
+USUAL_DATE = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8]) (?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d( [+-]\d{4}| UTC)", re.ASCII)
 END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 _AGAIN = "run the instance again; if the error persists, download the report in a browser and check that line"
 
@@ -30,13 +34,14 @@ class UsersCsvReader:
     latest: datetime = END_OF_TIME  # activity cannot be later than this
     _pending: bytes = b""
     _line: int = 1
-    _columns: dict[str, int] = field(default_factory=dict)
+    _pick: Callable[[list[str]], tuple[str, ...]] = itemgetter(0)  # the cells of NEEDED
     _activity: int | None = None
-    _width: int = 0
+    _width: int | None = None  # the number of columns; None before the header
     #: The newest `last_active` of all users. The user is not kept.
     newest_activity: datetime | None = None
     _unreadable: int = 0  # values of `last_active` that are no date, or later than `latest`
-    _last_seen: str = ""
+    _newest_cell: str = ""  # the cell of `newest_activity` and its zone, if it has the usual form
+    _newest_zone: str = ""
 
     def feed(self, piece: bytes) -> Iterator[tuple[int, Account | Unusable]]:
         """Yield `(line, row)` for each record that `piece` completes.
@@ -54,11 +59,11 @@ class UsersCsvReader:
 
     def finish(self) -> None:
         """Check that the file ended at the end of a record and had a header."""
-        if not self._columns:
+        if self._width is None:
             self._refuse_other_formats(
                 self._pending[:80].decode("utf-8", "replace")
             )  # a page or JSON may be a single line without a line break
-        if self._pending or not self._columns:
+        if self._pending or self._width is None:
             what = f"ends in the middle of a record, at line {self._line}" if self._pending.strip() else "is empty"
             raise RunError(Code.REPORT_TRUNCATED, f"the report {what}", "run the instance again to request a new report")
 
@@ -70,14 +75,17 @@ class UsersCsvReader:
         return (Notice(code=Code.AGE_UNKNOWN, text=text),)
 
     def _note_activity(self, cell: str) -> None:
-        if not cell.strip() or (cell == self._last_seen and self.newest_activity is not None):
+        usual = USUAL_DATE.fullmatch(cell)
+        if usual is not None and usual[1] == self._newest_zone and cell <= self._newest_cell:
+            return  # dates of one form and zone sort as text, which is faster than reading them all
+        if not cell.strip():
             return
         moment = read_date(cell)
         if moment is None or moment > self.latest:
             self._unreadable += 1
-            return
-        self._last_seen = cell
-        self.newest_activity = max(moment, self.newest_activity or moment)
+        elif self.newest_activity is None or moment > self.newest_activity:
+            self.newest_activity = moment
+            self._newest_cell, self._newest_zone = (cell, usual[1]) if usual is not None else ("", "")
 
     def _end_of_whole_records(self) -> int:
         """Return the end of the last complete record. A line break inside quotes has an odd number of quotes before it."""
@@ -101,17 +109,17 @@ class UsersCsvReader:
             for record in records:
                 line = self._line
                 self._line = base + records.line_num
-                if not self._columns:
-                    if any(cell.strip() for cell in record):  # web pages may begin with empty lines
-                        self._header(record)
-                elif record:  # csv returns an empty list for an empty line
-                    if len(record) != self._width:
-                        raise RunError(
-                            Code.REPORT_MALFORMED, f"the report's line {line} has {len(record)} cells instead of {self._width}", _AGAIN
-                        )
+                if len(record) == self._width:
                     if self._activity is not None:
                         self._note_activity(record[self._activity])
-                    yield line, self._row(line, record)
+                    number, login, email, flag = self._pick(record)
+                    yield line, usable(line, number.strip(), login=login.strip(), email=email.strip(), suspended=flag.strip())
+                elif self._width is not None and record:  # csv returns an empty list for an empty line
+                    raise RunError(
+                        Code.REPORT_MALFORMED, f"the report's line {line} has {len(record)} cells instead of {self._width}", _AGAIN
+                    )
+                elif any(cell.strip() for cell in record):  # web pages may begin with empty lines
+                    self._header(record)
         except csv.Error as error:
             raise RunError(Code.REPORT_MALFORMED, f"the report's line {self._line} is not valid CSV ({error})", _AGAIN) from error
 
@@ -125,7 +133,7 @@ class UsersCsvReader:
                 f"the report's header row has no single column named {', '.join(missing)}",
                 "update licsync-daemon; if it is up to date, report the GHES version",
             )
-        self._columns = {name: names.index(name) for name in NEEDED}
+        self._pick = itemgetter(*map(names.index, NEEDED))
         self._activity = names.index(ACTIVITY) if names.count(ACTIVITY) == 1 else None
         self._width = len(names)
 
@@ -138,7 +146,3 @@ class UsersCsvReader:
                 f"the instance returned {what} instead of the report",
                 "check that the token belongs to a site administrator and that no sign-in page is in front of the instance",
             )
-
-    def _row(self, line: int, record: list[str]) -> Account | Unusable:
-        number, login, email, flag = (record[self._columns[name]].strip() for name in NEEDED)
-        return usable(line, number, login=login, email=email, suspended=flag)

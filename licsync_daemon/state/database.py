@@ -2,12 +2,15 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
-from licsync_daemon.model.errors import StateUnwritableError
+from licsync_daemon.model.errors import StateReplacedError, StateUnwritableError
 from licsync_daemon.state.damage import UNREADABLE, is_undecodable, set_aside_unreadable
+from licsync_daemon.state.migration import VERSION
 from licsync_daemon.state.rows import DbRow
+from licsync_daemon.system.filelock import file_at
 
 T = TypeVar("T")
 
@@ -15,11 +18,24 @@ T = TypeVar("T")
 class Database:
     """Every method raises `StateUnwritableError` if SQLite cannot read or write."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: sqlite3.Connection, path: Path | None = None) -> None:
         self._db = db
+        self._path, self._file = path, file_at(path) if path is not None else None
         self._db.row_factory = sqlite3.Row
         self._is_inside = False
         self.fault: str | None = None  # why the newest transaction failed
+        self.is_damaged = False  # whether SQLite has found the file, not only a row, to be damaged
+
+    def check_file(self) -> None:
+        if self._path is not None and (there := file_at(self._path)) != self._file:
+            raise StateReplacedError(f"the state file {self._path} was {'replaced by another file' if there else 'deleted or moved'}")
+        version: int | None = VERSION
+        with suppress(StateUnwritableError):  # of another cause, which a write will report
+            version = self._one(lambda row: int(row["user_version"]), "PRAGMA user_version")
+        if version != VERSION:
+            raise StateReplacedError(f"the state file {self._path} was replaced by one of another version")
+        if self.is_damaged:
+            raise StateReplacedError(f"the state file {self._path} is damaged")
 
     def _put(self, table: str, key: str, row: DbRow) -> None:
         """Insert `row`, or replace the columns of the row with the same key. Table and column names are constants, never input."""
@@ -33,7 +49,7 @@ class Database:
 
     def _all(self, read: Callable[[DbRow], T], sql: str, *values: Any) -> tuple[T, ...]:
         """Return what a query finds. Rows that cannot be read are set aside first, so that older ones take their place."""
-        with _translated():
+        with self._translated():
             found = self._read(read, sql, values)
             if found is None:
                 self._db = set_aside_unreadable(self._db)
@@ -60,7 +76,7 @@ class Database:
             yield
             return
         try:
-            with _translated():
+            with self._translated():
                 self._db.execute("BEGIN IMMEDIATE")
                 self._is_inside = True
                 try:
@@ -77,10 +93,10 @@ class Database:
             raise
         self.fault = None
 
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise StateUnwritableError(f"the state file cannot be used: {error}") from error
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            self.is_damaged |= getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+            raise StateUnwritableError(f"the state file cannot be used: {error}") from error

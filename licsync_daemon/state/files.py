@@ -17,7 +17,7 @@ from pathlib import Path
 from licsync_daemon.model.errors import ConfigError, LockedError, Problem, StateError, StateNewerError, StateUnwritableError
 from licsync_daemon.state.migration import VERSION, migrate
 from licsync_daemon.state.sqlite import SqliteStore
-from licsync_daemon.system.filelock import FileLock, in_words, read_holder, this_process
+from licsync_daemon.system.filelock import FileLock, in_words, is_alive, read_holder, this_process
 from licsync_daemon.system.process import user_name
 
 FILE = "state.db"
@@ -95,7 +95,7 @@ def open_state(directory: Path, now: datetime, *, sleep: Callable[[float], None]
 
 
 def _store(path: Path, lock: FileLock, on_failure: ExitStack) -> SqliteStore:
-    store = SqliteStore(_connect(path), lock)
+    store = SqliteStore(_connect(path), path, lock)
     on_failure.pop_all()  # the store releases the lock
     return store
 
@@ -125,7 +125,7 @@ def open_for_reading(directory: Path) -> SqliteStore | None:
         if condition == "missing":  # or empty: another process is creating it
             return None
         if condition == "older":
-            raise StateUnwritableError(f"the state file {path} is of an earlier version; it is migrated when the daemon starts")
+            raise StateError(f"the state file {path} is of an earlier version; restart the daemon, which migrates it")
         if condition != "good":
             raise StateError(f"the state file {path} is damaged; the daemon sets it aside when it starts")
         return SqliteStore(_connect(path, read_only=True))
@@ -230,4 +230,8 @@ def _lock_for_use(path: Path, lock_path: Path, now: datetime, sleep: Callable[[f
         if lock is not None:
             return lock
         sleep(0.1)
-    raise LockedError(lock_path, in_words(read_holder(lock_path)))
+    repairing, daemon = read_holder(lock_path), read_holder(lock_path.with_name("daemon.lock"))
+    if daemon is not None and is_alive(daemon) and not (repairing is not None and is_alive(repairing)):
+        step = "restart the daemon: the state file is from another version or is damaged, and can only be replaced while nothing uses it"
+        raise LockedError(path, in_words(daemon), step)
+    raise LockedError(lock_path, in_words(repairing), "another process is working on the state file: try again when it has ended")

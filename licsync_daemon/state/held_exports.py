@@ -1,7 +1,7 @@
 """Exports of held runs, kept until a person decides: GitHub's own files with encrypted users. A readable document is never kept.
 
 Each usage has one file in `held/` of the state directory, which is complete before the run is recorded as held, and kept until the
-approved delivery is confirmed.
+approved delivery is confirmed. `prepared/` has, in the same way, what waits in an outbox: other people can delete or change it there.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ from licsync_daemon.model.usage import Export
 from licsync_daemon.system.files import write_whole
 
 HELD = "held"  # the folder in the state directory
+PREPARED = "prepared"  # likewise, for what waits in an outbox
 
 
 @dataclass(frozen=True, slots=True)

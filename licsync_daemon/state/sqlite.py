@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from itertools import count, islice
+from pathlib import Path
 from typing import TypeVar
 
 from licsync_daemon.model.alert import Alert
@@ -34,8 +35,8 @@ CHUNKS_AT_ONCE = 16  # chunks of digests in one transaction: more than fits SQLi
 class SqliteStore(Retention):
     """Every method is one transaction; writes are durable when it returns (`synchronous=EXTRA`)."""
 
-    def __init__(self, db: sqlite3.Connection, lock: FileLock | None = None) -> None:
-        super().__init__(db)
+    def __init__(self, db: sqlite3.Connection, path: Path | None = None, lock: FileLock | None = None) -> None:
+        super().__init__(db, path)
         self._lock = lock
         self._version = self._data_version()
 

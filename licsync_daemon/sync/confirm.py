@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from licsync_daemon.model import github_labels as github
 from licsync_daemon.model.errors import Code, RunError, StateUnwritableError, failure_of
-from licsync_daemon.model.instance import Instance
+from licsync_daemon.model.instance import Instance, ManualDelivery
 from licsync_daemon.model.ports import CloudReader, WaitReporter
 from licsync_daemon.model.run import AWAITING, AWAITING_CLOUD, DeliveryOutcome, DeliveryRecord, InstanceRecord, Run, SeatRecord
 from licsync_daemon.model.store import StateReader
@@ -22,15 +23,16 @@ from licsync_daemon.rules.success import is_synced
 from licsync_daemon.rules.verdict import Accepted, Confirmed, Refuted, Verdict, Waiting, entry_of, judge
 from licsync_daemon.sync.context import RunContext
 from licsync_daemon.sync.drift import check_drift
-from licsync_daemon.sync.housekeeping import close_stale
+from licsync_daemon.sync.housekeeping import close_stale, take_back
 from licsync_daemon.sync.journal import Journal
+from licsync_daemon.sync.put_back import put_back
 
 log = structlog.get_logger()
 
 RECORD_MISSING = RunError(
     Code.NOT_CONFIRMED,
     "the record of this delivery is missing from the state file, so nothing can confirm it",
-    "the next run sends the usage again; look for `state_damaged` in the log",
+    "the next run sends the usage again, or prepares it again for a person to upload; look for `state_damaged` in the log",
 )
 LISTING_FRESH = timedelta(minutes=10)  # an unchanged list is not written again before this
 
@@ -117,7 +119,9 @@ async def _check(context: RunContext, instance: Instance, journal: Journal, stat
         why = Waiting(_note_crash(error).cause)
         _record(context, instance, journal, record, status=status, verdict=why)
     if was in AWAITING and journal.run.state.is_final:
-        context.adapters.take_back(record)
+        take_back(context, record)
+    elif was in AWAITING:
+        await put_back(context, instance, journal, record)
 
 
 def unconfirmed_runs(store: StateReader, name: str) -> list[Run]:
@@ -154,7 +158,7 @@ async def _verdict(
     try:
         async with context.adapters.delivery(instance, journal) as delivery:
             upload = await delivery.ask(record.upload_id) if record.upload_id else Upload(state=None)
-        return judge(record, upload, status)
+        return judge(record, upload, status, by_person=isinstance(instance.delivery, ManualDelivery))
     except StateUnwritableError:
         raise
     except BaseException as error:  # noqa: BLE001 - of any kind: until its time is over, it waits
@@ -196,7 +200,7 @@ def _not_confirmed(why: str) -> RunError:
     return RunError(
         Code.NOT_CONFIRMED,
         f"the upload was accepted, but the cloud did not confirm it in time: {why}",
-        "check this server's last sync on the enterprise's Licensing page; the next run sends the usage again",
+        f"compare this server's last sync: in the cloud, {github.LAST_SYNC}; the next run sends the usage again",
     )
 
 

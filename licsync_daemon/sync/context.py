@@ -31,6 +31,7 @@ class RunContext:
         clock: The time.
         workspace: Temporary storage of runs.
         exports: The exports of held runs.
+        prepared: The exports that wait in an outbox, to put them back.
         leases: The leases of instances.
         holder: This process, to record with its runs.
         digest_key: The key for digests of accounts.
@@ -44,6 +45,7 @@ class RunContext:
     clock: Clock
     workspace: Workspace
     exports: HeldExports
+    prepared: HeldExports
     leases: Leases
     holder: Holder
     digest_key: bytes

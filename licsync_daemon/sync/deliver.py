@@ -15,6 +15,7 @@ from licsync_daemon.rules.digests import digest_of, pack
 from licsync_daemon.rules.verdict import Accepted, Confirmed, Refuted, baseline_of, judge, must_wait_s
 from licsync_daemon.sync.confirm import instance_record, is_overdue, known_identity, read_status
 from licsync_daemon.sync.drift import check_drift
+from licsync_daemon.sync.housekeeping import take_back
 from licsync_daemon.sync.journal import RunScope
 from licsync_daemon.sync.prepare import Prepared, continues
 
@@ -55,7 +56,7 @@ async def _end(scope: RunScope, record: DeliveryRecord, verdict: Confirmed | Acc
     if sender is not None:  # the cloud confirms the usage that run collected
         journal.update(collected_at=sender.collected_at, counts=sender.counts, notices=sender.notices)
         if sender.state in AWAITING:
-            context.adapters.take_back(record)
+            take_back(context, record)
     if isinstance(verdict, Accepted):
         journal.accepted(record)
         return
@@ -131,7 +132,7 @@ async def send(scope: RunScope, record: DeliveryRecord, document: UsageDocument 
     journal.delivered(record, upload_id, state=state, instead_of=earlier)
     theirs = context.store.delivery_of(earlier.run_id) if earlier is not None else None
     if theirs is not None and theirs.upload_id != upload_id:  # another outbox is configured now
-        context.adapters.take_back(theirs)
+        take_back(context, theirs)
 
 
 def _new_record(

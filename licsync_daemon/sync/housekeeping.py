@@ -10,7 +10,7 @@ import structlog
 
 from licsync_daemon.model.errors import StateUnwritableError, failure_of
 from licsync_daemon.model.instance import ConnectDelivery, Instance, ManualDelivery
-from licsync_daemon.model.run import AWAITING, KEEP, DeliveryOutcome, Run, RunState, Trigger
+from licsync_daemon.model.run import AWAITING, KEEP, DeliveryOutcome, DeliveryRecord, Run, RunState, Trigger
 from licsync_daemon.model.usage import CLOCK_SLACK
 from licsync_daemon.rules.handover import folder_of
 from licsync_daemon.rules.next_run import HELD_FOR
@@ -87,6 +87,12 @@ def record_clock_set_back(context: RunContext, instance: Instance) -> None:
         log.warning("run.clock_set_back", instance=instance.name, newest=newest.started_at.isoformat())
 
 
+def take_back(context: RunContext, record: DeliveryRecord) -> None:
+    """Remove what no longer waits for a person from the outbox."""
+    context.adapters.take_back(record)
+    context.prepared.sweep(record.instance)
+
+
 def _is_in_another_outbox(context: RunContext, instance: Instance, awaiting: Run) -> bool:
     record = context.store.delivery_of(awaiting.run_id)
     return record is not None and record.upload_id not in {None, record.key, str(folder_of(instance))}
@@ -107,7 +113,7 @@ def _supersede(context: RunContext, runs: Iterable[Run | None], cause: str) -> N
             continue
         record = context.store.delivery_of(run.run_id)
         if record is not None and run.state in AWAITING:
-            context.adapters.take_back(record)
+            take_back(context, record)
         if record is not None and record.closed_at is None:
             record = replace(record, closed_at=now, outcome=DeliveryOutcome.NOT_CONFIRMED)
         context.store.save_run(run.ended(RunState.SUPERSEDED, now), now, delivery=record)

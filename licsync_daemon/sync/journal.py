@@ -101,8 +101,8 @@ class Journal:
         if self.run.waiting_until is not None:
             self.update(waiting_for=None, waiting_until=None)
 
-    def note_wait(self, why: str) -> None:
-        """Record the reason that a delivered run waits; stored only when it changes."""
+    def note_wait(self, why: str | None) -> None:
+        """Record the reason that an open run waits, if there is one; stored only when it changes."""
         if self.run.waiting_for != why:
             self.update(waiting_for=why, waiting_until=None)
 

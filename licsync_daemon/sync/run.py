@@ -9,6 +9,7 @@ from datetime import datetime
 
 import structlog
 
+from licsync_daemon.model import github_labels as github
 from licsync_daemon.model.errors import Code, RunError, StateUnwritableError
 from licsync_daemon.model.instance import ConnectDelivery, Instance, ManualDelivery, NoSource
 from licsync_daemon.model.ports import Delivery, UsageDocument
@@ -21,6 +22,7 @@ from licsync_daemon.sync.deliver import ask_person, close_or_resume, open_record
 from licsync_daemon.sync.drift import installations_of
 from licsync_daemon.sync.journal import Journal, RunScope, new_run
 from licsync_daemon.sync.prepare import Prepared, collect, continues, reuse_kept_export
+from licsync_daemon.sync.put_back import keep_prepared
 from licsync_daemon.sync.supervise import PHASE, conclude
 
 log = structlog.get_logger()
@@ -111,6 +113,8 @@ async def _collect_and_send(scope: RunScope, record: DeliveryRecord | None, deli
     record = await open_record(scope, record, prepared, held)
     journal.update(phase="delivering")
     await send(scope, record, prepared.document, delivery)
+    if export is not None and isinstance(scope.instance.delivery, ManualDelivery):
+        keep_prepared(context, journal.run, export)
 
 
 async def _prepare(scope: RunScope, held: Run | None, approved: Run | None, record: DeliveryRecord | None) -> Prepared:
@@ -136,5 +140,5 @@ def _readable(instance: Instance) -> RunError:
     return RunError(
         Code.EXPORT_READABLE,
         f"the export of {instance.hostname} has unencrypted users; the outbox accepts only encrypted exports",
-        "export with encrypted users, which is GitHub's default: *Export license usage*, or ghe-license usage without options",
+        f"export with encrypted users, which is GitHub's default: {github.EXPORT}; or run `ghe-license usage` on the instance",
     )

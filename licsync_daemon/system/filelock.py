@@ -17,6 +17,18 @@ from licsync_daemon.model.run import Holder
 HOLDER_BYTES = 512  # always: the next holder overwrites all of it
 
 
+def file_at(path: Path) -> tuple[int, int] | None:
+    """Return what identifies the file at a path as long as it exists; None without one."""
+    try:
+        return _identity(path.stat())
+    except OSError:
+        return None
+
+
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
+
+
 class FileLock:
     """A lock, held until `release`, the end of `with`, or the end of the process."""
 
@@ -52,6 +64,12 @@ class FileLock:
         assert self._descriptor is not None
         fcntl.flock(self._descriptor, fcntl.LOCK_SH)
         self.exclusive = False
+
+    @property
+    def is_findable(self) -> bool:
+        """Return whether the file at the path is still the locked one, not deleted or replaced."""
+        assert self._descriptor is not None
+        return file_at(self.path) == _identity(os.fstat(self._descriptor))
 
     def touch(self) -> None:
         """Set the file's time to now: the heartbeat that `status --alive` reads."""

@@ -4,8 +4,8 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -40,23 +40,52 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object], *, part: Path,
         OSError: The disk is full or read-only, or a permission is missing. `path` is unchanged, and `part` is removed.
         LookupError: The group does not exist.
     """
+    with _removed_if_it_fails([part]):
+        _write_part(part, write, mode, group)
+        part.replace(path)
+    _sync_folder(path.parent)
+
+
+def write_together(files: Mapping[Path, Callable[[IO[bytes]], object]], *, mode: int, group: str | None = None) -> None:
+    """Write several files of one folder as `write_whole` does; none is replaced before all of them are written.
+
+    The temporary names are hidden and end in `.part`.
+
+    Raises:
+        OSError, LookupError: As `write_whole`. No temporary file is left.
+    """
+    parts = {path: path.with_name(f".{path.name}.part") for path in files}
+    with _removed_if_it_fails(parts.values()):
+        for path, write in files.items():
+            _write_part(parts[path], write, mode, group)
+        for path, part in parts.items():
+            part.replace(path)
+    for folder in {path.parent for path in files}:
+        _sync_folder(folder)
+
+
+@contextmanager
+def _removed_if_it_fails(parts: Iterable[Path]) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:  # a stop as well: what is left would keep a full disk full
+        for part in parts:
+            with suppress(OSError):
+                part.unlink()
+        raise
+
+
+def _write_part(part: Path, write: Callable[[IO[bytes]], object], mode: int, group: str | None) -> None:
     with suppress(FileNotFoundError):
         part.unlink()
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            if group is not None:
-                shutil.chown(part, group=group)
-            os.fchmod(file.fileno(), mode)
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:  # a stop as well: what is left would keep a full disk full
-        with suppress(OSError):
-            part.unlink()
-        raise
-    _sync_folder(path.parent)
+    with os.fdopen(descriptor, "wb") as file:
+        if group is not None:
+            shutil.chown(part, group=group)
+        os.fchmod(file.fileno(), mode)
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:

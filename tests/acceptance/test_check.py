@@ -15,7 +15,8 @@ import pytest
 from licsync_daemon.model.errors import Code, ConfigError, RunError
 from licsync_daemon.monitoring.preflight.in_child import preflight_in_child
 from licsync_daemon.monitoring.preflight.rows import Outcome
-from tests.acceptance.support import COMMAND, Site, environment
+from licsync_daemon.practice.sandbox import Fault, Fleet, Sandbox
+from tests.acceptance.support import COMMAND, Command, Site, environment
 from tests.tools import unshare
 
 
@@ -61,6 +62,37 @@ def test_json_and_nothing_but_json(site: Site) -> None:
     assert set(found[0]["rows"][0]) == {"place", "instance", "test", "outcome", "seen", "fix", "code"}
     bad = [[(row["instance"], row["test"], row["code"]) for row in one["rows"] if row["outcome"] != "ok"] for one in found]
     assert bad == [[("emea", "license", "license_expiring")], [("emea", "token", "unauthorized")]]
+
+
+def test_an_account_with_usage_based_billing_and_no_verified_domain(fleet: Fleet, tmp_path: Path, command: Command) -> None:
+    """Each instance without GitHub Connect is a warning, and so is the lack of verified domains, with GitHub's own words for the step."""
+    metered = replace(fleet, seats_purchased=0, verified_domains=frozenset())
+    with Sandbox(metered, processing_delay=0.0) as box:
+        site = Site(box, tmp_path / "practice", command)
+        site.extend("amer", 'delivery = { kind = "manual" }', 'source = { kind = "none" }')
+        done = site.run("check", "--json")
+
+    rows = {(row["place"], row["test"]): row for row in json.loads(done.out)["rows"]}
+    billing = {place: row for (place, test), row in rows.items() if test == "billing"}
+    domains = rows["cloud", "verified domains"]
+    assert done.code == 0
+    assert {place: row["outcome"] for place, row in billing.items()} == {"instance emea": "warn", "instance amer": "warn"}
+    assert all("*Enterprise settings* > *GitHub Connect* > *Enable GitHub Connect*" in row["fix"] for row in billing.values())
+    assert ("manual" in billing["instance amer"]["seen"], "http" in billing["instance emea"]["seen"]) == (True, True)
+    assert (domains["outcome"], "*Verified & approved domains*" in domains["fix"]) == ("warn", True)
+
+
+def test_an_ending_api_version_has_the_next_one_as_its_step(site: Site) -> None:
+    """The cloud takes it at once; an instance before GHES 3.21 is upgraded first."""
+    headers = {"Deprecation": "@1", "Sunset": "Fri, 10 Mar 2028 00:00:00 GMT"}
+    site.box.cloud_app.extra_headers = tuple(headers.items())
+    path = "/api/v3/enterprise/settings/license"
+    site.box.faults.add(Fault("emea", path, "status", status=200, headers=headers, body="{}", content_type="application/json"))
+
+    rows = {(row["place"], row["test"]): row for row in json.loads(site.run("check", "--json").out)["rows"]}
+
+    assert rows["cloud", "interface"]["fix"].startswith('set `api_version = "2026-03-10"` in [cloud]')
+    assert rows["instance emea", "interface"]["fix"].startswith("upgrade the instance to GHES 3.21 or later, then set")
 
 
 def test_a_configuration_that_cannot_be_used(site: Site) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from licsync_daemon.model import github_labels as github
 from licsync_daemon.practice.sandbox import Fault
 from tests.acceptance.support import META, Site, started, wait_for
 from tests.contract.smtp_server import Mailbox, mail_server
@@ -168,10 +169,8 @@ def test_a_person_is_told_what_to_do_and_that_it_has_arrived(site: Site, hook: H
     (opened,) = hook.got
     assert (opened["event"], opened["code"], opened["severity"]) == ("opened", "not_uploaded", "warning")
     host = site.box.instances["emea"].hostname
-    assert (
-        f"on https://{host}/, open enterprise settings > License and click *Export license usage*; then on https://" in opened["next_step"]
-    )
-    assert opened["next_step"].endswith(f"/enterprises/{site.box.enterprise}, open Licensing and click *Add server usage*")
+    assert f"as an enterprise owner, on https://{host}/, {github.EXPORT}; then on https://" in opened["next_step"]
+    assert opened["next_step"].endswith(f"/enterprises/{site.box.enterprise}, {github.UPLOAD}")
     site.box.clock.advance(2)
     site.box.upload("emea")
     assert site.run("--run-now", "emea").code == 0

@@ -148,6 +148,48 @@ def test_an_instance_that_was_taken_out_leaves_no_export(site: Site, tmp_path: P
     assert [one["state"] for one in as_json(site.run("history", "emea", "--json"))["runs"]] == ["superseded"]
 
 
+def test_what_waits_is_compared_each_time_it_is_shown(site: Site, tmp_path: Path) -> None:
+    """`status`, `outbox` and `check` name the file that is gone or changed and the next step; the next run puts the export back."""
+    (tmp_path / "export.json").write_text(json.dumps(site.box.export("emea")))
+    outbox = by_hand(site, tmp_path, f'{{ kind = "command", command = ["/bin/cat", "{tmp_path}/export.json"] }}')
+    assert site.run("--run-now", "emea").code == 6
+    (export,) = (outbox / "emea").glob("usage-*.json")
+    content = export.read_bytes()
+    assert as_json(site.run("outbox", "--json"))["waiting"][0]["fault"] is None
+    assert "was changed" not in site.run("status").out
+    export.write_bytes(content[:-1])
+    (outbox / "emea" / "manifest.json").unlink()
+    os.mkfifo(outbox / "emea" / "manifest.json")
+    for words in (["status"], ["outbox"], ["check", "--offline"]):
+        done = site.run(*words)
+        assert f"not ready for upload: {outbox}/emea/manifest.json cannot be read: not a regular file" in " ".join(done.out.split())
+        assert "--run-now emea" in done.out
+    assert "not a regular file" in as_json(site.run("outbox", "--json"))["waiting"][0]["fault"]
+    assert "not a regular file" in as_json(site.run("status", "--json"))["instances"][0]["outbox_fault"]
+    (tmp_path / "export.json").unlink()  # even if it cannot be collected again
+    assert "emea" in site.run("--run-now", "emea").out
+    assert export.read_bytes() == content
+    assert as_json(site.run("outbox", "--json"))["waiting"][0]["fault"] is None
+
+
+def test_two_fleets_do_not_share_a_folder(site: Site, tmp_path: Path) -> None:
+    """The second one is refused with the place, the other fleet and the next step, by `check` as well; the first one's files stay."""
+    outbox = by_hand(site, tmp_path)
+    assert site.run("--run-now", "emea").code == 6
+    before = {path.name: path.read_bytes() for path in (outbox / "emea").iterdir()}
+    text = site.config.read_text()
+    site.config.write_text(text.replace(str(site.state_dir), f"{site.state_dir}-other"))
+    done = site.run("--run-now", "emea")
+    assert done.code == 4
+    assert f"outbox_unwritable: {outbox}/emea is in use by another fleet" in done.out
+    assert f"with the state directory {site.state_dir}" in done.out
+    assert "an outbox of its own" in done.out
+    assert "in use by another fleet" in site.run("check", "--offline").out
+    assert {path.name: path.read_bytes() for path in (outbox / "emea").iterdir()} == before
+    site.config.write_text(text)
+    assert site.run("--run-now", "emea").code == 6
+
+
 def test_without_a_source_a_person_gets_both_links(site: Site, tmp_path: Path) -> None:
     """The instance is never contacted; the steps stand in the outbox and on the screen."""
     outbox = by_hand(site, tmp_path)

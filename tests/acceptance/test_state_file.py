@@ -11,14 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.support import Site, wait_for
+from licsync_daemon.model.run import RunState
+from tests.acceptance.support import Site, started, wait_for
 from tests.tools import unshare
 
 # Starts a command that can make no file larger than so many bytes; its output goes through a pipe, which has no such limit.
 LIMITED = """
-import resource, subprocess, signal, sys
+import os, resource, subprocess, signal, sys
 size = int(sys.argv[1])
 limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # Python would leave behind compiled files that are cut off
 with subprocess.Popen(sys.argv[2:], preexec_fn=limit, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as command:
     signal.signal(signal.SIGTERM, lambda number, _: command.send_signal(number))
     for line in command.stderr:
@@ -254,6 +256,30 @@ def test_a_daemon_on_a_read_only_file_system_goes_on(used: Site, read_only: list
 
     code, _ = running.end()
 
+    assert code == 0, running.err
+    assert "Traceback" not in running.err
+
+
+@pytest.mark.parametrize("how", ["deleted", "a restored backup", "the lock deleted"])
+def test_a_state_file_that_is_replaced_under_the_daemon_is_opened_again(used: Site, how: str) -> None:
+    """The next heartbeat notices; people are told; the daemon goes on with what is there, and records its runs in it."""
+    state = used.state_dir / "state.db"
+    running = started(used, WATCHDOG_USEC="1000000")
+    if how == "a restored backup":
+        shutil.copy(state, backup := state.with_name("backup"))
+        backup.rename(state)
+    else:
+        (state if how == "deleted" else used.state_dir / "daemon.lock").unlink()
+    wait_for(lambda: running.err.count("daemon.started") == 2)
+
+    assert "state_unwritable" in running.err
+    assert "replaced" in running.err or "deleted" in running.err
+    assert used.run("--run-now").code == 0
+    last = used.last("emea")
+    assert last is not None
+    assert last.state is RunState.CONFIRMED
+    assert used.run("status", "--alive").code == 0
+    code, _ = running.end()
     assert code == 0, running.err
     assert "Traceback" not in running.err
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from licsync_daemon.deliveries.http import HttpUpload
-from licsync_daemon.deliveries.outbox import Outbox, take_back
+from licsync_daemon.deliveries.outbox import Outbox
+from licsync_daemon.deliveries.outbox_folder import take_back
 from licsync_daemon.http.advice import Side
 from licsync_daemon.http.client import HttpClient
 from licsync_daemon.http.retrier import Retrier

@@ -145,7 +145,7 @@ def test_row_35_a_login_renamed_between_two_reads_changes_nothing(tmp_path: Path
     hashes = set()
     for account in (before, after):
         with AccountSpool(tmp_path) as spool:
-            spool.add(account)
+            spool.add([account])
             with write_document(
                 spool,
                 directory=tmp_path,

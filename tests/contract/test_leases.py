@@ -46,6 +46,7 @@ def test_only_one_at_a_time(leases: Leases, right: str) -> None:
     lease = take(leases)
     assert lease is not None
     assert take(leases) is None
+    assert lease.is_findable
     lease.touch()
     lease.release()
     lease.release()

@@ -366,6 +366,45 @@ def test_a_server_without_a_login_is_told_apart() -> None:
     assert (error.code, "does not offer login" in error.cause) == (Code.REJECTED, True)
 
 
+@pytest.mark.parametrize("offered", ["XOAUTH2", "GSSAPI NTLM", "NTLM"])
+def test_login_methods_that_do_not_fit_are_named(offered: str) -> None:
+    """A hosted server that takes XOAUTH2 only, one on premises that takes NTLM only: not the addresses are to blame."""
+    error = asyncio.run(mail_outcome(replying(HELLO, f"250-mx\r\n250 AUTH {offered}"), username="licsync"))
+    assert error is not None
+    assert (error.code, "`notify.mail` from and to" in error.next_step) == (Code.REJECTED, False)
+    assert offered.replace(" ", ", ") in error.cause
+
+
+@pytest.mark.parametrize("what", ["closes", "is silent"])
+def test_a_port_that_expects_tls_at_once_is_named(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On 465 with STARTTLS, both sides wait for the other to begin."""
+    monkeypatch.setattr("licsync_daemon.monitoring.channels.mail.STEP_S", 0.2)
+
+    async def main() -> RunError | None:
+        served: list[asyncio.Task[Any] | None] = []
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            served.append(asyncio.current_task())
+            if what == "is silent":
+                await reader.read()
+            writer.transport.abort()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        monkeypatch.setattr("licsync_daemon.monitoring.channels.mail.IMPLICIT_TLS", port)
+        try:
+            return await outcome(built(mail_to(port, security="starttls")), OPENED)
+        finally:
+            await asyncio.gather(*(task for task in served if task))
+            server.close()
+            await server.wait_closed()
+            await asyncio.sleep(0)
+
+    error = asyncio.run(main())
+    assert error is not None
+    assert (error.code, 'security` to "tls"' in error.next_step) == (Code.TLS_FAILED, True)
+
+
 def test_one_good_recipient_is_enough() -> None:
     """The refused ones are logged; the message is sent."""
     box = Mailbox(refuse=(TO[0],))
@@ -626,3 +665,50 @@ def test_what_a_webhook_refuses(reply: bytes, code: Code) -> None:
     assert (error.code, len(server.seen)) == (code, 1)
     assert "webhook" in error.cause
     assert "T000" not in error.cause + error.next_step
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"ok", None),
+        (b"1", None),
+        (b"", None),
+        (b'{"ok":true}', None),
+        (b"no_service T000", Code.REJECTED),
+        (b'{"ok":false,"error":"channel_not_found T000"}', Code.REJECTED),
+        (b"Webhook message delivery failed with error: endpoint returned HTTP error 429", Code.RATE_LIMITED),
+        (b"<!DOCTYPE html><html><title>Sign in to T000</title></html>", Code.BAD_RESPONSE),
+    ],
+)
+def test_a_2xx_whose_body_says_no_is_a_failure(body: bytes, code: Code | None) -> None:
+    """The message was not taken; the body, which may contain the secret, is not quoted."""
+    error, server = posted(lambda server: server.on("/services/T000/secret", answer(200, body)))
+    assert ((error.code if error else None), len(server.seen)) == (code, 1)
+    assert error is None or "T000" not in error.cause + error.next_step
+
+
+def test_a_body_that_never_ends_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The status was 2xx, and what can be read of the body within a moment says nothing else."""
+    monkeypatch.setattr("licsync_daemon.http.client.EXCERPT_S", 0.1)
+
+    async def main() -> RunError | None:
+        served: list[asyncio.Task[Any] | None] = []
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            served.append(asyncio.current_task())
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nok")
+            await reader.read()  # until the client has had enough
+            writer.transport.abort()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        try:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
+            return await outcome(built(WebhookNotifier(at=Destination(url=url))), OPENED)
+        finally:
+            await asyncio.gather(*(task for task in served if task))
+            server.close()
+            await server.wait_closed()
+            await asyncio.sleep(0)
+
+    assert asyncio.run(main()) is None

@@ -1,5 +1,6 @@
 """Run the installed command against each kind of misbehaving servers."""
 
+import base64
 import json
 import os
 import subprocess
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.faults.kinds import KINDS, Kind
-from tests.faults.servers import Fleet
+from tests.faults.servers import SECRETS, Fleet
 
 COMMAND = Path(sys.executable).with_name("licsync-daemon")
 TOGETHER = 6  # runs at once: most of them wait
@@ -78,6 +79,7 @@ def judge(kind: Kind, *, limit_mib: int = LIMIT_MIB) -> Row:
         read = [command(config, "status"), command(config, "history")]
         fleet.instead.clear()
         again = command(config, "--run-now", "b", "--wait", "10s", "--json")
+        written = [path.read_bytes() for path in (Path(folder) / "state").rglob("*") if path.is_file()]
     results = ended.results()
     return Row(
         kind,
@@ -85,7 +87,7 @@ def judge(kind: Kind, *, limit_mib: int = LIMIT_MIB) -> Row:
         results.get("b", "-"),
         ended.seconds,
         ended.mib,
-        "; ".join(_faults(kind, ended, read, again, limit_mib)),
+        "; ".join([*_faults(kind, ended, read, again, limit_mib), *_leaks(written, [ended, *read, again])]),
     )
 
 
@@ -105,6 +107,14 @@ def _faults(kind: Kind, ended: Ended, read: list[Ended], again: Ended, limit_mib
         yield "a traceback or control characters in the output"
     if again.results().get("b") != "confirmed":
         yield f"afterwards the neighbor is {again.results().get('b')}"
+
+
+def _leaks(written: list[bytes], ended: list[Ended]) -> Iterator[str]:
+    """Yield where a credential stands, raw or in base64."""
+    texts = {"the state": b"".join(written), "the output": "".join(each.out + each.err for each in ended).encode()}
+    for name, secret in SECRETS.items():
+        needles = (secret.encode(), base64.b64encode(secret.encode()).rstrip(b"=")[:-1])
+        yield from (f"the {name} in {where}" for where, text in texts.items() if any(needle in text for needle in needles))
 
 
 def _is_right(result: str, right: str) -> bool:

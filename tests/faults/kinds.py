@@ -1,5 +1,6 @@
 """The kinds of misbehavior: what the servers do, and which results of instance `a` are right."""
 
+import base64
 import gzip
 import json
 import ssl
@@ -11,10 +12,11 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import trustme
 
-from tests.faults.servers import CLOUD, Answer, Fleet, Handler, report
+from tests.faults.servers import CLOUD, CLOUD_TOKEN, DELIVERY_TOKEN, SOURCE_TOKEN, Answer, Fleet, Handler, report
 
 FORGED = "x.example.com\n\x1b]0;owned\x07\u202ella fine\x85next: run rm"
 OK = "confirmed"
@@ -259,6 +261,8 @@ def whole(answer: Answer) -> Callable[[Fleet, Path], None]:
 
 
 CSV = "text/csv"
+ESCAPED = quote(DELIVERY_TOKEN).replace("-", "%2D") + " " + base64.b64encode(f"reader:{CLOUD_TOKEN}".encode()).decode()
+OLD_ISO = (datetime.now(UTC) - timedelta(days=2)).isoformat()
 OLD = format_datetime(datetime.now(UTC) - timedelta(days=2), usegmt=True)
 DEEP = b"[" * 100_000
 KINDS = [
@@ -329,6 +333,8 @@ KINDS = [
     Kind("escape sequence in the version", at("a", META, reply({"installed_version": f"3.19.2{FORGED}"})), f"{OK} {NOT_SENT}"),
     Kind("429 with a year of Retry-After", at("a", META, reply(b"", 429, Retry_After="31536000")), "failed/rate_limited"),
     Kind("503 for ever", at("a", META, reply(b"", 503)), "failed/maintenance"),
+    Kind("seats_used that is the endpoint's token", at("a", LICENSE, reply({"seats_used": DELIVERY_TOKEN, "seats": 100})), OK),
+    Kind("a version that is the endpoint's token", at("a", META, reply({"installed_version": f"3.19.2 {DELIVERY_TOKEN}"})), OK),
     Kind("seats_used 10**30", at("a", LICENSE, reply({"seats_used": 10**30, "seats": 100})), OK),
     Kind("negative counts", at("a", LICENSE, reply({"seats_used": -7, "seats": -1})), OK),
     Kind(
@@ -360,8 +366,20 @@ KINDS = [
     Kind("an unreadable date of the instance", of_a(date="yesterday"), "delivered"),
     Kind("a zero date of the instance", of_a(date="0001-01-01T00:00:00Z"), "delivered"),
     Kind("a status that forges lines", of_a(status=FORGED), "failed/sync_failed delivered"),
+    Kind(
+        "another server that repeats the endpoint's token",  # which nothing has used yet
+        listed([{"server_id": DELIVERY_TOKEN, "hostname": DELIVERY_TOKEN, "last_sync": {"status": f"{'x' * 50}{DELIVERY_TOKEN}"}}]),
+        OK,
+    ),
+    Kind("an error that repeats tokens", of_a(status="failure", error=f"{ESCAPED} and {SOURCE_TOKEN}"), "failed/sync_failed"),
+    Kind("a date that repeats a token", of_a(date=DELIVERY_TOKEN), "delivered"),
     Kind("300,000 listed servers", whole(many_servers), f"{OK} failed/too_large {NOT_SENT}", f"{OK} failed/too_large {NOT_SENT}"),
     Kind("stored status: Age of 900,000 s", whole(usual_with(Age="900000")), "failed/stale_answer", "failed/stale_answer"),
+    Kind("stored status: two Ages", whole(usual_with(Age="0, 900000")), "failed/stale_answer", "failed/stale_answer"),
+    Kind("stored status: Age of 30 digits", whole(usual_with(Age="9" * 30)), "failed/stale_answer", "failed/stale_answer"),
+    Kind("Age that is no number", whole(usual_with(Age="old")), OK),
+    Kind("Date that is no date", whole(usual_with(Date="yesterday")), OK),
+    Kind("stored status: Date in another form", whole(usual_with(Date=OLD_ISO)), "failed/stale_answer", "failed/stale_answer"),
     Kind("stored status: Date two days old", whole(usual_with(Date=OLD)), "failed/stale_answer", "failed/stale_answer"),
     Kind("non-ASCII ETag", whole(usual_with(ETag='"\u00e9tat"')), OK),
     Kind("sign-in page of the cloud", whole(reply(b"<html>unicorn</html>")), NOT_SENT, NOT_SENT),
@@ -394,6 +412,7 @@ KINDS = [
     Kind("upload state that is unknown", state_of_a("COMPLETE-ish"), "delivered"),
     Kind("upload state that is an object", state_of_a({"a": 1}), "delivered"),
     Kind("202 that says FAILURE", upload_of_a(sync_state="FAILURE", error="no"), "failed/upload_failed"),
+    Kind("upload_id that is the token", upload_of_a(upload_id=DELIVERY_TOKEN), "failed/bad_response"),
     Kind('upload_id ".."', upload_of_a(upload_id=".."), "failed/bad_response delivered"),
     Kind("upload_id of 100,000 characters", upload_of_a(upload_id="u" * 100_000), "failed/bad_response delivered"),
     Kind("upload_id with line breaks", upload_of_a(upload_id=FORGED), "failed/bad_response delivered"),

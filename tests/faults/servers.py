@@ -19,6 +19,8 @@ from typing import Any, Self
 ROWS = 60
 NAMES = ("a", "b")
 CLOUD = "cloud"
+CLOUD_TOKEN, DELIVERY_TOKEN, SOURCE_TOKEN = "ghp_CLOUD" + "c" * 31, "relay-secret-0123456789abcdef", "ghp_SRC0" + "s" * 32
+SECRETS = {"cloud token": CLOUD_TOKEN, "delivery token": DELIVERY_TOKEN, "source token": SOURCE_TOKEN}
 Answer = Callable[["Handler"], None]
 
 
@@ -184,8 +186,8 @@ class Fleet:
         """Write the configuration and the credentials of the command."""
         credentials = where / "credentials"
         credentials.mkdir(mode=0o700)
-        tokens = {"cloud__token": "ghp_CLOUD" + "c" * 31, "defaults__delivery__token": "relay-secret-0123456789abcdef"}
-        tokens |= {f"instances__{name}__source__token": "ghp_SRC0" + "s" * 32 for name in NAMES if name not in self.sources}
+        tokens = {"cloud__token": CLOUD_TOKEN, "defaults__delivery__token": DELIVERY_TOKEN}
+        tokens |= {f"instances__{name}__source__token": SOURCE_TOKEN for name in NAMES if name not in self.sources}
         for name, value in tokens.items():
             (credentials / name).write_text(value)
         parts = [

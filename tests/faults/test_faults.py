@@ -7,7 +7,7 @@ import pytest
 from tests.faults import bits, hostile, injected
 from tests.faults.kinds import KINDS
 
-QUICK = {"a host name that forges lines"}
+QUICK = {"a host name that forges lines", "another server that repeats the endpoint's token"}
 
 
 @pytest.mark.parametrize("scenario", injected.SCENARIOS)

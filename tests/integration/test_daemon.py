@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,10 +13,12 @@ import pytest
 
 from licsync_daemon.daemon.daemon import Daemon
 from licsync_daemon.daemon.wiring import Parts
+from licsync_daemon.model.errors import StateReplacedError
 from licsync_daemon.model.run import Run, RunState, Trigger
 from licsync_daemon.practice.sandbox import Fault, Processing, Sandbox, generate_fleet
 from licsync_daemon.practice.sandbox.cloud import Mode
 from licsync_daemon.rules.next_run import retry_wait
+from licsync_daemon.state.files import open_state, prepare_state_dir
 from licsync_daemon.system.filelock import FileLock
 from licsync_daemon.system.systemd import ServiceManager
 from tests.fakes import FakeClock, FakeWorld, a_config, a_context
@@ -325,3 +327,24 @@ def test_a_clock_that_was_set_moves_the_alarms(tmp_path: Path, by: timedelta) ->
     planned, later, moved = asyncio.run(work())
     assert later == planned  # time that just passes moves nothing
     assert timedelta(0) < moved - clock.now() < timedelta(minutes=10)
+
+
+@pytest.mark.parametrize("name", ["daemon.lock", "state.db"])
+def test_a_heartbeat_looks_whether_the_lock_and_the_state_file_are_there(tmp_path: Path, name: str) -> None:
+    """A daemon ends when they are not its own any more: the command around it opens what is there."""
+    directory, clock = tmp_path / "state", FakeClock()
+    prepare_state_dir(directory)
+    store = open_state(directory, clock.now()).store
+
+    async def beat_twice() -> None:
+        with a_daemon(a_config(state_dir=directory), a_context(FakeWorld(clock), directory, store)) as daemon:
+            daemon.alarms.start(paused=True)
+            try:
+                await daemon._beat()
+                (directory / name).unlink()
+                await daemon._beat()
+            finally:
+                daemon.alarms.shut_down()
+
+    with closing(store), pytest.raises(StateReplacedError, match="deleted"):
+        asyncio.run(beat_twice())

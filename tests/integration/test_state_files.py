@@ -18,12 +18,22 @@ from tempfile import TemporaryDirectory, gettempdir
 import pytest
 import structlog
 
-from licsync_daemon.model.errors import ConfigError, LicsyncError, LockedError, StateError, StateNewerError, StateUnwritableError
+from licsync_daemon.model.errors import (
+    ConfigError,
+    LicsyncError,
+    LockedError,
+    StateError,
+    StateNewerError,
+    StateReplacedError,
+    StateUnwritableError,
+)
 from licsync_daemon.model.run import Run, RunState, SeatRecord
 from licsync_daemon.model.usage import UsageCounts
 from licsync_daemon.state import files, migration
 from licsync_daemon.state.files import Opened, open_for_reading, open_state, prepare_state_dir
+from licsync_daemon.state.leases import FileLeases
 from licsync_daemon.state.sqlite import SqliteStore
+from licsync_daemon.system.clock import SystemClock
 from licsync_daemon.system.filelock import FileLock, this_process
 from tests.fakes import T0, a_delivery, a_run, an_ended_run
 from tests.tools import skip
@@ -409,6 +419,52 @@ def test_making_the_file_waits_5_seconds_for_the_others(directory: Path, kind: s
     assert sum(slept) == pytest.approx(files.LOCK_WAIT_S)
     assert refused.value.holder == f"process {os.getpid()} on {os.uname().nodename} since 2026-11-24 02:00:00 UTC"
     assert not list(directory.glob("*.corrupt-*"))
+
+
+def test_a_daemon_that_keeps_the_file_open_is_named_and_to_be_restarted(directory: Path) -> None:
+    """An older daemon beside a newer command: the living holder is named, and what to do about it."""
+    sqlite3.connect(directory / files.FILE).execute("PRAGMA user_version=1").connection.close()
+    daemon = FileLeases(directory, SystemClock()).daemon()
+    with daemon, FileLock.take(directory / "state.lock", shared=True) or pytest.fail("it is free"), pytest.raises(LockedError) as refused:
+        open_state(directory, T0, sleep=lambda seconds: None)
+    assert f"is held by process {os.getpid()} on" in str(refused.value)
+    assert "restart the daemon" in str(refused.value)
+
+
+def swapped(path: Path) -> None:
+    path.rename(path.with_name("elsewhere"))
+    path.write_bytes(path.with_name("elsewhere").read_bytes())
+
+
+def other_version(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA user_version=1")
+
+
+CHANGES: dict[str, tuple[Callable[[Path], object], str | None]] = {
+    "nothing": (lambda path: None, None),
+    "touched": (lambda path: path.touch(), None),
+    "deleted": (lambda path: path.unlink(), "was deleted or moved"),
+    "moved": (lambda path: path.rename(path.with_name("elsewhere")), "was deleted or moved"),
+    "replaced by a copy": (swapped, "was replaced by another file"),
+    "overwritten by an earlier version": (other_version, "was replaced by one of another version"),
+    "overwritten by junk": (lambda path: path.write_bytes(b"junk" * 5000), "is damaged"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_file_that_is_not_the_open_one_any_more_is_noticed(directory: Path, change: str) -> None:
+    """Whatever was done to it: what is written into the open one would be lost."""
+    do, told = CHANGES[change]
+    with opened(directory) as state:
+        state.store.save_run(a_run(), T0)
+        state.store.check_file()
+        do(directory / files.FILE)
+        if told is None:
+            state.store.check_file()
+        else:
+            with pytest.raises(StateReplacedError, match=told):
+                state.store.check_file()
 
 
 def test_making_the_file_goes_on_when_the_others_leave(directory: Path) -> None:

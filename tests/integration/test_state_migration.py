@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.model.errors import Code, StateUnwritableError
+from licsync_daemon.model.errors import Code, StateError, StateUnwritableError
 from licsync_daemon.model.run import DeliveryOutcome, RunState
 from licsync_daemon.model.usage import UsageCounts
 from licsync_daemon.rules.digests import pack
@@ -91,7 +91,7 @@ def shape(directory: Path) -> list[tuple[str, str]]:
 def test_status_reads_no_older_file_and_leaves_it_alone(directory: Path) -> None:
     """Only a writer migrates; a reader reports it."""
     before = (directory / files.FILE).read_bytes()
-    with pytest.raises(StateUnwritableError, match="earlier version; it is migrated when the daemon starts"):
+    with pytest.raises(StateError, match="earlier version; restart the daemon, which migrates it"):
         open_for_reading(directory)
     assert (directory / files.FILE).read_bytes() == before
 

@@ -154,8 +154,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a copy that a gateway stored is current",
         "licsync_daemon/http/ages.py",
-        "if found and int(found[1]) > OLDEST.total_seconds():",
-        "if found and int(found[1]) > 10**12:",
+        "if age_s > OLDEST.total_seconds():",
+        "if age_s > 10**12:",
         ("tests/unit/http/test_ages.py",),
     ),
     Mutant(
@@ -175,8 +175,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "the first of several installations counts",
         "licsync_daemon/rules/connect.py",
-        "(one.is_connected, one.uploaded_at or NEVER, one.accounts or 0)",
-        "0",
+        "max(found, key=_precedence, default=None)",
+        "found[0] if found else None",
         ("tests/unit/rules/test_connect.py",),
     ),
     Mutant(
@@ -218,7 +218,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "the built-in account is sent",
         "licsync_daemon/sources/rows.py",
-        "row.login.strip().casefold() == GHOST",
+        "row.login.casefold() == GHOST",
         "False",
         ("tests/contract/test_edge_rows.py",),
     ),
@@ -331,8 +331,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "an address in other letters is another account",
         "licsync_daemon/rules/digests.py",
-        "account.email.casefold()",
-        "account.email",
+        "email.casefold().encode()",
+        "email.encode()",
         ("tests/unit/rules/test_digests.py",),
     ),
     Mutant(
@@ -435,6 +435,20 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/unit/sync/test_run.py",),
     ),
     Mutant(
+        "a failed sync of a manual upload is said to be sent again by the next run",
+        "licsync_daemon/sync/confirm.py",
+        "by_person=isinstance(instance.delivery, ManualDelivery)",
+        "by_person=False",
+        ("tests/unit/sync/test_manual.py",),
+    ),
+    Mutant(
+        "usage-based billing without GitHub Connect is no warning",
+        "licsync_daemon/monitoring/preflight/judge_answers.py",
+        "    if not isinstance(delivery, ConnectDelivery):\n",
+        "    if False:\n",
+        ("tests/unit/monitoring/preflight/test_judge_answers.py",),
+    ),
+    Mutant(
         "a delivery waits without an end",
         "licsync_daemon/sync/confirm.py",
         "abs(now - since) >= instance.confirm_within",
@@ -469,6 +483,20 @@ MUTANTS: tuple[Mutant, ...] = (
         "return _take_over(scope, earlier)",
         "return _take_over(scope, replace(earlier, baseline=baseline_of(identity, prepared.status)))",
         ("tests/unit/sync/test_run.py",),
+    ),
+    Mutant(
+        "a state file that was replaced goes unnoticed",
+        "licsync_daemon/state/database.py",
+        "(there := file_at(self._path)) != self._file",
+        "(there := file_at(self._path)) is None",
+        ("tests/integration/test_state_files.py",),
+    ),
+    Mutant(
+        "the daemon does not look whether its state file is there",
+        "licsync_daemon/daemon/daemon.py",
+        "        self._context.store.check_file()\n",
+        "",
+        ("tests/integration/test_daemon.py::test_a_heartbeat_looks_whether_the_lock_and_the_state_file_are_there",),
     ),
     Mutant(
         "a delivery that is taken over leaves its earlier run waiting",
@@ -543,6 +571,27 @@ MUTANTS: tuple[Mutant, ...] = (
         "os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)",
         "os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)",
         ("tests/integration/system/test_whole_files.py",),
+    ),
+    Mutant(
+        "a credential is concealed only after its first use",
+        "licsync_daemon/settings/credential_audit.py",
+        "                credentials.optional_text(one.names, one.kind)\n",
+        "                credentials.place(one.names)\n",
+        ("tests/unit/settings/test_credentials_from_the_start.py",),
+    ),
+    Mutant(
+        "a quotation is cut before a credential in it is concealed",
+        "licsync_daemon/model/decode.py",
+        "conceal(printable(str(value), 10 * limit))",
+        "conceal(printable(str(value), limit))",
+        ("tests/unit/model/test_secrets.py",),
+    ),
+    Mutant(
+        "only the first of several Ages counts",
+        "licsync_daemon/http/ages.py",
+        'text.split(",")',
+        'text.split(",")[:1]',
+        ("tests/unit/http/test_ages.py",),
     ),
     Mutant(
         "others may read the outbox",
@@ -693,6 +742,20 @@ MUTANTS: tuple[Mutant, ...] = (
         "one.forget(messages.keys())",
         ("tests/unit/monitoring/test_alerting.py",),
     ),
+    Mutant(
+        "a webhook that says no in the body of its 200 counts as told",
+        "licsync_daemon/monitoring/channels/webhook.py",
+        "if answer is not Receipt.TAKEN:",
+        "if answer is None:",
+        ("tests/contract/test_notifiers.py",),
+    ),
+    Mutant(
+        "a rate limit of a webhook is not waited for",
+        "licsync_daemon/monitoring/outgoing.py",
+        "attempt == TRIES - 1 or",
+        "attempt >= 0 or",
+        ("tests/unit/monitoring/test_alerting.py",),
+    ),
     # ---------------------------------------------------------------- redaction
     Mutant(
         "secrets appear in the log",
@@ -789,8 +852,15 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a link-local address is accepted",
         "licsync_daemon/settings/addresses.py",
-        "(one.is_link_local or one.is_multicast",
-        "(one.is_multicast",
+        "return one.is_link_local or one.is_multicast",
+        "return one.is_multicast",
+        ("tests/unit/settings/test_addresses.py",),
+    ),
+    Mutant(
+        "a metadata service is reached through a company's own NAT64",
+        "licsync_daemon/settings/addresses.py",
+        "address not in _LOCAL_NAT64:",
+        "address in _LOCAL_NAT64:",
         ("tests/unit/settings/test_addresses.py",),
     ),
     # ---------------------------------------------------------------- limits of HTTP, and retries
@@ -938,9 +1008,37 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a file of the outbox is not durable",
         "licsync_daemon/deliveries/outbox.py",
-        'write_whole(path, write, part=path.with_name(f".{path.name}.part"), mode=FILE_MODE, group=self._to.group)',
-        'with path.open("wb") as file:\n            write(file)',
+        "write_together(files, mode=FILE_MODE, group=self._to.group)",
+        'for path, write in files.items():\n                with path.open("wb") as file:\n                    write(file)',
         ("tests/integration/system/test_whole_files.py",),
+    ),
+    Mutant(
+        "a failed export leaves its parts in the outbox",
+        "licsync_daemon/system/files.py",
+        "            with suppress(OSError):\n                part.unlink()\n",
+        "            part.with_suffix('')\n",
+        ("tests/unit/sync/test_outbox.py", "tests/integration/system/test_whole_files.py"),
+    ),
+    Mutant(
+        "a changed export is taken for the one that was put into the outbox",
+        "licsync_daemon/deliveries/outbox_folder.py",
+        'return None if same else f"{path} was changed"',
+        "return None",
+        ("tests/unit/sync/test_outbox.py",),
+    ),
+    Mutant(
+        "another fleet's folder of an outbox is overwritten",
+        "licsync_daemon/deliveries/outbox.py",
+        "        if owner is not None:\n",
+        "        if owner is not None and False:\n",
+        ("tests/unit/sync/test_outbox.py",),
+    ),
+    Mutant(
+        "an export that could not be deleted is forgotten",
+        "licsync_daemon/monitoring/outboxes.py",
+        "    return [folder for _, folder in left]\n",
+        "    return []\n",
+        ("tests/unit/monitoring/test_outboxes.py",),
     ),
     Mutant(
         "the content of a durable file is lost",
@@ -952,8 +1050,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a file is synced before its content reaches the kernel",
         "licsync_daemon/system/files.py",
-        "            file.flush()\n            os.fsync(file.fileno())\n",
-        "            os.fsync(file.fileno())\n",
+        "        file.flush()\n        os.fsync(file.fileno())\n",
+        "        os.fsync(file.fileno())\n",
         ("tests/integration/system/test_whole_files.py",),
     ),
     # ---------------------------------------------------------------- schedule

@@ -2,11 +2,11 @@
 
 import json
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from licsync_daemon.model.errors import RunError
-from licsync_daemon.sources.export import read_export
+from licsync_daemon.sources.export import INSIDE, read_export
 
 values = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=8), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3), max_leaves=8)  # fmt: skip
 users = st.text(max_size=12) | st.lists(values, max_size=3)
@@ -23,6 +23,7 @@ def test_any_text_before_and_any_keys_inside(
     before: str, users: object, rest: dict[str, object], ascii_only: bool, indent: int | None, after: str
 ) -> None:
     """Text before it without a complete JSON object, and unknown keys inside it, change nothing."""
+    assume(not INSIDE.search(before))  # it would look like the end of the beginning of another object
     content = export_of(users, rest, ascii_only=ascii_only, indent=indent)
 
     export, listed = read_export(before.encode() + content + after.encode(), "it", "again")

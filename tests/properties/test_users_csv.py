@@ -2,11 +2,13 @@
 
 import csv
 import io
+from datetime import UTC, datetime
 from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from licsync_daemon.model.decode import read_date
 from licsync_daemon.model.errors import RunError
 from licsync_daemon.model.usage import Account
 from licsync_daemon.sources.rows import Unusable
@@ -85,3 +87,27 @@ def test_junk_after_a_header_raises_nothing_but_our_error(data: bytes) -> None:
     except RunError:
         return
     assert all(row.id > 0 for _, row in rows if isinstance(row, Account))
+
+
+dates = st.builds(
+    "{}-{:02}-{:02} {:02}:{:02}:00{}".format,
+    st.sampled_from([2025, 2026]),
+    st.integers(0, 13),
+    st.integers(0, 32),
+    st.integers(0, 24),
+    st.integers(0, 60),
+    st.sampled_from([" +0000", " +0900", " -1130", " UTC", " +0000 ", ""]),
+)
+
+
+@given(st.lists(dates | st.sampled_from(["", " ", "never", "1795000000", "2026-12-31T00:00:00Z"])))
+def test_the_newest_activity_is_that_of_all_dates_read_one_by_one(cells: list[str]) -> None:
+    """Dates of one form are compared as text, which must find the same newest date and count the same unreadable ones."""
+    reader = UsersCsvReader(latest=datetime(2026, 12, 1, tzinfo=UTC))
+    text = "id,login,email,suspended?,last_active\n" + "".join(f"{n},u,,false,{cell}\n" for n, cell in enumerate(cells, 1))
+    assert len(list(reader.feed(text.encode()))) == len(cells)
+    found = [read_date(cell) for cell in cells if cell.strip()]
+    known = [moment for moment in found if moment is not None and moment <= reader.latest]
+    assert reader.newest_activity == max(known, default=None)
+    unreadable = len(found) - len(known)
+    assert [notice.text.split()[0] for notice in reader.notices()] == ([f"{unreadable:,}"] if unreadable else [])

@@ -121,7 +121,7 @@ class _Source:
         for number, account in enumerate(self.far.accounts):
             if number % 50 == 0:
                 await asyncio.sleep(MOMENT_S)
-            spool.add(account)
+            spool.add([account])
         counts = counts_of(self.far.accounts, total_users=len(self.far.accounts))
         return Collected(collected_at=self.far.clock.now(), version="3.19.2", http_only=False, counts=counts)
 

@@ -27,7 +27,7 @@ def test_a_thousand_forked_processes(programs: Callable[..., Counter[str]], roun
     print(dict(seen))
     assert seen["lives"] == count
     between = sum(number for moment, number in seen.items() if moment.startswith("between"))
-    assert between >= 0.3 * count
+    assert between >= 0.1 * count
     assert seen["sent twice with one key"] >= 1 or count < 500  # the case that the key is for did occur
 
 

@@ -50,7 +50,7 @@ LATE = {("cli.main", "practice.demo")}
 VALUES = frozenset({"collections.abc", "contextlib", "dataclasses", "datetime", "enum", "pathlib", "re", "shlex", "typing", "zoneinfo"})
 PURE = {
     "model": VALUES | {"asyncio", "base64", "email.utils", "errno", "html", "urllib.parse"},  # asyncio: what a cancellation is
-    "rules": VALUES | {"cronsim", "hashlib", "hmac", "itertools", "json", "struct", "urllib.parse"},
+    "rules": VALUES | {"cronsim", "hashlib", "hmac", "itertools", "json", "struct", "textwrap", "urllib.parse"},
     "insight": VALUES - {"pathlib"} | {"functools", "heapq", "math", "unicodedata", "zlib"},
     "sync": VALUES - {"pathlib"} | {"asyncio", "secrets", "structlog", "sys"},
 }

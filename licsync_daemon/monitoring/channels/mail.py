@@ -45,6 +45,8 @@ T = TypeVar("T")
 STEP_S = 20.0  # for one reply of the server
 DEADLINE_S = 60.0  # for a whole message
 WIDTH = 76
+IMPLICIT_TLS = 465  # the port where servers expect TLS at once (RFC 8314)
+_METHODS = ", ".join(one.upper() for one in SMTP.AUTH_METHODS)
 POLICY = SMTP_POLICY.clone(cte_type="7bit")  # some servers relay nothing else
 
 
@@ -140,6 +142,14 @@ class Mail:
                 raise self._error(
                     Code.REJECTED, "the server does not offer login", "remove `notify.mail.username`, or use its submission port (587)"
                 )
+            if not server.supported_auth_methods:
+                offered = clean(", ".join(one.upper() for one in server.server_auth_methods)) or "none"
+                raise self._error(
+                    Code.REJECTED,
+                    f"the server offers only login methods that licsync-daemon does not have ({offered}); it has {_METHODS}",
+                    "ask the server's operator for a login with a password (for a hosted mailbox often an app password, or SMTP AUTH to be "
+                    "enabled for it), or for a relay that this machine may use without a login, and then remove `notify.mail.username`",
+                )
             await server.login(self._to.username, password)
 
     def _failure(self, error: SMTPException | OSError) -> RemoteError:
@@ -155,6 +165,9 @@ class Mail:
         if isinstance(origin, ConnectionResetError) and self._to.security == "tls":
             step = "check `host`, `port` and `security`: port 465 expects TLS at once, the others expect STARTTLS"
             return self._error(Code.TLS_FAILED, "the connection was reset during the TLS handshake", step)
+        if isinstance(origin, TimeoutError | SMTPServerDisconnected) and self._to.security == "starttls" and self._to.port == IMPLICIT_TLS:
+            what = f"the server did not begin with a greeting; port {IMPLICIT_TLS} expects TLS at once, not STARTTLS"
+            return self._error(Code.TLS_FAILED, what, 'set `notify.mail.security` to "tls", or use port 587')
         if isinstance(origin, TimeoutError):
             return self._error(Code.TIMEOUT, "the server did not reply in time", "check the network and the mail server", transient=True)
         if isinstance(origin, SMTPServerDisconnected):

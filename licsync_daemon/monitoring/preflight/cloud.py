@@ -5,14 +5,23 @@ from urllib.parse import quote
 
 from licsync_daemon.cloud.decode import decode_consumed_page, decode_organization, decode_sync_status
 from licsync_daemon.http.client import HttpClient
+from licsync_daemon.model import github_labels as github
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.usage import SeatTotals
-from licsync_daemon.monitoring.preflight.judge_answers import clock_row, interface_rows, owner_row, seats_row, sso_row, token_rows
+from licsync_daemon.monitoring.preflight.judge_answers import (
+    clock_row,
+    domains_row,
+    interface_rows,
+    owner_row,
+    seats_row,
+    sso_row,
+    token_rows,
+)
 from licsync_daemon.monitoring.preflight.probing import Probing, ask, ask_object, refusal
 from licsync_daemon.monitoring.preflight.rows import CheckRow, Outcome, Place, Rows
 
 CLOUD = Place("cloud")
-NO_CLASSIC = "; the token reports no scopes: GitHub requires a classic token here"
+NO_CLASSIC = f"; the token reports no scopes: {github.CLASSIC_TOKEN}"
 
 
 async def cloud_rows(probing: Probing) -> Rows:
@@ -72,11 +81,7 @@ async def _enterprise(probing: Probing, client: HttpClient) -> Rows:
         yield refusal(CLOUD, "seats", error)
         return
     yield _totals(probing, totals)
-    if account.verified_domains:
-        yield CLOUD.ok("verified domains", f"{len(account.verified_domains)} configured")
-    else:
-        seen = {email.rpartition("@")[2].casefold() for person in people for email in person.verified_emails}
-        yield CLOUD.ok("verified domains", f"not configured; {len(seen)} found in the addresses of the first {len(people)} people")
+    yield domains_row(CLOUD, account.verified_domains, people)
 
 
 async def _organization(probing: Probing, client: HttpClient) -> Rows:

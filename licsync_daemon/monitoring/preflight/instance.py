@@ -1,20 +1,35 @@
 """Checks of one instance: its reachability, the token's owner and permissions, its release and license; and its SSH source."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 from licsync_daemon.http.client import HttpClient
-from licsync_daemon.model.decode import count_of, text_of
+from licsync_daemon.model.decode import count_of, release_of
 from licsync_daemon.model.errors import Code, RunError
-from licsync_daemon.model.instance import Instance, ReportSource, SshSource
-from licsync_daemon.monitoring.preflight.judge_answers import clock_row, interface_rows, license_rows, owner_row, token_rows, version_rows
+from licsync_daemon.model.instance import LICENSE_USAGE, Instance, ReportSource, SshSource
+from licsync_daemon.model.text import clean
+from licsync_daemon.monitoring.preflight.judge_answers import (
+    clock_row,
+    interface_rows,
+    license_rows,
+    owner_row,
+    token_rows,
+    version_of,
+    version_rows,
+)
 from licsync_daemon.monitoring.preflight.probing import About, Probing, ask_object, refusal
-from licsync_daemon.monitoring.preflight.rows import Outcome, Place, Rows
+from licsync_daemon.monitoring.preflight.rows import CheckRow, Outcome, Place, Rows
 from licsync_daemon.sources.ssh import run_there
 
 HELP_WITHIN = timedelta(seconds=15)
 HELP_BYTES = 64 * 1024
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # a shell's exit codes
+#: Used in the one report from the field that is known, of GHES 3.15: print to standard output, and ask nothing.
+REPORTED_OPTIONS = ("-o", "-y")
+MOST_OPTIONS = 20
+_OPTION = re.compile(r"(?:^|[\s,\[|])(--?[A-Za-z][\w-]{0,30})")
 
 
 async def report_rows(place: Place, probing: Probing, instance: Instance, report: ReportSource) -> Rows:
@@ -40,7 +55,7 @@ async def _token_rows(place: Place, probing: Probing, instance: Instance, report
     except RunError as error:
         yield refusal(place, "token", error)
         return
-    version = text_of(meta.get("installed_version")) or client.seen.enterprise_version
+    version = release_of(meta.get("installed_version")) or client.seen.enterprise_version
     seats = None
     try:
         license_ = await ask_object(client, "api/v3/enterprise/settings/license", f"the license of {report.at.url}")
@@ -56,20 +71,21 @@ async def _token_rows(place: Place, probing: Probing, instance: Instance, report
     for row in token_rows(place, client.seen, probing.clock.now(), needed="site_admin", credential=report.at.token[0]):
         yield row
     yield clock
-    for row in interface_rows(place, client.seen):
+    for row in interface_rows(place, client.seen, version_of(version) or (0, 0)):
         yield row
 
 
 async def ssh_rows(place: Place, probing: Probing, source: SshSource) -> Rows:
-    """Yield whether host key, private key and command are right. The command runs with `-h`: no usage is printed."""
+    """Yield whether host key, private key and command are right. The command runs with `--help`: no usage is printed."""
     command = " ".join(source.command)
     try:
         private_key = probing.clients.private_key(source)
     except RunError as error:
         yield place.failed("ssh", error)
         return
-    helped = replace(source, command=(*source.command, "-h"), connect_timeout=HELP_WITHIN, timeout=HELP_WITHIN, max_export_bytes=HELP_BYTES)
-    by_hand = f"check what this prints: ssh -p {source.port} {source.user}@{source.host} -- {command} -h"
+    asked = (*source.command, "--help")
+    helped = replace(source, command=asked, connect_timeout=HELP_WITHIN, timeout=HELP_WITHIN, max_export_bytes=HELP_BYTES)
+    by_hand = f"check what this prints: ssh -p {source.port} {source.user}@{source.host} -- {command} --help"
     try:
         ended = await run_there(helped, private_key, again=by_hand)
     except RunError as error:
@@ -85,4 +101,19 @@ async def ssh_rows(place: Place, probing: Probing, source: SshSource) -> Rows:
         fix = "set the source's `command`: ghe-license-usage up to GHES 3.12, ghe-license usage from 3.13 on"
         yield place.fail("command", f"`{command}` cannot run there: {ended.last_message or ended.code}", fix, Code.COMMAND_FAILED)
     else:
-        yield place.ok("command", f"`{command}` found")
+        yield help_row(place, source.command, f"{ended.output.decode(errors='replace')}\n{ended.messages}")
+
+
+def help_row(place: Place, command: Sequence[str], text: str) -> CheckRow:
+    """Return what the `--help` of the command that prints the export says about its options, which GitHub does not document elsewhere."""
+    words = " ".join(command)
+    options = {found[1]: clean(line.strip(), 80) for line in reversed(text.splitlines()) for found in _OPTION.finditer(line)}
+    named = ", ".join(sorted(options)[:MOST_OPTIONS])
+    seen = f"`{words}` found; its --help names {named or 'no options'}"
+    unused = [one for one in REPORTED_OPTIONS if one in options and one not in command]
+    if not unused or not command[0].startswith(LICENSE_USAGE[0]):
+        return place.ok("command", seen)
+    quoted = "; ".join(f'"{options[one]}"' for one in unused)
+    wanted = ", ".join(f'"{word}"' for word in (*command, *unused))
+    fix = f"read what --help says: {quoted}; if the export goes to a file otherwise, or a question is asked, set `command` = [{wanted}]"
+    return place.warn("command", f"{seen}, and the source's `command` does not use {' and '.join(unused)}", fix)

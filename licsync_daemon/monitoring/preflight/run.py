@@ -9,6 +9,7 @@ import structlog
 
 from licsync_daemon.http.ages import Ages
 from licsync_daemon.http.clients import Clients
+from licsync_daemon.model import github_labels as github
 from licsync_daemon.model.errors import Code, Problem
 from licsync_daemon.model.instance import (
     CommandSource,
@@ -28,12 +29,14 @@ from licsync_daemon.model.usage import Listing
 from licsync_daemon.monitoring.preflight.cloud import CLOUD, cloud_rows
 from licsync_daemon.monitoring.preflight.endpoints import delivery_rows, mail_rows, webhook_rows
 from licsync_daemon.monitoring.preflight.instance import report_rows, ssh_rows
-from licsync_daemon.monitoring.preflight.judge_answers import license_file_row, metered_row
+from licsync_daemon.monitoring.preflight.judge_answers import license_file_row, metered_rows
 from licsync_daemon.monitoring.preflight.machine import command_row, file_row, machine_rows
+from licsync_daemon.monitoring.preflight.outbox import content_rows
 from licsync_daemon.monitoring.preflight.probing import Probing
 from licsync_daemon.monitoring.preflight.rows import MACHINE, CheckRow, Place, Rows
 from licsync_daemon.rules.servers import Findings, compare
 from licsync_daemon.rules.servers import problems as listing_problems
+from licsync_daemon.settings.credential_audit import credentials_of
 from licsync_daemon.settings.credentials import Credentials
 
 AT_ONCE = 16
@@ -77,9 +80,9 @@ async def preflight(
         offline: Do not contact any server.
         report: Receives how many remote places are done, of how many.
     """
-    credentials = Credentials(config.credentials_dir, environ)
+    credentials = credentials_of(config, environ)
     probing = Probing(config, Clients(config.cloud, credentials, Ages(clock)), clock)
-    rows = [*machine_rows(config, warnings, credentials), *_instances_here(probing)]
+    rows = [*machine_rows(config, warnings, credentials), *content_rows(config, clock.now()), *_instances_here(probing)]
     if not offline:
         rows += await _all_of(list(_probes(probing)), report)
         rows += _compared(probing)
@@ -179,9 +182,10 @@ def _compared(probing: Probing) -> Iterator[CheckRow]:
     purchased = probing.found.totals.purchased if probing.found.totals is not None else None
     for one in probing.config.instances:
         about = probing.found.about.get(one.name)
-        if about is not None:
-            rows = (license_file_row(_place(one), about.seats, purchased), metered_row(_place(one), about.version, purchased))
-            yield from (row for row in rows if row is not None)
+        file = license_file_row(_place(one), about.seats, purchased) if about is not None else None
+        yield from (file,) if file is not None else ()
+        if one.is_active:
+            yield from metered_rows(_place(one), about.version if about is not None else None, one.delivery, purchased)
     if probing.found.status is not None:
         listing = Listing(entries=probing.found.status.entries, read_at=probing.clock.now())
         yield from _listed(compare(listing, probing.config), probing.config)
@@ -195,7 +199,10 @@ def _listed(findings: Findings, config: Config) -> Iterator[CheckRow]:
         if instance.name not in findings.missing:
             continue
         if isinstance(instance.delivery, ConnectDelivery):
-            fix = "enable license sync in its GitHub Connect settings; if it is, compare `hostname` and `server_id` with the Licensing page"
+            fix = (
+                f"on the instance, {github.ENABLE_SYNC}, if it is not enabled yet; if it is, compare `hostname` and `server_id` with the "
+                "servers that $licsync status lists"
+            )
             yield _place(instance).warn("listed", "not listed by the cloud, although GitHub Connect should sync it", fix)
         else:
             yield _place(instance).ok("listed", "not listed until its first sync")

@@ -38,10 +38,7 @@ async def play(stage: Stage) -> Ended:
     stage.edit(lambda text: f"{text}{table}")
     await stage.play(utc("2027-03-04 09:30"))
     await stage.run_now("copy")
-    stage.tell(
-        "If sent, its usage would replace that of emea until the next sync of emea.\n"
-        "The copy must not be counted: the operator rejects the run."
-    )
+    stage.tell("If sent, its usage would be taken for that of emea.\nThe copy must not be counted: the operator rejects the run.")
     stage.reject(stage.held("copy"), "rehearsal copy", "CHG-1107")
     stage.status()
     code = await stage.run_now("copy")

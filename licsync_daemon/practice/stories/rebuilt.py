@@ -32,12 +32,12 @@ async def play(stage: Stage) -> Ended:
     code = await stage.run_now("emea")
     assert code is Exit.HELD
     stage.tell(
-        "The cloud would keep the usage of the old server ID, and count both.\n"
+        "The cloud may keep the usage of the old server ID, and count both.\n"
         "The operator checks that emea was really rebuilt, and approves."
     )
     stage.approve(stage.held("emea"), "rebuilt, server ID checked", "INC-77")
     await stage.play(stage.now + timedelta(minutes=5))
-    stage.tell("One manual step remains: remove the old server on the cloud's Licensing page.")
+    stage.tell("The cloud may still list the old server: list its server ID in [cloud] retired, so that it raises no alert.")
     await stage.play(utc("2027-02-16 09:00"))
     stage.status()
     code = await stage.run_now("emea")

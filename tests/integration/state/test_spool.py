@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from licsync_daemon.model.errors import StateUnwritableError
-from licsync_daemon.model.usage import MAX_ID, Account, Added
+from licsync_daemon.model.usage import MAX_ID, Account, Present
 from licsync_daemon.state.spool import AccountSpool
 from tests.fakes import an_account
 
@@ -16,8 +16,8 @@ def test_accounts_come_out_ordered_by_id_without_the_suspended(tmp_path: Path) -
     """Whatever the order of adding, the active accounts come out by id, every time they are asked for."""
     with AccountSpool(tmp_path) as spool:
         for number in (10, 2, MAX_ID, 1):
-            assert spool.add(an_account(number)) is Added.NEW
-        spool.add(an_account(5, suspended=True))
+            assert spool.add([an_account(number)]) == {}
+        spool.add([an_account(5, suspended=True)])
         for _ in range(2):
             assert [account.id for account in spool.active()] == [1, 2, 10, MAX_ID]
 
@@ -25,28 +25,39 @@ def test_accounts_come_out_ordered_by_id_without_the_suspended(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("again", "answer"),
     [
-        (an_account(1), Added.DUPLICATE),
-        (an_account(1, login="other"), Added.CONFLICT),
-        (an_account(1, email="USER1@example.com"), Added.CONFLICT),
-        (an_account(1, email=""), Added.CONFLICT),
-        (an_account(1, suspended=True), Added.CONFLICT),
-        (an_account(2), Added.NEW),
+        (an_account(1), {0: Present.DUPLICATE}),
+        (an_account(1, login="other"), {0: Present.CONFLICT}),
+        (an_account(1, email="USER1@example.com"), {0: Present.CONFLICT}),
+        (an_account(1, email=""), {0: Present.CONFLICT}),
+        (an_account(1, suspended=True), {0: Present.CONFLICT}),
+        (an_account(2), {}),
     ],
     ids=["the same", "login", "case of the address", "no address", "suspended", "another id"],
 )
-def test_an_id_that_is_there_already(tmp_path: Path, again: Account, answer: Added) -> None:
+def test_an_id_that_is_there_already(tmp_path: Path, again: Account, answer: dict[int, Present]) -> None:
     """The same content twice is a duplicate, other content a conflict; the first is kept either way."""
     with AccountSpool(tmp_path) as spool:
-        spool.add(an_account(1))
-        assert spool.add(again) is answer
+        spool.add([an_account(1)])
+        assert spool.add([again]) == answer
         assert next(spool.active()) == an_account(1)
+
+
+def test_ids_twice_among_accounts_that_are_added_together(tmp_path: Path) -> None:
+    """Each is named by its position, whether the first is from this call or an earlier one; the others are stored."""
+    with AccountSpool(tmp_path) as spool:
+        assert spool.add([an_account(2), an_account(2), an_account(1), an_account(2, email="")]) == {
+            1: Present.DUPLICATE,
+            3: Present.CONFLICT,
+        }
+        assert spool.add([an_account(3), an_account(1), an_account(4)]) == {1: Present.DUPLICATE}
+        assert [account.id for account in spool.everyone()] == [1, 2, 3, 4]
 
 
 def test_text_comes_out_as_it_went_in(tmp_path: Path) -> None:
     """Quotes, any alphabet and blanks survive."""
     account = an_account(1, login="O'Hara; DROP TABLE account", email="мона+tag@münchen.example")
     with AccountSpool(tmp_path) as spool:
-        spool.add(account)
+        spool.add([account])
         assert list(spool.active()) == [account]
 
 
@@ -55,7 +66,7 @@ def test_clearing_forgets_everything(tmp_path: Path) -> None:
     with AccountSpool(tmp_path) as spool:
         for number in range(1, 4):
             spool.clear()
-            assert spool.add(an_account(number, login="again")) is Added.NEW
+            assert spool.add([an_account(number, login="again")]) == {}
             assert [account.id for account in spool.active()] == [number]
 
 
@@ -64,7 +75,7 @@ def test_no_name_is_left_on_the_disk_at_any_time(tmp_path: Path) -> None:
     with AccountSpool(tmp_path) as spool:
         assert list(tmp_path.iterdir()) == []
         for number in range(1, 20_001):
-            spool.add(an_account(number))
+            spool.add([an_account(number)])
         assert list(tmp_path.iterdir()) == []
     assert list(tmp_path.iterdir()) == []
 

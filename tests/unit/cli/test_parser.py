@@ -7,6 +7,8 @@ import pytest
 
 from licsync_daemon.cli.parser import parse
 
+OF_RUN_NOW = ("--dry-run", "--wait 5m", "--wait 0", "--wait-lock")
+
 
 def test_instances_stand_anywhere_behind_run_now(subtests: pytest.Subtests) -> None:
     """Before, between and after its options; the other options stay what they are."""
@@ -42,8 +44,17 @@ def test_what_is_not_said() -> None:
     ("words", "complaint"),
     [
         ("status --run-now", "unrecognized arguments: --run-now"),
-        ("--dry-run", "--dry-run requires --run-now"),
-        ("--dry-run status", "--dry-run requires --run-now"),
+        *((f"{option}{command}", f"{option.split()[0]} requires --run-now") for option in OF_RUN_NOW for command in ("", " status")),
+        ("--json", "--json requires --run-now or a command"),
+        ("--json payload emea", "payload does not print JSON"),
+        ("--json approve run1 --reason x", "approve does not print JSON"),
+        ("--json completion bash", "completion does not print JSON"),
+        ("config init --json", "config init does not print JSON"),
+        ("status --alive --check", "not allowed with argument --alive"),
+        ("status --alive --json", "--json cannot be combined"),
+        ("status --check --json", "--json cannot be combined"),
+        ("stauts", "did you mean status?"),
+        ("config shwo", "did you mean show?"),
         ("--run-now --bogus", "unrecognized arguments: --bogus"),
         ("--run-now emea --wait", "argument --wait: expected one argument"),
         ("emea", "invalid choice: 'emea'"),
@@ -57,3 +68,9 @@ def test_mistakes(words: str, complaint: str, capsys: pytest.CaptureFixture[str]
         parse(words.split())
     assert ended.value.code == 2
     assert complaint in capsys.readouterr().err
+
+
+def test_json_may_stand_before_a_command_that_prints_it() -> None:
+    """`--json status` is `status --json`."""
+    assert parse(["--json", "status"]).json
+    assert parse(["--json", "config", "schema"]).json

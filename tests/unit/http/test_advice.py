@@ -86,7 +86,25 @@ def test_a_server_error_can_state_a_wait(subtests: pytest.Subtests) -> None:
 
 
 def test_a_403_of_the_cloud_lists_its_likely_causes() -> None:
-    """The next step names the four usual causes, in the order to check them."""
+    """The next step names the usual causes, in the order to check them: single sign-on for each organization, and a policy on lifetimes."""
     step = refusal(Side.CLOUD, "x", 403, {}, b"").next_step
-    places = [step.index(word) for word in ("IP allow list", "SSO", "restricted by policy", "enterprise owner")]
+    places = [
+        step.index(word)
+        for word in (
+            "IP allow list",
+            "SSO for each organization",
+            "restricts classic tokens",
+            "lifetime",
+            "expiration date",
+            "enterprise owner",
+        )
+    ]
     assert places == sorted(places)
+
+
+def test_a_retired_api_version_has_the_one_that_is_supported_as_its_next_step() -> None:
+    """410: the cloud and an organization take the next version; an instance from GHES 3.21 on; a relay has no version to set."""
+    steps = {side: refusal(side, "x", 410, {}, b"").next_step for side in Side}
+    with_version = {side for side, step in steps.items() if 'api_version = "2026-03-10"' in step}
+    assert with_version == {Side.CLOUD, Side.ORGANIZATION, Side.INSTANCE}
+    assert "GHES 3.21" in steps[Side.INSTANCE]

@@ -32,6 +32,15 @@ def test_an_age_over_five_minutes_is_enough(subtests: pytest.Subtests) -> None:
         ("301", True),
         ("2592000", True),
         ("9" * 12, True),
+        ("9" * 30, True),
+        ("301, 0", True),
+        ("0, 301", True),
+        (" 301 ", True),
+        ("old, 301", True),
+        ("300, 300", False),
+        ("301.5", False),
+        ("+301", False),
+        ("\u0663\u0660\u0661", False),
         ("300", False),
         ("0", False),
         ("", False),
@@ -44,6 +53,27 @@ def test_an_age_over_five_minutes_is_enough(subtests: pytest.Subtests) -> None:
     error = refused(Ages(FakeClock()), "cloud", {"age": "2592000"})
     assert error is not None
     assert error.cause == "the status returned a stored copy, 30 days old by its `Age`"
+
+
+def test_a_date_in_any_form_counts(subtests: pytest.Subtests) -> None:
+    """Of several, the earliest: each cache on the way may have added its own. What is no date says nothing."""
+    old, new = T0 - HOUR, T0
+    for text, stale in (
+        (old.isoformat(), True),
+        (str(int(old.timestamp())), True),
+        (f"{format_datetime(new, usegmt=True)}, {format_datetime(old, usegmt=True)}", True),
+        (f"{format_datetime(old, usegmt=True)}, {format_datetime(new, usegmt=True)}", True),
+        (f"{new:%a %b %e %H:%M:%S %Y}", False),
+        (f"{old:%a %b %e %H:%M:%S %Y}", True),
+        ("yesterday", False),
+        ("Tue, 99 Foo 2026 99:99:99 GMT", False),
+        ("0001-01-01T00:00:00Z", False),
+        ("9" * 400, False),
+    ):
+        with subtests.test(date=text):
+            ages = Ages(FakeClock())
+            assert refused(ages, "emea", dated(timedelta(0))) is None
+            assert (refused(ages, "cloud", {"date": text}) is not None) is stale
 
 
 def test_our_clock_alone_blocks_nothing() -> None:

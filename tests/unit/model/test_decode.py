@@ -174,3 +174,9 @@ def test_the_time_of_a_file_is_always_a_date() -> None:
     assert moment_of(-(10**20)) == datetime(1970, 1, 1, tzinfo=UTC)
     assert moment_of(253402300800 * 10**9) == LATEST
     assert moment_of(2**63) <= LATEST
+
+
+def test_a_date_that_its_offset_leads_before_the_year_1000_means_never() -> None:
+    """What is returned can always be written and read back."""
+    assert date_of("1000-01-01T00:00:00+14:00") is None
+    assert date_of("1000-01-01T00:00:00-14:00") == datetime(1000, 1, 1, 14, tzinfo=UTC)

@@ -10,6 +10,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from licsync_daemon.model import secrets
+from licsync_daemon.model.decode import host_of, name_of, quoted, release_of, unusable_count, word_of
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.secrets import MAX_REMEMBERED, SECRET, conceal, redact, remember
 from licsync_daemon.model.text import PLAIN, clean, command, commands
@@ -118,3 +119,27 @@ def test_rotated_credentials_do_not_pile_up() -> None:
     assert conceal("rotated-credential-000000 shared-password") == f"rotated-credential-000000 {SECRET}"
     secrets.forget_all()
     assert conceal("shared-password") == "shared-password"
+
+
+def test_a_credential_is_concealed_before_a_quotation_is_cut(subtests: pytest.Subtests) -> None:
+    """Half of a credential that the end of a quotation cut off would not be recognized later."""
+    remember(TOKEN)
+    for at in range(0, 70, 5):
+        with subtests.test(at=at):
+            text = "x" * at + " " + TOKEN
+            for found in (
+                quoted(text),
+                str(word_of(text)),
+                release_of(text),
+                str(name_of(text)),
+                str(host_of(text)),
+                str(unusable_count(text)),
+            ):
+                assert TOKEN[:8].lower() not in found.lower()
+
+
+def test_a_short_credential_does_not_change_a_name() -> None:
+    """An instance whose name is also someone's password is still recognized."""
+    remember("emea-2026")
+    assert (host_of("ghes.emea-2026.example.com"), name_of("emea-2026")) == ("ghes.emea-2026.example.com", "emea-2026")
+    assert conceal("the password emea-2026") == f"the password {SECRET}"

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 import structlog
 
-from licsync_daemon.model.alert import Alert, Event, Severity
+from licsync_daemon.model.alert import Alert, Event, Message, Severity
 from licsync_daemon.model.errors import Code, RemoteError, StateUnwritableError
 from licsync_daemon.model.instance import Config
 from licsync_daemon.model.run import Decided, InstanceRecord, RunState
 from licsync_daemon.monitoring.alerting import AGAIN_S, EVERY_S, Alerting
 from licsync_daemon.monitoring.alerts import as_json
 from licsync_daemon.monitoring.concerns import Concern, concerns
-from licsync_daemon.monitoring.outgoing import LONGEST_PAUSE_S, PAUSE_S
+from licsync_daemon.monitoring.outgoing import LONGEST_PAUSE_S, PAUSE_S, SHORT_PAUSE_S, Outgoing, send_all
 from licsync_daemon.state.leases import FileLeases
 from licsync_daemon.system.filelock import FileLock
 from tests.fakes import T0, FakeChannel, FakeClock, FlakyStore, a_config, a_decision, an_alert, an_ended_run, an_instance
@@ -65,6 +65,10 @@ class World:
 
     def told(self, channel: int = 0) -> list[tuple[Event, str]]:
         return [(one.event, one.alert.instance if one.alert else "") for one in self.channels[channel].told]
+
+
+def a_message(code: Code) -> Message:
+    return Message(event=Event.OPENED, alert=an_alert(code=code), subject=f"[licsync] alert: emea: {code}", lines=("text",), at=T0)
 
 
 @pytest.fixture
@@ -255,6 +259,58 @@ def test_a_channel_that_keeps_failing_gets_longer_pauses(world: World) -> None:
     world.clock.advance(PAUSE_S)
     world.evaluate()
     assert world.told() == [(Event.OPENED, "emea"), (Event.CLOSED, "emea")]
+
+
+def limited(seconds: float | None) -> RemoteError:
+    wait = None if seconds is None else timedelta(seconds=seconds)
+    return RemoteError(Code.RATE_LIMITED, "too many", "wait", transient=True, retry_after=wait)
+
+
+class OneEach(FakeChannel):
+    """Accepts one message in so many seconds, and answers the others 429."""
+
+    def __init__(self, clock: FakeClock, every_s: float, stated_s: float | None) -> None:
+        super().__init__()
+        self._clock, self._every_s, self._stated_s = clock, every_s, stated_s
+        self._next_s = 0.0
+
+    async def send(self, message: Any) -> None:
+        if self._clock.monotonic() < self._next_s:
+            raise limited(self._stated_s)
+        await super().send(message)
+        self._next_s = self._clock.monotonic() + self._every_s
+
+
+@pytest.mark.parametrize(("every_s", "stated_s"), [(1, 1), (1, 0), (1, 0.5), (2, 2), (4, 4), (1, None)])
+def test_twelve_alerts_against_a_limit_arrive_within_a_minute(world: World, every_s: float, stated_s: float | None) -> None:
+    """A short stated wait is waited for; nobody waits five minutes for the second message."""
+    world.channels = [OneEach(world.clock, every_s, stated_s)]
+    messages = {(("emea", code),): a_message(code) for code in list(Code)[:12]}
+    outgoing, sent, began = Outgoing(world.channels[0]), set(), world.clock.monotonic()
+    asyncio.run(send_all([outgoing], messages, world.clock, sent))
+    assert (len(sent), len(world.channels[0].told), outgoing.failures) == (12, 12, 0)
+    assert world.clock.monotonic() - began < 60
+
+
+def test_a_pause_is_as_long_as_the_stated_wait_and_ends_with_progress(world: World) -> None:
+    """A limit longer than one evaluation; a failure behind a success; then failures alone."""
+    channel = world.channels[0]
+    outgoing, sent = Outgoing(channel), set()
+    one, other = ({(("emea", code),): a_message(code)} for code in (Code.LATE, Code.OVERDUE))
+
+    def pause_s(*faults: BaseException | None, messages: dict[Any, Message]) -> float:
+        channel.fail = [fault for fault in faults if fault is not None]
+        world.clock.advance(max(0.0, outgoing.not_before_s - world.clock.monotonic()))
+        asyncio.run(send_all([outgoing], messages, world.clock, sent))
+        outgoing.pending |= messages
+        return round(max(0.0, outgoing.not_before_s - world.clock.monotonic()))
+
+    assert pause_s(limited(90), messages=one) == 90
+    assert pause_s(limited(90), messages=one) == 2 * PAUSE_S
+    assert pause_s(limited(9000), messages=one) == LONGEST_PAUSE_S
+    outgoing.pending.clear()
+    assert pause_s(RemoteError(Code.REJECTED, "spam", "look"), messages=one | other) == SHORT_PAUSE_S
+    assert outgoing.failures == 1
 
 
 def test_one_channel_is_enough_and_the_other_gets_it_later(two: World) -> None:
@@ -461,6 +517,21 @@ def test_the_daemon_looks_at_everything_now_and_then(world: World, monkeypatch: 
         await until(world, lambda: [code for _, code, _ in world.open] == [Code.OVERDUE])
 
     serving(world, act)
+
+
+def test_the_daemon_tries_again_when_the_pause_ends(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not at the next full evaluation, ten minutes later."""
+    monkeypatch.setattr("licsync_daemon.monitoring.outgoing.PAUSE_S", 0.05)
+    world.channels[0].fail = [DOWN]
+    world.fails()
+    began = world.clock.monotonic()
+
+    async def act() -> None:
+        world.alerting.note(["emea"])
+        await until(world, lambda: bool(world.told()))
+
+    serving(world, act)
+    assert world.clock.monotonic() - began < EVERY_S / 2
 
 
 def test_the_daemon_goes_on_after_a_failure(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

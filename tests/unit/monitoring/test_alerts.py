@@ -280,7 +280,7 @@ def test_an_alert_of_the_fleet_names_no_instance() -> None:
             RunState.AWAITING_UPLOAD,
             "1. Take the file usage-emea-20261124T020000Z.json\n   from the folder /srv/outbox/emea on ghes-tools.",
         ),
-        (RunState.AWAITING_EXPORT, "1. On https://ghes-emea.example.com/ click your profile picture, then\n   Enterprise settings > "),
+        (RunState.AWAITING_EXPORT, "1. On https://ghes-emea.example.com/ click your profile photo, then\n   open *Enterprise settings* > "),
     ],
 )
 @pytest.mark.parametrize(("event", "told"), [(Event.OPENED, True), (Event.REMINDER, True), (Event.CLOSED, False)])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from licsync_daemon.model import github_labels as github
 from licsync_daemon.model.alert import Severity
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import ConnectDelivery, Instance, ManualDelivery, NoSource
@@ -118,7 +119,7 @@ def test_with_github_connect_the_look_says_it(looked: timedelta, opens: bool) ->
     run = an_ended_run(state=RunState.CURRENT, started_at=T0 - looked)
     (one,) = wrong(a_store(run, age=9 * DAY), an_instance(**CONNECT)).values()
     assert (one.code, one.opens) == (Code.OVERDUE, opens)
-    assert one.next_step.startswith(f"on {HOST}, open enterprise settings > License and click *Sync now*")
+    assert one.next_step.startswith(f"as an enterprise owner, on {HOST}, {github.SYNC_NOW}")
 
 
 @pytest.mark.parametrize("code", [Code.LATE, Code.NEVER_SYNCED])
@@ -242,7 +243,7 @@ def test_an_export_waits_for_a_person() -> None:
         code=Code.NOT_UPLOADED,
         severity=Severity.WARNING,
         text="the export usage-emea-20261124T010000Z.json in /srv/outbox/emea has been waiting for someone to upload it since 2026-11-24 01:00 UTC",
-        next_step="on https://github.com/enterprises/octo, open Licensing and click *Add server usage*",
+        next_step=f"as an enterprise owner, on https://github.com/enterprises/octo, {github.UPLOAD}",
         since=T0 - HOUR,
         remind=2 * DAY,
     )
@@ -258,8 +259,7 @@ def test_without_a_file_the_person_gets_two_links(state: RunState, to: dict[str,
     (one,) = wrong(a_store(awaiting(state)), an_instance(**to)).values()
     assert one.text == f"the usage of {HOST} has been waiting for someone to export and upload it since 2026-11-24 01:00 UTC"
     assert one.next_step == (
-        f"on https://{HOST}/, open enterprise settings > License and click *Export license usage*; then "
-        "on https://github.com/enterprises/octo, open Licensing and click *Add server usage*"
+        f"as an enterprise owner, on https://{HOST}/, {github.EXPORT}; then on https://github.com/enterprises/octo, {github.UPLOAD}"
     )
 
 

@@ -6,9 +6,10 @@ from itertools import permutations
 
 import pytest
 
+from licsync_daemon.model import github_labels as github
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import ConnectDelivery, NoSource
-from licsync_daemon.model.usage import Installation, ServerIdentity, SyncEntry, SyncStatus
+from licsync_daemon.model.usage import Installation, ServerIdentity, SyncEntry, SyncStatus, UploadState
 from licsync_daemon.rules.connect import LATE_AFTER, ConnectVerdict, anchor_of, installation_of, judge_connect
 from licsync_daemon.rules.schedule import WEEK
 from tests.fakes import T0, an_instance
@@ -102,7 +103,8 @@ def test_a_lost_connection_is_remembered_whatever_else_is_wrong(status: str, age
     """A later check without GraphQL reads it from the record and gives the next step."""
     first = seen(T0 - age, status, connected=False, before=T0 - 9 * DAY)
     assert Code.NOT_CONNECTED in {one.code for one in first.notices}
-    assert "connect it" in first.next_step
+    assert "*Enable GitHub Connect*" in first.next_step
+    assert github.DISCONNECTED.text.removesuffix(".") in first.next_step
 
 
 def test_of_several_installations_of_one_hostname_a_connected_one_counts(subtests: pytest.Subtests) -> None:
@@ -115,6 +117,25 @@ def test_of_several_installations_of_one_hostname_a_connected_one_counts(subtest
         for order in permutations(those):
             with subtests.test(order=order):
                 assert installation_of(LABS, order) == expected
+
+
+def test_of_installations_that_differ_in_one_thing_the_order_decides_nothing(subtests: pytest.Subtests) -> None:
+    """Connected before disconnected, a newer upload before an older one, a failed one before a successful one, then more accounts."""
+    host = "ghes-emea.example.com"
+
+    def one(**changes: object) -> Installation:
+        fields = {"hostname": host, "is_connected": True, "accounts": 5, "upload_state": UploadState.SUCCESS, "uploaded_at": T0}
+        return Installation(**{**fields, **changes})  # type: ignore[arg-type]
+
+    for better, worse in (
+        (one(), one(is_connected=False, uploaded_at=T0 + timedelta(days=1))),
+        (one(), one(uploaded_at=T0 - timedelta(days=1), accounts=9)),
+        (one(), one(uploaded_at=None)),
+        (one(upload_state=UploadState.FAILURE), one()),
+        (one(hostname=host.upper()), one(accounts=None)),
+    ):
+        with subtests.test(better=better):
+            assert installation_of(an_instance(), [better, worse]) == installation_of(an_instance(), [worse, better]) == better
 
 
 def test_a_date_that_cannot_be_read_is_not_never_synced() -> None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from licsync_daemon.model import github_labels as github
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.run import Baseline, DeliveryOutcome
 from licsync_daemon.model.usage import ServerIdentity, SyncEntry, Upload, UploadState
@@ -270,6 +271,18 @@ def test_errors_are_quoted() -> None:
     assert isinstance(sync, Refuted)
     assert upload.cause.endswith(': "bad row 7"')
     assert sync.cause.endswith(': "quota"')
+
+
+def test_a_failed_sync_of_a_manual_upload_is_uploaded_again_by_a_person() -> None:
+    """No run can send it again: the step names who uploads, and where; only with a relay does the next run send."""
+    status = a_status(an_entry(status="failure", error="quota"))
+    by_person = judge(a_delivery(baseline=NORMAL), Upload(state=None), status, by_person=True)
+    by_relay = judge(a_delivery(baseline=NORMAL), SUCCESS, status)
+    assert isinstance(by_person, Refuted)
+    assert isinstance(by_relay, Refuted)
+    assert str(github.UPLOAD) in by_person.next_step
+    assert "sends the usage again" not in by_person.next_step
+    assert "the next run sends the usage again" in by_relay.next_step
 
 
 def checks(*, eager: bool, count: int) -> list[float]:

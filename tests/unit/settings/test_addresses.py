@@ -171,6 +171,9 @@ METADATA = [  # spellings of 169.254.169.254 and of other metadata services, and
         "[ff02::1]",
         "[::]",
     ),
+    *("[64:ff9b:1::a9fe:a9fe]", "[64:ff9b:1:a9fe:a9:fe00::]", "[64:ff9b:1:ab:a9:fea9:fe00:0]", "[64:ff9b:1:ab00:a9:fea9:fe00:0]"),
+    *("[::ffff:0:169.254.169.254]", "[2001:db8::5efe:169.254.169.254]", "[2001:db8::200:5efe:a9fe:a9fe]", "[fe80::5efe:a00:7]"),
+    *("[fd00:42::42]", "metadata.packet.net", "metadata.platformequinix.com", "255.255.255.255"),
     *("[::ffff:10.0.0.7]", "0", "0.0.0.0", "0x0", "１６９.254.169.254", "169。254。169。254"),
 ]
 
@@ -186,7 +189,19 @@ def test_a_metadata_service_is_refused_in_every_spelling(host: str) -> None:
         normal_hostname(host.strip("[]"))
 
 
-@pytest.mark.parametrize("host", ["10.0.0.7", "[fd12::1]", "[64:ff9b::a00:7]", "[2001:db8::1]", "metadata.example.com", "[::1]"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "10.0.0.7",
+        "[fd12::1]",
+        "[64:ff9b::a00:7]",
+        "[64:ff9b:1::a00:7]",
+        "[2001:db8::5efe:a00:7]",
+        "[2001:db8::1]",
+        "metadata.example.com",
+        "[::1]",
+    ],
+)
 def test_an_address_that_only_looks_like_it_is_accepted(host: str) -> None:
     """Private and translated addresses are common."""
     assert normal_url(f"https://{host}") == f"https://{host}"

@@ -462,6 +462,22 @@ def test_an_age_below_a_week_is_noticed(load: Load) -> None:
     assert load(VALID + 'schedule = { max_age = "2d", cron = "0 1 * * *" }').warnings == ()
 
 
+def test_a_port_of_a_mail_server_that_expects_another_security_is_noticed(load: Load, subtests: pytest.Subtests) -> None:
+    """On 465 the client begins with TLS, on 587 with STARTTLS; the default of `security` is "starttls"."""
+    for own, hint in {
+        "port = 465": 'security = "tls"',
+        'port = 465\nsecurity = "starttls"': 'security = "tls"',
+        'port = 587\nsecurity = "tls"': 'security = "starttls"',
+        'port = 465\nsecurity = "tls"': None,
+        'security = "tls"': None,
+        "port = 2525": None,
+    }.items():
+        with subtests.test(own):
+            mail = f'[notify.mail]\nhost = "mx.example.com"\nfrom = "a@example.com"\nto = ["b@example.com"]\n{own}'
+            found = [one.hint for one in load(f"{VALID}{mail}").warnings if one.where == "notify.mail.security"]
+            assert (len(found), all(hint in one for one in found if hint)) == (0 if hint is None else 1, True)
+
+
 AN_AGE_IS_COMPARED_WITH_WHAT_REALLY_HAPPENS = [
     ('schedule = { max_age = "13d", every = "14d" }', "13d is shorter than 14d"),
     ('schedule = { max_age = "14d", every = "14d" }', None),

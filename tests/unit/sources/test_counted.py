@@ -30,8 +30,7 @@ class Scripted:
     async def collect(self, spool: AccountSpool) -> Collected:
         if isinstance(self.answer, RunError):
             raise self.answer
-        for account in self.accounts:
-            spool.add(account)
+        spool.add(self.accounts)
         return self.answer
 
 

@@ -104,6 +104,18 @@ UNFINISHED = [
     "export.json.tmp.4711",
     "export.json.tmp.aB3dE9",
     "export.json.incomplete",
+    "export.json.!",
+    "export.json.~tmp",
+    "export.json.temporary",
+    "export.json.transferring",
+    "export.json.xfer",
+    "export.json.copying",
+    "export.json.receiving",
+    "export.json.pending",
+    "export.json.wip",
+    "export.json.rdownload",
+    "export.json.6f7B9aEC",
+    "export.json.sb-1a2b3c4d-Xy12Zz",
 ]
 
 
@@ -116,14 +128,26 @@ def test_some_names_are_not_looked_at(tmp_path: Path, name: str) -> None:
     assert collect(tmp_path)[0].export.server_id == "finished"
 
 
-@pytest.mark.parametrize("name", ["usage-20261124", "export.json.2026-11-24", "temp.json", "my.part.json", "all_users(1).csv", "x.partner"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "usage-20261124",
+        "export.json.2026-11-24",
+        "temp.json",
+        "my.part.json",
+        "export.json.20261124",
+        "transfer.json",
+        "all_users(1).csv",
+        "x.partner",
+    ],
+)
 def test_other_names_are_read(tmp_path: Path, name: str) -> None:
     put(tmp_path / name, export("finished"))
 
     assert collect(tmp_path)[0].export.server_id == "finished"
 
 
-@pytest.mark.parametrize("ending", [".aria2", ".aspera-ckpt"])
+@pytest.mark.parametrize("ending", [".aria2", ".aspera-ckpt", ".lftp-pget-status"])
 def test_a_file_with_a_record_of_its_transfer_is_unfinished(tmp_path: Path, ending: str) -> None:
     put(tmp_path / "new.json", export("unfinished"), T0 - timedelta(minutes=1))
     put(tmp_path / f"new.json{ending}", "{", T0 - timedelta(minutes=1))
@@ -146,6 +170,11 @@ SAVED_AGAIN = {
     "UTF-16": CSV.encode("utf-16"),
     "UTF-32": CSV.encode("utf-32"),
     "carriage returns": CSV.replace("\n", "\r").encode(),
+    "colons": CSV.replace(",", ":").encode(),
+    "carets": CSV.replace(",", "^").encode(),
+    "`sep=`": b'\xef\xbb\xbf"sep=;"\r\n' + CSV.replace(",", ";").encode(),
+    "not the header row": b"#TYPE System.Management.Automation.PSCustomObject\r\n" + CSV.encode(),
+    "first line is not": b"All users,,,\n\n" + CSV.encode(),
     "not separated": "".join(f'"{line}"\n' for line in CSV.splitlines()).encode(),
 }
 
@@ -169,9 +198,9 @@ def test_a_report_that_was_saved_again_is_named(tmp_path: Path, how: str, braces
     assert how in error.cause
 
 
-@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-def test_utf_16_without_a_mark_is_named(tmp_path: Path, encoding: str) -> None:
-    assert "UTF-16" in refusal(put(tmp_path / "x", CSV.encode(encoding))).cause
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_an_encoding_without_a_mark_is_named(tmp_path: Path, encoding: str) -> None:
+    assert encoding[:6].upper() in refusal(put(tmp_path / "x", CSV.encode(encoding))).cause
 
 
 @pytest.mark.parametrize("content", [b"\xef\xbb\xbf" + CSV.encode(), CSV.replace("\n", "\r\n").encode()], ids=["UTF-8 with BOM", "CRLF"])
@@ -179,10 +208,22 @@ def test_harmless_forms_are_read(tmp_path: Path, content: bytes) -> None:
     assert collect(put(tmp_path / "x", content))[0].counts.sent == 1
 
 
-def test_a_workbook_is_named(tmp_path: Path) -> None:
-    put(tmp_path / "all_users.xlsx", b"PK\x03\x04{")
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (b"PK\x03\x04{", "a spreadsheet's workbook or a ZIP archive"),
+        (b"\xef\xbb\xbf <html>{}", "a web page or an XML document"),
+        (b"<?xml version='1.0'?><Workbook>{", "a web page or an XML document"),
+        (b"BZh91AY&SY{", "compressed"),
+        (b"\x28\xb5\x2f\xfd{", "compressed"),
+        (b"%PDF-1.7 {", "a PDF document"),
+        (b"{\\rtf1 x}", "a word processor's document"),
+    ],
+)
+def test_another_kind_of_file_is_named(tmp_path: Path, content: bytes, named: str) -> None:
+    put(tmp_path / "all_users.xlsx", content)
 
-    assert refusal(tmp_path).cause.endswith("all_users.xlsx is a spreadsheet's workbook or a ZIP archive")
+    assert refusal(tmp_path).cause.endswith(f"all_users.xlsx is {named}")
 
 
 def test_activity_is_compared_as_dates(tmp_path: Path) -> None:

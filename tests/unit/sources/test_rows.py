@@ -14,8 +14,7 @@ from tests.fakes import an_account
 def tally(directory: Path, rows: list[Account | Unusable]) -> tuple[UsageCounts, list[str]]:
     with AccountSpool(directory) as spool:
         found = Tally(spool)
-        for line, row in enumerate(rows, start=2):
-            found.count(line, row)
+        found.count(enumerate(rows, start=2))
         counts, notices = found.result()
     assert counts.rows == counts.sent + counts.suspended + counts.unusable
     assert all(notice.code is Code.REPORT_UNUSABLE_ROWS for notice in notices)
@@ -82,8 +81,7 @@ def test_an_export_is_spoken_of_in_its_own_words(tmp_path: Path) -> None:
     """An export's rows are called users, not lines."""
     with AccountSpool(tmp_path) as spool:
         found = Tally(spool, of="export", unit="user")
-        found.count(1, an_account(7))
-        found.count(2, an_account(7))
+        found.count([(1, an_account(7)), (2, an_account(7))])
         assert found.result()[1][0].text == "1 unusable: user 2 (id 7): duplicate row"
         with pytest.raises(RunError, match="the export contains the id 7 twice with different content, the second time at user 3"):
-            found.count(3, an_account(7, email="other@example.com"))
+            found.count([(3, an_account(7, email="other@example.com"))])

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from licsync_daemon.model import github_labels as github
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import Instance, ManualDelivery, NoSource, SshSource
 from licsync_daemon.model.run import DeliveryOutcome, Run, RunState, Trigger
@@ -129,6 +130,18 @@ def test_a_manual_upload_is_confirmed_and_clears_the_outbox(stage: Stage) -> Non
     assert done.delivered_at is None  # when the person uploaded it is not known
     assert stage.files() == []
     assert stage.planned().slot == T0 + WEEK
+
+
+def test_a_failed_sync_is_uploaded_again_by_a_person(stage: Stage) -> None:
+    """No run can send it again, so the next step says who uploads, and where."""
+    stage.run()
+    stage.clock.advance(60)
+    stage.world.sync("server-emea", status="failure")
+    stage.clock.advance(6 * 3600)
+    (failed,) = stage.look()
+    assert (failed.state, failed.code) == (RunState.FAILED, Code.SYNC_FAILED)
+    assert str(github.UPLOAD) in (failed.next_step or "")
+    assert "sends the usage again" not in (failed.next_step or "")
 
 
 def test_a_newer_export_replaces_one_that_was_not_uploaded(stage: Stage) -> None:

@@ -9,14 +9,24 @@ import pytest
 
 from licsync_daemon.http.wire import AnswerFacts
 from licsync_daemon.model.errors import Code
-from licsync_daemon.model.instance import CloudAccount, ConnectDelivery, Destination, Instance, ManualDelivery, NoSource, SshSource
-from licsync_daemon.model.usage import SeatTotals
+from licsync_daemon.model.instance import (
+    CloudAccount,
+    ConnectDelivery,
+    Destination,
+    HttpDelivery,
+    Instance,
+    ManualDelivery,
+    NoSource,
+    SshSource,
+)
+from licsync_daemon.model.usage import Person, SeatTotals
 from licsync_daemon.monitoring.preflight.judge_answers import (
     clock_row,
+    domains_row,
     interface_rows,
     license_file_row,
     license_rows,
-    metered_row,
+    metered_rows,
     owner_row,
     seats_row,
     sso_row,
@@ -99,7 +109,7 @@ def test_single_sign_on(sso: str | None, outcome: Outcome, code: Code | None) ->
     """A token that is not authorized is a failure with the button that authorizes it; partial answers are a warning."""
     row = sso_row(EMEA, AnswerFacts(sso=sso))
     assert (row.outcome, row.code) == (outcome, code)
-    assert ("*Configure SSO*" in row.fix) is (outcome is not OK)
+    assert ("*Configure SSO*" in row.fix, "each organization" in row.fix) == (outcome is not OK, outcome is not OK)
 
 
 # ---------------------------------------------------------------- clocks and interfaces
@@ -132,6 +142,22 @@ def test_what_is_left_of_the_rate_limit() -> None:
     assert [[(row.outcome, row.test) for row in every] for every in rows] == [
         [], [(OK, "rate limit")], [(OK, "rate limit")], [(WARN, "rate limit")],
     ]  # fmt: skip
+
+
+def test_an_interface_that_will_end_has_the_step_that_its_place_accepts(subtests: pytest.Subtests) -> None:
+    """The cloud is asked with the next version; an instance only from GHES 3.21 on; with that version, only an update helps."""
+    for version, release, words in (
+        ("2022-11-28", None, 'set `api_version = "2026-03-10"` in [cloud]'),
+        (None, None, 'set `api_version = "2026-03-10"` in [cloud]'),
+        ("2022-11-28", (3, 20), "upgrade the instance to GHES 3.21 or later, then set"),
+        ("2022-11-28", (3, 21), 'set `api_version = "2026-03-10"` in the source of the instance'),
+        ("2026-03-10", (3, 21), "update licsync-daemon before that date"),
+        ("2026-03-10", None, "update licsync-daemon before that date"),
+    ):
+        with subtests.test(version=version, release=release):
+            (row,) = interface_rows(EMEA, AnswerFacts(sunset_at=T0, api_version=version), release)
+            assert row.fix.startswith(words)
+            assert ("2028-03-10" in row.fix) is (version != "2026-03-10")
 
 
 @pytest.mark.parametrize(
@@ -214,7 +240,8 @@ def test_seats_of_the_cloud_account() -> None:
     assert row.seen == "5,000 consumed of 4,500 purchased: the cloud account consumes 500 more seats than were purchased"
     assert "purchase more seats" in row.fix
     assert seats_row(EMEA, SeatTotals(consumed=4500, purchased=4500)) == EMEA.ok("seats", "4,500 consumed of 4,500 purchased")
-    assert seats_row(EMEA, SeatTotals(consumed=7, purchased=0)) == EMEA.ok("seats", "7 consumed of 0 purchased")
+    metered = seats_row(EMEA, SeatTotals(consumed=7, purchased=0))
+    assert metered == EMEA.ok("seats", "7 consumed, none purchased: usage-based billing; billable licenses can be more")
     assert seats_row(EMEA, SeatTotals(consumed=1, purchased=None)).seen == "1 consumed of an unknown number purchased"
 
 
@@ -270,15 +297,44 @@ def test_only_the_gates_of_what_is_configured(subtests: pytest.Subtests) -> None
 
 
 def test_usage_based_billing(subtests: pytest.Subtests) -> None:
-    """It takes 3.13, and is told by an account that has purchased nothing."""
-    for version, purchased, is_told in (
-        ("3.12.9", 0, True),
-        ("3.13.0", 0, False),
-        ("3.12.9", 100, False),
-        ("3.12.9", None, False),
-        (None, 0, False),
+    """An account that has purchased nothing requires 3.13 and GitHub Connect: each is a warning of its own."""
+    http = HttpDelivery(at=Destination(url="https://relay.example.com/uploads"))
+    for version, delivery, purchased, told in (
+        ("3.12.9", CONNECT, 0, ["version"]),
+        ("3.12.9", MANUAL, 0, ["version", "billing"]),
+        ("3.13.0", CONNECT, 0, []),
+        ("3.13.0", MANUAL, 0, ["billing"]),
+        ("3.13.0", http, 0, ["billing"]),
+        ("3.12.9", MANUAL, 100, []),
+        ("3.12.9", MANUAL, None, []),
+        (None, CONNECT, 0, []),
+        (None, MANUAL, 0, ["billing"]),
+        (None, http, 0, ["billing"]),
     ):
-        with subtests.test(version=version, purchased=purchased):
-            row = metered_row(EMEA, version, purchased)
-            assert (row is not None) is is_told
-            assert row is None or (row.outcome, row.code) == (WARN, Code.GHES_VERSION)
+        with subtests.test(version=version, delivery=delivery, purchased=purchased):
+            rows = list(metered_rows(EMEA, version, delivery, purchased))
+            assert [(row.test, row.outcome) for row in rows] == [(test, WARN) for test in told]
+            assert [row for row in rows if row.test == "billing" and "*Enable GitHub Connect*" not in row.fix] == []
+
+
+def test_no_verified_domain_is_a_warning_except_with_managed_users(subtests: pytest.Subtests) -> None:
+    """GitHub recommends them to everybody without managed users, whose logins alone have an underscore."""
+    for configured, people, outcome, words in (
+        ((), (), WARN, "not configured; 0 found"),
+        ((), (a_person("octocat"),), WARN, "not configured; 0 found"),
+        ((), (a_person("octocat"), a_person("mona_octo")), WARN, "not configured; 0 found"),
+        ((), (a_person(""),), WARN, "not configured; 0 found"),
+        ((), (a_person("mona_octo"), a_person("")), OK, "not required with managed users"),
+        ((), (a_person("octocat", "o@Example.com"),), OK, "not configured; 1 found"),
+        (("example.com",), (a_person("octocat"),), OK, "1 configured"),
+    ):
+        with subtests.test(configured=configured, people=[one.login for one in people]):
+            row = domains_row(EMEA, configured, people)
+            assert (row.outcome, words in row.seen) == (outcome, True)
+            assert ("*Verified & approved domains*" in row.fix) is (outcome is WARN)
+
+
+def a_person(login: str, *verified: str) -> Person:
+    return Person(
+        login=login, saml_name_id="", server_accounts=(), server_emails=(), verified_emails=verified, license_type="", total_accounts=1
+    )
