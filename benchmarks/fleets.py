@@ -49,7 +49,8 @@ class FleetFolder:
             if a not in self.owner or b not in self.owner:
                 continue
             if self.owner[a] != self.owner[b]:
-                found.append((one.score, False))
+                if self.seat[a] != self.seat[b]:  # else GitHub itself takes them for one
+                    found.append((one.score, False))
             elif joined.join(self.seat[a], self.seat[b]):
                 found.append((one.score, True))
         return found
@@ -83,19 +84,22 @@ def read_fleet(folder: Path, *, names: bool = False) -> FleetFolder:
     owner |= {f"@{one['cloud']}": person for person, one in truth.items() if one["cloud"]}
     instances = [Instance(name=one["name"], hostname=one["hostname"]) for one in fleet["instances"]]
     accounts = [account for one in instances for account in _accounts(folder, one, owner if names else {})]
-    claims: dict[str, str] = {}
+    claims: dict[str, list[str]] = {}
     for member in sorted(members, key=lambda one: one["login"]):
         for address in (*member["verified_emails"], member["saml_name_id"] or ""):
-            claims.setdefault(address.casefold(), member["login"])
-    claims.pop("", None)
+            if address:
+                claims.setdefault(address.casefold(), []).append(member["login"])
     listed: dict[str, list[ServerAccount]] = {}
-    seat = {f"@{member['login']}": f"@{member['login']}" for member in members}
-    for account in accounts:
-        if not account.suspended:
-            login = claims.get(account.email.casefold())
-            seat[account.key] = f"@{login}" if login else account.email.casefold() or account.key
-            if login:
-                listed.setdefault(login, []).append(account)
+    joined = Joined()
+    counted = [account for account in accounts if not account.suspended]
+    for account in counted:
+        if account.email:
+            joined.join(account.key, account.email.casefold())
+        for login in claims.get(account.email.casefold(), ()):
+            joined.join(account.key, f"@{login}")
+        for login in claims.get(account.email.casefold(), ())[:1]:
+            listed.setdefault(login, []).append(account)
+    seat = {end: joined.find(end) for end in (*(f"@{member['login']}" for member in members), *(account.key for account in counted))}
     hosts = {one.name: one.hostname for one in instances}
     verified = {domain.casefold() for domain in fleet["verified_domains"]}
     people = [_person(member, verified, listed.get(member["login"], []), hosts) for member in members]

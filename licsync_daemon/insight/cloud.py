@@ -95,6 +95,27 @@ class Cloud:
             self._several.append([held // 3, row])
             self._claims[key] = -len(self._several)
 
+    def accounts_without_file(self, person: Person) -> list[ServerAccount]:
+        """Return the accounts of a server-only row on hosts without a file, with their addresses: one for each, or the first for all."""
+        mails = person.server_emails
+        each = mails if len(mails) == len(person.server_ids) else mails[:1] * len(person.server_ids)
+        pairs = zip(person.server_ids, each or ("",) * len(person.server_ids), strict=True)
+        return [
+            ServerAccount(instance=bare_host(host), id=number, email=mail)
+            for (host, number), mail in pairs
+            if bare_host(host) not in self._names
+        ]
+
+    def hosts_without_file(self, person: Person) -> set[str]:
+        """Return the hosts without a file on which GitHub attributes an account to a person."""
+        return {bare_host(host) for host, _ in person.server_ids} - self._names.keys()
+
+    def claimed_by(self, address: str) -> list[str]:
+        """Return the cloud people, by login, to whom GitHub would match an address."""
+        held = self._claims.get(hash(address_key(address))) if address else None
+        rows = [] if held is None else [held // 3] if held >= 0 else self._several[-1 - held]
+        return sorted(self.logins[row] for row in rows)
+
     def listed_row(self, account: ServerAccount) -> int | None:
         """Return the row of the consumed licenses in which GitHub lists this account."""
         return self._listed.get(hash((account.instance, account.id)))
@@ -126,6 +147,5 @@ class Cloud:
         """Return the state of an account of one of the `instances`. Depends on nothing but the people and this account."""
         state, reason, row = self.look(account)
         if state is State.AMBIGUOUS:
-            rows = self._several[-1 - self._claims[hash(address_key(account.email))]]
-            return Judgement(state, reason, tuple(sorted(self.logins[one] for one in rows)))
+            return Judgement(state, reason, tuple(self.claimed_by(account.email)))
         return Judgement(state, reason, () if row is None else (self.logins[row],))

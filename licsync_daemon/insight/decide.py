@@ -21,25 +21,28 @@ class Match(NamedTuple):
     one: Seat
     other: Seat
     probability: float
+    values: Values
 
 
 def log_odds(values: Values) -> float:
     return sum(WEIGHTS[sign] * value for sign, value in values.items())
 
 
-def decide(scored: list[tuple[Seat, Seat, float]], open_seats: int) -> list[Match]:
+def decide(pairs: Iterable[tuple[Seat, Seat, Values]], open_seats: int) -> list[Match]:
     """Return matches that hold together: a seat is one human being, who has at most one seat in the cloud.
 
     A pair's probability is its share among all the pairs it competes with, from the side where it does worse.
     """
+    weighed = [(one, other, values, log_odds(values)) for one, other, values in pairs]
+    scored = [(one, other, score) for one, other, _, score in weighed]
     shift = _shift(scored, open_seats)
     odds = [exp(max(-_LIMIT, min(_LIMIT, score + shift))) for _, _, score in scored]
     rivals = _Rivals(scored, odds)
     found = []
-    for (one, other, _), value in zip(scored, odds, strict=True):
+    for (one, other, values, _), value in zip(weighed, odds, strict=True):
         sides = [rivals.of(one, other, key) for key in _sides(one, other)]
         if max(best for _, best in sides) < value * NEARLY:
-            found.append(Match(one, other, value / (1 + max(total for total, _ in sides))))
+            found.append(Match(one, other, value / (1 + max(total for total, _ in sides)), values))
     return list(_consistent(sorted(found, key=lambda one: (-one.probability, one.one.id, one.other.id))))
 
 
@@ -76,6 +79,8 @@ def _sides(one: Seat, other: Seat) -> list[tuple[str, int]]:
     """Return where the pair meets its rivals: at the seat, and at the cloud person on each instance, or at the other seat."""
     if not other.is_cloud:
         return [(one.id, -1), (other.id, -1)]
+    if one.row:
+        return [(one.id, 0)]
     return [(one.id, 0), *((other.id, bit) for bit in sorted({bit for bit, _, _ in one.accounts}))]
 
 
@@ -110,5 +115,6 @@ def _consistent(matches: Iterable[Match]) -> Iterable[Match]:
             continue
         if one[0] == "@":
             one, other = other, one
-        head[one] = other
+        if not match.one.row:  # an invitation and a person are joined, but the person may have accounts and more invitations
+            head[one] = other
         yield match

@@ -116,4 +116,6 @@ def name_parts(name: str) -> tuple[tuple[str, ...], ...]:
         words = tuple([word for word in _WORD.findall(fold(spelling)) if word not in _TITLES])
         if words and words not in found:
             found.append(words)
+    if not found and any(letter.isalpha() for letter in name):  # a name without a Latin letter: one word
+        found.append(("".join(name.casefold().split()),))
     return tuple(found)

@@ -28,7 +28,9 @@ def pairs(seats: Seats) -> Iterator[tuple[Seat, Seat, Values]]:
         parts = [part for letters in seat.handles for part in glued(letters) if part in index]
         found.update((min(place, other), max(place, other)) for other in _near(index, keys + parts, fleet) if other != place)
     for place, other_place in sorted(found):
-        yield from _pair(seats.open[place], seats.open[other_place], fleet)
+        one, other = seats.open[place], seats.open[other_place]
+        if not one.row and not other.row:  # an invitation is compared with the cloud only
+            yield from _pair(one, other, fleet)
 
 
 class _Counts:
