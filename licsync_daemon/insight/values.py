@@ -7,7 +7,7 @@ Sources of the facts about GitHub: its published documentation of license report
 from dataclasses import dataclass
 from enum import StrEnum
 
-from licsync_daemon.model.text import clean
+from licsync_daemon.model.decode import printable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,8 +118,8 @@ class Stated:
 
 
 def shown(text: str) -> str:
-    """Return a login or an address for a sentence: no control characters, bounded."""
-    return clean(text)[:100]
+    """Return a login or an address for a sentence: one printable line, bounded. Personal data, shown only where the report may."""
+    return printable(text, 100)
 
 
 def address_key(address: str) -> str:

@@ -42,5 +42,5 @@ WEIGHTS: dict[Sign, float] = {
     Sign.DOMAIN: 2.1,  # a small domain is shared by few
     Sign.LABEL: 3.0,  # octocat.example belongs to an Octocat
     Sign.SAME_NAME: 9.0,  # beats everything but a rival of the same name
-    Sign.OTHER_NAME: -6.0,  # two names are two people, whatever their logins are
+    Sign.OTHER_NAME: -9.0,  # two names are two people, whatever their logins are
 }

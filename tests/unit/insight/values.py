@@ -5,8 +5,8 @@ from typing import Any
 
 from licsync_daemon.insight.cloud import Cloud
 from licsync_daemon.insight.duplicates import find_duplicates
-from licsync_daemon.insight.results import Duplicates, Forecast
 from licsync_daemon.insight.forecast import forecast
+from licsync_daemon.insight.results import Duplicates, Forecast
 from licsync_daemon.insight.values import Instance, Person, ServerAccount, Stated
 
 EMEA = Instance(name="emea", hostname="ghes-emea.example.com")
