@@ -29,7 +29,7 @@ class Cloud:
     Attributes:
         logins: Of each row; `kinds`: its kind.
         attributed: Of each row, the hosts on which GitHub attributes accounts to it, as bits of `hosts`.
-        listed: Rows by account, of hosts with a file. `elsewhere`: (row, host, address) of server-only rows on hosts without one.
+        elsewhere: (row, host, address) of server-only rows on hosts without one.
         accounts_elsewhere: Accounts of cloud people on hosts without a file.
         hides: Whether some cloud person shows no address at all.
     """
@@ -46,7 +46,8 @@ class Cloud:
         self.elsewhere: list[tuple[int, str, str]] = []
         self.accounts_elsewhere: dict[str, int] = {}
         self._names = {bare_host(one.hostname): one.name for one in instances}
-        self._listed: dict[int, int] = {}
+        self._listed: dict[int, int] = {}  # hash of an account -> as in `_claims`
+        self._alone: dict[int, int] = {}  # hash of an account -> server-only row
         self._claims: dict[int, int] = {}  # hash of an address -> 3 * row + claim; of an ambiguous one, -1 - its place in `_several`
         self._several: list[list[int]] = []
         masks: dict[int, int] = {}  # one object for equal masks
@@ -70,7 +71,10 @@ class Cloud:
             mask |= self.hosts.setdefault(host, 1 << len(self.hosts))
             name = self._names.get(host)
             if name is not None:
-                self._listed[hash((name, number))] = row
+                if person.is_cloud:
+                    self._add_claim(self._listed, hash((name, number)), row, 0)
+                else:
+                    self._alone.setdefault(hash((name, number)), row)
             elif person.is_cloud:
                 self.accounts_elsewhere[host] = self.accounts_elsewhere.get(host, 0) + 1
             else:
@@ -84,16 +88,15 @@ class Cloud:
         for claim, addresses in enumerate(claims):
             for address in addresses:
                 if address:
-                    self._add_claim(hash(address_key(address)), row, claim)
+                    self._add_claim(self._claims, hash(address_key(address)), row, claim)
 
-    def _add_claim(self, key: int, row: int, claim: int) -> None:
-        held = self._claims.setdefault(key, 3 * row + claim)
+    def _add_claim(self, claims: dict[int, int], key: int, row: int, claim: int) -> None:
+        held = claims.setdefault(key, 3 * row + claim)
         if held < 0:
-            if row not in self._several[-1 - held]:
-                self._several[-1 - held].append(row)
-        elif held // 3 != row:
+            self._several[-1 - held].append(row)
+        elif self.logins[held // 3] != self.logins[row]:
             self._several.append([held // 3, row])
-            self._claims[key] = -len(self._several)
+            claims[key] = -len(self._several)
 
     def accounts_without_file(self, person: Person) -> list[ServerAccount]:
         """Return the accounts of a server-only row on hosts without a file, with their addresses: one for each, or the first for all."""
@@ -112,13 +115,22 @@ class Cloud:
 
     def claimed_by(self, address: str) -> list[str]:
         """Return the cloud people, by login, to whom GitHub would match an address."""
-        held = self._claims.get(hash(address_key(address))) if address else None
-        rows = [] if held is None else [held // 3] if held >= 0 else self._several[-1 - held]
-        return sorted(self.logins[row] for row in rows)
+        return self._people(self._claims.get(hash(address_key(address))) if address else None)
 
-    def listed_row(self, account: ServerAccount) -> int | None:
-        """Return the row of the consumed licenses in which GitHub lists this account."""
-        return self._listed.get(hash((account.instance, account.id)))
+    def _people(self, held: int | None) -> list[str]:
+        rows = [] if held is None else [held // 3] if held >= 0 else self._several[-1 - held]
+        return sorted({self.logins[row] for row in rows})
+
+    def listed_alone(self, account: ServerAccount) -> int | None:
+        """Return the row in which GitHub lists this account without a cloud person."""
+        return self._alone.get(hash((account.instance, account.id)))
+
+    def _held(self, account: ServerAccount) -> tuple[int | None, bool]:
+        """Return what holds an account: what GitHub attributes wins (True), then what its address matches."""
+        held = self._listed.get(hash((account.instance, account.id)))
+        if held is not None or not account.email:
+            return held, True
+        return self._claims.get(hash(address_key(account.email))), False
 
     def look(self, account: ServerAccount) -> tuple[State, Reason, int | None]:
         """Return the state of an account, the reason, and the row of the one cloud person that it matches."""
@@ -128,15 +140,12 @@ class Cloud:
             return State.NOT_COUNTED, Reason.GHOST, None
         if account.never_signed_in:
             return State.NOT_COUNTED, Reason.NEVER_SIGNED_IN, None
-        row = self.listed_row(account)
-        if row is not None and self.logins[row]:
-            return State.MATCHED, Reason.ATTRIBUTED, row
-        address = address_key(account.email)
-        held = self._claims.get(hash(address)) if address else None
+        held, attributed = self._held(account)
         if held is not None:
             if held < 0:
                 return State.AMBIGUOUS, Reason.SEVERAL_PEOPLE, None
-            return State.MATCHED, _CLAIMS[held % 3], held // 3
+            return State.MATCHED, Reason.ATTRIBUTED if attributed else _CLAIMS[held % 3], held // 3
+        address = address_key(account.email)
         if address and domain_key(address) in self.verified:
             return State.SERVER_ONLY, Reason.VERIFIED_DOMAIN, None
         if self.hides:
@@ -147,5 +156,5 @@ class Cloud:
         """Return the state of an account of one of the `instances`. Depends on nothing but the people and this account."""
         state, reason, row = self.look(account)
         if state is State.AMBIGUOUS:
-            return Judgement(state, reason, tuple(self.claimed_by(account.email)))
+            return Judgement(state, reason, tuple(self._people(self._held(account)[0])))
         return Judgement(state, reason, () if row is None else (self.logins[row],))

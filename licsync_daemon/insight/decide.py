@@ -8,7 +8,7 @@ from licsync_daemon.insight.evidence import Values
 from licsync_daemon.insight.seats import Seat
 from licsync_daemon.insight.weights import WEIGHTS
 
-SURE, LIKELY = 0.82, 0.5
+SURE, LIKELY = 0.82, 0.45
 TYPICAL = 0.18  # share of open seats with another half, over the fleets that the weights were fitted on
 ADAPT = 0.5  # how far a fleet's own share moves the odds
 NEARLY = 0.95  # a rival whose odds reach this share of a pair's odds is as good: neither is suggested

@@ -43,9 +43,7 @@ class _Count:
         tally = self.tallies[account.instance]
         tally.states[state] += 1
         self.reasons[reason] = self.reasons.get(reason, 0) + 1
-        listed = self.cloud.listed_row(account)
-        if listed is not None and self.cloud.kinds[listed] is not Kind.SERVER:
-            listed = None
+        listed = self.cloud.listed_alone(account)
         if state in _IN_CLOUD:
             if row is not None:
                 self.people[row] = self._one(self.people[row] | tally.bit)

@@ -65,6 +65,14 @@ def test_an_address_of_several_people_is_ambiguous_and_never_guessed() -> None:
     assert cloud.judge(account("emea:5", "t", "team@corp.example")) == Judgement(State.MATCHED, Reason.ATTRIBUTED, ("eve",))
 
 
+def test_an_account_listed_with_two_people_is_ambiguous() -> None:
+    """GitHub's list names its id twice; a server-only row beside one cloud person is an older one and loses."""
+    zoe, adam, alone = person("zoe", "Z", ids=["emea:5"]), person("adam", "A", ids=["emea:5"]), person("", "", ids=["emea:5"])
+    assert Cloud([zoe, adam], instances=BOTH).judge(account("emea:5")) == Judgement(State.AMBIGUOUS, Reason.SEVERAL_PEOPLE, ("adam", "zoe"))
+    for people in ([zoe, alone], [alone, zoe]):
+        assert Cloud(people, instances=BOTH).judge(account("emea:5")).logins == ("zoe",)
+
+
 def test_two_claims_of_one_person_are_one_person() -> None:
     """A NameID that is also the verified address is not ambiguous."""
     cloud = Cloud([person("mona", "Mona", "mona@corp.example", saml_name_id="mona@corp.example")], instances=BOTH)
