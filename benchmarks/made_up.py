@@ -6,6 +6,7 @@ have one name. Logins follow another convention on each instance. Nothing here i
 
 import random
 from collections.abc import Iterator
+from itertools import accumulate
 
 from benchmarks.fleets import FleetFolder, Joined
 from licsync_daemon.insight.values import Instance, Person, ServerAccount
@@ -29,12 +30,12 @@ def made_up(seed: int, people: int) -> FleetFolder:
     taken: set[tuple[str, str]] = set()
     firsts, syllables = " ".join(FIRST).split(), SYLLABLES.split()
     surnames = ["".join(rng.choices(syllables, k=rng.choice((2, 3)))) for _ in range(people)]
-    weights = [1 / (n + 20) for n in range(people)]
+    weights = list(accumulate(1 / (n + 20) for n in range(people)))
     mailboxes: set[str] = set()
     for number in range(people):
-        first, last = rng.choice(firsts), rng.choices(surnames, weights)[0]
+        first, last = rng.choice(firsts), rng.choices(surnames, cum_weights=weights)[0]
         while (first, last) in taken:
-            first, last = rng.choice(firsts), rng.choices(surnames, weights)[0]
+            first, last = rng.choice(firsts), rng.choices(surnames, cum_weights=weights)[0]
         taken.add((first, last))
         owner, addresses = f"{first} {last} {number}", _addresses(rng, first, last, mailboxes)
         cloud = rng.random() < 0.65

@@ -1169,4 +1169,47 @@ MUTANTS: tuple[Mutant, ...] = (
         "fresh = now - touched <= ALIVE_FOR",
         ("tests/unit/monitoring/test_heartbeat.py",),
     ),
+    # ---------------------------------------------------------------- insight
+    Mutant(
+        "two cloud people who fit an account equally are guessed",
+        "licsync_daemon/insight/decide.py",
+        "        if max(best for _, best in sides) < value * NEARLY:\n",
+        "        if max(best for _, best in sides) < value * 9:\n",
+        ("tests/unit/insight/test_duplicates.py",),
+    ),
+    Mutant(
+        "two cloud people are joined by an account between them",
+        "licsync_daemon/insight/decide.py",
+        '        if one == other or (one[0] == other[0] == "@"):\n',
+        "        if one == other:\n",
+        ("tests/unit/insight/test_duplicates.py", "tests/properties/test_insight.py"),
+    ),
+    Mutant(
+        "what a crowd could be called is compared",
+        "licsync_daemon/insight/pairs.py",
+        "if fleet.holders[letters] <= CROWD for",
+        "if fleet.holders[letters] for",
+        ("tests/unit/insight/test_pairs.py",),
+    ),
+    Mutant(
+        "a suspended account takes a seat",
+        "licsync_daemon/insight/cloud.py",
+        "        if account.suspended:\n",
+        "        if account.suspended and not account.email:\n",
+        ("tests/unit/insight/test_cloud.py",),
+    ),
+    Mutant(
+        "an address of two people is the first one's",
+        "licsync_daemon/insight/cloud.py",
+        "            self._several.append([held // 3, row])\n            claims[key] = -len(self._several)\n",
+        "            self._several.append([held // 3, row])\n",
+        ("tests/unit/insight/test_cloud.py",),
+    ),
+    Mutant(
+        "an unexplained difference is left out of the sum",
+        "licsync_daemon/insight/forecast.py",
+        '        Line("unexplained", "unexplained", left - invited),\n',
+        '        Line("unexplained", "unexplained", 0),\n',
+        ("tests/unit/insight/test_forecast.py",),
+    ),
 )
