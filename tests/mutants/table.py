@@ -1020,6 +1020,13 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/unit/sync/test_outbox.py", "tests/integration/system/test_whole_files.py"),
     ),
     Mutant(
+        "what cannot be put back is waited for",
+        "licsync_daemon/sync/fleet.py",
+        " or is_lost(context, instance, awaiting):",
+        ":",
+        ("tests/unit/sync/test_outbox.py",),
+    ),
+    Mutant(
         "a changed export is taken for the one that was put into the outbox",
         "licsync_daemon/deliveries/outbox_folder.py",
         'return None if same else f"{path} was changed"',
