@@ -8,10 +8,10 @@ from typing import Any
 
 from licsync_daemon.cli import terminal
 from licsync_daemon.cli.exit import Exit
-from licsync_daemon.cli.loading import load
+from licsync_daemon.cli.loading import load_running, unknown_instance
 from licsync_daemon.cli.results import show_changes, show_remarks
 from licsync_daemon.cli.terminal import moment, number
-from licsync_daemon.model.errors import ConfigError, Problem
+from licsync_daemon.model.errors import ConfigError
 from licsync_daemon.model.run import Decision, Run, Transition
 from licsync_daemon.model.store import StateReader
 from licsync_daemon.model.text import iso
@@ -34,11 +34,12 @@ class Recorded:
 
 def history(arguments: argparse.Namespace) -> int:
     """Show the recorded runs and decisions, newest first."""
-    config = load(arguments)
+    config, _ = load_running(arguments, tell=True)
     with reading(config.state_dir) as store:
         found = _read(store, arguments.instance, arguments.limit) if store is not None else Recorded()
+        recorded = [one.name for one in store.instances()] if store is not None else []
     if arguments.instance is not None and not found.runs and config.instance(arguments.instance) is None:
-        raise ConfigError((Problem(arguments.instance, "no such instance is configured or recorded"),), "unknown instance")
+        raise ConfigError((unknown_instance(config, arguments.instance, recorded=recorded),), "unknown instance")
     if getattr(arguments, "json", False):
         terminal.print_json(_json(found))
     elif found.runs or found.decisions:

@@ -64,6 +64,10 @@ def _command(arguments: argparse.Namespace) -> Command:
             from licsync_daemon.cli.alive import alive
 
             return alive
+        case "status" if arguments.check:
+            from licsync_daemon.cli.monitor import monitor
+
+            return monitor
         case "status":
             from licsync_daemon.cli.status import status
 

@@ -7,10 +7,11 @@ of the last sync, from which age and overdue are computed.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from licsync_daemon.model.alert import Alert
-from licsync_daemon.model.errors import Code
-from licsync_daemon.model.instance import Config, ConnectDelivery, Instance
+from licsync_daemon.model.errors import Code, Problem
+from licsync_daemon.model.instance import CloudAccount, Config, ConnectDelivery, Instance
 from licsync_daemon.model.run import AWAITING_CLOUD, Decided, Decision, DeliveryRecord, Holder, InstanceRecord, Run, RunState, SeatRecord
 from licsync_daemon.model.store import StateReader
 from licsync_daemon.monitoring.heartbeat import DaemonView
@@ -60,14 +61,31 @@ class InstanceView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OlderConfig:
+    """The running daemon does not have the configuration file as it is now.
+
+    Attributes:
+        path: The file.
+        accepted_at: When the daemon accepted what it runs with.
+        problems: Why the file is refused; empty if it is valid, and only not loaded yet.
+    """
+
+    path: Path
+    accepted_at: datetime
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FleetView:
     at: datetime
+    cloud: CloudAccount
     daemon: DaemonView
     instances: tuple[InstanceView, ...]
     retired: tuple[InstanceRecord, ...]
     seats: SeatRecord | None
     listed: Findings | None  # None: the cloud was never queried
     alerts: tuple[Alert, ...]
+    older: OlderConfig | None = None
 
 
 def fleet_view(
@@ -88,6 +106,7 @@ def fleet_view(
     listing = store.listing() if store else None
     return FleetView(
         at=now,
+        cloud=config.cloud,
         daemon=daemon,
         instances=views,
         retired=_retired(config, store, now),

@@ -59,7 +59,7 @@ def test_connect_from_one_token(site: Site) -> None:
     state = {one["name"]: one for one in as_json(site.run("status", "--json"))["instances"]}
     assert (state["emea"]["state"], state["emea"]["delivery"], state["emea"]["overdue"]) == ("current", "connect", False)
     assert (state["amer"]["last_run"]["code"], state["amer"]["overdue"]) == ("never_synced", True)
-    assert state["emea"]["next"]["reason"] == "GitHub Connect check"
+    assert state["emea"]["next"]["reason"] == "Connect check"
 
 
 def test_nothing_leaves_the_machine(site: Site) -> None:
