@@ -35,7 +35,7 @@ exit codes:
 
 examples:
   licsync-daemon demo                      try a practice fleet; no setup needed
-  licsync-daemon config init > config.toml write a commented sample
+  licsync-daemon config init -o FILE      write a commented sample
   licsync-daemon check                     test everything that a sync needs
   licsync-daemon --run-now emea --dry-run  show what would be sent
   licsync-daemon --run-now                 sync now; wait for the confirmation
@@ -211,6 +211,11 @@ def _add_settings(commands: "argparse._SubParsersAction[_Parser]") -> None:
         help="init: a commented sample; show: effective settings and their origin; schema: JSON Schema for editors",
     )
     config.add_argument("--from-cloud", action="store_true", help="with init: write a table for each server that the cloud lists")
+    config.add_argument(
+        "--token-file", metavar="FILE",
+        help="with --from-cloud: read the token from a file, or with - from standard input (default: the credential, else a prompt)",
+    )  # fmt: skip
+    config.add_argument("-o", "--output", type=Path, metavar="FILE", help="with init: write a new file; an existing one is not replaced")
     config.add_argument("--enterprise", metavar="NAME", help="with --from-cloud: the cloud enterprise, if none is configured yet")
     config.add_argument(
         "--api-url",

@@ -66,7 +66,7 @@ def read_file(path: Path) -> dict[str, Any]:
     try:
         return _File(Settings, path)()
     except FileNotFoundError:
-        raise _refused(path, "no such file", f"create one with: $licsync config init > {path}") from None
+        raise _refused(path, "no such file", f"create one with: $licsync config init -o {path}") from None
     except IsADirectoryError:
         raise _refused(path, "is a folder, not a file", "name a file in it, for example config.toml") from None
     except PermissionError:
