@@ -72,6 +72,8 @@ class Daemon:
         self._worker.follow(config)
         for name in gone:
             self.alarms.silence(name)
+        if self._planning is not None:
+            self._planning.cancel()  # it plans by the earlier configuration
         self._planning = asyncio.create_task(self._plan_all(), name="plan after a reload")
         log.info("daemon.reloaded", instances=len(config.instances), retired=sorted(gone))
 
@@ -86,7 +88,8 @@ class Daemon:
         stopping = asyncio.create_task(stop.wait(), name="stop")
         try:
             self._planning = asyncio.create_task(self._plan_all(), name="plan")
-            await asyncio.wait([self._planning, stopping], return_when=asyncio.FIRST_COMPLETED)
+            while not self._planning.done() and not stop.is_set():  # a reload replaces it
+                await asyncio.wait([self._planning, stopping], return_when=asyncio.FIRST_COMPLETED)
             self._service.send("READY=1")
             log.info("daemon.started", instances=len(self._config.instances), state_dir=str(self._config.state_dir))
             while not stop.is_set():

@@ -71,6 +71,9 @@ class StateReader(Protocol):
     def decisions(self, instance: str | None = None, *, limit: int = 100) -> tuple[Decision, ...]:
         """Return decisions, newest first."""
 
+    def pause(self, instance: str) -> Decision | None:
+        """Return the latest decision to pause or resume an instance."""
+
     def approval(self, run_id: str) -> Decision | None:
         """Return the unused approval of a run, if any; the caller checks whether it has expired."""
 

@@ -237,6 +237,10 @@ class SqliteStore(Retention):
             return self._all(rows.read_decision, sql.format(""), limit)
         return self._all(rows.read_decision, sql.format(of_instance), instance, limit)
 
+    def pause(self, instance: str) -> Decision | None:
+        sql = "SELECT * FROM decision WHERE instance = ? AND what IN ('paused', 'resumed') ORDER BY seq DESC LIMIT 1"
+        return self._one(rows.read_decision, sql, instance)
+
     def approval(self, run_id: str) -> Decision | None:
         sql = "SELECT * FROM decision WHERE run_id = ? AND what = 'approved' AND used_at IS NULL ORDER BY seq DESC LIMIT 1"
         return self._one(rows.read_decision, sql, run_id)

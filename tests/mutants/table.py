@@ -1128,9 +1128,9 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a pause that was ended continues",
-        "licsync_daemon/state/history.py",
-        "pauses = (Decided.PAUSED, Decided.RESUMED)",
-        "pauses = (Decided.PAUSED,)",
+        "licsync_daemon/state/sqlite.py",
+        "what IN ('paused', 'resumed')",
+        "what IN ('paused')",
         ("tests/unit/state/test_history.py",),
     ),
     Mutant(
@@ -1141,6 +1141,13 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/unit/daemon/test_worker.py",),
     ),
     # ---------------------------------------------------------------- daemon
+    Mutant(
+        "a reload leaves the planning of the earlier configuration running",
+        "licsync_daemon/daemon/daemon.py",
+        "self._planning.cancel()",
+        "self._planning.done()",
+        ("tests/integration/test_daemon.py::test_a_reload_ends_the_planning_by_the_earlier_configuration",),
+    ),
     Mutant(
         "a clock that was set goes unnoticed",
         "licsync_daemon/daemon/daemon.py",
