@@ -1,7 +1,6 @@
 """Dispatch a command. The only place where an error becomes a message and an exit code."""
 
 import argparse
-import json
 import signal
 from collections.abc import Callable, Sequence
 
@@ -116,8 +115,9 @@ def _command(arguments: argparse.Namespace) -> Command:
 
 def _config_problems(error: ConfigError, *, as_json: bool) -> int:
     if as_json:
-        problems = [{"where": one.where, "what": one.what, "hint": one.hint} for one in error.problems]
-        print(json.dumps({"error": "configuration", "problems": problems}, ensure_ascii=False, indent=2))
+        from licsync_daemon.monitoring.status_json import problem_json
+
+        terminal.print_json({"error": "configuration", "problems": [problem_json(one) for one in error.problems]})
         return Exit.USAGE
     count = len(error.problems)
     terminal.complain(f"licsync-daemon: {error.headline} ({count} problem{'s' if count != 1 else ''})")

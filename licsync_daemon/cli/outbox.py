@@ -80,9 +80,9 @@ def _json(waiting: Waiting) -> dict[str, object]:
         "hostname": instance.hostname,
         "state": run.state,
         "run_id": run.run_id,
-        "since": iso(since),
-        "until": iso(since + instance.confirm_within),
+        "waiting_since": iso(since),
+        "expected_until": iso(since + instance.confirm_within),
         "folder": str(folder) if (folder := folder_of(instance)) else None,
         "content_hash": run.content_hash,
-        "fault": waiting.fault,
+        "outbox_fault": waiting.fault,
     }

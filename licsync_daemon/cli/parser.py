@@ -79,6 +79,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         parser.error("--run-now cannot be combined with a command")
     if arguments.run_now is None:
         _refuse_run_now_options(parser, arguments)
+    if getattr(arguments, "format", None) is not None and (arguments.since is None or arguments.json):
+        parser.error("--format requires --since, and cannot be combined with --json")
     if getattr(arguments, "scenario", None) is not None and _chooses_a_fleet(arguments):
         parser.error("--scenario uses its own fleet and cannot be combined with --fleet, --instances, --people or --seed")
     return arguments
@@ -166,6 +168,8 @@ def _add_status(commands: "argparse._SubParsersAction[_Parser]") -> None:
     history = _add(commands, "history", "recorded runs and decisions, newest first")
     history.add_argument("instance", nargs="?", metavar="INSTANCE", help="show only this instance, with details of its newest run")
     history.add_argument("--limit", type=_positive, default=20, metavar="N", help="how many runs and decisions to show (default 20)")
+    history.add_argument("--since", metavar="DATE", help='every run since a date ("2026-01-01") or for a time ("90d"), for an audit')
+    history.add_argument("--format", choices=["csv", "json"], help="with --since: a row per instance, week and run, with the four times")
     _add_config(history)
     _add_json(history)
 

@@ -24,7 +24,7 @@ MONA = {"SUDO_USER": "mona"}
 def status_of(site: Site, name: str = "emea") -> dict[str, object]:
     """Return what `status --json` says of an instance."""
     found = json.loads(site.run("status", "--json").out)
-    return next(one for one in found["instances"] if one["name"] == name)
+    return next(one for one in found["instances"] if one["instance"] == name)
 
 
 def decisions(site: Site) -> list[dict[str, object]]:

@@ -185,9 +185,9 @@ def test_a_removed_instance_is_kept_as_retired(site: Site) -> None:
 
     found = json.loads(site.run("status", "--json").out)
     (retired,) = found["retired"]
-    assert [one["name"] for one in found["instances"]] == ["emea"]
+    assert [one["instance"] for one in found["instances"]] == ["emea"]
     assert (retired["name"], retired["hostname"]) == ("amer", None)
-    assert datetime.now(UTC) - datetime.fromisoformat(retired["since"]) < timedelta(minutes=2)
+    assert datetime.now(UTC) - datetime.fromisoformat(retired["retired_at"]) < timedelta(minutes=2)
     assert f"amer: retired since {retired['since'][:10]}: no longer configured; its history is kept" in site.run("status").out
     assert "not_found" in site.run("history", "amer").out
 
@@ -195,8 +195,8 @@ def test_a_removed_instance_is_kept_as_retired(site: Site) -> None:
     reload(daemon)
 
     found = json.loads(site.run("status", "--json").out)
-    assert [(one["name"], one["state"]) for one in found["instances"]] == [("amer", "failed")]
-    assert [(one["name"], one["hostname"]) for one in found["retired"]] == [("emea", site.box.instances["emea"].hostname)]
+    assert [(one["instance"], one["state"]) for one in found["instances"]] == [("amer", "failed")]
+    assert [(one["instance"], one["hostname"]) for one in found["retired"]] == [("emea", site.box.instances["emea"].hostname)]
     site.config.write_text(both, encoding="utf-8")
     reload(daemon)
     found = json.loads(site.run("status", "--json").out)

@@ -72,7 +72,7 @@ def test_a_script_finds_the_end_of_the_wait() -> None:
     store = MemoryStore()
     store.save_run(a_run(state=RunState.DELIVERED, delivered_at=T0), T0)
     (one,) = as_json(fleet_view(a_config(), store, T0, ALIVE, lambda _: True))["instances"]
-    assert one["word_until"] == "2026-11-24T03:00:00Z"
+    assert one["expected_until"] == "2026-11-24T03:00:00Z"
 
 
 def test_servers_beside_the_configured_ones_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
