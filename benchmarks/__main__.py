@@ -48,6 +48,7 @@ def main() -> int:
     idle_daemon()
     a_hundred_thousand()
     a_million()
+    large_fleets()
     unit_tests()
     return 0
 
@@ -124,6 +125,12 @@ def a_hundred_thousand() -> None:
 def a_million() -> None:
     """What a million accounts take, in a process of its own."""
     print(run(sys.executable, "-m", "benchmarks.million"))
+
+
+def large_fleets() -> None:
+    """Hundreds of instances with 400 days of history, each fleet in a process of its own."""
+    for count in ("500", "1000"):
+        print(run(sys.executable, "-m", "benchmarks.large_fleet", count))
 
 
 def unit_tests() -> None:

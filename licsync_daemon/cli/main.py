@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from licsync_daemon.cli import terminal
 from licsync_daemon.cli.exit import Exit
 from licsync_daemon.cli.parser import parse
-from licsync_daemon.model.errors import ConfigError, LockedError, StateError, StateNewerError, StateUnwritableError
+from licsync_daemon.model.errors import ConfigError, LockedError, StateDamagedError, StateError, StateNewerError, StateUnwritableError
 from licsync_daemon.system.process import Stopped
 from licsync_daemon.system.streams import failed_output
 
@@ -39,6 +39,8 @@ def _main(argv: Sequence[str]) -> int:
         return _failure(str(error), Exit.USAGE)
     except LockedError as error:
         return _failure(str(error), Exit.LOCKED)
+    except StateDamagedError as error:
+        return _failure(str(error), Exit.INTERNAL)
     except StateUnwritableError as error:
         return _failure(f"{error}; free disk space or fix the directory's permissions", Exit.INTERNAL)
     except StateError as error:

@@ -197,6 +197,10 @@ class StateUnwritableError(StateError):
     """The state file cannot be written: the disk is full or read-only, or another user owns the file."""
 
 
+class StateDamagedError(StateUnwritableError):
+    """SQLite found the state file to be damaged while it was read or written."""
+
+
 class StateReplacedError(StateUnwritableError):
     """The state file was deleted, moved, or replaced while this process had it open; what is written to it now is lost."""
 

@@ -3,7 +3,7 @@
 from licsync_daemon.model.store import StateReader
 from licsync_daemon.rules.next_run import Recorded
 
-RUNS_READ = 60  # latest runs of an instance; enough if the latest confirmed run is among them
+RUNS_READ = 12  # latest runs of an instance; enough if the latest confirmed run is among them, as almost always
 MORE_RUNS_READ = 200  # otherwise: a week has up to 192 runs during maintenance, or 26 retries
 
 

@@ -371,3 +371,25 @@ def test_a_heartbeat_looks_whether_the_lock_and_the_state_file_are_there(tmp_pat
 
     with closing(store), pytest.raises(StateReplacedError, match="deleted"):
         asyncio.run(beat_twice())
+
+
+def test_a_second_reload_ends_the_planning_of_the_first(tmp_path: Path) -> None:
+    """Two reloads in quick succession: only the newest configuration is planned, whatever the first one was at."""
+    clock = FakeClock()
+    (tmp_path / "locks").mkdir()
+    config, context = a_config(state_dir=tmp_path), a_context(FakeWorld(clock), tmp_path)
+
+    async def reload_twice() -> tuple[bool, bool]:
+        with a_daemon(config, context) as daemon:
+            daemon.alarms.start(paused=True)
+            daemon.reload(config, context)
+            first = daemon._planning
+            daemon.reload(config, context)
+            second = daemon._planning
+            assert first is not None
+            assert second is not None
+            await asyncio.wait([first, second])
+            daemon.alarms.shut_down()
+            return first.cancelled(), second.cancelled()
+
+    assert asyncio.run(reload_twice()) == (True, False)

@@ -973,8 +973,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a damaged page of the state file goes unnoticed",
         "licsync_daemon/state/files.py",
-        'db.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok" and ',
-        "",
+        'db.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"',
+        "True",
         ("tests/integration/test_state_files.py::test_a_damaged_file_is_set_aside",),
     ),
     Mutant(
