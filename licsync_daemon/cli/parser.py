@@ -15,6 +15,10 @@ from licsync_daemon.cli.terminal import complain
 DEFAULT_CONFIG = "/etc/licsync/config.toml"
 INVENTED = {"instances": None, "people": 2000, "seed": 1}  # the fleet that `demo` and `sandbox` generate
 SCENARIOS = ("shrink", "rebuilt", "clone", "outage")  # the stories that `demo` plays; named here so that parsing loads no practice fleet
+SECTIONS = (
+    "causes", "seats", "difference", "accounts", "reasons", "instances", "overlap", "people", "organizations", "cost_centers",
+    "duplicates", "fixes", "sources",
+)  # fmt: skip
 PRINTS_JSON = frozenset({"status", "history", "outbox", "config", "check", "demo"})
 MOST = 10_000_000  # instances, people or runs; more is a typing error
 DESCRIPTION = """\
@@ -79,7 +83,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         parser.error("--run-now cannot be combined with a command")
     if arguments.run_now is None:
         _refuse_run_now_options(parser, arguments)
-    if getattr(arguments, "format", None) is not None and (arguments.since is None or arguments.json):
+    if getattr(arguments, "format", None) is not None and arguments.command == "history" and (arguments.since is None or arguments.json):
         parser.error("--format requires --since, and cannot be combined with --json")
     if getattr(arguments, "scenario", None) is not None and _chooses_a_fleet(arguments):
         parser.error("--scenario uses its own fleet and cannot be combined with --fleet, --instances, --people or --seed")
@@ -131,6 +135,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_run_now(now)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     _add_status(commands)
+    _add_report(commands)
     _add_decisions(commands)
     _add_settings(commands)
     _add_notify(commands)
@@ -181,6 +186,37 @@ def _add_status(commands: "argparse._SubParsersAction[_Parser]") -> None:
     payload.add_argument("instance", metavar="INSTANCE", help="name of the instance")
     payload.add_argument("--diff", action="store_true", help="print the changes since the last confirmed usage instead, as counts")
     _add_config(payload)
+
+
+def _add_report(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    report = _add(commands, "report", "who is counted twice, from downloaded reports; needs no configuration")
+    report.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="consumed-licenses and site-admin reports, or folders of them")
+    report.add_argument(
+        "--server", type=_server, action="append", default=[], metavar="HOST=FILE",
+        help="the site-admin report of an instance; may be repeated",
+    )  # fmt: skip
+    report.add_argument("--format", choices=["table", "html", "csv", "json", "md"], default="table", help="how to print it (default table)")
+    report.add_argument("-o", "--output", type=Path, metavar="FILE", help="write to a file that only you can read")
+    report.add_argument("--section", choices=SECTIONS, metavar="NAME", help=f"only one table: {', '.join(SECTIONS)}")
+    report.add_argument("--people", action="store_true", help="name people; without it, the report has counts only")
+    report.add_argument("--price", type=_price, metavar="AMOUNT", help="what a seat costs, to show what the duplicates cost")
+
+
+def _server(text: str) -> tuple[str, Path]:
+    host, _, path = text.partition("=")
+    if not (host and path):
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST=FILE")
+    return host.lower(), Path(path)
+
+
+def _price(text: str) -> float:
+    try:
+        price = float(text)
+    except ValueError:
+        price = -1.0
+    if not 0 <= price < 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an amount from 0 to 1,000,000, such as 21 or 19.25")
+    return price
 
 
 def _add_decisions(commands: "argparse._SubParsersAction[_Parser]") -> None:
