@@ -48,6 +48,7 @@ def main() -> int:
     idle_daemon()
     a_hundred_thousand()
     a_million()
+    large_fleets()
     insight()
     unit_tests()
     return 0
@@ -131,6 +132,12 @@ def insight() -> None:
     """What the forecast and likely duplicates take, each in a process of its own."""
     for what, count in (("forecast", 1_000_000), ("duplicates", 10_000), ("duplicates", 100_000)):
         print(run(sys.executable, "-m", "benchmarks.insight", what, str(count)).strip())
+
+
+def large_fleets() -> None:
+    """Hundreds of instances with 400 days of history, each fleet in a process of its own."""
+    for count in ("500", "1000"):
+        print(run(sys.executable, "-m", "benchmarks.large_fleet", count))
 
 
 def unit_tests() -> None:

@@ -30,7 +30,7 @@ def check(arguments: argparse.Namespace) -> int:
 
     run_until_signal(test())
     if getattr(arguments, "json", False):
-        terminal.print_json({"ok": worst(found) is not Outcome.FAIL, "rows": [row.as_json() for row in found]})
+        terminal.print_json({"ok": worst(found) is not Outcome.FAIL, "tests": [row.as_json() for row in found]})
     else:
         show(found)
     return Exit.USAGE if worst(found) is Outcome.FAIL else Exit.OK

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from licsync_daemon.cli import terminal
+from licsync_daemon.cli import audit, terminal
 from licsync_daemon.cli.exit import Exit
-from licsync_daemon.cli.loading import load
+from licsync_daemon.cli.loading import load_running, unknown_instance
+from licsync_daemon.cli.parser import MOST
 from licsync_daemon.cli.results import show_changes, show_remarks
 from licsync_daemon.cli.terminal import moment, number
-from licsync_daemon.model.errors import ConfigError, Problem
+from licsync_daemon.model.errors import ConfigError
+from licsync_daemon.model.instance import Config
 from licsync_daemon.model.run import Decision, Run, Transition
 from licsync_daemon.model.store import StateReader
 from licsync_daemon.model.text import iso
@@ -34,12 +36,18 @@ class Recorded:
 
 def history(arguments: argparse.Namespace) -> int:
     """Show the recorded runs and decisions, newest first."""
-    config = load(arguments)
+    config, _ = load_running(arguments, tell=True)
+    start = audit.since(arguments.since, SystemClock().now()) if arguments.since is not None else None
+    limit = MOST if start is not None and arguments.format is None and not arguments.json else arguments.limit
     with reading(config.state_dir) as store:
-        found = _read(store, arguments.instance, arguments.limit) if store is not None else Recorded()
+        found = _read(store, arguments.instance, limit, start) if store is not None else Recorded()
+        recorded = [one.name for one in store.instances()] if store is not None else []
     if arguments.instance is not None and not found.runs and config.instance(arguments.instance) is None:
-        raise ConfigError((Problem(arguments.instance, "no such instance is configured or recorded"),), "unknown instance")
-    if getattr(arguments, "json", False):
+        raise ConfigError((unknown_instance(config, arguments.instance, recorded=recorded),), "unknown instance")
+    kind = arguments.format or ("json" if arguments.json and start is not None else None)
+    if kind is not None and start is not None:
+        _print_audit(config, arguments.instance, recorded, start, kind)
+    elif arguments.json:
         terminal.print_json(_json(found))
     elif found.runs or found.decisions:
         _show(found, SystemClock().now(), is_one_instance=arguments.instance is not None)
@@ -48,9 +56,18 @@ def history(arguments: argparse.Namespace) -> int:
     return Exit.OK
 
 
-def _read(store: StateReader, instance: str | None, limit: int) -> Recorded:
-    runs = store.runs(instance, limit=limit)
-    return Recorded(runs, {run.run_id: store.transitions(run.run_id) for run in runs}, store.decisions(instance, limit=limit))
+def _read(store: StateReader, instance: str | None, limit: int, start: datetime | None) -> Recorded:
+    runs = [run for run in store.runs(instance, limit=limit) if start is None or run.started_at >= start]
+    decisions = [one for one in store.decisions(instance, limit=limit) if start is None or one.at >= start]
+    return Recorded(runs, {run.run_id: store.transitions(run.run_id) for run in runs}, decisions)
+
+
+def _print_audit(config: Config, instance: str | None, recorded: Sequence[str], start: datetime, kind: str) -> None:
+    """Print every week of the configured instances, and the runs of those that are only recorded."""
+    names = [instance] if instance is not None else list(dict.fromkeys([*(one.name for one in config.instances), *recorded]))
+    complete = {one.name for one in config.instances if one.is_active}
+    with reading(config.state_dir) as store:
+        audit.print_rows(audit.rows(store, names, complete=complete, start=start, now=SystemClock().now(), most=MOST), kind)
 
 
 def _json(found: Recorded) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import pwd
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +14,21 @@ import structlog
 
 from licsync_daemon.cli import terminal
 from licsync_daemon.cli.parser import DEFAULT_CONFIG
+from licsync_daemon.cli.right_user import refuse_wrong_user
 from licsync_daemon.model.errors import ConfigError, Problem
 from licsync_daemon.model.instance import Config, Instance
 from licsync_daemon.model.text import Invocation
+from licsync_daemon.monitoring.heartbeat import daemon_view
+from licsync_daemon.monitoring.status import OlderConfig
 from licsync_daemon.settings import Loaded, load_config
+from licsync_daemon.settings.mistakes import did_you_mean
+from licsync_daemon.settings.state_dir import likely_state_dir
+from licsync_daemon.state import accepted as accepted_file
 from licsync_daemon.system import log
+from licsync_daemon.system.clock import SystemClock
+from licsync_daemon.system.files import read_bounded
+
+LISTED = 20  # names in a message
 
 logger = structlog.get_logger()
 
@@ -38,13 +49,52 @@ def load(arguments: argparse.Namespace, *, quiet: bool = False, background: bool
     return loaded.config
 
 
+def load_running(arguments: argparse.Namespace, *, tell: bool = False) -> tuple[Config, OlderConfig | None]:
+    """Load the configuration for a command that only looks; if it is refused, the one that the running daemon accepted.
+
+    Args:
+        arguments: The command line.
+        tell: Whether to print on stderr that an older configuration is used.
+
+    Raises:
+        ConfigError: It is refused, and no daemon runs with an older one.
+    """
+    path, content = arguments.config.absolute(), content_of(arguments.config)
+    problems: tuple[Problem, ...] = ()
+    try:
+        config = load(arguments)
+    except ConfigError as error:
+        state_dir = likely_state_dir(content, os.environ)
+        accepted = state_dir / accepted_file.FILE
+        if not daemon_view(state_dir, SystemClock().now()).alive or accepted_file.content_of(state_dir) is None:
+            raise
+        config, problems = load_config(accepted, os.environ).config, error.problems
+        config = replace(config, invocation=invocation(path, config.state_dir))
+        terminal.type_commands_as(config.invocation)
+        log.set_up(config.log_level, config.invocation)
+        if tell:
+            terminal.complain(f"licsync-daemon: {path} is refused, so the configuration of the running daemon is used: {problems[0]}")
+    older = accepted_file.content_of(config.state_dir)
+    if older in {None, content} or not daemon_view(config.state_dir, SystemClock().now()).alive:
+        return config, None
+    return config, OlderConfig(path=path, accepted_at=accepted_file.accepted_at(config.state_dir), problems=problems)
+
+
 def read_config(path: Path) -> Loaded:
     """Load the configuration at `path`; from now on, messages name it in their commands."""
     terminal.type_commands_as(invocation(path))
+    refuse_wrong_user(likely_state_dir(content_of(path), os.environ), path.absolute(), _program())
     loaded = load_config(path, os.environ)
     typed = invocation(path, loaded.config.state_dir)
     terminal.type_commands_as(typed)
     return replace(loaded, config=replace(loaded.config, invocation=typed))
+
+
+def content_of(path: Path) -> bytes | None:
+    """Return the configuration file as it is; None if it cannot be read."""
+    with suppress(OSError):
+        return read_bounded(path, accepted_file.MAX_BYTES)
+    return None
 
 
 def invocation(config: Path, state_dir: Path | None = None) -> Invocation:
@@ -81,12 +131,11 @@ def chosen(config: Config, names: Sequence[str]) -> tuple[Instance, ...]:
     """
     if not names:
         return tuple(instance for instance in config.instances if instance.is_active)
-    known = ", ".join(instance.name for instance in config.instances)
     problems, found = [], []
     for name in dict.fromkeys(names):
         instance = config.instance(name)
         if instance is None:
-            problems.append(Problem(name, "no such instance is configured", f"configured: {known}"))
+            problems.append(unknown_instance(config, name))
         elif not instance.enabled:
             problems.append(Problem(name, "this instance is disabled", f"set instances.{name}.enabled = true"))
         elif instance.unsynced_because is not None:
@@ -96,3 +145,15 @@ def chosen(config: Config, names: Sequence[str]) -> tuple[Instance, ...]:
     if problems:
         raise ConfigError(tuple(problems), "invalid argument")
     return tuple(found)
+
+
+def unknown_instance(config: Config, name: str, *, recorded: Sequence[str] | None = None) -> Problem:
+    """Return the mistake that no instance has this name, with the one that was probably meant, and with all of a small fleet.
+
+    `recorded` are names that would do as well: instances that the state still knows.
+    """
+    names = [instance.name for instance in config.instances]
+    near = did_you_mean(name, [*names, *(recorded or ())])
+    known = f"configured: {', '.join(names[:LISTED])}" + (f" and {len(names) - LISTED} more" if len(names) > LISTED else "")
+    what = "no such instance is configured or recorded" if recorded is not None else "no such instance is configured"
+    return Problem(name, what, f"{near} {known}" if near else known)

@@ -1,14 +1,21 @@
 """Dispatch a command. The only place where an error becomes a message and an exit code."""
 
 import argparse
-import json
 import signal
 from collections.abc import Callable, Sequence
 
 from licsync_daemon.cli import terminal
 from licsync_daemon.cli.exit import Exit
 from licsync_daemon.cli.parser import parse
-from licsync_daemon.model.errors import ConfigError, LockedError, StateError, StateNewerError, StateUnwritableError
+from licsync_daemon.model.errors import (
+    ConfigError,
+    InputError,
+    LockedError,
+    StateDamagedError,
+    StateError,
+    StateNewerError,
+    StateUnwritableError,
+)
 from licsync_daemon.system.process import Stopped
 from licsync_daemon.system.streams import failed_output
 
@@ -36,10 +43,14 @@ def _main(argv: Sequence[str]) -> int:
         return command(arguments)
     except ConfigError as error:
         return _config_problems(error, as_json=getattr(arguments, "json", False))
+    except InputError as error:
+        return _failure(str(error), Exit.USAGE)
     except StateNewerError as error:
         return _failure(str(error), Exit.USAGE)
     except LockedError as error:
         return _failure(str(error), Exit.LOCKED)
+    except StateDamagedError as error:
+        return _failure(str(error), Exit.INTERNAL)
     except StateUnwritableError as error:
         return _failure(f"{error}; free disk space or fix the directory's permissions", Exit.INTERNAL)
     except StateError as error:
@@ -64,6 +75,10 @@ def _command(arguments: argparse.Namespace) -> Command:
             from licsync_daemon.cli.alive import alive
 
             return alive
+        case "status" if arguments.check:
+            from licsync_daemon.cli.monitor import monitor
+
+            return monitor
         case "status":
             from licsync_daemon.cli.status import status
 
@@ -76,6 +91,10 @@ def _command(arguments: argparse.Namespace) -> Command:
             from licsync_daemon.cli.outbox import outbox
 
             return outbox
+        case "report":
+            from licsync_daemon.cli.report.command import report
+
+            return report
         case "notify":
             from licsync_daemon.cli.notify import notify
 
@@ -112,8 +131,9 @@ def _command(arguments: argparse.Namespace) -> Command:
 
 def _config_problems(error: ConfigError, *, as_json: bool) -> int:
     if as_json:
-        problems = [{"where": one.where, "what": one.what, "hint": one.hint} for one in error.problems]
-        print(json.dumps({"error": "configuration", "problems": problems}, ensure_ascii=False, indent=2))
+        from licsync_daemon.monitoring.status_json import problem_json
+
+        terminal.print_json({"error": "configuration", "problems": [problem_json(one) for one in error.problems]})
         return Exit.USAGE
     count = len(error.problems)
     terminal.complain(f"licsync-daemon: {error.headline} ({count} problem{'s' if count != 1 else ''})")

@@ -78,7 +78,8 @@ def _notify_of(error: StateUnwritableError, config: Config) -> None:
 def _no_state(error: StateUnwritableError, *, as_json: bool) -> int:
     next_step = "free disk space or fix the directory's permissions; nothing was read or sent"
     if as_json:
-        terminal.print_json({"error": Code.STATE_UNWRITABLE, "cause": str(error), "next_step": next_step})
+        problem = {"where": "state_dir", "text": str(error), "next_step": next_step}
+        terminal.print_json({"error": Code.STATE_UNWRITABLE, "problems": [problem]})
     else:
         terminal.complain(f"licsync-daemon: {Code.STATE_UNWRITABLE}: {error}")
         terminal.complain(f"  next step: {next_step}")

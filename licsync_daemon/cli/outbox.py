@@ -6,7 +6,7 @@ from datetime import datetime
 
 from licsync_daemon.cli import terminal
 from licsync_daemon.cli.exit import Exit
-from licsync_daemon.cli.loading import load
+from licsync_daemon.cli.loading import load_running
 from licsync_daemon.cli.terminal import moment, span
 from licsync_daemon.deliveries.outbox_folder import fault
 from licsync_daemon.model.instance import Instance
@@ -31,7 +31,7 @@ class Waiting:
 
 def outbox(arguments: argparse.Namespace) -> int:
     """Show what waits, oldest first."""
-    config = load(arguments)
+    config, _ = load_running(arguments, tell=True)
     now = SystemClock().now()
     with reading(config.state_dir) as store:
         every = [_waiting(store, one) for one in config.instances] if store is not None else []
@@ -80,9 +80,9 @@ def _json(waiting: Waiting) -> dict[str, object]:
         "hostname": instance.hostname,
         "state": run.state,
         "run_id": run.run_id,
-        "since": iso(since),
-        "until": iso(since + instance.confirm_within),
+        "waiting_since": iso(since),
+        "expected_until": iso(since + instance.confirm_within),
         "folder": str(folder) if (folder := folder_of(instance)) else None,
         "content_hash": run.content_hash,
-        "fault": waiting.fault,
+        "outbox_fault": waiting.fault,
     }

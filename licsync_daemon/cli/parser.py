@@ -15,6 +15,10 @@ from licsync_daemon.cli.terminal import complain
 DEFAULT_CONFIG = "/etc/licsync/config.toml"
 INVENTED = {"instances": None, "people": 2000, "seed": 1}  # the fleet that `demo` and `sandbox` generate
 SCENARIOS = ("shrink", "rebuilt", "clone", "outage")  # the stories that `demo` plays; named here so that parsing loads no practice fleet
+SECTIONS = (
+    "causes", "seats", "difference", "accounts", "reasons", "instances", "overlap", "people", "organizations", "cost_centers",
+    "duplicates", "fixes", "sources",
+)  # fmt: skip
 PRINTS_JSON = frozenset({"status", "history", "outbox", "config", "check", "demo"})
 MOST = 10_000_000  # instances, people or runs; more is a typing error
 DESCRIPTION = """\
@@ -35,7 +39,7 @@ exit codes:
 
 examples:
   licsync-daemon demo                      try a practice fleet; no setup needed
-  licsync-daemon config init > config.toml write a commented sample
+  licsync-daemon config init -o FILE      write a commented sample
   licsync-daemon check                     test everything that a sync needs
   licsync-daemon --run-now emea --dry-run  show what would be sent
   licsync-daemon --run-now                 sync now; wait for the confirmation
@@ -79,6 +83,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         parser.error("--run-now cannot be combined with a command")
     if arguments.run_now is None:
         _refuse_run_now_options(parser, arguments)
+    if getattr(arguments, "format", None) is not None and arguments.command == "history" and (arguments.since is None or arguments.json):
+        parser.error("--format requires --since, and cannot be combined with --json")
     if getattr(arguments, "scenario", None) is not None and _chooses_a_fleet(arguments):
         parser.error("--scenario uses its own fleet and cannot be combined with --fleet, --instances, --people or --seed")
     return arguments
@@ -129,6 +135,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_run_now(now)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     _add_status(commands)
+    _add_report(commands)
     _add_decisions(commands)
     _add_settings(commands)
     _add_notify(commands)
@@ -166,6 +173,8 @@ def _add_status(commands: "argparse._SubParsersAction[_Parser]") -> None:
     history = _add(commands, "history", "recorded runs and decisions, newest first")
     history.add_argument("instance", nargs="?", metavar="INSTANCE", help="show only this instance, with details of its newest run")
     history.add_argument("--limit", type=_positive, default=20, metavar="N", help="how many runs and decisions to show (default 20)")
+    history.add_argument("--since", metavar="DATE", help='every run since a date ("2026-01-01") or for a time ("90d"), for an audit')
+    history.add_argument("--format", choices=["csv", "json"], help="with --since: a row per instance, week and run, with the four times")
     _add_config(history)
     _add_json(history)
 
@@ -177,6 +186,37 @@ def _add_status(commands: "argparse._SubParsersAction[_Parser]") -> None:
     payload.add_argument("instance", metavar="INSTANCE", help="name of the instance")
     payload.add_argument("--diff", action="store_true", help="print the changes since the last confirmed usage instead, as counts")
     _add_config(payload)
+
+
+def _add_report(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    report = _add(commands, "report", "who is counted twice, from downloaded reports; needs no configuration")
+    report.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="consumed-licenses and site-admin reports, or folders of them")
+    report.add_argument(
+        "--server", type=_server, action="append", default=[], metavar="HOST=FILE",
+        help="the site-admin report of an instance; may be repeated",
+    )  # fmt: skip
+    report.add_argument("--format", choices=["table", "html", "csv", "json", "md"], default="table", help="how to print it (default table)")
+    report.add_argument("-o", "--output", type=Path, metavar="FILE", help="write to a file that only you can read")
+    report.add_argument("--section", choices=SECTIONS, metavar="NAME", help=f"only one table: {', '.join(SECTIONS)}")
+    report.add_argument("--people", action="store_true", help="name people; without it, the report has counts only")
+    report.add_argument("--price", type=_price, metavar="AMOUNT", help="what a seat costs, to show what the duplicates cost")
+
+
+def _server(text: str) -> tuple[str, Path]:
+    host, _, path = text.partition("=")
+    if not (host and path):
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST=FILE")
+    return host.lower(), Path(path)
+
+
+def _price(text: str) -> float:
+    try:
+        price = float(text)
+    except ValueError:
+        price = -1.0
+    if not 0 <= price < 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an amount from 0 to 1,000,000, such as 21 or 19.25")
+    return price
 
 
 def _add_decisions(commands: "argparse._SubParsersAction[_Parser]") -> None:
@@ -211,6 +251,11 @@ def _add_settings(commands: "argparse._SubParsersAction[_Parser]") -> None:
         help="init: a commented sample; show: effective settings and their origin; schema: JSON Schema for editors",
     )
     config.add_argument("--from-cloud", action="store_true", help="with init: write a table for each server that the cloud lists")
+    config.add_argument(
+        "--token-file", metavar="FILE",
+        help="with --from-cloud: read the token from a file, or with - from standard input (default: the credential, else a prompt)",
+    )  # fmt: skip
+    config.add_argument("-o", "--output", type=Path, metavar="FILE", help="with init: write a new file; an existing one is not replaced")
     config.add_argument("--enterprise", metavar="NAME", help="with --from-cloud: the cloud enterprise, if none is configured yet")
     config.add_argument(
         "--api-url",

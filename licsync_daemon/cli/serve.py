@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from licsync_daemon.cli.exit import Exit
-from licsync_daemon.cli.loading import load, read_config
+from licsync_daemon.cli.loading import content_of, load, read_config
 from licsync_daemon.daemon.daemon import HEARTBEAT_S, Daemon
 from licsync_daemon.daemon.daily import DailyCheck
 from licsync_daemon.daemon.wiring import Parts, recording, with_config
@@ -22,6 +22,7 @@ from licsync_daemon.monitoring.outgoing import Outgoing
 from licsync_daemon.monitoring.preflight.in_child import preflight_in_child
 from licsync_daemon.monitoring.state_fault import NEXT_STEP, REPLACED, StateFault
 from licsync_daemon.settings.credential_audit import credentials_of
+from licsync_daemon.state import accepted
 from licsync_daemon.state.files import prepare_state_dir
 from licsync_daemon.state.leases import FileLeases
 from licsync_daemon.system.clock import SystemClock
@@ -47,13 +48,15 @@ async def _serve(path: Path, config: Config, clock: SystemClock) -> int:
     service = ServiceManager(os.environ)
     serving: tuple[Daemon, DailyCheck, Parts] | None = None
     fault = StateFault(clock)
+    content = content_of(path)
 
     def reload() -> None:
         """Read the configuration again. An invalid one changes nothing; every problem is logged."""
-        nonlocal config
+        nonlocal config, content
         service.send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
-            config = _reloaded(path, config)
+            content, config = content_of(path), _reloaded(path, config)  # both or, if it is refused, neither
+            accepted.keep(content, config.state_dir)
             if serving is not None:
                 daemon, daily, parts = serving
                 daemon.reload(config, with_config(parts.context, config, os.environ))
@@ -69,6 +72,7 @@ async def _serve(path: Path, config: Config, clock: SystemClock) -> int:
         while not stop.is_set():
             try:
                 with FileLeases(config.state_dir, clock).daemon() as lease, recording(config, clock, os.environ) as parts:
+                    accepted.keep(content, config.state_dir)
                     daily = DailyCheck(partial(preflight_in_child, path), parts.alerting.heed)
                     daemon = Daemon(config, parts.context, lease=lease, service=service, alerting=parts.alerting, daily=daily)
                     serving = (daemon, daily, parts)

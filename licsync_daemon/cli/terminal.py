@@ -37,6 +37,11 @@ def type_commands_as(invocation: Invocation) -> None:
     _invocation = invocation
 
 
+def typed(text: str) -> str:
+    """Return a message with its commands as a person types them."""
+    return command(text, _invocation)
+
+
 def is_terminal() -> bool:
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 

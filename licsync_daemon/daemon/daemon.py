@@ -72,6 +72,8 @@ class Daemon:
         self._worker.follow(config)
         for name in gone:
             self.alarms.silence(name)
+        if self._planning is not None:
+            self._planning.cancel()  # it plans by the earlier configuration
         self._planning = asyncio.create_task(self._plan_all(), name="plan after a reload")
         log.info("daemon.reloaded", instances=len(config.instances), retired=sorted(gone))
 
@@ -86,7 +88,8 @@ class Daemon:
         stopping = asyncio.create_task(stop.wait(), name="stop")
         try:
             self._planning = asyncio.create_task(self._plan_all(), name="plan")
-            await asyncio.wait([self._planning, stopping], return_when=asyncio.FIRST_COMPLETED)
+            while not self._planning.done() and not stop.is_set():  # a reload replaces it
+                await asyncio.wait([self._planning, stopping], return_when=asyncio.FIRST_COMPLETED)
             self._service.send("READY=1")
             log.info("daemon.started", instances=len(self._config.instances), state_dir=str(self._config.state_dir))
             while not stop.is_set():
@@ -120,8 +123,7 @@ class Daemon:
         self._context.store.check_file()
         if not self._lease.is_findable:
             raise StateReplacedError(f"the lock of the daemon in {self._config.state_dir} was deleted or replaced")
-        with suppress(OSError):  # read-only by now: the daemon continues, and `status --alive` reports it
-            self._lease.touch()
+        self._touch()
         with contained("daemon.heartbeat_failed"):
             self._serve_beside()
             self.alarms.check()
@@ -134,8 +136,13 @@ class Daemon:
             for instance in self._config.instances:
                 if instance.name not in self._tasks and (changed or not self.alarms.is_set(instance.name)):
                     self._plan(instance)
+                    self._touch()
                     await asyncio.sleep(0)  # a large fleet takes a while: let other tasks run
         self._service.send("WATCHDOG=1", f"STATUS={self._next_in_words()}")
+
+    def _touch(self) -> None:
+        with suppress(OSError):  # read-only by now: the daemon continues, and `status --alive` reports it
+            self._lease.touch()
 
     def _clock_was_set(self) -> bool:
         before, self._offset_s = self._offset_s, self._clock_offset_s()

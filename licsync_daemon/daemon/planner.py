@@ -30,5 +30,5 @@ class Planner:
         return next_run(instance, known, self.context.clock.now(), up_since=self._up_since, changed_at=self._changed_at)
 
     def is_paused(self, instance: Instance) -> bool:
-        pause = recorded(self.context.store, instance.name).pause
+        pause = self.context.store.pause(instance.name)
         return pause is not None and pause.what is Decided.PAUSED and pause.in_force(self.context.clock.now())

@@ -51,7 +51,7 @@ def _not_connected(operation: str, to: Destination, chain: list[BaseException]) 
         return broken_off(operation, "reset")
     proxy = proxy_address(to)
     host = urlsplit(proxy or to.url).hostname or "the server"
-    what = f"{'the proxy ' if proxy else ''}{unreachable(host, failed)}"
+    what = f"{'no connection to the proxy: ' if proxy else ''}{unreachable(host, failed)}"
     step = (
         "check DNS, the firewall and that the server is up"
         if proxy is None

@@ -22,6 +22,9 @@ class StateReader(Protocol):
     not closed. At most one waits for a person (`AWAITING`); a newer run may be in progress at the same time.
     """
 
+    def transaction(self) -> AbstractContextManager[None]:
+        """Return a context in which everything that is read and written is one transaction: no other process writes meanwhile."""
+
     def open_run(self, instance: str) -> Run | None:
         """Return the run of `instance` that is `running` or `delivered`."""
 
@@ -44,6 +47,9 @@ class StateReader(Protocol):
 
     def last_run(self, instance: str, *, good: bool = False, counted: bool = False) -> Run | None:
         """Return the latest recorded run; with `good`, the latest successful one; with `counted`, the latest with counted accounts."""
+
+    def first_run_at(self, instance: str) -> datetime | None:
+        """Return when the first recorded run of `instance` started."""
 
     def transitions(self, run_id: str) -> tuple[Transition, ...]:
         """Return the states a run went through, oldest first."""
@@ -70,6 +76,9 @@ class StateReader(Protocol):
 
     def decisions(self, instance: str | None = None, *, limit: int = 100) -> tuple[Decision, ...]:
         """Return decisions, newest first."""
+
+    def pause(self, instance: str) -> Decision | None:
+        """Return the latest decision to pause or resume an instance."""
 
     def approval(self, run_id: str) -> Decision | None:
         """Return the unused approval of a run, if any; the caller checks whether it has expired."""
@@ -155,9 +164,6 @@ class AlertStore(StateReader, Protocol):
 
 class DecisionStore(StateReader, Protocol):
     """Write access for people's decisions."""
-
-    def transaction(self) -> AbstractContextManager[None]:
-        """Return a context in which everything that is read and written is one transaction: no other process writes meanwhile."""
 
     def save_decision(self, decision: Decision, *, ends: Run | None = None) -> bool:
         """Add a person's decision to the history and, with `ends`, end the run it is about.

@@ -137,7 +137,7 @@ class Alerting:
             return False
         with lease:
             views, found = await self._found(names, now)
-            changes = self._saved(names, views, found, now)
+            changes = await self._saved(names, views, found, now)
             messages = messages_of(changes, views, self._config, machine=this_process(now).host, now=now)
             sent: set[Key] = set()
             try:
@@ -178,7 +178,7 @@ class Alerting:
             await asyncio.sleep(0)
         return not_cleaned(folders)
 
-    def _saved(
+    async def _saved(
         self, names: Collection[str] | None, views: Mapping[str, InstanceView], found: Mapping[str, list[Concern]], now: datetime
     ) -> Sequence[Change]:
         """Store the changes, and return those to send messages about, including earlier closings that were not sent."""
@@ -190,7 +190,10 @@ class Alerting:
             and (names is None or one.instance in names)
             and (one.instance not in crashed or one.code is Code.INTERNAL)
         ]
-        changes = [change if change.alert in there else self._stored(change) for change in plan(found, there, now, views)]
+        changes = []
+        for change in plan(found, there, now, views):
+            changes.append(change if change.alert in there else self._stored(change))
+            await asyncio.sleep(0)  # each is a commit
         closings = [Change(one, Event.CLOSED) for one in self._store.unsent_closings(now - SEND_WITHIN)]
         return [*closings, *(one for one in changes if one.event not in {None, Event.CLOSED})]
 
@@ -217,17 +220,18 @@ class Alerting:
 
     def _note_sent(self, changes: Iterable[Change], sent: Collection[tuple[str, Code]]) -> None:
         """Store the time of messages that at least one channel accepted."""
-        for one in changes:
-            alert = one.alert
-            if (alert.instance, alert.code) in sent:
-                notified_at = max(self._clock.now(), alert.changed_at, alert.closed_at or alert.changed_at)
-                try:
-                    self._store.save_alert(replace(alert, notified_at=notified_at))
-                except StateUnwritableError:
-                    raise
-                except BaseException as error:  # of any kind: this message may be sent again, the others are not
-                    failure_of(error)
-                    log.critical("alert.not_stored", instance=alert.instance, code=alert.code, exc_info=error)
+        with self._store.transaction():  # one commit, however many: a stop in between would send some again
+            for one in changes:
+                alert = one.alert
+                if (alert.instance, alert.code) in sent:
+                    notified_at = max(self._clock.now(), alert.changed_at, alert.closed_at or alert.changed_at)
+                    try:
+                        self._store.save_alert(replace(alert, notified_at=notified_at))
+                    except StateUnwritableError:
+                        raise
+                    except BaseException as error:  # of any kind: this message may be sent again, the others are not
+                        failure_of(error)
+                        log.critical("alert.not_stored", instance=alert.instance, code=alert.code, exc_info=error)
 
 
 def _log(change: Change) -> None:

@@ -138,7 +138,7 @@ def _waiting(view: InstanceView, cloud: CloudAccount, now: datetime) -> list[Con
         text, step = last.cause or "", last.next_step or ""
         return [Concern(code=Code.NOT_UPLOADED, severity=Severity.ALERT, text=text, next_step=step, remind=REMIND)]
     since = run.delivered_at or run.started_at
-    is_late = view.overdue and (view.age is not None or now - min(one.started_at for one in view.runs) > view.instance.max_age)
+    is_late = view.overdue and (view.age is not None or now - (view.first_run_at or now) > view.instance.max_age)
     text = f"{_what_waits(view, run)} since {since:%Y-%m-%d %H:%M} UTC" + ("; the instance is overdue" if is_late else "")
     if run.waiting_for is not None:
         text += f"; {run.waiting_for}"

@@ -7,17 +7,18 @@ of the last sync, from which age and overdue are computed.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from licsync_daemon.model.alert import Alert
-from licsync_daemon.model.errors import Code
-from licsync_daemon.model.instance import Config, ConnectDelivery, Instance
+from licsync_daemon.model.errors import Code, Problem
+from licsync_daemon.model.instance import CloudAccount, Config, ConnectDelivery, Instance
 from licsync_daemon.model.run import AWAITING_CLOUD, Decided, Decision, DeliveryRecord, Holder, InstanceRecord, Run, RunState, SeatRecord
 from licsync_daemon.model.store import StateReader
 from licsync_daemon.monitoring.heartbeat import DaemonView
-from licsync_daemon.rules.connect import missed_sync
+from licsync_daemon.rules.connect import DATES_READ, missed_sync
 from licsync_daemon.rules.next_run import Planned, Recorded, next_run
 from licsync_daemon.rules.servers import Findings, compare
-from licsync_daemon.state.history import recorded
+from licsync_daemon.state.history import MORE_RUNS_READ, recorded
 
 LATE = "late"  # a state of the view only
 RETIRED_SHOWN = timedelta(days=30)
@@ -44,6 +45,7 @@ class InstanceView:
     planned: Planned | None
     outbox_fault: str | None  # how what waits for a person differs from what was put into the outbox
     runs: Sequence[Run]  # the newest ones, newest first
+    first_run_at: datetime | None  # when the earliest kept run started, where the cloud reports no sync
     decisions: Sequence[Decision]  # the newest ones about its runs, newest first
 
     @property
@@ -60,14 +62,31 @@ class InstanceView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OlderConfig:
+    """The running daemon does not have the configuration file as it is now.
+
+    Attributes:
+        path: The file.
+        accepted_at: When the daemon accepted what it runs with.
+        problems: Why the file is refused; empty if it is valid, and only not loaded yet.
+    """
+
+    path: Path
+    accepted_at: datetime
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FleetView:
     at: datetime
+    cloud: CloudAccount
     daemon: DaemonView
     instances: tuple[InstanceView, ...]
     retired: tuple[InstanceRecord, ...]
     seats: SeatRecord | None
     listed: Findings | None  # None: the cloud was never queried
     alerts: tuple[Alert, ...]
+    older: OlderConfig | None = None
 
 
 def fleet_view(
@@ -88,6 +107,7 @@ def fleet_view(
     listing = store.listing() if store else None
     return FleetView(
         at=now,
+        cloud=config.cloud,
         daemon=daemon,
         instances=views,
         retired=_retired(config, store, now),
@@ -129,6 +149,7 @@ def instance_view(
     awaiting = store.awaiting_run(instance.name) if store else None
     last_sync = known.last_sync if known else None
     age = now - last_sync if last_sync else None
+    decisions = [one for one in store.decisions(instance.name) if one.run_id is not None] if store else []
     return InstanceView(
         instance=instance,
         run=newest,
@@ -142,22 +163,31 @@ def instance_view(
         last_sync=last_sync,
         age=age,
         overdue=instance.is_active and can_confirm and (age is None or age > instance.max_age),
-        is_late=_is_late(instance, known_runs.runs, last_sync, now),
+        is_late=_is_late(instance, known_runs.runs, store, last_sync, now),
         planned=next_run(instance, known_runs, now, up_since=up_since, changed_at=up_since),
         outbox_fault=outbox_fault(instance, awaiting, store.delivery_of(awaiting.run_id)) if store and awaiting else None,
-        runs=known_runs.runs,
-        decisions=[one for one in store.decisions(instance.name) if one.run_id is not None] if store else (),
+        runs=_runs(known_runs.runs, decisions, store, instance) if store else (),
+        decisions=decisions,
+        first_run_at=store.first_run_at(instance.name) if store and last_sync is None else None,
     )
 
 
-def _is_late(instance: Instance, runs: Sequence[Run], last: datetime | None, now: datetime) -> bool:
+def _runs(latest: Sequence[Run], decisions: Sequence[Decision], store: StateReader, instance: Instance) -> Sequence[Run]:
+    """Return the latest runs, and earlier ones as well if one of those was acknowledged: what it reported may still be the same."""
+    known = {run.run_id for run in latest}
+    if all(one.what is not Decided.ACKNOWLEDGED or one.run_id in known for one in decisions):
+        return latest
+    return [*latest, *(run for run in store.runs(instance.name, limit=MORE_RUNS_READ) if run.run_id not in known)]
+
+
+def _is_late(instance: Instance, runs: Sequence[Run], store: StateReader | None, last: datetime | None, now: datetime) -> bool:
     """Return whether an instance is late now: by its newest run, by `max_age`, or by the weekly time learned from earlier syncs."""
     if not isinstance(instance.delivery, ConnectDelivery):
         return False
     newest = next((run for run in runs if run.state is RunState.CURRENT), None)
     if last is None or now - last > instance.max_age or (newest is not None and any(one.code is Code.LATE for one in newest.notices)):
         return True
-    return missed_sync(last, {run.last_sync for run in runs if run.last_sync is not None}, now) is not None
+    return store is not None and missed_sync(last, store.sync_dates(instance.name, limit=DATES_READ), now) is not None
 
 
 def _in_force(decision: Decision | None, now: datetime) -> Decision | None:

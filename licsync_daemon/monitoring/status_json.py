@@ -4,10 +4,12 @@ from dataclasses import asdict
 from typing import Any
 
 from licsync_daemon.model.alert import Alert
+from licsync_daemon.model.errors import Problem
 from licsync_daemon.model.run import Decision, Run
 from licsync_daemon.model.text import iso
 from licsync_daemon.model.usage import SyncEntry
 from licsync_daemon.monitoring.status import FleetView, InstanceView
+from licsync_daemon.monitoring.troubles import Trouble, troubles
 from licsync_daemon.rules.servers import Findings
 
 
@@ -19,13 +21,13 @@ def as_json(view: FleetView) -> dict[str, Any]:
         "daemon": {
             "alive": daemon.alive,
             "pid": daemon.holder.pid if daemon.holder and daemon.alive else None,
-            "since": iso(daemon.holder.since_at) if daemon.holder and daemon.alive else None,
+            "started_at": iso(daemon.holder.since_at) if daemon.holder and daemon.alive else None,
             "heartbeat_at": iso(daemon.heartbeat_at),
         },
         "state_fault": daemon.state_fault,
         "instances": [_instance_json(one) for one in view.instances],
         "retired": [
-            {"name": one.name, "hostname": one.identity.hostname if one.identity else None, "since": iso(one.retired_at)}
+            {"instance": one.name, "hostname": one.identity.hostname if one.identity else None, "retired_at": iso(one.retired_at)}
             for one in view.retired
         ],
         "seats": {
@@ -36,7 +38,15 @@ def as_json(view: FleetView) -> dict[str, Any]:
         if view.seats
         else None,
         "listed": _listed_json(view.listed) if view.listed else None,
+        "problems": [_trouble_json(one) for one in troubles(view)],
         "alerts": [_alert_json(one) for one in view.alerts],
+        "older_configuration": {
+            "file": str(view.older.path),
+            "accepted_at": iso(view.older.accepted_at),
+            "problems": [problem_json(one) for one in view.older.problems],
+        }
+        if view.older
+        else None,
     }
 
 
@@ -54,6 +64,21 @@ def _listed_json(found: Findings) -> dict[str, Any]:
     }
 
 
+def problem_json(problem: Problem) -> dict[str, Any]:
+    """Return a mistake in the configuration or the arguments as JSON values."""
+    return {"where": problem.where, "text": problem.what, "next_step": problem.hint or None}
+
+
+def _trouble_json(trouble: Trouble) -> dict[str, Any]:
+    return {
+        "instance": trouble.instance or None,
+        "code": trouble.code,
+        "severity": trouble.severity,
+        "text": trouble.text,
+        "next_step": trouble.next_step,
+    }
+
+
 def _alert_json(alert: Alert) -> dict[str, Any]:
     return {
         "instance": alert.instance or None,
@@ -63,13 +88,13 @@ def _alert_json(alert: Alert) -> dict[str, Any]:
         "next_step": alert.next_step,
         "opened_at": iso(alert.opened_at),
         "changed_at": iso(alert.changed_at),
-        "told_at": iso(alert.notified_at),
+        "notified_at": iso(alert.notified_at),
     }
 
 
 def _instance_json(view: InstanceView) -> dict[str, Any]:
     return {
-        "name": view.instance.name,
+        "instance": view.instance.name,
         "hostname": view.instance.hostname,
         "enabled": view.instance.enabled,
         "unsynced_because": view.instance.unsynced_because,
@@ -79,7 +104,7 @@ def _instance_json(view: InstanceView) -> dict[str, Any]:
         "last_sync": iso(view.last_sync),
         "age_s": int(view.age.total_seconds()) if view.age is not None else None,
         "overdue": view.overdue,
-        "word_until": iso(view.word_until),
+        "expected_until": iso(view.word_until),
         "outbox_fault": view.outbox_fault,
         "next": {"at": iso(view.planned.at), "reason": view.planned.reason} if view.planned else None,
         "held_run": run_json(view.held) if view.held else None,

@@ -21,6 +21,7 @@ from licsync_daemon.rules.verdict import NEVER, bare_host, entry_of, unreadable_
 
 SAME_TIME = timedelta(hours=3)  # weekly syncs are "roughly" a week apart
 LATE_AFTER = timedelta(hours=24)  # after the learned time: a warning
+DATES_READ = 300  # latest runs of an instance, from which its weekly time is learned: ten weeks of checks
 
 SYNC_NOW = (
     f"as an enterprise owner, on {{host}}, {github.SYNC_NOW}; if that fails, check {github.CONNECT_PAGE.path} there, and that the instance "

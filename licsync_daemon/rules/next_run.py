@@ -32,8 +32,8 @@ FIRST = "first sync"
 CONFIRM = "next confirmation check"
 INTERRUPTED = "continued after an interruption"
 CHANGED = "retry after a restart or reload"
-FIRST_CONNECT_CHECK = "first GitHub Connect check"
-CONNECT_CHECK = "GitHub Connect check"
+FIRST_CONNECT_CHECK = "first Connect check"
+CONNECT_CHECK = "Connect check"
 #: Results of a Connect check, as opposed to failures of the check itself.
 CONCLUSIVE = frozenset({Code.NEVER_SYNCED, Code.LATE, Code.NOT_CONNECTED, Code.SYNC_FAILED, Code.BAD_RESPONSE})
 APPROVAL_ENDS = "approval period of the held run ends"

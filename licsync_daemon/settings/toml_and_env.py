@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
 
 from licsync_daemon.model.errors import ConfigError, Problem
-from licsync_daemon.settings.credentials import PREFIX
+from licsync_daemon.settings.credentials import DIGEST_KEY, PREFIX
 from licsync_daemon.settings.mistakes import Finding, closest
 from licsync_daemon.settings.options import Settings, fields_at, variable
 from licsync_daemon.settings.parts import is_list, is_secret, is_table
@@ -66,7 +66,7 @@ def read_file(path: Path) -> dict[str, Any]:
     try:
         return _File(Settings, path)()
     except FileNotFoundError:
-        raise _refused(path, "no such file", f"create one with: $licsync config init > {path}") from None
+        raise _refused(path, "no such file", f"create one with: $licsync config init -o {path}") from None
     except IsADirectoryError:
         raise _refused(path, "is a folder, not a file", "name a file in it, for example config.toml") from None
     except PermissionError:
@@ -93,6 +93,8 @@ def read_environment(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[F
         if not name.upper().startswith(PREFIX) or name == _FILE_OPTION:
             continue
         path = tuple(name.lower()[len(PREFIX) :].split("__"))
+        if path == DIGEST_KEY:  # a credential that belongs to no table
+            continue
         field = (fields_at(path[:-1]) or {}).get(path[-1])
         if (field is not None and is_table(field)) or path[:-1] == ("instances",):
             findings.append(Finding((name,), "this is a table", f"set its keys one by one, for example {name}__{_some_key(path)}"))

@@ -76,7 +76,7 @@ def _move(db: sqlite3.Connection, found: list[tuple[str, int, str]]) -> None:
     try:
         db.execute("CREATE TABLE IF NOT EXISTS set_aside (number INTEGER PRIMARY KEY, origin TEXT NOT NULL, content TEXT NOT NULL) STRICT")
         for table, number, _ in found:
-            content = json.dumps(_content(db, table, number))
+            content = json.dumps(_content(db, table, number), default=repr)
             db.execute("INSERT INTO set_aside (origin, content) VALUES (?, ?)", (table, content))
             db.execute(f"DELETE FROM {table} WHERE rowid = ?", (number,))  # noqa: S608 - our own names
         db.execute("DELETE FROM set_aside WHERE number <= (SELECT max(number) FROM set_aside) - ?", (KEPT,))

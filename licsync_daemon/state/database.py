@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from licsync_daemon.model.errors import StateReplacedError, StateUnwritableError
+from licsync_daemon.model.errors import StateDamagedError, StateReplacedError, StateUnwritableError
 from licsync_daemon.state.damage import UNREADABLE, is_undecodable, set_aside_unreadable
 from licsync_daemon.state.migration import VERSION
 from licsync_daemon.state.rows import DbRow
@@ -98,5 +98,7 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
-            self.is_damaged |= getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+                self.is_damaged = True
+                raise StateDamagedError(f"the state file is damaged ({error}); the daemon sets it aside") from error
             raise StateUnwritableError(f"the state file cannot be used: {error}") from error

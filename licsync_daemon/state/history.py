@@ -1,12 +1,10 @@
 """Read the data that determines an instance's next run, in one place, so that the daemon and `status` never disagree."""
 
-from licsync_daemon.model.run import Decided
 from licsync_daemon.model.store import StateReader
 from licsync_daemon.rules.next_run import Recorded
 
-RUNS_READ = 60  # latest runs of an instance; enough if the latest confirmed run is among them
+RUNS_READ = 12  # latest runs of an instance; enough if the latest confirmed run is among them, as almost always
 MORE_RUNS_READ = 200  # otherwise: a week has up to 192 runs during maintenance, or 26 retries
-DECISIONS_READ = 500
 
 
 def recorded(store: StateReader, name: str) -> Recorded:
@@ -19,9 +17,8 @@ def recorded(store: StateReader, name: str) -> Recorded:
     runs += tuple(
         run for run in (held, confirmed) if run is not None and run not in runs
     )  # older than the runs read; the held run is newer
-    pauses = (Decided.PAUSED, Decided.RESUMED)
     return Recorded(
         runs=runs,
         approval=store.approval(held.run_id) if held is not None else None,
-        pause=next((one for one in store.decisions(name, limit=DECISIONS_READ) if one.what in pauses), None),
+        pause=store.pause(name),
     )

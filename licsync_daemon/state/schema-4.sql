@@ -1,7 +1,6 @@
--- Version 4: what deletions look for is indexed, and the day of the last one is kept.
+-- Version 4: what is looked for is indexed, and the day of the last deletion is kept.
 
 CREATE INDEX run_ended ON run (ended_at);
-CREATE INDEX good_run ON run (instance, seq) WHERE state IN ('confirmed', 'current', 'accepted');
 CREATE INDEX delivery_closed ON delivery (closed_at);
 CREATE INDEX alert_closed ON alert (closed_at);
 
@@ -12,3 +11,6 @@ CREATE TABLE pruned (
 
 DROP INDEX run_of_instance;
 CREATE INDEX run_of_instance ON run (instance, seq, last_sync); -- the dates of all syncs without reading the runs
+-- Of several indexes that would do, SQLite uses the one that was created last: the narrower ones follow.
+CREATE INDEX good_run ON run (instance, seq) WHERE state IN ('confirmed', 'current', 'accepted');
+CREATE INDEX counted_run ON run (instance, seq) WHERE state IN ('confirmed', 'current', 'accepted') AND counted = 1 AND collected_at IS NOT NULL;

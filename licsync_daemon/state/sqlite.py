@@ -23,7 +23,7 @@ from licsync_daemon.model.run import (
 )
 from licsync_daemon.model.usage import Listing
 from licsync_daemon.state import rows
-from licsync_daemon.state.columns import instant, read_instant
+from licsync_daemon.state.columns import instant, instant_of, read_instant
 from licsync_daemon.state.retention import Retention
 from licsync_daemon.system.filelock import FileLock
 
@@ -135,9 +135,13 @@ class SqliteStore(Retention):
         if good:
             where.append("state IN ('confirmed', 'current', 'accepted')")  # as the index says it
         if counted:
-            where.append("counted AND collected_at IS NOT NULL")
+            where.append("counted = 1 AND collected_at IS NOT NULL")
         sql = f"SELECT * FROM run WHERE {' AND '.join(where)} ORDER BY seq DESC LIMIT 1"  # noqa: S608 - our own words
         return self._one(rows.read_run, sql, instance)
+
+    def first_run_at(self, instance: str) -> datetime | None:
+        sql = "SELECT started_at FROM run WHERE instance = ? ORDER BY seq LIMIT 1"
+        return self._one(lambda row: instant_of(row["started_at"]), sql, instance)
 
     def transitions(self, run_id: str) -> tuple[Transition, ...]:
         return self._all(rows.read_transition, "SELECT * FROM transition WHERE run_id = ? ORDER BY rowid", run_id)
@@ -236,6 +240,10 @@ class SqliteStore(Retention):
         if instance is None:
             return self._all(rows.read_decision, sql.format(""), limit)
         return self._all(rows.read_decision, sql.format(of_instance), instance, limit)
+
+    def pause(self, instance: str) -> Decision | None:
+        sql = "SELECT * FROM decision WHERE instance = ? AND what IN ('paused', 'resumed') ORDER BY seq DESC LIMIT 1"
+        return self._one(rows.read_decision, sql, instance)
 
     def approval(self, run_id: str) -> Decision | None:
         sql = "SELECT * FROM decision WHERE run_id = ? AND what = 'approved' AND used_at IS NULL ORDER BY seq DESC LIMIT 1"

@@ -1,7 +1,8 @@
 """Compare the number of accounts in the cloud with the number sent. Only GraphQL reports it, so without the permission it stays unknown."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import structlog
 
@@ -21,12 +22,10 @@ WITHIN_S = 15.0  # the runs are confirmed without it
 
 async def installations_of(cloud: CloudReader) -> tuple[Installation, ...] | None:
     """Read the servers from GraphQL; if that fails, only the dates of syncs are used."""
-    try:
-        return await cloud.installations()
-    except BaseException as error:
-        failure = failure_of(error)
-        log.warning("installations.not_read", code=failure.code, cause=failure.cause, exc_info=failure is not error)
-        return None
+    installations = None
+    with _failures_logged("installations.not_read"):
+        installations = await cloud.installations()
+    return installations  # noqa: RET504 - None after a failure
 
 
 def note_accounts(journal: Journal, there: Installation | None) -> tuple[Notice, ...]:
@@ -44,15 +43,24 @@ async def check_drift(cloud: CloudReader, runs: Sequence[tuple[Instance, Journal
     confirmed = [(instance, journal) for instance, journal in runs if journal.run.state is RunState.CONFIRMED]
     if not confirmed:
         return
-    try:
-        async with asyncio.timeout(WITHIN_S):
-            installations = await installations_of(cloud)
+    with _failures_logged("drift.not_checked"):
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                installations = await installations_of(cloud)
+        except TimeoutError:
+            log.warning("drift.not_checked", cause=f"GraphQL did not respond within {WITHIN_S:.0f} s")
+            return
         for instance, journal in confirmed:
             there = installation_of(instance, installations)
             if there is not None and there.upload_state in {None, UploadState.SUCCESS}:  # otherwise the count is an earlier one
                 journal.update(notices=journal.run.notices + note_accounts(journal, there))
-    except TimeoutError:
-        log.warning("drift.not_checked", cause=f"GraphQL did not respond within {WITHIN_S:.0f} s")
+
+
+@contextmanager
+def _failures_logged(event: str) -> Iterator[None]:
+    """Log a failure of any kind inside; only the cancellation of this task and the end of the process get through."""
+    try:
+        yield
     except BaseException as error:
         failure = failure_of(error)
-        log.warning("drift.not_checked", code=failure.code, cause=failure.cause, exc_info=failure is not error)
+        log.warning(event, code=failure.code, cause=failure.cause, exc_info=failure is not error)

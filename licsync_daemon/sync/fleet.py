@@ -10,12 +10,12 @@ import structlog
 from licsync_daemon.model.errors import failure_of
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.run import Run, RunState, Trigger
-from licsync_daemon.model.store import StateReader
 from licsync_daemon.rules.schedule import slot_at
 from licsync_daemon.rules.verdict import next_check
 from licsync_daemon.sync.context import RunContext, hold_free
 from licsync_daemon.sync.housekeeping import close_stale
 from licsync_daemon.sync.journal import new_run
+from licsync_daemon.sync.put_back import is_lost
 from licsync_daemon.sync.run import not_started, run_instance
 from licsync_daemon.sync.supervise import check_connect
 from licsync_daemon.sync.waiting import ConfirmationWait, Result
@@ -131,17 +131,20 @@ async def _run_or_join(context: RunContext, instance: Instance, slot: datetime) 
         return Result(instance, None, leases.holder(instance.name))
     with lease:
         close_stale(context, instance)
-        joined = store.open_run(instance.name) or _awaited(store, instance, slot)
+        joined = store.open_run(instance.name) or _awaited(context, instance, slot)
         if joined is not None:
             return Result(instance, joined)
         return Result(instance, await run_instance(context, instance, trigger=Trigger.PERSON, reason=ASKED, slot=slot))
 
 
-def _awaited(store: StateReader, instance: Instance, slot: datetime) -> Run | None:
-    """Return the run of this slot that waits for a person, unless a held run was approved."""
+def _awaited(context: RunContext, instance: Instance, slot: datetime) -> Run | None:
+    """Return the run of this slot that waits for a person, unless a held run was approved, or only another run can prepare it again."""
+    store = context.store
     awaiting, held = store.awaiting_run(instance.name), store.held_run(instance.name)
     approved = held is not None and store.approval(held.run_id) is not None
-    return awaiting if awaiting is not None and awaiting.slot == slot and not approved else None
+    if awaiting is None or awaiting.slot != slot or approved or is_lost(context, instance, awaiting):
+        return None
+    return awaiting
 
 
 class _LockWait:

@@ -21,6 +21,14 @@ def keep_prepared(context: RunContext, run: Run, export: Export) -> None:
     context.prepared.sweep(run.instance, (run,))
 
 
+def is_lost(context: RunContext, instance: Instance, run: Run) -> bool:
+    """Return whether what waits is gone or changed, and there is no copy to put back."""
+    record = context.store.delivery_of(run.run_id)
+    if record is None or context.adapters.outbox_fault(instance, run, record) is None:
+        return False
+    return run.state is RunState.AWAITING_UPLOAD and context.prepared.find(run) is None
+
+
 async def put_back(context: RunContext, instance: Instance, journal: Journal, record: DeliveryRecord) -> None:
     """Compare what waits with its manifest, and put it back if it differs. If that fails, the run says so until it works."""
     found = context.adapters.outbox_fault(instance, journal.run, record)

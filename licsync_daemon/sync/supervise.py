@@ -13,7 +13,7 @@ from licsync_daemon.model.errors import RunError, failure_of
 from licsync_daemon.model.instance import Instance
 from licsync_daemon.model.run import Run, RunState, Trigger
 from licsync_daemon.model.usage import Installation, SyncStatus
-from licsync_daemon.rules.connect import installation_of, judge_connect, was_disconnected
+from licsync_daemon.rules.connect import DATES_READ, installation_of, judge_connect, was_disconnected
 from licsync_daemon.sync.confirm import instance_record, known_identity, read_seats, read_status
 from licsync_daemon.sync.context import RunContext
 from licsync_daemon.sync.drift import installations_of, note_accounts
@@ -24,7 +24,6 @@ log = structlog.get_logger()
 
 PHASE = "checking GitHub Connect's syncs"
 RUNS_READ = 60  # latest runs of an instance, among which the latest conclusive check is
-DATES_READ = 300  # latest runs of an instance, from which its weekly time is learned: ten weeks of checks
 
 
 async def check_connect(context: RunContext, instances: Sequence[Instance], *, trigger: Trigger, reason: str) -> list[Run]:

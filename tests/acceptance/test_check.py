@@ -59,8 +59,8 @@ def test_json_and_nothing_but_json(site: Site) -> None:
     assert (warned.code, failed.code, warned.err, failed.err) == (0, 2, "", "")
     found = [json.loads(done.out) for done in (warned, failed)]
     assert [one["ok"] for one in found] == [True, False]
-    assert set(found[0]["rows"][0]) == {"place", "instance", "test", "outcome", "seen", "fix", "code"}
-    bad = [[(row["instance"], row["test"], row["code"]) for row in one["rows"] if row["outcome"] != "ok"] for one in found]
+    assert set(found[0]["tests"][0]) == {"place", "instance", "test", "outcome", "text", "next_step", "code"}
+    bad = [[(row["instance"], row["test"], row["code"]) for row in one["tests"] if row["outcome"] != "ok"] for one in found]
     assert bad == [[("emea", "license", "license_expiring")], [("emea", "token", "unauthorized")]]
 
 
@@ -72,14 +72,14 @@ def test_an_account_with_usage_based_billing_and_no_verified_domain(fleet: Fleet
         site.extend("amer", 'delivery = { kind = "manual" }', 'source = { kind = "none" }')
         done = site.run("check", "--json")
 
-    rows = {(row["place"], row["test"]): row for row in json.loads(done.out)["rows"]}
+    rows = {(row["place"], row["test"]): row for row in json.loads(done.out)["tests"]}
     billing = {place: row for (place, test), row in rows.items() if test == "billing"}
     domains = rows["cloud", "verified domains"]
     assert done.code == 0
     assert {place: row["outcome"] for place, row in billing.items()} == {"instance emea": "warn", "instance amer": "warn"}
-    assert all("*Enterprise settings* > *GitHub Connect* > *Enable GitHub Connect*" in row["fix"] for row in billing.values())
-    assert ("manual" in billing["instance amer"]["seen"], "http" in billing["instance emea"]["seen"]) == (True, True)
-    assert (domains["outcome"], "*Verified & approved domains*" in domains["fix"]) == ("warn", True)
+    assert all("*Enterprise settings* > *GitHub Connect* > *Enable GitHub Connect*" in row["next_step"] for row in billing.values())
+    assert ("manual" in billing["instance amer"]["text"], "http" in billing["instance emea"]["text"]) == (True, True)
+    assert (domains["outcome"], "*Verified & approved domains*" in domains["next_step"]) == ("warn", True)
 
 
 def test_an_ending_api_version_has_the_next_one_as_its_step(site: Site) -> None:
@@ -89,10 +89,10 @@ def test_an_ending_api_version_has_the_next_one_as_its_step(site: Site) -> None:
     path = "/api/v3/enterprise/settings/license"
     site.box.faults.add(Fault("emea", path, "status", status=200, headers=headers, body="{}", content_type="application/json"))
 
-    rows = {(row["place"], row["test"]): row for row in json.loads(site.run("check", "--json").out)["rows"]}
+    rows = {(row["place"], row["test"]): row for row in json.loads(site.run("check", "--json").out)["tests"]}
 
-    assert rows["cloud", "interface"]["fix"].startswith('set `api_version = "2026-03-10"` in [cloud]')
-    assert rows["instance emea", "interface"]["fix"].startswith("upgrade the instance to GHES 3.21 or later, then set")
+    assert rows["cloud", "interface"]["next_step"].startswith('set `api_version = "2026-03-10"` in [cloud]')
+    assert rows["instance emea", "interface"]["next_step"].startswith("upgrade the instance to GHES 3.21 or later, then set")
 
 
 def test_a_configuration_that_cannot_be_used(site: Site) -> None:
@@ -150,7 +150,7 @@ def test_on_a_terminal(site: Site) -> None:
 def test_the_daemon_s_own_check_is_this_command(site: Site) -> None:
     """It runs apart, with the daemon's environment, and answers the same rows, or what is wrong with an edit of the configuration."""
     site.box.instances["emea"].token = "ghp_" + "y" * 36
-    printed = json.loads(site.run("check", "--json").out)["rows"]
+    printed = json.loads(site.run("check", "--json").out)["tests"]
     rows = asyncio.run(preflight_in_child(site.config))
     assert [row.code for row in rows if row.outcome is not Outcome.OK] == [Code.UNAUTHORIZED]
     assert [(row.place, row.test, row.outcome) for row in rows] == [(row["place"], row["test"], row["outcome"]) for row in printed]

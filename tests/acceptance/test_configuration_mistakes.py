@@ -78,7 +78,7 @@ def test_a_missing_file(command: Command, refused: Path) -> None:
     done = command.run("--config", refused, "--run-now")
 
     assert done.code == 2
-    assert f"{refused}: no such file (create one with: licsync-daemon --config {refused} config init > {refused})" in done.err
+    assert f"{refused}: no such file (create one with: licsync-daemon --config {refused} config init -o {refused})" in done.err
 
 
 WRONG_USAGE = [

@@ -104,7 +104,7 @@ def test_check_offline(site: Site) -> None:
     assert "did you mean instances__emea__source__token?" in bad.out
     found = json.loads(as_json.out)
     assert found["ok"] is False
-    assert [(one["outcome"], one["code"]) for one in found["rows"] if one["test"] == "credentials"] == [
+    assert [(one["outcome"], one["code"]) for one in found["tests"] if one["test"] == "credentials"] == [
         ("fail", "credential_malformed"),
         ("fail", "credential_missing"),
         ("warn", None),

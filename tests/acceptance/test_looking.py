@@ -75,7 +75,7 @@ def test_status_as_json(site: Site) -> None:
     assert (done.code, done.err) == (0, "")
     found = json.loads(done.out)
     emea, amer = found["instances"]
-    assert found["daemon"] == {"alive": False, "pid": None, "since": None, "heartbeat_at": None}
+    assert found["daemon"] == {"alive": False, "pid": None, "started_at": None, "heartbeat_at": None}
     assert (emea["state"], emea["overdue"], emea["next"]["reason"]) == ("confirmed", False, "weekly slot")
     assert all(emea["last_run"][name] for name in ("collected_at", "delivered_at", "confirmed_at", "last_sync"))
     assert emea["last_run"]["run_id"] == emea["last_confirmed_run"]["run_id"]

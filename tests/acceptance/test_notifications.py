@@ -109,7 +109,7 @@ def test_a_command_tells_what_it_met_and_that_it_is_over(site: Site, hook: Hook)
     assert "site_admin" in opened["next_step"]
     (alert,) = alerts(site)
     assert (alert["instance"], alert["code"], alert["text"]) == ("emea", "unauthorized", opened["text"])
-    assert alert["told_at"] is not None
+    assert alert["notified_at"] is not None
     assert f"alert: emea: unauthorized: {opened['text']} (since " in site.run("status").out
 
     site.box.faults.clear()

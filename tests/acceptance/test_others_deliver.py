@@ -56,10 +56,10 @@ def test_connect_from_one_token(site: Site) -> None:
     assert done.out.count("*Sync now*") == 2
     assert site.asked("emea", "/") == site.asked("amer", "/") == []
     assert site.run("--run-now", "emea").code == 0
-    state = {one["name"]: one for one in as_json(site.run("status", "--json"))["instances"]}
+    state = {one["instance"]: one for one in as_json(site.run("status", "--json"))["instances"]}
     assert (state["emea"]["state"], state["emea"]["delivery"], state["emea"]["overdue"]) == ("current", "connect", False)
     assert (state["amer"]["last_run"]["code"], state["amer"]["overdue"]) == ("never_synced", True)
-    assert state["emea"]["next"]["reason"] == "GitHub Connect check"
+    assert state["emea"]["next"]["reason"] == "Connect check"
 
 
 def test_nothing_leaves_the_machine(site: Site) -> None:
@@ -155,7 +155,7 @@ def test_what_waits_is_compared_each_time_it_is_shown(site: Site, tmp_path: Path
     assert site.run("--run-now", "emea").code == 6
     (export,) = (outbox / "emea").glob("usage-*.json")
     content = export.read_bytes()
-    assert as_json(site.run("outbox", "--json"))["waiting"][0]["fault"] is None
+    assert as_json(site.run("outbox", "--json"))["waiting"][0]["outbox_fault"] is None
     assert "was changed" not in site.run("status").out
     export.write_bytes(content[:-1])
     (outbox / "emea" / "manifest.json").unlink()
@@ -164,12 +164,12 @@ def test_what_waits_is_compared_each_time_it_is_shown(site: Site, tmp_path: Path
         done = site.run(*words)
         assert f"not ready for upload: {outbox}/emea/manifest.json cannot be read: not a regular file" in " ".join(done.out.split())
         assert "--run-now emea" in done.out
-    assert "not a regular file" in as_json(site.run("outbox", "--json"))["waiting"][0]["fault"]
+    assert "not a regular file" in as_json(site.run("outbox", "--json"))["waiting"][0]["outbox_fault"]
     assert "not a regular file" in as_json(site.run("status", "--json"))["instances"][0]["outbox_fault"]
     (tmp_path / "export.json").unlink()  # even if it cannot be collected again
     assert "emea" in site.run("--run-now", "emea").out
     assert export.read_bytes() == content
-    assert as_json(site.run("outbox", "--json"))["waiting"][0]["fault"] is None
+    assert as_json(site.run("outbox", "--json"))["waiting"][0]["outbox_fault"] is None
 
 
 def test_two_fleets_do_not_share_a_folder(site: Site, tmp_path: Path) -> None:

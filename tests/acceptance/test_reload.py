@@ -126,6 +126,52 @@ def test_a_bad_configuration_changes_nothing(site: Site) -> None:
     assert "Traceback" not in daemon.err
 
 
+def test_status_after_a_refused_reload(site: Site) -> None:
+    """What looks still works, with the configuration of the daemon, which says that it is the older one, and why; without it, nothing does."""
+    good = site.config.read_bytes()
+    daemon = started(site)
+    accepted = site.state_dir / "accepted.toml"
+    assert (accepted.read_bytes(), accepted.stat().st_mode & 0o777) == (good, 0o600)
+    assert "older configuration" not in site.run("status").out
+
+    for make, words in BAD[:-1]:
+        make(site)
+        done = site.run("status", env={"LICSYNC_STATE_DIR": str(site.state_dir)} if make is not _unknown_key else None)
+        assert (done.code, done.err) == (0, ""), done.all
+        assert "the daemon runs with the older configuration that it accepted on " in done.out
+        assert f"{site.config} was changed since, and is refused: " in done.out
+        assert words in done.out
+        assert done.out.splitlines()[1].startswith("emea ")
+        if site.config.is_dir():
+            site.config.rmdir()
+        site.config.write_bytes(good)
+
+    _unknown_key(site)
+    reload(daemon)
+    assert accepted.read_bytes() == good
+    assert site.run("status", "--alive").out == "alive\n"
+    checked = site.run("status", "--check")
+    assert (checked.code, checked.out.count("\n")) == (1, 1)
+    assert checked.out.startswith("WARNING: the daemon runs with the older configuration")
+    for words in ("history", "outbox"):
+        done = site.run(words)
+        assert (done.code, "the configuration of the running daemon is used: " in done.err) == (0, True)
+    daemon.end()
+    refused, unreadable = site.run("status"), site.run("status", "--check")
+    assert (refused.code, refused.out, unreadable.code) == (2, "", 3)
+    assert unreadable.out.startswith("UNKNOWN: the configuration cannot be used: instances.emea.hostnam")
+
+
+def test_a_changed_configuration_that_is_not_loaded_yet(site: Site) -> None:
+    """It says that a reload is missing, until it was done."""
+    daemon = started(site)
+    site.config.write_bytes(site.config.read_bytes() + b"# seen\n")
+
+    assert "was changed since, and is not loaded yet" in site.run("status").out
+    reload(daemon)
+    assert "not loaded yet" not in site.run("status").out
+
+
 def test_a_removed_instance_is_kept_as_retired(site: Site) -> None:
     """Also one for which nothing was ever sent; its history can be read. One that comes back is what it was before."""
     site.run("--run-now", "emea")
@@ -139,9 +185,9 @@ def test_a_removed_instance_is_kept_as_retired(site: Site) -> None:
 
     found = json.loads(site.run("status", "--json").out)
     (retired,) = found["retired"]
-    assert [one["name"] for one in found["instances"]] == ["emea"]
+    assert [one["instance"] for one in found["instances"]] == ["emea"]
     assert (retired["name"], retired["hostname"]) == ("amer", None)
-    assert datetime.now(UTC) - datetime.fromisoformat(retired["since"]) < timedelta(minutes=2)
+    assert datetime.now(UTC) - datetime.fromisoformat(retired["retired_at"]) < timedelta(minutes=2)
     assert f"amer: retired since {retired['since'][:10]}: no longer configured; its history is kept" in site.run("status").out
     assert "not_found" in site.run("history", "amer").out
 
@@ -149,8 +195,8 @@ def test_a_removed_instance_is_kept_as_retired(site: Site) -> None:
     reload(daemon)
 
     found = json.loads(site.run("status", "--json").out)
-    assert [(one["name"], one["state"]) for one in found["instances"]] == [("amer", "failed")]
-    assert [(one["name"], one["hostname"]) for one in found["retired"]] == [("emea", site.box.instances["emea"].hostname)]
+    assert [(one["instance"], one["state"]) for one in found["instances"]] == [("amer", "failed")]
+    assert [(one["instance"], one["hostname"]) for one in found["retired"]] == [("emea", site.box.instances["emea"].hostname)]
     site.config.write_text(both, encoding="utf-8")
     reload(daemon)
     found = json.loads(site.run("status", "--json").out)

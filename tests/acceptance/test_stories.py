@@ -60,7 +60,7 @@ def test_a_story_as_json(command: Command) -> None:
     assert [one["command"].split()[1] for one in commands] == ["--run-now", "reject", "--run-now", "--run-now"]
     assert [[run["state"] for run in one.get("instances", ())] for one in commands] == [["held"], [], ["held"], ["confirmed"]]
     assert [one["exit"] for one in commands] == [5, 0, 5, 0]
-    status = [[(one["name"], one["state"]) for one in event["instances"]] for event in found["events"] if event["event"] == "status"]
+    status = [[(one["instance"], one["state"]) for one in event["instances"]] for event in found["events"] if event["event"] == "status"]
     assert status == [[("emea", "confirmed"), ("copy", "rejected")], [("emea", "confirmed")]]
     happened = [(event["instance"], event["at"][:10]) for event in found["events"] if event["event"] == "happened"]
     assert happened == [("emea", "2027-03-01"), ("emea", "2027-03-02"), ("copy", "2027-03-04"), ("emea", "2027-03-09")]

@@ -807,3 +807,28 @@ def test_every_instant_is_read_back(reopen: Open, year: int) -> None:
     listing = Listing(entries=(an_entry(date=date),), read_at=T0)
     reopen().save_listing(listing)
     assert reopen().listing() == listing
+
+
+@pytest.mark.parametrize("question", ["last_run", "good", "counted", "dates", "first"])
+def test_a_long_history_does_not_make_a_question_long(question: str) -> None:
+    """What `status` asks of an instance with 400 days of checks is found through an index, not by reading them."""
+    store = MemoryStore()
+    for number in range(1600):
+        store.save_run(an_ended_run(f"run{number}", RunState.CURRENT, collected_at=None), T0)
+    store.save_run(an_ended_run("newest", RunState.FAILED), T0)
+    steps = 0
+
+    def count() -> None:
+        nonlocal steps
+        steps += 1
+
+    store._db.set_progress_handler(count, 1)
+    ask = {
+        "last_run": lambda: store.last_run("emea"),
+        "good": lambda: store.last_run("emea", good=True),
+        "counted": lambda: store.last_run("emea", good=True, counted=True),
+        "dates": lambda: store.sync_dates("emea", limit=10),
+        "first": lambda: store.first_run_at("emea"),
+    }
+    ask[question]()
+    assert 0 < steps < 500

@@ -21,7 +21,7 @@ from licsync_daemon.rules.next_run import retry_wait
 from licsync_daemon.state.files import open_state, prepare_state_dir
 from licsync_daemon.system.filelock import FileLock
 from licsync_daemon.system.systemd import ServiceManager
-from tests.fakes import FakeClock, FakeWorld, a_config, a_context
+from tests.fakes import FakeClock, FakeWorld, a_config, a_context, an_instance
 from tests.integration.daemons import a_daemon
 from tests.integration.support import META, SYNC_STATUS, UPLOADS, Practice
 
@@ -329,6 +329,29 @@ def test_a_clock_that_was_set_moves_the_alarms(tmp_path: Path, by: timedelta) ->
     assert timedelta(0) < moved - clock.now() < timedelta(minutes=10)
 
 
+def test_a_reload_ends_the_planning_by_the_earlier_configuration(tmp_path: Path) -> None:
+    """A reload during the first planning of a fleet: an instance that it removed gets no alarm, and the others get theirs."""
+    (tmp_path / "locks").mkdir()
+    emea, apac, labs = (an_instance(name) for name in ("emea", "apac", "labs"))
+    before, after = a_config(emea, apac, labs, state_dir=tmp_path), a_config(emea, apac, state_dir=tmp_path)
+    context = a_context(FakeWorld(FakeClock()), tmp_path)
+
+    async def work() -> set[str]:
+        with a_daemon(before, context) as daemon:
+            daemon.alarms.start(paused=True)
+            daemon._planning = first = asyncio.create_task(daemon._plan_all())
+            while not daemon.alarms.is_set("emea"):  # noqa: ASYNC110 - a turn at a time
+                await asyncio.sleep(0)
+            daemon.reload(after, context)
+            assert daemon._planning is not first
+            await asyncio.wait([first, daemon._planning])
+            planned = set(daemon.alarms.planned())
+            daemon.alarms.shut_down()
+            return planned
+
+    assert asyncio.run(work()) == {"emea", "apac"}
+
+
 @pytest.mark.parametrize("name", ["daemon.lock", "state.db"])
 def test_a_heartbeat_looks_whether_the_lock_and_the_state_file_are_there(tmp_path: Path, name: str) -> None:
     """A daemon ends when they are not its own any more: the command around it opens what is there."""
@@ -348,3 +371,25 @@ def test_a_heartbeat_looks_whether_the_lock_and_the_state_file_are_there(tmp_pat
 
     with closing(store), pytest.raises(StateReplacedError, match="deleted"):
         asyncio.run(beat_twice())
+
+
+def test_a_second_reload_ends_the_planning_of_the_first(tmp_path: Path) -> None:
+    """Two reloads in quick succession: only the newest configuration is planned, whatever the first one was at."""
+    clock = FakeClock()
+    (tmp_path / "locks").mkdir()
+    config, context = a_config(state_dir=tmp_path), a_context(FakeWorld(clock), tmp_path)
+
+    async def reload_twice() -> tuple[bool, bool]:
+        with a_daemon(config, context) as daemon:
+            daemon.alarms.start(paused=True)
+            daemon.reload(config, context)
+            first = daemon._planning
+            daemon.reload(config, context)
+            second = daemon._planning
+            assert first is not None
+            assert second is not None
+            await asyncio.wait([first, second])
+            daemon.alarms.shut_down()
+            return first.cancelled(), second.cancelled()
+
+    assert asyncio.run(reload_twice()) == (True, False)

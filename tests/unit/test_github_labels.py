@@ -197,6 +197,15 @@ def test_a_fact_in_the_documentation_is_the_one_of_the_package(page: str, names:
             assert FACTS[name].text in text
 
 
+def test_the_documentation_says_who_may_do_each_step(subtests: pytest.Subtests) -> None:
+    """docs/deliveries.md has a row for each step of a person, with its menus, its button, and who may do it."""
+    rows = [line for line in (ROOT / "docs" / "deliveries.md").read_text().splitlines() if line.startswith("| ")]
+    for name in ("CONNECT", "ENABLE_SYNC", "SYNC_NOW", "EXPORT", "UPLOAD", "CSV_REPORT", "VERIFY_DOMAIN"):
+        one = LABELS[name]
+        with subtests.test(name):
+            assert [row for row in rows if one.path in row and one.button in row and row.endswith(f"| {one.who} |")] != []
+
+
 def test_what_github_does_not_document_is_not_claimed(subtests: pytest.Subtests) -> None:
     """Nothing says that a server can be removed from the Licensing page, that it shows server IDs, or what a full seat pool refuses."""
     texts = {str(one.relative_to(ROOT)): words_of(one.read_text()) for one in [*HAND_WRITTEN, *(ROOT / "licsync_daemon").rglob("*.py")]}

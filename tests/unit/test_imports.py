@@ -24,6 +24,7 @@ HOMES = {
     "pydantic_core": ("settings.*",),
     "pydantic_settings": ("settings.*",),
     "cronsim": ("rules.schedule", "settings.*"),
+    "jinja2": ("cli.report.page",),
     "rich": ("cli.terminal",),
     "shtab": ("cli.configuration",),
     "structlog": ("*",),

@@ -58,7 +58,7 @@ async def _account_rows(probing: Probing, client: HttpClient) -> Rows:
     for row in token_rows(CLOUD, client.seen, probing.clock.now(), needed=needed, credential=account.at.token[0]):
         yield row
     yield clock
-    for row in interface_rows(CLOUD, client.seen):
+    for row in interface_rows(CLOUD, client.seen, account.api_version):
         yield row
 
 

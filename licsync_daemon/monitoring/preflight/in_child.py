@@ -30,8 +30,8 @@ async def preflight_in_child(config: Path) -> tuple[CheckRow, ...]:
     try:
         found = json.loads(ended.output)
         if "problems" in found:
-            raise ConfigError(tuple(Problem(one["where"], one["what"], one["hint"]) for one in found["problems"]))
-        return tuple(CheckRow.from_json(row) for row in found["rows"])
+            raise ConfigError(tuple(Problem(one["where"], one["text"], one["next_step"] or "") for one in found["problems"]))
+        return tuple(CheckRow.from_json(row) for row in found["tests"])
     except (KeyError, TypeError, ValueError) as error:
         cause = f"the daily check ended with exit code {ended.code} and no result: {ended.last_message}"
         raise RunError(Code.INTERNAL, cause, AGAIN) from error

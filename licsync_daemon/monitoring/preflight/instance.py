@@ -71,7 +71,7 @@ async def _token_rows(place: Place, probing: Probing, instance: Instance, report
     for row in token_rows(place, client.seen, probing.clock.now(), needed="site_admin", credential=report.at.token[0]):
         yield row
     yield clock
-    for row in interface_rows(place, client.seen, version_of(version) or (0, 0)):
+    for row in interface_rows(place, client.seen, report.api_version, version_of(version) or (0, 0)):
         yield row
 
 

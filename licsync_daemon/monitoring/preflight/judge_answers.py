@@ -101,8 +101,15 @@ def clock_row(place: Place, date: datetime | None, now: datetime) -> CheckRow:
     return (place.fail if size > CLOCK_SLACK else place.warn)("clock", seen, fix, Code.CLOCK_WRONG)
 
 
-def interface_rows(place: Place, facts: AnswerFacts, release: Version | None = None) -> Iterator[CheckRow]:
-    """Yield the remaining rate limit and the API version, from the response headers; `release` is an instance's, None for the cloud."""
+def interface_rows(place: Place, facts: AnswerFacts, requested: str | None, release: Version | None = None) -> Iterator[CheckRow]:
+    """Yield the remaining rate limit and the API version, from the response headers.
+
+    Args:
+        place: Where the requests went.
+        facts: The headers.
+        requested: The configured API version; None if none is sent.
+        release: The release of an instance; None for the cloud.
+    """
     if facts.remaining is not None and facts.remaining < FEW_REQUESTS:
         fix = "find out which other program uses this token, and give licsync its own token"
         yield place.warn("rate limit", f"{facts.remaining} requests left", fix)
@@ -110,14 +117,16 @@ def interface_rows(place: Place, facts: AnswerFacts, release: Version | None = N
         yield place.ok("rate limit", f"{facts.remaining:,} requests left")
     if facts.deprecation is not None or facts.sunset_at is not None:
         until = f", and will be removed on {facts.sunset_at:%Y-%m-%d}" if facts.sunset_at is not None else ""
-        yield place.warn("interface", f"this API is deprecated{until}", api_step(facts, release), Code.API_DEPRECATED)
+        yield place.warn(
+            "interface", f"this API is deprecated{until}", api_step(facts.api_version or requested, release), Code.API_DEPRECATED
+        )
     elif facts.api_version is not None:
         yield place.ok("interface", f"version {facts.api_version}")
 
 
-def api_step(facts: AnswerFacts, release: Version | None) -> str:
+def api_step(used: str | None, release: Version | None) -> str:
     """Return the step against an interface that ends: the next API version, unless the request was already made with it."""
-    if facts.api_version == github.NEXT_VERSION:
+    if used == github.NEXT_VERSION:
         return "update licsync-daemon before that date"
     return f"{github.newer_version(release)} ({github.API_VERSIONS})"
 

@@ -1,7 +1,7 @@
 """The result of a test: a row of the table, and the alerts that follow from rows. Pure."""
 
 from collections.abc import AsyncGenerator, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -52,7 +52,8 @@ class CheckRow:
 
     def as_json(self) -> dict[str, str | None]:
         """Return the row as `check --json` prints it."""
-        return asdict(self) | {"instance": self.instance or None, "fix": self.fix or None}
+        found = {"place": self.place, "instance": self.instance or None, "test": self.test, "outcome": self.outcome}
+        return found | {"text": self.seen, "next_step": self.fix or None, "code": self.code}
 
     @classmethod
     def from_json(cls, row: Mapping[str, str | None]) -> "CheckRow":
@@ -66,8 +67,8 @@ class CheckRow:
             place=row["place"] or "",
             test=row["test"] or "",
             outcome=Outcome(row["outcome"] or ""),
-            seen=row["seen"] or "",
-            fix=row["fix"] or "",
+            seen=row["text"] or "",
+            fix=row["next_step"] or "",
             code=Code(code) if code is not None else None,
             instance=row["instance"] or "",
         )

@@ -7,6 +7,8 @@ from pathlib import Path
 from licsync_daemon.daemon.planner import Planner
 from licsync_daemon.daemon.worker import Done, Worker
 from licsync_daemon.model.instance import ConnectDelivery, Instance, NoSource
+from licsync_daemon.model.run import Run
+from licsync_daemon.state.memory import MemoryStore
 from licsync_daemon.sync.context import RunContext
 from licsync_daemon.sync.decisions import Author, pause
 from tests.fakes import T0, FakeClock, FakeWorld, a_config, a_context, an_instance
@@ -56,3 +58,20 @@ def test_a_paused_instance_is_left_out_of_a_check(tmp_path: Path) -> None:
         return done
 
     assert [one.served for one in asyncio.run(main())] == [(labs,), (labs, emea)]
+
+
+class Unread(MemoryStore):
+    """A store whose runs nothing may read."""
+
+    def runs(self, instance: str | None = None, *, limit: int = 20) -> tuple[Run, ...]:
+        raise AssertionError("the runs were read")
+
+
+def test_whether_an_instance_is_paused_costs_one_small_query(tmp_path: Path) -> None:
+    """A check of a thousand instances asks for each whether it is paused: the record of its runs is not read for that."""
+    clock = FakeClock()
+    (tmp_path / "locks").mkdir()
+    context = a_context(FakeWorld(clock), tmp_path, Unread())
+    pause(context.store, "emea", clock.now() + DAY, Author(actor="mona", at=clock.now(), reason="it moves"))
+    planner = Planner(context)
+    assert [planner.is_paused(an_instance(name)) for name in ("emea", "apac")] == [True, False]

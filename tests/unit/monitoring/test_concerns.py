@@ -1,5 +1,6 @@
 """What is wrong with an instance, as far as a person has to know of it."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -359,6 +360,8 @@ def test_an_acknowledged_warning_stays_away_while_it_lasts() -> None:
     assert wrong(acknowledged(a_store(older, newer), "old"), on_connect) == {}
     assert wrong(acknowledged(a_store(older, failed(), newer), "old"), on_connect) == {}
     assert list(wrong(acknowledged(a_store(older, looked("between"), newer), "old"), on_connect)) == [Code.LATE]
+    weeks_of_checks = [replace(newer, run_id=f"check{number}") for number in range(40)]
+    assert wrong(acknowledged(a_store(older, *weeks_of_checks), "old"), on_connect) == {}
 
 
 def test_an_acknowledgment_is_of_what_was_said() -> None:

@@ -128,7 +128,7 @@ def test_a_retired_instance_is_shown_for_30_days(age: int, shown: bool) -> None:
     store.save_instance(retired)
     assert view(store).retired == ((retired,) if shown else ())
     since = iso(retired.retired_at)
-    assert as_json(view(store))["retired"] == ([{"name": "labs", "hostname": None, "since": since}] if shown else [])
+    assert as_json(view(store))["retired"] == ([{"instance": "labs", "hostname": None, "retired_at": since}] if shown else [])
 
 
 def test_what_the_cloud_lists_and_what_is_open_is_shown() -> None:
@@ -149,11 +149,11 @@ def test_what_the_cloud_lists_and_what_is_open_is_shown() -> None:
         "elsewhere": [],
         "retired": [],
     }
-    assert [(one["instance"], one["code"], one["told_at"]) for one in found["alerts"]] == [
+    assert [(one["instance"], one["code"], one["notified_at"]) for one in found["alerts"]] == [
         (None, "late", None),
         ("emea", "timeout", "2026-11-24T03:00:00Z"),
     ]
-    assert set(found["alerts"][0]) == {"instance", "code", "severity", "text", "next_step", "opened_at", "changed_at", "told_at"}
+    assert set(found["alerts"][0]) == {"instance", "code", "severity", "text", "next_step", "opened_at", "changed_at", "notified_at"}
 
 
 def test_json_holds_everything_and_only_json_values() -> None:
@@ -169,10 +169,16 @@ def test_json_holds_everything_and_only_json_values() -> None:
     store.save_seats(SeatRecord(read_at=T0, consumed=5, purchased=None))
     found = json.loads(json.dumps(as_json(view(store, ALIVE))))
     assert found["at"] == "2026-11-24T02:00:00Z"
-    assert found["daemon"] == {"alive": True, "pid": 4711, "since": "2026-11-24T01:00:00Z", "heartbeat_at": "2026-11-24T02:00:00Z"}
+    assert found["daemon"] == {"alive": True, "pid": 4711, "started_at": "2026-11-24T01:00:00Z", "heartbeat_at": "2026-11-24T02:00:00Z"}
     assert found["seats"] == {"read_at": "2026-11-24T02:00:00Z", "consumed": 5, "purchased": None}
     (one,) = found["instances"]
-    assert (one["name"], one["state"], one["age_s"], one["overdue"], one["last_confirmed_run"]) == ("emea", "delivered", 3600, False, None)
+    assert (one["instance"], one["state"], one["age_s"], one["overdue"], one["last_confirmed_run"]) == (
+        "emea",
+        "delivered",
+        3600,
+        False,
+        None,
+    )
     assert one["next"] == {"at": "2026-11-24T02:00:05Z", "reason": CONFIRM}
     last = one["last_run"]
     assert (last["collected_at"], last["delivered_at"], last["confirmed_at"], last["last_sync"]) == (
@@ -194,7 +200,12 @@ def test_what_was_not_counted_is_null() -> None:
 def test_a_dead_daemon_has_no_process_in_json() -> None:
     """Who held the lock last is not shown as who is at work."""
     daemon = DaemonView(alive=False, holder=a_holder(), heartbeat_at=T0 - HOUR)
-    assert as_json(view(None, daemon))["daemon"] == {"alive": False, "pid": None, "since": None, "heartbeat_at": "2026-11-24T01:00:00Z"}
+    assert as_json(view(None, daemon))["daemon"] == {
+        "alive": False,
+        "pid": None,
+        "started_at": None,
+        "heartbeat_at": "2026-11-24T01:00:00Z",
+    }
 
 
 def test_instants_for_machines() -> None:

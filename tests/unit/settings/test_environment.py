@@ -43,6 +43,7 @@ def test_text_stays_text(load: Load, subtests: pytest.Subtests) -> None:
 def test_secrets_may_stand_in_the_environment(load: Load) -> None:
     """Every secret has a variable, and none of the values is kept in the configuration."""
     names = (
+        "DIGEST_KEY",
         "CLOUD__TOKEN",
         "CLOUD__PROXY_AUTH",
         "DEFAULTS__PROXY_AUTH",

@@ -23,7 +23,7 @@ def refused(path: Path) -> Problem:
 def test_a_missing_file_names_the_command_that_writes_one(tmp_path: Path) -> None:
     """A missing file is reported with the next step."""
     path = tmp_path / "none.toml"
-    assert Problem(str(path), "no such file", f"create one with: $licsync config init > {path}") == refused(path)
+    assert Problem(str(path), "no such file", f"create one with: $licsync config init -o {path}") == refused(path)
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:

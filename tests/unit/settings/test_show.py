@@ -236,6 +236,16 @@ def test_the_example_is_a_valid_configuration(load: Load) -> None:
     assert loaded.warnings == ()
 
 
+def test_the_example_begins_with_what_works_today() -> None:
+    """`connect` is what it does as it is, `manual` comes second and `http` last; and it is nobody's own time zone."""
+    above, below = re.split(r"(?m)^# =+$", example_text())
+    assert re.findall(r"(?m)^kind = .*", above) == ['kind = "connect"']
+    kinds = re.findall(r'(?m)^# \[instances\.\w+\.delivery\]\n# kind = "(\w+)"', below)
+    assert kinds == sorted(kinds, reverse=True)
+    assert set(kinds) == {"manual", "http"}
+    assert set(re.findall(r'timezone = "([^"]+)"', example_text())) == {"UTC"}
+
+
 def on_this_machine(text: str, existing: Path) -> str:
     """The example with a file, a program and a group that exist here in place of its own."""
     existing.touch()
@@ -250,7 +260,7 @@ def test_the_example_is_valid_unfolded(load: Load, tmp_path: Path) -> None:
         ("report", "http"),
         ("none", "connect"),
         ("ssh", "manual"),
-        ("command", "http"),
+        ("command", "manual"),
         ("file", "manual"),
     }
     assert {one.counts.kind for one in config.instances if one.counts is not None} == {"report", "file"}

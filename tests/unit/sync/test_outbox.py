@@ -1,5 +1,6 @@
 """The outbox: nothing left after a failure, what waits is compared and put back, another fleet's folder is refused."""
 
+import asyncio
 import errno
 import json
 import os
@@ -15,6 +16,7 @@ from licsync_daemon.model.instance import NoSource
 from licsync_daemon.model.run import DeliveryRecord, Run, RunState
 from licsync_daemon.monitoring.concerns import concerns
 from licsync_daemon.monitoring.status import instance_view
+from licsync_daemon.sync.fleet import run_now
 from licsync_daemon.system import files
 from tests.fakes import T0, a_config
 from tests.unit.sync.test_manual import CONTENT, Stage, an_export
@@ -203,6 +205,24 @@ def test_what_cannot_be_put_back_is_told_until_it_is(stage: Stage) -> None:
     stage.look()
     assert "could not be put back" not in told()
     assert everything(stage) == ALL
+
+
+def test_what_is_lost_is_prepared_by_the_next_run(stage: Stage) -> None:
+    """`--run-now` joins a run that waits, but not where nothing could be put back: then it collects again."""
+
+    def run_it() -> Run:
+        (result,) = asyncio.run(run_now((stage.emea,), stage.context, max_concurrent_runs=1, wait=timedelta(0)))
+        assert result.run is not None
+        return result.run
+
+    first = run_it()
+    assert run_it().run_id == first.run_id
+    (stage.outbox / "emea" / NAME).unlink()
+    next((stage.directory / "prepared").iterdir()).unlink()
+    run = run_it()
+    assert (run.run_id != first.run_id, run.state, run.slot) == (True, RunState.AWAITING_UPLOAD, first.slot)
+    assert stage.files()[:2] == ALL[:2]
+    assert found(stage) is None
 
 
 def test_the_copy_is_deleted_with_what_waits(stage: Stage) -> None:

@@ -112,7 +112,7 @@ def test_an_unexpected_error_ends_only_the_check(stage: Stage) -> None:
 def test_checks_come_every_six_hours(stage: Stage) -> None:
     """A result, good or bad, is not retried: the next check comes on schedule. Without a source there are no slots."""
     first = stage.planned()
-    assert (first.reason, first.is_connect_check, first.slot) == ("first GitHub Connect check", True, None)  # type: ignore[attr-defined]
+    assert (first.reason, first.is_connect_check, first.slot) == ("first Connect check", True, None)  # type: ignore[attr-defined]
     for sync in (False, True):
         if sync:
             stage.world.sync("server-labs")

@@ -138,7 +138,7 @@ def test_an_answer_without_a_date() -> None:
 
 def test_what_is_left_of_the_rate_limit() -> None:
     """Fewer than a hundred requests are a warning; an instance without limits has no such row."""
-    rows = [list(interface_rows(EMEA, AnswerFacts(remaining=left))) for left in (None, 4999, 100, 99)]
+    rows = [list(interface_rows(EMEA, AnswerFacts(remaining=left), None)) for left in (None, 4999, 100, 99)]
     assert [[(row.outcome, row.test) for row in every] for every in rows] == [
         [], [(OK, "rate limit")], [(OK, "rate limit")], [(WARN, "rate limit")],
     ]  # fmt: skip
@@ -146,18 +146,18 @@ def test_what_is_left_of_the_rate_limit() -> None:
 
 def test_an_interface_that_will_end_has_the_step_that_its_place_accepts(subtests: pytest.Subtests) -> None:
     """The cloud is asked with the next version; an instance only from GHES 3.21 on; with that version, only an update helps."""
-    for version, release, words in (
-        ("2022-11-28", None, 'set `api_version = "2026-03-10"` in [cloud]'),
-        (None, None, 'set `api_version = "2026-03-10"` in [cloud]'),
-        ("2022-11-28", (3, 20), "upgrade the instance to GHES 3.21 or later, then set"),
-        ("2022-11-28", (3, 21), 'set `api_version = "2026-03-10"` in the source of the instance'),
-        ("2026-03-10", (3, 21), "update licsync-daemon before that date"),
-        ("2026-03-10", None, "update licsync-daemon before that date"),
+    for version, requested, release, words in (
+        ("2022-11-28", "2022-11-28", None, 'set `api_version = "2026-03-10"` in [cloud]'),
+        (None, None, None, 'set `api_version = "2026-03-10"` in [cloud]'),
+        ("2022-11-28", "2022-11-28", (3, 20), "upgrade the instance to GHES 3.21 or later, then set"),
+        (None, None, (3, 21), 'set `api_version = "2026-03-10"` in the source of the instance'),
+        ("2026-03-10", "2026-03-10", (3, 21), "update licsync-daemon before that date"),
+        (None, "2026-03-10", None, "update licsync-daemon before that date"),
     ):
-        with subtests.test(version=version, release=release):
-            (row,) = interface_rows(EMEA, AnswerFacts(sunset_at=T0, api_version=version), release)
+        with subtests.test(version=version, requested=requested, release=release):
+            (row,) = interface_rows(EMEA, AnswerFacts(sunset_at=T0, api_version=version), requested, release)
             assert row.fix.startswith(words)
-            assert ("2028-03-10" in row.fix) is (version != "2026-03-10")
+            assert ("2028-03-10" in row.fix) is ("2026-03-10" not in {version, requested})
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_an_interface_that_will_end_has_the_step_that_its_place_accepts(subtests
 )
 def test_an_interface_that_will_end(facts: AnswerFacts, outcome: Outcome, words: str) -> None:
     """`Deprecation` and `Sunset` are told with the date."""
-    (row,) = interface_rows(EMEA, facts)
+    (row,) = interface_rows(EMEA, facts, "2022-11-28")
     assert (row.outcome, words in row.seen) == (outcome, True)
     assert row.code == (Code.API_DEPRECATED if outcome is WARN else None)
 

@@ -82,7 +82,7 @@ def test_a_row_in_json_and_back() -> None:
     """The daemon reads what its own daily check prints."""
     rows = [EMEA.ok("clock", "fine"), EMEA.fail("token", "no", "yes", Code.UNAUTHORIZED), Place("cloud").warn("servers", "two", "look")]
     assert [CheckRow.from_json(json.loads(json.dumps(row.as_json()))) for row in rows] == rows
-    assert [row.as_json()["fix"] for row in rows] == [None, "yes", "look"]
+    assert [row.as_json()["next_step"] for row in rows] == [None, "yes", "look"]
 
 
 def test_a_row_can_be_stored_and_printed() -> None:
