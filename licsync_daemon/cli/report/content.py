@@ -1,7 +1,7 @@
 """The content of a report: what was found, and its sections as tables. Pure; every format shows these."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -85,7 +85,8 @@ class Report:
     sections: tuple[Section, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sections", tuple(one for one in _sections(self) if one.rows and (self.people or not one.personal)))
+        wanted = (one for one in _sections(self) if one.rows and (self.people or not one.personal))
+        object.__setattr__(self, "sections", tuple(replace(one, rows=[tuple(map(_printable, row)) for row in one.rows]) for one in wanted))
 
     @property
     def saved(self) -> dict[Tier, int]:
@@ -93,6 +94,7 @@ class Report:
         return {tier: sum(one.saves for one in self.duplicates.suggestions if one.tier is tier) for tier in Tier}
 
 
+MAX_CELL = 10_000  # characters
 MANY = 20  # rows of a table on a first screen
 
 
@@ -228,6 +230,10 @@ def ends(one: Suggestion) -> tuple[str, str]:
     """Return the names of the two seats."""
     first = one.account or one.invitation or one.subscription
     return clean(first), clean(f"@{one.cloud_login}" if one.cloud_login else one.account2)
+
+
+def _printable(cell: Cell) -> Cell:
+    return clean(cell, MAX_CELL) if isinstance(cell, str) else cell
 
 
 def _age(age: timedelta) -> str:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from licsync_daemon.cli.report.content import Cell, Report, Section, headline
+from licsync_daemon.cli.report.content import MAX_CELL, Cell, Report, Section, headline
 from licsync_daemon.insight.results import Line, Tier
 from licsync_daemon.model.text import clean, iso
 
@@ -27,7 +27,7 @@ def safe(cell: Cell) -> Cell:
     """Return a cell that is no formula in any spreadsheet, on one line and without control characters."""
     if not isinstance(cell, str):
         return cell
-    text = clean(cell, 10_000)
+    text = clean(cell, MAX_CELL)
     return f"'{text}" if text.lstrip().startswith(FORMULA) else text
 
 
@@ -44,7 +44,7 @@ def as_markdown(report: Report, sections: Sequence[Section]) -> str:
 
 def _escaped(cell: Cell) -> str:
     if isinstance(cell, str):
-        text = clean(cell, 10_000)
+        text = clean(cell, MAX_CELL)
         return "".join(f"\\{char}" if char in "\\|*_`<>[]#@" else char for char in text)
     return "" if cell is None else f"{cell:,}"
 
@@ -142,4 +142,4 @@ def _lines(lines: Sequence[Line]) -> list[dict[str, Any]]:
 
 
 def _named(counts: Mapping[str, int]) -> list[dict[str, Any]]:
-    return [{"name": name, "people": number} for name, number in counts.items()]
+    return [{"name": clean(name), "people": number} for name, number in counts.items()]

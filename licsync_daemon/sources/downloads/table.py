@@ -46,7 +46,7 @@ class Table:
         """
         width = None
         for line, row in _records(self.path, self.encoding, self.separator):
-            if line < self.header_line or (line == self.header_line and width is None):
+            if line <= self.header_line:
                 width = len(row)
                 continue
             if not any(cell.strip() for cell in row):
@@ -119,9 +119,23 @@ def _records(path: Path, encoding: str, separator: str) -> Iterator[tuple[int, l
             )
             raise InputError(path, what, AGAIN, line) from error
         except UnicodeError as error:
-            raise InputError(path, "the text is not UTF-8", 'save it as "CSV UTF-8", or download the report again', line) from error
+            step = 'save it as "CSV UTF-8", or download the report again'
+            raise InputError(path, "the text is not UTF-8", step, _undecodable_line(path, encoding)) from error
         if lines.last and not lines.last.endswith(("\n", "\r")):
             raise InputError(path, "the file ends in the middle of a line: it was cut off", AGAIN, max(1, line - 1))
+
+
+def _undecodable_line(path: Path, encoding: str) -> int | None:
+    """Return the first line that is no text; None for encodings whose lines are not found by their bytes."""
+    if encoding != "utf-8-sig":
+        return None
+    with path.open("rb") as file:
+        for number, raw in enumerate(file, start=1):
+            try:
+                raw.decode()
+            except UnicodeDecodeError:
+                return number
+    return None
 
 
 class _Lines:
