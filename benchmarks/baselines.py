@@ -1,4 +1,4 @@
-"""What an administrator would try with a spreadsheet: equal logins or local parts, and similar ones (Jaro-Winkler), beside our suggestions."""
+"""What a spreadsheet would find, beside our suggestions: equal logins or local parts, and similar ones (Jaro-Winkler)."""
 
 from collections.abc import Callable, Iterator
 
