@@ -8,7 +8,7 @@ from pathlib import Path
 
 from licsync_daemon.cli import terminal
 from licsync_daemon.cli.exit import Exit
-from licsync_daemon.cli.report.content import WITHOUT_PEOPLE, Report, Section, Source, headline
+from licsync_daemon.cli.report.content import WITHOUT_PEOPLE, Cell, Report, Section, Source, headline
 from licsync_daemon.cli.report.formats import as_csv, as_json, as_markdown
 from licsync_daemon.insight.cloud import Cloud
 from licsync_daemon.insight.duplicates import find_duplicates, group
@@ -65,6 +65,15 @@ def make(paths: Sequence[Path], servers: dict[str, Path], *, people: bool = Fals
     )
 
 
+def show_first(made: Report) -> None:
+    """Print how many seats could be saved, and by which changes."""
+    for number, line in enumerate(headline(made)):
+        terminal.say(line, style="bold" if number == 0 else "")
+    for one in made.sections:
+        if one.name == "causes":
+            _show_table(one, one.rows)
+
+
 def _chosen(made: Report, arguments: argparse.Namespace) -> Sequence[Section]:
     wanted = arguments.section
     if wanted is None and arguments.format == "csv":
@@ -113,9 +122,7 @@ def _show(made: Report, sections: Sequence[Section], *, is_whole: bool) -> None:
         terminal.say()
         terminal.say(one.title, style="bold")
         rows = one.rows if is_whole else one.rows[:SHOWN]
-        terminal.print_table(
-            one.columns, [["-" if cell is None else f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
-        )
+        _show_table(one, rows)
         if len(rows) < len(one.rows):
             terminal.say(f"{len(one.rows) - len(rows):,} more: --section {one.name}")
         if one.note:
@@ -130,3 +137,8 @@ def _show(made: Report, sections: Sequence[Section], *, is_whole: bool) -> None:
     if not made.people and made.duplicates.suggestions:
         terminal.say(NEXT["people"], hang=2)
     terminal.say(NEXT["page"], hang=2)
+
+
+def _show_table(section: Section, rows: Sequence[tuple[Cell, ...]]) -> None:
+    cells = [["-" if cell is None else f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
+    terminal.print_table(section.columns, cells)
