@@ -12,7 +12,8 @@ PARALLEL := -n auto --dist worksteal
 
 $(VENV)/run.stamp: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "licsync needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; name one: make PYTHON=python3.12 demo")'
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/python || { echo 'Creating the virtual environment $(VENV) ...'; $(PYTHON) -m venv $(VENV); }
+	@echo 'Installing licsync-daemon and what it needs into $(VENV), once; this takes up to a minute ...'
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable .
 	@touch $@
 
@@ -21,7 +22,9 @@ $(VENV)/dev.stamp: $(VENV)/test.stamp
 	@touch $@
 
 demo: $(VENV)/run.stamp ## a practice fleet on loopback, synced twice and shown
-	@exec $(BIN)/licsync-daemon demo
+	@$(BIN)/licsync-daemon demo
+	@echo
+	@echo 'To type licsync-daemon without its folder, in this terminal: export PATH="$(CURDIR)/$(BIN):$$PATH"'
 
 test: everyday ## everything needed to trust a clone
 	@echo 'Not run: tests/torture and tests/system (kills and races by the thousand, machines with systemd, the image). Run them with: make test-all'

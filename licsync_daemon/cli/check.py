@@ -32,15 +32,18 @@ def check(arguments: argparse.Namespace) -> int:
     if getattr(arguments, "json", False):
         terminal.print_json({"ok": worst(found) is not Outcome.FAIL, "tests": [row.as_json() for row in found]})
     else:
-        show(found)
+        show(found, every=arguments.all)
     return Exit.USAGE if worst(found) is Outcome.FAIL else Exit.OK
 
 
-def show(rows: Sequence[CheckRow]) -> None:
-    """Print the table, then the next steps, then the number of each result."""
-    terminal.print_table(("place", "test", "result", "details"), [(row.place, row.test, row.outcome, row.seen) for row in rows])
-    counts = {outcome: sum(row.outcome is outcome for row in rows) for outcome in Outcome}
-    for row in rows:
+def show(rows: Sequence[CheckRow], *, every: bool = False) -> None:
+    """Print a line for each place, or with `every` for each test; then what needs attention, and the number of each result."""
+    if every:
+        terminal.print_table(("place", "test", "result", "details"), [(row.place, row.test, row.outcome, row.seen) for row in rows])
+    else:
+        places = {row.place: [one for one in rows if one.place == row.place] for row in rows}
+        terminal.print_table(("place", "result", "tests"), [(name, worst(found), _counted(found)) for name, found in places.items()])
+    for row in sorted(rows, key=lambda row: row.outcome is not Outcome.FAIL):
         if row.outcome is not Outcome.OK:
             code = f"{row.code}: " if row.code is not None else ""
             style = terminal.STATE_STYLE[row.outcome]
@@ -48,5 +51,18 @@ def show(rows: Sequence[CheckRow]) -> None:
             terminal.about(row.outcome, f"{row.place}, {row.test}: {code}{row.seen}", style=style)
             terminal.more(row.outcome, f"next step: {row.fix}")
     terminal.say()
+    if not every:
+        terminal.say("every test: $licsync check --all", hang=2)
+    terminal.say(_counted(rows, zeros=True))
+
+
+def _counted(rows: Sequence[CheckRow], *, zeros: bool = False) -> str:
+    """Return how many tests had which result; without `zeros` only those that any had."""
+    counts = {outcome: sum(row.outcome is outcome for row in rows) for outcome in Outcome}
     warnings = counts[Outcome.WARN]
-    terminal.say(f"{counts[Outcome.OK]} ok, {warnings} warning{'s' if warnings != 1 else ''}, {counts[Outcome.FAIL]} failed")
+    parts = (
+        (counts[Outcome.OK], f"{counts[Outcome.OK]} ok"),
+        (warnings, f"{warnings} warning{'s' if warnings != 1 else ''}"),
+        (counts[Outcome.FAIL], f"{counts[Outcome.FAIL]} failed"),
+    )
+    return ", ".join(words for count, words in parts if count or zeros)

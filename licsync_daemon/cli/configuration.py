@@ -1,4 +1,4 @@
-"""`config init`, `config show`, `config schema`, and `completion`."""
+"""`config init`, `config show`, and `config schema`."""
 
 import argparse
 import getpass
@@ -178,13 +178,3 @@ class _Aloud:
 
     def resumed(self) -> None:
         pass
-
-
-def completion(arguments: argparse.Namespace) -> int:
-    """Print a completion script, made from the parser itself."""
-    import shtab
-
-    from licsync_daemon.cli.parser import build_parser
-
-    print(shtab.complete(build_parser(), shell=arguments.shell), end="")
-    return Exit.OK

@@ -103,6 +103,7 @@ def invocation(config: Path, state_dir: Path | None = None) -> Invocation:
         program=_program(),
         config=config.absolute() if config != Path(DEFAULT_CONFIG) else None,
         owner=_owner(state_dir) if state_dir is not None else None,
+        has_sudo=shutil.which("sudo") is not None,
     )
 
 
@@ -120,7 +121,9 @@ def _owner(state_dir: Path) -> str | None:
     except (OSError, KeyError):
         return None
     has_login = Path(owner.pw_shell).name not in {"nologin", "false"}
-    return None if owner.pw_uid == os.geteuid() and (has_login or shutil.which("sudo") is None) else owner.pw_name
+    is_me = owner.pw_uid == os.geteuid()
+    can_switch = shutil.which("sudo") is not None or (os.geteuid() == 0 and not is_me and shutil.which("runuser") is not None)
+    return None if not can_switch or (is_me and has_login) else owner.pw_name
 
 
 def chosen(config: Config, names: Sequence[str]) -> tuple[Instance, ...]:

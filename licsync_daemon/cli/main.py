@@ -120,7 +120,7 @@ def _command(arguments: argparse.Namespace) -> Command:
 
             return demo
         case "completion":
-            from licsync_daemon.cli.configuration import completion
+            from licsync_daemon.cli.completion import completion
 
             return completion
         case _:

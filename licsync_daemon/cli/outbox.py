@@ -1,6 +1,7 @@
 """`outbox`: what waits for a person to upload it, since when, and where."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,7 +10,7 @@ from licsync_daemon.cli.exit import Exit
 from licsync_daemon.cli.loading import load_running
 from licsync_daemon.cli.terminal import moment, span
 from licsync_daemon.deliveries.outbox_folder import fault
-from licsync_daemon.model.instance import Instance
+from licsync_daemon.model.instance import Config, Instance
 from licsync_daemon.model.run import Run, RunState
 from licsync_daemon.model.store import StateReader
 from licsync_daemon.model.text import iso
@@ -34,21 +35,32 @@ def outbox(arguments: argparse.Namespace) -> int:
     config, _ = load_running(arguments, tell=True)
     now = SystemClock().now()
     with reading(config.state_dir) as store:
-        every = [_waiting(store, one) for one in config.instances] if store is not None else []
-    waiting = sorted((one for one in every if one is not None), key=lambda one: _since(one.run))
+        waiting = what_waits(config, store) if store is not None else []
     if getattr(arguments, "json", False):
         terminal.print_json({"waiting": [_json(one) for one in waiting]})
-    elif not waiting:
-        terminal.say("nothing to upload")
     else:
-        headers = ("instance", "to do", "since", "age", "until", "where")
-        terminal.print_table(headers, [_row(one.instance, one.run, now) for one in waiting])
-        for one in waiting:
-            if one.fault is not None:
-                terminal.about(one.instance.name, f"warning: not ready for upload: {one.fault}", style="yellow")
-                terminal.more(one.instance.name, f"next step: {repair_step(one.instance)}")
-        terminal.say("For the steps, see README.txt in each folder, else `$licsync status`. Uploaded entries disappear automatically.")
+        show(waiting, now)
     return Exit.OK
+
+
+def what_waits(config: Config, store: StateReader) -> list[Waiting]:
+    """Return what waits for a person, oldest first."""
+    every = [_waiting(store, one) for one in config.instances]
+    return sorted((one for one in every if one is not None), key=lambda one: _since(one.run))
+
+
+def show(waiting: Sequence[Waiting], now: datetime) -> None:
+    """Print what waits, where, and what to do if something is wrong with it."""
+    if not waiting:
+        terminal.say("nothing to upload")
+        return
+    headers = ("instance", "to do", "since", "age", "until", "where")
+    terminal.print_table(headers, [_row(one.instance, one.run, now) for one in waiting])
+    for one in waiting:
+        if one.fault is not None:
+            terminal.about(one.instance.name, f"warning: not ready for upload: {one.fault}", style="yellow")
+            terminal.more(one.instance.name, f"next step: {repair_step(one.instance)}")
+    terminal.say("For the steps, see README.txt in each folder, else `$licsync status`. Uploaded entries disappear automatically.")
 
 
 def _waiting(store: StateReader, instance: Instance) -> Waiting | None:

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import NoReturn
 
 from licsync_daemon import __version__
+from licsync_daemon.cli.layout import wrapped
+from licsync_daemon.cli.misplaced import misplaced
+from licsync_daemon.cli.report.arguments import add_report
 from licsync_daemon.cli.terminal import complain
 
 DEFAULT_CONFIG = "/etc/licsync/config.toml"
 INVENTED = {"instances": None, "people": 2000, "seed": 1}  # the fleet that `demo` and `sandbox` generate
 SCENARIOS = ("shrink", "rebuilt", "clone", "outage")  # the stories that `demo` plays; named here so that parsing loads no practice fleet
-SECTIONS = (
-    "causes", "seats", "difference", "accounts", "reasons", "instances", "overlap", "people", "organizations", "cost_centers",
-    "duplicates", "fixes", "sources",
-)  # fmt: skip
-PRINTS_JSON = frozenset({"status", "history", "outbox", "config", "check", "demo"})
+WORDS = ("instances", "runs")  # what the completion scripts ask this program for
+HELP_WIDTH = 78
 MOST = 10_000_000  # instances, people or runs; more is a typing error
 DESCRIPTION = """\
 Syncs the license usage of your GitHub Enterprise Server instances to one
@@ -45,6 +45,13 @@ examples:
   licsync-daemon --run-now                 sync now; wait for the confirmation
   licsync-daemon status                    last sync and next run, with reasons
 """
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Wraps between words only: argparse would also break `--run-now` at its hyphens."""
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return wrapped(" ".join(text.split()), width)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -79,40 +86,15 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         arguments.run_now = arguments.names
     else:
         arguments = parser.parse_args(argv)
-    if arguments.command is not None and arguments.run_now is not None:
-        parser.error("--run-now cannot be combined with a command")
-    if arguments.run_now is None:
-        _refuse_run_now_options(parser, arguments)
-    if getattr(arguments, "format", None) is not None and arguments.command == "history" and (arguments.since is None or arguments.json):
-        parser.error("--format requires --since, and cannot be combined with --json")
-    if getattr(arguments, "scenario", None) is not None and _chooses_a_fleet(arguments):
-        parser.error("--scenario uses its own fleet and cannot be combined with --fleet, --instances, --people or --seed")
+    mistake = misplaced(arguments, INVENTED)
+    if mistake is not None:
+        parser.error(mistake)
     return arguments
-
-
-def _refuse_run_now_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
-    """Refuse options of `--run-now` without it: ignored, they would start the daemon, or leave a wish unheard."""
-    for name, given in (("--dry-run", arguments.dry_run), ("--wait", arguments.wait is not None), ("--wait-lock", arguments.wait_lock)):
-        if given:
-            parser.error(f"{name} requires --run-now")
-    if not arguments.json:
-        return
-    if arguments.command is None:
-        parser.error("--json requires --run-now or a command")
-    is_text = arguments.command == "config" and arguments.what == "init"
-    if arguments.command not in PRINTS_JSON or is_text:
-        parser.error(f"{'config init' if is_text else arguments.command} does not print JSON: leave out --json")
-    if arguments.command == "status" and (arguments.alive or arguments.check):
-        parser.error("--json cannot be combined with --alive or --check, which print one line")
 
 
 def _is_text(word: str) -> bool:
     """Say whether an argument had only bytes that decode; Python passes on others as surrogates."""
     return not any("\ud800" <= char <= "\udfff" for char in word)
-
-
-def _chooses_a_fleet(arguments: argparse.Namespace) -> bool:
-    return arguments.fleet is not None or any(getattr(arguments, name) != usual for name, usual in INVENTED.items())
 
 
 def default_config() -> Path:
@@ -122,20 +104,16 @@ def default_config() -> Path:
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the whole command line."""
-    parser = _Parser(
-        prog="licsync-daemon",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = _Parser(prog="licsync-daemon", description=DESCRIPTION, epilog=EPILOG, formatter_class=_Help)
     parser.add_argument("--version", action="version", version=f"licsync-daemon {__version__}")
     _add_config(parser, default=default_config())
     now = parser.add_argument_group("run now")
-    now.add_argument("--run-now", nargs="*", metavar="INSTANCE", help="sync all enabled instances now, or only those named")
+    named = now.add_argument("--run-now", nargs="*", metavar="INSTANCE", help="sync all enabled instances now, or only those named")
+    _completed(named, "instances")
     _add_run_now(now)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     _add_status(commands)
-    _add_report(commands)
+    add_report(_add(commands, "report", "who is counted twice, from downloaded reports; needs no configuration"))
     _add_decisions(commands)
     _add_settings(commands)
     _add_notify(commands)
@@ -145,7 +123,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add(commands: "argparse._SubParsersAction[_Parser]", name: str, words: str) -> argparse.ArgumentParser:
-    return commands.add_parser(name, help=words, description=f"{words[0].upper()}{words[1:]}.")
+    description = "\n".join(wrapped(f"{words[0].upper()}{words[1:]}.", HELP_WIDTH))
+    return commands.add_parser(name, help=words, description=description, formatter_class=_Help)
 
 
 def _add_run_now(now: "argparse._ActionsContainer") -> None:
@@ -171,7 +150,8 @@ def _add_status(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )
 
     history = _add(commands, "history", "recorded runs and decisions, newest first")
-    history.add_argument("instance", nargs="?", metavar="INSTANCE", help="show only this instance, with details of its newest run")
+    only = history.add_argument("instance", nargs="?", metavar="INSTANCE", help="show only this instance, with details of its newest run")
+    _completed(only, "instances")
     history.add_argument("--limit", type=_positive, default=20, metavar="N", help="how many runs and decisions to show (default 20)")
     history.add_argument("--since", metavar="DATE", help='every run since a date ("2026-01-01") or for a time ("90d"), for an audit')
     history.add_argument("--format", choices=["csv", "json"], help="with --since: a row per instance, week and run, with the four times")
@@ -183,40 +163,9 @@ def _add_status(commands: "argparse._SubParsersAction[_Parser]") -> None:
     _add_json(outbox)
 
     payload = _add(commands, "payload", "print exactly what would be sent for an instance; send nothing")
-    payload.add_argument("instance", metavar="INSTANCE", help="name of the instance")
+    _completed(payload.add_argument("instance", metavar="INSTANCE", help="name of the instance"), "instances")
     payload.add_argument("--diff", action="store_true", help="print the changes since the last confirmed usage instead, as counts")
     _add_config(payload)
-
-
-def _add_report(commands: "argparse._SubParsersAction[_Parser]") -> None:
-    report = _add(commands, "report", "who is counted twice, from downloaded reports; needs no configuration")
-    report.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="consumed-licenses and site-admin reports, or folders of them")
-    report.add_argument(
-        "--server", type=_server, action="append", default=[], metavar="HOST=FILE",
-        help="the site-admin report of an instance; may be repeated",
-    )  # fmt: skip
-    report.add_argument("--format", choices=["table", "html", "csv", "json", "md"], default="table", help="how to print it (default table)")
-    report.add_argument("-o", "--output", type=Path, metavar="FILE", help="write to a file that only you can read")
-    report.add_argument("--section", choices=SECTIONS, metavar="NAME", help=f"only one table: {', '.join(SECTIONS)}")
-    report.add_argument("--people", action="store_true", help="name people; without it, the report has counts only")
-    report.add_argument("--price", type=_price, metavar="AMOUNT", help="what a seat costs, to show what the duplicates cost")
-
-
-def _server(text: str) -> tuple[str, Path]:
-    host, _, path = text.partition("=")
-    if not (host and path):
-        raise argparse.ArgumentTypeError(f"{text!r} is not HOST=FILE")
-    return host.lower(), Path(path)
-
-
-def _price(text: str) -> float:
-    try:
-        price = float(text)
-    except ValueError:
-        price = -1.0
-    if not 0 <= price < 1_000_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an amount from 0 to 1,000,000, such as 21 or 19.25")
-    return price
 
 
 def _add_decisions(commands: "argparse._SubParsersAction[_Parser]") -> None:
@@ -226,14 +175,14 @@ def _add_decisions(commands: "argparse._SubParsersAction[_Parser]") -> None:
         ("acknowledge", "mark the warnings or the failure of a run as seen"),
     ):
         about_run = _add(commands, name, words)
-        about_run.add_argument("run", metavar="RUN", help="run ID, from status or history")
+        _completed(about_run.add_argument("run", metavar="RUN", help="run ID, from status or history"), "runs")
         _add_reason(about_run)
     pause = _add(commands, "pause", "suspend scheduled runs of an instance until a given time")
-    pause.add_argument("instance", metavar="INSTANCE", help="name of the instance")
+    _completed(pause.add_argument("instance", metavar="INSTANCE", help="name of the instance"), "instances")
     pause.add_argument("--until", required=True, metavar="TIME", help='"3d", or "2026-12-24 18:00" in the schedule\'s time zone')
     _add_reason(pause)
     resume = _add(commands, "resume", "end a pause")
-    resume.add_argument("instance", metavar="INSTANCE", help="name of the instance")
+    _completed(resume.add_argument("instance", metavar="INSTANCE", help="name of the instance"), "instances")
     _add_reason(resume, required=False)
 
 
@@ -266,6 +215,7 @@ def _add_settings(commands: "argparse._SubParsersAction[_Parser]") -> None:
     _add_json(config)
 
     check = _add(commands, "check", "test everything a sync needs: configuration, credentials, network, tokens, versions")
+    check.add_argument("--all", action="store_true", help="print every test, not only a line for each place and what needs attention")
     check.add_argument("--offline", action="store_true", help="do not contact any server")
     _add_config(check)
     _add_json(check)
@@ -279,7 +229,13 @@ def _add_notify(commands: "argparse._SubParsersAction[_Parser]") -> None:
 
 def _add_completion(commands: "argparse._SubParsersAction[_Parser]") -> None:
     completion = _add(commands, "completion", "print a shell completion script")
-    completion.add_argument("shell", choices=["bash", "zsh"], help="bash: for /etc/bash_completion.d/; zsh: for a directory in $fpath")
+    completion.add_argument(
+        "shell",
+        choices=["bash", "zsh", *WORDS],
+        metavar="{bash,zsh}",
+        help="bash: for /etc/bash_completion.d/; zsh: for a directory in $fpath",
+    )
+    _add_config(completion)
 
 
 def _add_practice(commands: "argparse._SubParsersAction[_Parser]") -> None:
@@ -300,14 +256,20 @@ def _add_practice(commands: "argparse._SubParsersAction[_Parser]") -> None:
             )
         else:
             practice.add_argument(
-                "--delivery", choices=["http", "connect"], default="http",
-                help="http: sync every instance (default); connect: monitor six instances that GitHub Connect syncs, some with problems",
+                "--delivery", choices=["http", "connect", "manual"], default="http",
+                help="http: sync every instance (default); connect: monitor six instances that GitHub Connect syncs, some with problems; "
+                "manual: exports that a person uploads",
             )  # fmt: skip
             practice.add_argument(
                 "--scenario", choices=SCENARIOS, metavar="NAME",
                 help=f"play a scenario instead, in simulated time: {', '.join(SCENARIOS)}",
             )  # fmt: skip
             _add_json(practice)
+
+
+def _completed(argument: argparse.Action, words: str) -> None:
+    """Let the completion scripts offer names that only the configuration or the state knows."""
+    vars(argument)["complete"] = dict.fromkeys(("bash", "zsh"), f"_licsync_{words}")  # shtab reads it
 
 
 def _add_config(parser: argparse.ArgumentParser, default: Path | str = argparse.SUPPRESS) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from licsync_daemon.model.errors import ConfigError, Problem
+from licsync_daemon.settings.platform import in_kubernetes
 from licsync_daemon.system.process import user_name
 
 USER = "licsync"  # of the systemd unit
@@ -20,6 +21,8 @@ def refuse_wrong_user(state_dir: Path, config: Path, program: Sequence[str]) -> 
     Raises:
         ConfigError: Naming the one command that works.
     """
+    if in_kubernetes():  # nobody can be another user in a pod; what is wrong with a volume is said where it is used
+        return
     for path, may in ((config, os.R_OK), (state_dir, os.R_OK | os.W_OK | os.X_OK)):
         owner = _owner_if_shut(path, may)
         if owner is not None:

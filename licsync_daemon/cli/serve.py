@@ -71,6 +71,7 @@ async def _serve(path: Path, config: Config, clock: SystemClock) -> int:
     try:
         while not stop.is_set():
             try:
+                _prepare_again(config.state_dir)  # it may be gone by now
                 with FileLeases(config.state_dir, clock).daemon() as lease, recording(config, clock, os.environ) as parts:
                     accepted.keep(content, config.state_dir)
                     daily = DailyCheck(partial(preflight_in_child, path), parts.alerting.heed)
@@ -91,6 +92,14 @@ async def _serve(path: Path, config: Config, clock: SystemClock) -> int:
     finally:
         leave_threads_behind(loop)
     return Exit.OK
+
+
+def _prepare_again(state_dir: Path) -> None:
+    """Create the state directory if it was deleted; one that cannot be used any more is told, and tried again."""
+    try:
+        prepare_state_dir(state_dir)
+    except ConfigError as error:
+        raise StateUnwritableError(str(error)) from error
 
 
 def _reloaded(path: Path, before: Config) -> Config:

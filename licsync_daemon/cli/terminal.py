@@ -58,7 +58,7 @@ def say(text: str = "", style: str = "", hang: int = 0) -> None:
     console = Console(width=_columns())
     for paragraph in text.splitlines():
         for line in wrapped(paragraph, console.width, hang):
-            console.print(Text(line, style=style))
+            console.print(Text(line, style=style), soft_wrap=True)  # a path longer than the terminal is for the terminal to break
 
 
 def _columns() -> int:

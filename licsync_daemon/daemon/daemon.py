@@ -16,6 +16,7 @@ from licsync_daemon.model.instance import Config, Instance
 from licsync_daemon.model.ports import Lease
 from licsync_daemon.model.store import RunStore
 from licsync_daemon.monitoring.alerting import Alerting
+from licsync_daemon.rules.next_run import Planned
 from licsync_daemon.sync.context import RunContext
 from licsync_daemon.sync.housekeeping import close_stale, record_clock_set_back, release_unconfigured
 from licsync_daemon.system.contain import contained
@@ -63,6 +64,8 @@ class Daemon:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._beside: dict[str, asyncio.Task[None]] = {}
         self._planning: asyncio.Task[None] | None = None
+        self._plans: dict[str, Planned] = {}  # why each alarm rings
+        self._logged: tuple[str, str] | None = None  # what comes next, as last logged
 
     def reload(self, config: Config, context: RunContext) -> None:
         """Use another configuration from now on. Runs in progress keep the one they started with."""
@@ -138,6 +141,7 @@ class Daemon:
                     self._plan(instance)
                     self._touch()
                     await asyncio.sleep(0)  # a large fleet takes a while: let other tasks run
+            self._log_next()
         self._service.send("WATCHDOG=1", f"STATUS={self._next_in_words()}")
 
     def _touch(self) -> None:
@@ -162,10 +166,25 @@ class Daemon:
     def _clock_offset_s(self) -> float:
         return self._context.clock.now().timestamp() - self._context.clock.monotonic()
 
+    def _log_next(self) -> None:
+        """Log when the daemon looks next, at which instance and why, whenever that has changed; repeated looks for one word only once."""
+        name, at = self._next()
+        planned = self._plans.get(name)
+        if self._tasks or at is None or planned is None:
+            return
+        told = (name, planned.reason if planned.is_confirm_check else at.isoformat())
+        if told != self._logged:
+            self._logged = told
+            log.info("run.planned", instance=name, at=f"{at:%Y-%m-%dT%H:%M:%SZ}", reason=planned.reason)
+
+    def _next(self) -> tuple[str, datetime | None]:
+        """Return the instance whose alarm rings next, and when; none is set if nothing is planned."""
+        return min(self.alarms.planned().items(), key=lambda alarm: alarm[1], default=("", None))
+
     def _next_in_words(self) -> str:
         if self._tasks:
             return f"running: {', '.join(sorted(self._tasks))}"
-        name, at = min(self.alarms.planned().items(), key=lambda alarm: alarm[1], default=("", None))
+        name, at = self._next()
         return f"next: {name} at {at:%Y-%m-%d %H:%M:%S} UTC" if at is not None else "nothing planned"
 
     # ---------------------------------------------------------------- planning
@@ -199,6 +218,7 @@ class Daemon:
             now = self._context.clock.now()
             at = max(planned.at, now + SOONEST, not_before or now)
             self.alarms.set(instance.name, at)
+            self._plans[instance.name] = planned
             log.debug("daemon.planned", instance=instance.name, at=at.isoformat(), reason=planned.reason)
 
     def _close_stale(self, instance: Instance) -> None:

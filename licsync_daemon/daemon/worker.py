@@ -94,7 +94,7 @@ class Worker:
                 return Done()
             lease = context.leases.instance(name)
             if lease is None:
-                log.info("run.skipped", instance=name, cause=f"locked by {context.leases.holder(name)}")
+                log.info("run.skipped", instance=name, cause=f"in use by {context.leases.holder(name)}")
                 return Done(not_before=context.clock.now() + LOCKED_AGAIN)
             with lease:
                 close_stale(context, instance)

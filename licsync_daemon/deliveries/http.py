@@ -16,6 +16,7 @@ from licsync_daemon.model.usage import Upload, UploadState
 from licsync_daemon.rules.success import read_upload
 from licsync_daemon.rules.verdict import SENT_AGAIN, upload_failed
 
+ACCEPTED = 202  # relays built with general tools return 200 or 201 as well
 #: From the contract. No `/`, and no `.` alone: the id becomes the last part of a path.
 UPLOAD_ID = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~:@=+-]{1,128}", re.ASCII)
 
@@ -43,16 +44,17 @@ class HttpUpload:
         }
 
         async def send() -> str:
-            answer = await self._http.post(operation=operation, headers=headers, body=document.pieces)
+            status, answer = await self._http.post(operation=operation, headers=headers, body=document.pieces)
             if (upload := read_upload(answer)).state is UploadState.FAILURE:
-                raise RemoteError(Code.UPLOAD_FAILED, upload_failed(upload), SENT_AGAIN, status=202)
+                raise RemoteError(Code.UPLOAD_FAILED, upload_failed(upload), SENT_AGAIN, status=status)
             upload_id = answer.get("upload_id") if isinstance(answer, dict) else None
             if not isinstance(upload_id, str) or not UPLOAD_ID.fullmatch(upload_id) or _repeats_secret(upload_id):
                 raise RemoteError(
                     Code.BAD_RESPONSE,
-                    f"{operation} was accepted without a usable `upload_id`",
-                    "report this to the endpoint's operator",
-                    transient=True,
+                    f"{operation} returned {status} without a usable `upload_id`",
+                    "report this to the endpoint's operator: docs/delivery-openapi.yaml requires 202 with an `upload_id`",
+                    transient=status == ACCEPTED,  # a 200 or 201 without an ID may be the answer of something else
+                    status=status,
                 )
             return upload_id
 

@@ -18,6 +18,7 @@ from licsync_daemon.model.run import DeliveryRecord
 from licsync_daemon.model.text import PLAIN, Invocation, command, iso
 from licsync_daemon.model.usage import Upload
 from licsync_daemon.rules.handover import export_name, folder_of, steps
+from licsync_daemon.settings.platform import rights_step
 from licsync_daemon.system.files import write_together
 
 FILE_MODE, FOLDER_MODE = 0o640, 0o750
@@ -148,4 +149,5 @@ class Outbox:
 
     def _next_step(self, folder: Path) -> str:
         group = f" -g {self._to.group}" if self._to.group is not None else ""
-        return f"as root: install -d -m 0750 -o licsync{group} {folder.parent}; under systemd see docs/deliveries.md"
+        on_host = f"as root: install -d -m 0750 -o licsync{group} {folder.parent}; under systemd see docs/deliveries.md"
+        return rights_step(on_host, folder.parent)

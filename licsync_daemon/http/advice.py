@@ -1,11 +1,13 @@
 """What a refused request means: status, headers and body of a response become an error code, a cause and a next step."""
 
+import re
 from datetime import timedelta
 from enum import StrEnum
 
 from licsync_daemon.http.wire import Headers, is_rate_limit, message_of, stated_wait
 from licsync_daemon.model import github_labels as github
 from licsync_daemon.model.errors import Code, RemoteError
+from licsync_daemon.model.text import clean
 
 TEMPORARY = "usually temporary; retried automatically"
 
@@ -20,6 +22,7 @@ class Side(StrEnum):
     WEBHOOK = "webhook"
 
 
+_GITHUB = frozenset({Side.INSTANCE, Side.CLOUD, Side.ORGANIZATION})
 _UNAUTHORIZED = {
     Side.INSTANCE: (
         "create a classic token with the scope `site_admin` for the configured `username` and put it into the credential file: on the "
@@ -81,6 +84,8 @@ def refusal(side: Side, operation: str, status: int, headers: Headers, body: byt
         headers: The response's, keys in lower case.
         body: Its first bytes; GitHub's own message in them is quoted.
     """
+    if status < 500 and status not in {408, 429} and is_in_between(side, headers, body):
+        return in_between(operation, status, headers, body)
     message = message_of(body)
     quoted = f': "{message}"' if message and side is not Side.WEBHOOK else ""  # a webhook may repeat its address, which may be a secret
     code, next_step, transient = _meaning(side, status, headers, message)
@@ -90,6 +95,30 @@ def refusal(side: Side, operation: str, status: int, headers: Headers, body: byt
         next_step,
         transient=transient,
         retry_after=_retry_after(code, status, headers),
+        status=status,
+    )
+
+
+def is_in_between(side: Side, headers: Headers, body: bytes) -> bool:
+    """Return whether a device in between answered instead of GitHub: with a web page, and without the ID that GitHub gives each request.
+
+    `X-GitHub-Request-Id` is in every response of GitHub, web pages included.
+    """
+    is_page = headers.get("content-type", "").strip().lower().startswith(("text/html", "application/xhtml"))
+    is_page = is_page or re.match(rb"\s*<(?:!doctype\s+html|html)\b", body.removeprefix(b"\xef\xbb\xbf"), re.IGNORECASE) is not None
+    return side in _GITHUB and is_page and "x-github-request-id" not in headers
+
+
+def in_between(operation: str, status: int, headers: Headers, body: bytes) -> RemoteError:
+    """Return the error for the response of a device in between, with what it says of itself."""
+    title = re.search(rb"<title[^>]*>([^<]{1,200})", body, re.IGNORECASE)
+    shown = f' "{clean(title[1].decode("utf-8", "replace").strip(), 80)}"' if title else ""
+    own = next((f" ({name}: {clean(headers[key], 60)})" for key, name in (("via", "Via"), ("server", "Server")) if headers.get(key)), "")
+    return RemoteError(
+        Code.BAD_RESPONSE,
+        f"{operation} returned {status} with a web page{shown} that is not GitHub's{own}: it has no X-GitHub-Request-Id",
+        "something in between answered, such as a proxy, a web filter, or a sign-in page: ask your network team to let this machine reach "
+        "the address; the token is not the cause",
         status=status,
     )
 

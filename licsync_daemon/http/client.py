@@ -17,13 +17,14 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from licsync_daemon import __version__
-from licsync_daemon.http.advice import Side, refusal
+from licsync_daemon.http.advice import Side, in_between, is_in_between, refusal
 from licsync_daemon.http.ages import Ages
 from licsync_daemon.http.connection_errors import translated
 from licsync_daemon.http.handshake import tls_failed
 from licsync_daemon.http.response import API, CHUNK_BYTES, LISTING, PUSH, UPLOAD, Limits, Response
 from licsync_daemon.http.route import proxy_address
-from licsync_daemon.http.tls import tls_context, trusting_none
+from licsync_daemon.http.tls import tls_context, trusting_none, trusting_proxy
+from licsync_daemon.http.tunnel import Tunnel, not_through
 from licsync_daemon.http.wire import AnswerFacts, joined, same_origin
 from licsync_daemon.model.errors import Code, RemoteError
 from licsync_daemon.model.instance import Destination
@@ -59,6 +60,7 @@ class HttpClient:
     tls: ssl.SSLContext | None = None
     seen: AnswerFacts = field(default_factory=AnswerFacts, init=False)
     _http: httpx.AsyncClient | None = None
+    _tunnel: Tunnel = field(default_factory=Tunnel, init=False)
 
     async def __aenter__(self) -> Self:
         secure = urlsplit(self.to.url).scheme == "https"
@@ -115,13 +117,14 @@ class HttpClient:
             self._must_be_current(response, operation)
             yield response
 
-    async def post(self, *, operation: str, headers: Mapping[str, str], body: Body) -> Any:
-        """POST `body()` to the destination's own address and return the decoded JSON of its 202."""
-        async with self._posted(self.to.url, operation, UPLOAD, headers, body, wanted=(202,)) as response:
+    async def post(self, *, operation: str, headers: Mapping[str, str], body: Body) -> tuple[int, Any]:
+        """POST `body()` to the destination's own address; return the status, which is 200, 201 or 202, and the decoded JSON."""
+        async with self._posted(self.to.url, operation, UPLOAD, headers, body, wanted=(200, 201, 202)) as response:
             try:
-                return await response.json()
-            except RemoteError as error:  # the upload was accepted: send it again rather than give up
-                raise RemoteError(error.code, error.cause, error.next_step, transient=True, status=202) from error
+                return response.status, await response.json()
+            except RemoteError as error:
+                is_accepted = response.status == 202  # send it again rather than give up; a 200 may be a sign-in page
+                raise RemoteError(error.code, error.cause, error.next_step, transient=is_accepted, status=response.status) from error
 
     async def push(self, content: bytes, *, operation: str) -> bytes:
         """POST JSON to the destination's own address; return the beginning of the body of its 2xx, as far as it can be read."""
@@ -156,7 +159,10 @@ class HttpClient:
         used = self.authorization()
         for last in (False, True):
             secret = {"Authorization": used} if used else {}
-            request = self._http.build_request(method, url, headers={**headers, **secret}, content=body() if body is not None else None)
+            self._tunnel = Tunnel(has_login=self._tunnel.has_login)
+            request = self._http.build_request(
+                method, url, headers={**headers, **secret}, content=body() if body is not None else None, extensions={"trace": self._tunnel}
+            )
             async with self._sent(request) as sent:
                 fresh = self.authorization() if sent.status_code == 401 and not last else used
                 if fresh == used:
@@ -182,9 +188,11 @@ class HttpClient:
             async with asyncio.timeout(limits.deadline_s):
                 yield
         except (TimeoutError, httpx.TimeoutException) as error:
+            if not self._tunnel.is_open and proxy_address(self.to) is not None:
+                raise not_through(operation, self.to, TimeoutError(), None) from error
             raise RemoteError(Code.TIMEOUT, f"{operation} timed out", "check the network and the server's load", transient=True) from error
         except httpx.HTTPError as error:
-            raise translated(error, operation, self.to, self.side) from error
+            raise translated(error, operation, self.to, self.side, self._tunnel) from error
         except httpx.InvalidURL as error:  # httpx parses the `Location` of a redirect even if it does not follow it
             raise RemoteError(
                 Code.REDIRECT_REFUSED, f"{operation} redirects to an invalid address", "check the configured address"
@@ -195,6 +203,8 @@ class HttpClient:
     async def _want(self, response: Response, wanted: Collection[int], operation: str) -> None:
         if response.status not in wanted:
             raise refusal(self.side, operation, response.status, response.headers, await _excerpt(response))
+        if is_in_between(self.side, response.headers, b""):
+            raise in_between(operation, response.status, response.headers, await _excerpt(response))
 
     def _must_be_current(self, response: Response, operation: str) -> None:
         if self.ages is not None:
@@ -216,7 +226,9 @@ class HttpClient:
             if address is None:
                 return None
             user, _, password = self.proxy_auth().partition(":") if self.proxy_auth else ("", "", "")
-            proxy = httpx.Proxy(address, auth=(user, password) if user else None)
+            tls = trusting_proxy(self.to.ca_file) if address.casefold().startswith("https:") else None
+            proxy = httpx.Proxy(address, auth=(user, password) if user else None, ssl_context=tls)
+            self._tunnel = Tunnel(has_login=bool(user))
             usable = proxy.url.scheme in {"http", "https"}
         except (ValueError, httpx.InvalidURL):
             usable = False

@@ -10,29 +10,24 @@ import httpx
 from licsync_daemon.http.advice import TEMPORARY, Side
 from licsync_daemon.http.handshake import broken_off, is_closed, tls_failed
 from licsync_daemon.http.route import proxy_address
+from licsync_daemon.http.tunnel import Tunnel, login_place, not_through, refusal_of_proxy
 from licsync_daemon.model.causes import causes, out_of_files
 from licsync_daemon.model.errors import Code, RemoteError
 from licsync_daemon.model.instance import Destination
-from licsync_daemon.model.text import clean
 
 WAITING = ssl.SSLWantReadError | ssl.SSLWantWriteError  # no failures: asyncio has not the bytes yet
 
 
-def translated(error: httpx.HTTPError, operation: str, to: Destination, side: Side) -> RemoteError:
+def translated(error: httpx.HTTPError, operation: str, to: Destination, side: Side, tunnel: Tunnel) -> RemoteError:
     """Return the error for an exception of httpx; its cause chain tells TLS and name resolution from a refused connection."""
     chain = causes(error)
     if (own := out_of_files(error)) is not None:
         return own
-    tls = next((one for one in chain if isinstance(one, ssl.SSLError) and not isinstance(one, WAITING)), None)
+    tls = _tls_error(chain)
+    if not tunnel.is_open and proxy_address(to) is not None:
+        return _before_the_tunnel(error, operation, to, tunnel)
     if tls is not None and (isinstance(error, httpx.ConnectError) or not is_closed(tls)):
         return tls_failed(tls, operation, to, side)
-    if isinstance(error, httpx.ProxyError):
-        return RemoteError(
-            Code.UNREACHABLE,
-            f"{operation}: the proxy refused the connection ({clean(str(error))})",
-            "check `proxy` and `proxy_auth` of this destination",
-            transient=True,
-        )
     if isinstance(error, httpx.ConnectError):
         return _not_connected(operation, to, chain)
     if isinstance(error, httpx.RemoteProtocolError | httpx.NetworkError):
@@ -45,19 +40,33 @@ def translated(error: httpx.HTTPError, operation: str, to: Destination, side: Si
     return RemoteError(Code.BAD_RESPONSE, f"{operation} failed ({type(error).__name__})", "report this with the run ID")
 
 
+def _before_the_tunnel(error: httpx.HTTPError, operation: str, to: Destination, tunnel: Tunnel) -> RemoteError:
+    if isinstance(error, httpx.ProxyError):
+        has_login = bool(urlsplit(proxy_address(to) or "").username) or tunnel.has_login
+        said = refusal_of_proxy(str(error), tunnel.challenges, has_login=has_login, credential=login_place(to))
+        return RemoteError(Code.UNREACHABLE, f"{operation}: {said.cause}", said.next_step, transient=True)
+    tls, failed = _tls_error(causes(error)), _system_error(causes(error))
+    is_lost = isinstance(failed, ConnectionResetError | ConnectionAbortedError | BrokenPipeError)
+    why = None
+    if isinstance(error, httpx.ConnectError) and tls is None and not is_lost:
+        why = unreachable(urlsplit(proxy_address(to) or "").hostname or "", failed)
+    return not_through(operation, to, tls or error, why)
+
+
 def _not_connected(operation: str, to: Destination, chain: list[BaseException]) -> RemoteError:
-    failed = next((one for one in chain if isinstance(one, OSError) and not isinstance(one, ssl.SSLError) and one.errno is not None), None)
+    failed = _system_error(chain)
     if isinstance(failed, ConnectionResetError | ConnectionAbortedError | BrokenPipeError) and to.url.startswith("https:"):
         return broken_off(operation, "reset")
-    proxy = proxy_address(to)
-    host = urlsplit(proxy or to.url).hostname or "the server"
-    what = f"{'no connection to the proxy: ' if proxy else ''}{unreachable(host, failed)}"
-    step = (
-        "check DNS, the firewall and that the server is up"
-        if proxy is None
-        else "check `proxy`, DNS, the firewall and that the proxy is up"
-    )
-    return RemoteError(Code.UNREACHABLE, f"{operation}: {what}", step, transient=True)
+    what = unreachable(urlsplit(to.url).hostname or "the server", failed)
+    return RemoteError(Code.UNREACHABLE, f"{operation}: {what}", "check DNS, the firewall and that the server is up", transient=True)
+
+
+def _tls_error(chain: list[BaseException]) -> ssl.SSLError | None:
+    return next((one for one in chain if isinstance(one, ssl.SSLError) and not isinstance(one, WAITING)), None)
+
+
+def _system_error(chain: list[BaseException]) -> OSError | None:
+    return next((one for one in chain if isinstance(one, OSError) and not isinstance(one, ssl.SSLError) and one.errno is not None), None)
 
 
 def unreachable(host: str, error: OSError | None) -> str:

@@ -5,6 +5,7 @@ Alert names: RFC 8446, section 6.2, as OpenSSL spells them in `SSLError.reason`.
 
 import ssl
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from licsync_daemon.http.advice import TEMPORARY, Side
 from licsync_daemon.model.errors import Code, RemoteError
@@ -38,7 +39,22 @@ _NOTHING_COMMON = (
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE", "BAD_RECORD_TYPE")
 
 CHECK_TLS = "check that the server supports TLS 1.2 or later with common ciphers, and that no device in between intercepts TLS"
-OF_A_SERVER = "for a certificate of your own CA set `ca_file`; an expired or wrong certificate must be renewed on the server"
+# OpenSSL's numbers (X509_V_ERR_… in x509_vfy.h). Source:
+# https://docs.openssl.org/3.0/man3/X509_STORE_CTX_get_error/ (checked 2026-11-24).
+NOT_YET_VALID, EXPIRED, WRONG_NAME, WRONG_ADDRESS = 9, 10, 62, 64
+SELF_SIGNED = 18
+UNKNOWN_ISSUER = frozenset({2, 18, 19, 20, 21})
+WEAK = frozenset({66, 67, 68, 76})
+STRICT = frozenset(range(79, 95))  # an extension that RFC 5280 requires is missing or wrong
+NO_AUTHORITY_KEY = 85
+KNOWN = UNKNOWN_ISSUER | WEAK | {NOT_YET_VALID, EXPIRED, WRONG_NAME, WRONG_ADDRESS}
+
+NO_INTERMEDIATE = "the server does not send its intermediate certificate"
+OF_AN_ISSUER = (
+    "if it is your own CA or the CA of your TLS-inspecting proxy, set `ca_file` to its PEM file; if `ca_file` has the root already, let "
+    "the server send the intermediate certificate too, or add it to `ca_file`"
+)
+SELF_SIGNED_STEP = "this certificate, or replace it by one of a CA that this machine trusts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +94,7 @@ def meaning(error: ssl.SSLError, to: Destination | None = None, side: Side | Non
     """Return why the handshake with a destination failed, or with a server of another protocol."""
     reason = error.reason or ""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return Meaning("the server's certificate was not accepted", OF_A_SERVER)
+        return certificate_meaning(error, (urlsplit(to.url).hostname if to is not None else None) or "the server")
     if "ALERT" in reason and any(name in reason for name in _ABOUT_OURS):
         return _certificate_wanted(side)
     if "HANDSHAKE_FAILURE" in reason:
@@ -92,6 +108,34 @@ def meaning(error: ssl.SSLError, to: Destination | None = None, side: Side | Non
     if "UNRECOGNIZED_NAME" in reason:
         return Meaning("the server does not serve this host name over TLS", "check the host name in the address")
     return Meaning("the TLS connection failed", CHECK_TLS)
+
+
+def certificate_meaning(error: ssl.SSLCertVerificationError, of: str) -> Meaning:
+    """Return why the certificate of a server or a proxy was not accepted."""
+    return fault_of_certificate(error.verify_code, of)
+
+
+def fault_of_certificate(code: int, of: str) -> Meaning:
+    """Return what OpenSSL's number of a certificate error means for the certificate of `of`."""
+    if code == EXPIRED:
+        return Meaning(f"the certificate of {of} has expired", f"renew the certificate of {of}")
+    if code == NOT_YET_VALID:
+        return Meaning(f"the certificate of {of} is not valid yet", "check this machine's clock, then the certificate")
+    if code in {WRONG_NAME, WRONG_ADDRESS}:
+        return Meaning(f"the certificate is not for {of}", f"configure a name that the certificate contains, or get a certificate for {of}")
+    if code == SELF_SIGNED:
+        return Meaning(f"the certificate of {of} is self-signed and not trusted", f"set `ca_file` to a PEM file with {SELF_SIGNED_STEP}")
+    if code in UNKNOWN_ISSUER:
+        return Meaning(f"the certificate of {of} was issued by a CA that is not trusted, or {NO_INTERMEDIATE}", OF_AN_ISSUER)
+    if code in STRICT:
+        lacks = "no authority key identifier" if code == NO_AUTHORITY_KEY else "an extension that is missing or not as RFC 5280 requires"
+        return Meaning(
+            f"the certificate of {of}, or of a CA above it, has {lacks}",
+            "have the CA reissue it with the extensions that RFC 5280 requires; renewing it unchanged does not help",
+        )
+    if code in WEAK:
+        return Meaning(f"the certificate of {of}, or of a CA above it, has a key or signature that is too weak", f"reissue it for {of}")
+    return Meaning(f"the certificate of {of} was not accepted", f"check the certificate of {of} and of the CAs above it")
 
 
 def _certificate_wanted(side: Side | None) -> Meaning:

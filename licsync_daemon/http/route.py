@@ -2,8 +2,9 @@
 
 import re
 from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.request import getproxies
 
+from licsync_daemon.http.no_proxy import is_excepted
 from licsync_daemon.model.instance import Destination
 from licsync_daemon.model.secrets import remember
 from licsync_daemon.settings.addresses import is_loopback, is_refused
@@ -48,7 +49,8 @@ def is_behind_proxy(url: str) -> bool:
 
 
 def _named(url: str) -> str | None:
-    parts = urlsplit(url)
-    address = None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
+    parts, proxies = urlsplit(url), getproxies()
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    address = None if is_excepted(parts.hostname or "", port, proxies.get("no", "")) else proxies.get(parts.scheme)
     # Environment variables often omit the scheme.
     return f"http://{address}" if address and "://" not in address else address

@@ -29,7 +29,9 @@ def tls_context(to: Destination) -> ssl.SSLContext:
 def trusting(ca_file: Path | None) -> ssl.SSLContext:
     """Return a context that trusts the CAs in a file, or the system's.
 
-    The minimum of TLS 1.2 is explicit: without it, Debian's Python allows whatever its OpenSSL was built for.
+    The minimum of TLS 1.2 is explicit: without it, Debian's Python allows whatever its OpenSSL was built for. So are the X.509 flags, which
+    `ssl.create_default_context` sets differently from Python 3.13 on: certificates of many company CAs lack extensions that the strict
+    check requires, and curl, git and browsers accept them. A CA certificate in `ca_file` need not be self-signed, as with these.
 
     Raises:
         RemoteError: `TLS_FAILED`: the file cannot be read.
@@ -41,6 +43,20 @@ def trusting(ca_file: Path | None) -> ssl.SSLContext:
             Code.TLS_FAILED, f"the CA certificates in {ca_file} cannot be read: {error}", "check `ca_file`: it must be a readable PEM file"
         ) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.verify_flags = ssl.VERIFY_X509_TRUSTED_FIRST | ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
+
+
+def trusting_proxy(ca_file: Path | None) -> ssl.SSLContext:
+    """Return a context for an https proxy: it may be the company's, like the CA of the destination, or a public one.
+
+    Raises:
+        RemoteError: As `trusting`.
+    """
+    context = trusting(None)
+    if ca_file is not None:
+        trusting(ca_file)  # raises for a file that cannot be read
+        context.load_verify_locations(ca_file)
     return context
 
 

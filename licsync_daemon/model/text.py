@@ -25,17 +25,19 @@ class Invocation:
     Attributes:
         program: The program's name, or its path if it is not on the PATH.
         config: The configuration file; None if it is the default.
-        owner: The user to switch to; None if no switch is needed.
+        owner: The user to switch to; None if no switch is needed, or none is possible.
+        has_sudo: Whether `sudo` is installed; without it root switches by `runuser`.
     """
 
     program: tuple[str, ...] = ("licsync-daemon",)
     config: Path | None = None
     owner: str | None = None
+    has_sudo: bool = True
 
     def __str__(self) -> str:
-        sudo = ("sudo", "-u", self.owner) if self.owner is not None else ()
+        switch = (("sudo", "-u", self.owner) if self.has_sudo else ("runuser", "-u", self.owner, "--")) if self.owner is not None else ()
         config = ("--config", str(self.config)) if self.config is not None else ()
-        return shlex.join((*sudo, *self.program, *config))
+        return shlex.join((*switch, *self.program, *config))
 
 
 PLAIN = Invocation()

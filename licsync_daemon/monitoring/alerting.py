@@ -20,6 +20,7 @@ from licsync_daemon.model.ports import Channel, Clock, Leases
 from licsync_daemon.model.store import AlertStore
 from licsync_daemon.monitoring.alerts import Change, messages_of, plan
 from licsync_daemon.monitoring.concerns import ONLY_CHECKED, Concern, concerns, is_alerting
+from licsync_daemon.monitoring.heartbeat import write_fault
 from licsync_daemon.monitoring.outboxes import clean_outboxes, not_cleaned
 from licsync_daemon.monitoring.outgoing import SEND_WITHIN, Key, Outgoing, send_all
 from licsync_daemon.monitoring.state_fault import StateFault
@@ -127,6 +128,8 @@ class Alerting:
             await self.state_fault.tell(cause, self._config, self._channels)
             raise
         cause = self._store.write_fault(try_it=names is None or "" in names)
+        if cause is None and self.state_fault.is_open:  # a small write can succeed where a run does not fit
+            cause = write_fault(self._config.state_dir)
         await self.state_fault.tell(cause, self._config, self._channels)
         return is_done
 

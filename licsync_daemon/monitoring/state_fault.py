@@ -33,6 +33,10 @@ class StateFault:
         self._owed: Message | None = None
         self._is_told = False
 
+    @property
+    def is_open(self) -> bool:
+        return self._alert is not None
+
     async def tell(self, cause: str | None, config: Config, channels: Collection[Outgoing], *, next_step: str = NEXT_STEP) -> None:
         """Open or close the alert, as `cause` says, and send what is owed. Raises nothing but the cancellation of its task."""
         now = self._clock.now()

@@ -5,11 +5,14 @@ import json
 import signal
 import sys
 import threading
+from pathlib import Path
 
 from licsync_daemon.cli import terminal
 from licsync_daemon.cli.exit import Exit
+from licsync_daemon.cli.loading import invocation
 from licsync_daemon.model.errors import ConfigError, Problem
 from licsync_daemon.practice.demo_connect import connect_demo
+from licsync_daemon.practice.demo_manual import manual_demo
 from licsync_daemon.practice.demo_sync import sync_demo
 from licsync_daemon.practice.sandbox import Fleet, FleetError, Sandbox, generate_fleet, load_fleet
 from licsync_daemon.practice.stories.events import Event
@@ -32,11 +35,23 @@ def sandbox(arguments: argparse.Namespace) -> int:
     with box:
         if arguments.write_config is not None:
             _write_config(box, arguments)
+        if arguments.write_config is not None:
+            _say_what_to_type(arguments.write_config / "config.toml")
+        else:
+            terminal.complain("for a configuration that fits, add: --write-config practice. Ctrl-C ends the sandbox")
         # These tokens open nothing but this sandbox, and are invalid when it ends.
         sys.stdout.write(json.dumps(box.ready_line(), ensure_ascii=False) + "\n")
         sys.stdout.flush()
         stop.wait()
     return Exit.OK
+
+
+def _say_what_to_type(config: Path) -> None:
+    """Print on stderr what to type in another terminal; stdout has the ready line, which programs read."""
+    terminal.type_commands_as(invocation(config))
+    terminal.complain("the practice fleet is up; Ctrl-C ends it. In another terminal:")
+    for words in ("--run-now", "status", "check"):
+        terminal.complain(f"  $licsync {words}")
 
 
 def _write_config(box: Sandbox, arguments: argparse.Namespace) -> None:
@@ -54,6 +69,8 @@ def demo(arguments: argparse.Namespace) -> int:
         return _story(arguments.scenario, as_json=as_json)
     if arguments.delivery == "connect":
         return run_until_signal(connect_demo(_fleet(arguments, 6), as_json=as_json))
+    if arguments.delivery == "manual":
+        return run_until_signal(manual_demo(_fleet(arguments, 3), as_json=as_json))
     return run_until_signal(sync_demo(_fleet(arguments, 4), as_json=as_json))
 
 

@@ -83,6 +83,46 @@ def normal_url(text: str, *, for_query: str = _KEEP_SECRETS_APART) -> str:
     return _joined(parts, host) + parts.path.rstrip("/")
 
 
+def instance_url(text: str) -> str:
+    """Return the address of a GHES as `normal_url` does.
+
+    Raises:
+        Mistake: As `normal_url`; or the address of its API, which other programs ask for.
+    """
+    url = normal_url(text)
+    base = re.sub(r"/api(?:/v3|/graphql)?$", "", url, flags=re.IGNORECASE)
+    if base != url:
+        raise Mistake("this is the address of the instance's API; licsync-daemon adds /api/v3 itself", f'use "{base}"')
+    return url
+
+
+def cloud_url(text: str) -> str:
+    """Return the address of a cloud's REST API as `normal_url` does.
+
+    Raises:
+        Mistake: As `normal_url`; or another address of github.com or GHE.com than that of its REST API.
+    """
+    bare = text.strip()
+    url = normal_url(bare if "://" in bare or "." not in bare else f"https://{bare}")
+    host = urlsplit(url).hostname or ""
+    if not re.search(r"(?:^|\.)(?:github|ghe)\.com$", host):
+        return normal_url(text)
+    right = "https://api.github.com" if host.endswith("github.com") else _ghe_com(host)
+    if bare.rstrip("/").lower().removesuffix(":443") != right:
+        raise Mistake("this is not the address of the REST API", f'use "{right}"')
+    return right
+
+
+def _ghe_com(host: str) -> str:
+    """Return the address of the REST API for any host of an enterprise with data residency.
+
+    Source: https://docs.github.com/en/enterprise-cloud@latest/admin/data-residency/network-details-for-ghecom (checked 2026-11-27), and
+    `HOSTS_GHE_COM` in `model/github_labels.py`.
+    """
+    own = [label for label in host.removesuffix("ghe.com").split(".") if label not in {"", "api", "www", "uploads"}]
+    return f"https://api.{own[-1] if own else 'SUBDOMAIN'}.ghe.com"
+
+
 def webhook_url(text: str) -> str:
     """Return an address as `normal_url` does. A query is refused with the name of the credential for it.
 

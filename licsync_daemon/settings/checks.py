@@ -14,6 +14,7 @@ from licsync_daemon.model import github_labels as github
 from licsync_daemon.settings.addresses import is_loopback, normal_hostname, without_port
 from licsync_daemon.settings.layers import OPAQUE, WEEKLY, Raw, at, is_off, kind_of, lay_parts, lay_schedule, table
 from licsync_daemon.settings.mistakes import Finding, Mistake
+from licsync_daemon.settings.platform import rights_step
 from licsync_daemon.settings.values import unix_name
 
 _CONTACTS = frozenset({"report", "command", "ssh"})
@@ -144,7 +145,7 @@ def _files(raw: Raw, path: tuple[str, ...]) -> Iterator[Finding]:
             if fault is not None:
                 yield Finding(here, f"cannot read this file: {fault}", _READABLE[key])
         elif here[-2:] == ("outbox", "group") and isinstance(value, str) and not _is_group(value):
-            yield Finding(here, "no such group on this machine", "create it with: groupadd --system NAME")
+            yield Finding(here, "no such group on this machine", rights_step("create it with: groupadd --system NAME", Path("/etc/group")))
 
 
 def _unreadable(path: Path, *, is_secret: bool) -> str | None:

@@ -1,5 +1,6 @@
 """What a token, a password or a key must look like. Pure; no text repeats a value."""
 
+import base64
 import re
 from enum import StrEnum
 
@@ -27,6 +28,8 @@ def fault(raw: bytes, kind: Kind) -> str | None:
         return "is empty"
     if kind is Kind.KEY_FILE:
         return None
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in value[1::2][:1] + value[::2][:1]:
+        return "is UTF-16 text, as PowerShell's > writes it; save it as plain text"
     if value.startswith(b"\xef\xbb\xbf"):
         return "begins with a byte-order mark; save it as plain text without one"
     if kind is Kind.DIGEST_KEY and len(value) < DIGEST_KEY_BYTES:
@@ -35,6 +38,8 @@ def fault(raw: bytes, kind: Kind) -> str | None:
 
 
 def _token_fault(value: bytes, kind: Kind) -> str | None:
+    if kind in {Kind.GITHUB_TOKEN, Kind.DELIVERY_TOKEN} and (disguise := _disguise(value, kind)) is not None:
+        return disguise
     if re.search(rb"\s", value):
         return "has white space inside"
     if re.search(rb"[^\x21-\x7e]", value):
@@ -47,6 +52,39 @@ def _token_fault(value: bytes, kind: Kind) -> str | None:
     if not low <= len(value) <= high:
         return f"has {'fewer' if len(value) < low else 'more'} characters than {kind} ({low} to {high})"
     return None
+
+
+def _disguise(value: bytes, kind: Kind) -> str | None:
+    """Return how a token is wrapped: as what it was copied from, or as what a platform made of it."""
+    if re.match(rb"(?:export\s+)?[A-Za-z_][A-Za-z0-9_]*=[^=]", value):
+        return "is NAME=value, as in a file of variables; write only the value"
+    if value[:1] in b"\"'`" or value[-1:] in b"\"'`":
+        return "has quotation marks around the token; they are not part of it"
+    if re.match(rb"(?:authorization:|(?:bearer|token|basic)\s)", value, re.IGNORECASE):
+        return "is a header; write only the token, without `Authorization`, `Bearer` or `token`"
+    if value[:1] in b"{[":
+        return "is JSON, or a placeholder in braces; write only the token"
+    if re.fullmatch(rb"\$.*|<.*>|%\w+%|(?:replace|change)[_-]?(?:me|this)", value, re.IGNORECASE | re.DOTALL):
+        return "is a placeholder that nothing replaced; write the token itself"
+    if re.match(rb"https?://", value, re.IGNORECASE):
+        return "is an address; write only the token"
+    if kind is Kind.GITHUB_TOKEN and _GITHUB.match(_decoded(value)):
+        return "is a base64-encoded token; decode it (in Kubernetes, `data` is base64 and `stringData` is not)"
+    return None
+
+
+# Source: https://github.blog/changelog/2021-03-31-authentication-token-format-updates-are-generally-available/ (checked 2026-11-27);
+# older tokens are 40 hexadecimal digits.
+_GITHUB = re.compile(rb"\s*(?:gh[a-z]_|github_pat_|[0-9a-f]{40}\s*$)")
+
+
+def _decoded(value: bytes) -> bytes:
+    """Return what base64, also in several lines or without its padding, stands for; nothing if it is not base64."""
+    compact = re.sub(rb"\s", b"", value).rstrip(b"=").replace(b"-", b"+").replace(b"_", b"/")  # also in its form for addresses
+    try:
+        return base64.b64decode(compact + b"=" * (-len(compact) % 4), validate=True)
+    except ValueError:
+        return b""
 
 
 def _line_fault(value: bytes) -> str | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from licsync_daemon.model.errors import Code, ConfigError, Problem, RunError
 from licsync_daemon.model.secrets import remember
 from licsync_daemon.settings.credential_forms import MAX_BYTES, Kind, fault
+from licsync_daemon.settings.platform import in_kubernetes, is_of_volume, is_secret_volume, rights_step
 
 DIGEST_KEY = ("digest_key",)  # keys the digests of accounts; without it a file of the state directory does
 PREFIX = "LICSYNC_"
@@ -28,6 +29,8 @@ class _Located:
         wrong = fault(self.value, kind)
         if wrong is not None:
             step = f"write {kind} and nothing else into {self.place}"
+            if self.file is None and not self.value.strip():
+                step = f"set {self.place}, or remove it, so that the credential file is used"
             raise RunError(Code.CREDENTIAL_MALFORMED, f"{self.place} {wrong}", step)
 
     def text(self, kind: Kind) -> str:
@@ -116,7 +119,7 @@ class Credentials:
             for path in self.paths(name):
                 content = _read(path, closed)
                 if content is not None:
-                    wrong = None if trust_folder or path.parent != self.credentials_dir else unsafe(path.parent)
+                    wrong = None if trust_folder or path.parent != self.credentials_dir else unsafe(path.parent, path)
                     if wrong is not None:
                         raise RunError(Code.CREDENTIAL_MALFORMED, f"{path} is not used: {wrong[0]}", wrong[1])
                     return _Located(content, str(path), path), closed
@@ -128,11 +131,13 @@ class Credentials:
         if closed:
             cause += f" ({'; '.join(dict.fromkeys(closed))})"
         step = f"put {kind} into the file {self.credentials_dir / names[0]} (mode 0640, group licsync)"
+        if in_kubernetes(self._environ):
+            step = f"put {kind} under the key {names[0]} into the Secret that is mounted at {self.credentials_dir}"
         return RunError(Code.CREDENTIAL_MISSING, cause, step)
 
 
-def unsafe(folder: Path) -> tuple[str, str] | None:
-    """Return what is wrong with a folder's owner or mode, and the command that fixes it; None if nothing is."""
+def unsafe(folder: Path, file: Path | None = None) -> tuple[str, str] | None:
+    """Return what is wrong with a folder's owner or mode, or with a file in it, and the step that fixes it; None if nothing is."""
     try:
         status = folder.stat()
     except OSError:
@@ -140,9 +145,17 @@ def unsafe(folder: Path) -> tuple[str, str] | None:
     if not stat.S_ISDIR(status.st_mode):
         return f"{folder} is not a folder", "set credentials_dir to a folder"
     if status.st_uid not in {0, os.geteuid()}:
-        return f"{folder} is not owned by root or the daemon's user", f"run: chown root:licsync {folder}"
-    if status.st_mode & 0o027:
-        return f"{folder} is open to other users (mode {stat.S_IMODE(status.st_mode):04o})", f"run: chmod 0750 {folder}"
+        return f"{folder} is not owned by root or the daemon's user", rights_step(f"run: chown root:licsync {folder}", folder)
+    if status.st_mode & 0o027 == 0:
+        return None
+    if not is_secret_volume(folder):
+        step = rights_step(f"run: chmod 0750 {folder}", folder)
+        return f"{folder} is open to other users (mode {stat.S_IMODE(status.st_mode):04o})", step
+    if file is not None and not is_of_volume(file):
+        return (
+            f"{folder} is open to other users, and {file.name} does not belong to its Secret",
+            "add it to the Secret, and remove this file",
+        )
     return None
 
 
@@ -151,12 +164,12 @@ def _read(path: Path, closed: list[str]) -> bytes | None:
     try:
         with open(path, "rb", opener=_not_blocking) as stream:
             if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                raise _unreadable(path, "not a regular file")
+                raise _no_file(path)
             return stream.read(MAX_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except IsADirectoryError:
-        raise _unreadable(path, "not a regular file") from None
+        raise _no_file(path) from None
     except OSError as error:
         if isinstance(error, PermissionError) and not os.access(path.parent, os.X_OK):
             closed.append(f"{path.parent} cannot be entered")
@@ -171,4 +184,14 @@ def _not_blocking(path: str, flags: int) -> int:
 
 def _unreadable(path: Path, reason: str | None) -> RunError:
     cause = f"{path} exists but cannot be read: {(reason or 'unknown reason').lower()}"
-    return RunError(Code.CREDENTIAL_MISSING, cause, f"let the daemon's user read it: chgrp licsync {path} && chmod 0640 {path}")
+    step = rights_step(f"let the daemon's user read it: chgrp licsync {path} && chmod 0640 {path}", path)
+    return RunError(Code.CREDENTIAL_MISSING, cause, step)
+
+
+def _no_file(path: Path) -> RunError:
+    if path.is_dir():
+        cause = f"{path} exists but cannot be read: it is a folder, not a file"
+        step = "Docker makes a folder where a file to be mounted does not exist: create the file on the host, then make the container anew"
+    else:
+        cause, step = f"{path} exists but cannot be read: not a regular file", "put a file there"
+    return RunError(Code.CREDENTIAL_MISSING, cause, step)

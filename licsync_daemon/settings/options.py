@@ -66,7 +66,9 @@ class CloudTable(Table):
         default=None, description="Slug of the enterprise: NAME in github.com/enterprises/NAME.", examples=["octo-enterprise"]
     )
     organization: f.Login | None = Field(default=None, description="Login of an organization, if there is no enterprise.")
-    api_url: f.Url = Field(default="https://api.github.com", description="REST API; with data residency https://api.SUBDOMAIN.ghe.com.")
+    api_url: f.CloudUrl = Field(
+        default="https://api.github.com", description="REST API; with data residency https://api.SUBDOMAIN.ghe.com."
+    )
     api_version: f.ApiVersion = Field(default=_CLOUD["api_version"], description="X-GitHub-Api-Version sent to the cloud.")
     watch_every: f.WatchEvery = Field(default=_CLOUD["watch_every"], description="Interval at which the cloud's sync status is read.")
     elsewhere: _Servers = Field(
@@ -103,7 +105,7 @@ class InstanceTable(Table):
     """One GitHub Enterprise Server instance."""
 
     hostname: f.Hostname = Field(description="Hostname of the instance.", examples=["ghes.example.com"])
-    url: f.Url | None = Field(default=None, description="Address of the instance if it is not https://HOSTNAME.")
+    url: f.InstanceUrl | None = Field(default=None, description="Address of the instance if it is not https://HOSTNAME.")
     server_id: f.ServerId | None = Field(default=None, description="The instance's server ID; the default is the one in the cloud's list.")
     enabled: bool = Field(default=True, description="false: never run, never due.")
     reachable: bool = Field(default=_INSTANCE["reachable"], description="false: air-gapped, never contacted.")

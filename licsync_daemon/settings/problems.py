@@ -85,7 +85,7 @@ def to_problems(findings: Iterable[Finding], raw: Mapping[str, Any], environment
     for one in findings:
         distinct.setdefault((one.path, one.what), one)  # the first hint is that of the table itself, later ones name an instance
     ranked = sorted(distinct.values(), key=lambda one: _rank(one.path, names))
-    return tuple(Problem(_where(one.path, environment), one.what, one.hint) for one in ranked)
+    return tuple(dict.fromkeys(_problem(one, environment) for one in ranked))
 
 
 def _toml(value: Any) -> str:
@@ -127,6 +127,13 @@ def _rank(path: Keys, instances: list[str]) -> list[int]:
         order = instances if path[:depth] == ("instances",) else list(fields_at(path[:depth]) or {})
         rank.append(order.index(key) if key in order else len(order))
     return rank
+
+
+def _problem(one: Finding, environment: Mapping[str, Any]) -> Problem:
+    given = table(environment, *one.path[:-1]).get(one.path[-1])
+    if isinstance(given, str) and not given.strip():  # as a template makes of a variable that is not set
+        return Problem(variable(one.path), "this variable is empty", "set it, or remove it, so that the file or the default is used")
+    return Problem(_where(one.path, environment), one.what, one.hint)
 
 
 def _where(path: Keys, environment: Mapping[str, Any]) -> str:

@@ -20,6 +20,21 @@ from licsync_daemon.settings.parts import is_list, is_secret, is_table
 MAX_FILE_BYTES = 256 * 1024  # a fleet of 500 instances takes about 100 KiB
 MAX_DEPTH = 20  # of tables and lists in each other; the settings need 4
 _FILE_OPTION = "LICSYNC_CONFIG"  # the command line's: which file to read
+# What Kubernetes sets in every pod for a Service such as `licsync` or `licsync-metrics`, and Docker for a linked container.
+# Source: https://kubernetes.io/docs/concepts/containers/container-environment/ (checked 2026-11-27);
+# their form is that of Docker's links.
+_SERVICE_LINKS = (
+    (re.compile(r"LICSYNC(?:_[A-Z0-9]+)*_(?:SERVICE_HOST|PORT_[0-9]{1,5}_(?:TCP|UDP|SCTP)_ADDR)"), re.compile(r"[0-9a-fA-F.:]{2,45}")),
+    (
+        re.compile(r"LICSYNC(?:_[A-Z0-9]+)*_(?:SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT_[0-9]{1,5}_(?:TCP|UDP|SCTP)_PORT)"),
+        re.compile(r"[0-9]{1,5}"),
+    ),
+    (re.compile(r"LICSYNC(?:_[A-Z0-9]+)*_PORT_[0-9]{1,5}_(?:TCP|UDP|SCTP)_PROTO"), re.compile(r"tcp|udp|sctp")),
+    (
+        re.compile(r"LICSYNC(?:_[A-Z0-9]+)*_PORT(?:_[0-9]{1,5}_(?:TCP|UDP|SCTP))?"),
+        re.compile(r"(?:tcp|udp|sctp)://[\[\]0-9a-fA-F.:]{2,47}:[0-9]{1,5}"),
+    ),
+)
 _SECRET_KEYS = frozenset({"token", "proxy_auth", "password", "passwd", "passphrase", "secret", "secret_path", "api_key"})
 
 
@@ -90,7 +105,7 @@ def read_environment(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[F
     usable: dict[str, str] = {}
     findings: list[Finding] = []
     for name, value in environ.items():
-        if not name.upper().startswith(PREFIX) or name == _FILE_OPTION:
+        if not name.upper().startswith(PREFIX) or name == _FILE_OPTION or _is_service_link(name, value):
             continue
         path = tuple(name.lower()[len(PREFIX) :].split("__"))
         if path == DIGEST_KEY:  # a credential that belongs to no table
@@ -103,6 +118,11 @@ def read_environment(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[F
         else:
             usable[name.lower()] = "[]" if is_list(field) and not value else value
     return take_out_secrets(_Environment(usable)(), PurePath())[0], findings
+
+
+def _is_service_link(name: str, value: str) -> bool:
+    """Return whether a platform set a variable to tell of a service; its value must have the form that the name promises."""
+    return any(names.fullmatch(name) and values.fullmatch(value) for names, values in _SERVICE_LINKS)
 
 
 def take_out_secrets(raw: Mapping[str, Any], folder: PurePath, path: tuple[str, ...] = ()) -> tuple[dict[str, Any], list[Finding]]:

@@ -11,7 +11,7 @@ from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from licsync_daemon.model.blackout import parse_window
-from licsync_daemon.settings.addresses import normal_hostname, normal_proxy, normal_url, webhook_url, without_port
+from licsync_daemon.settings.addresses import cloud_url, instance_url, normal_hostname, normal_proxy, normal_url, webhook_url, without_port
 from licsync_daemon.settings.mistakes import Mistake, did_you_mean, listed
 
 WEEKDAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")  # cron counts them from 0
@@ -169,6 +169,8 @@ Count = Annotated[int, AfterValidator(ensure(lambda value: value >= 0, "a number
 Hostname = Annotated[str, AfterValidator(normal_hostname)]
 Domain = Annotated[str, AfterValidator(domain)]
 Url = Annotated[str, AfterValidator(normal_url)]
+InstanceUrl = Annotated[str, AfterValidator(instance_url)]
+CloudUrl = Annotated[str, AfterValidator(cloud_url)]
 WebhookUrl = Annotated[str, AfterValidator(webhook_url)]
 Proxy = Annotated[str, AfterValidator(normal_proxy)]
 Port = Annotated[int, Field(ge=1, le=65535)]

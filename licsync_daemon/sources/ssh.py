@@ -22,6 +22,7 @@ from licsync_daemon.model.instance import SshSource
 from licsync_daemon.model.ports import AccountSink, Clock
 from licsync_daemon.model.text import clean
 from licsync_daemon.model.usage import Collected
+from licsync_daemon.settings.platform import rights_step
 from licsync_daemon.sources.command import command_failed
 from licsync_daemon.sources.export import collected_from
 from licsync_daemon.system.child import Ended, last_line, run_child
@@ -197,9 +198,8 @@ def private_copy(file: Path) -> Iterator[Path]:
             key = stream.read(MAX_KEY_BYTES + 1)
     except OSError as error:
         cause = f"the private key {file} cannot be read: {(error.strerror or 'unknown reason').lower()}"
-        raise RunError(
-            Code.CREDENTIAL_MISSING, cause, f"make it readable by the daemon's user: chgrp licsync {file} && chmod 0640 {file}"
-        ) from None
+        step = rights_step(f"make it readable by the daemon's user: chgrp licsync {file} && chmod 0640 {file}", file)
+        raise RunError(Code.CREDENTIAL_MISSING, cause, step) from None
     if not key.strip() or len(key) > MAX_KEY_BYTES:
         raise RunError(
             Code.CREDENTIAL_MALFORMED, f"{file} is not a private key", "replace it with an OpenSSH private key without a passphrase"

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from licsync_daemon.model.errors import ConfigError, LockedError, Problem, StateError, StateNewerError, StateUnwritableError
+from licsync_daemon.settings.platform import in_kubernetes, rights_step
 from licsync_daemon.state.migration import VERSION, migrate
 from licsync_daemon.state.sqlite import SqliteStore
 from licsync_daemon.system.filelock import FileLock, in_words, is_alive, read_holder, this_process
@@ -44,18 +45,23 @@ def prepare_state_dir(path: Path) -> None:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = path.stat()
+        if found.st_uid != os.geteuid() and found.st_mode & stat.S_IWGRP and os.access(path, os.W_OK | os.X_OK):
+            hint = f"set state_dir to a folder inside it, which only this user can read: {path / 'state'}"
+            raise ConfigError((Problem("state_dir", f"{path} is a volume of a group", hint),))
         if found.st_uid != os.geteuid():
             raise ConfigError(
                 (
                     Problem(
                         "state_dir",
                         f"{path} belongs to user {user_name(found.st_uid)}, but you are {user_name(os.geteuid())}",
-                        "run the command as that user: $licsync …",
+                        rights_step("run the command as that user: $licsync …", path),
                     ),
                 )
             )
-        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise ConfigError((Problem("state_dir", f"{path} is writable by other users", f"run: chmod 0700 {path}"),))
+        # The kubelet may open every folder of a volume to its group, each time a pod starts.
+        if found.st_mode & (stat.S_IWOTH if in_kubernetes() else stat.S_IWGRP | stat.S_IWOTH):
+            step = rights_step(f"run: chmod 0700 {path}", path)
+            raise ConfigError((Problem("state_dir", f"{path} is writable by other users", step),))
         if stat.S_IMODE(found.st_mode) != 0o700:
             path.chmod(0o700)
         (path / "locks").mkdir(mode=0o700, exist_ok=True)
@@ -64,7 +70,7 @@ def prepare_state_dir(path: Path) -> None:
 
 
 def _own_it(path: Path) -> str:
-    return f"as root: install -d -m 0700 -o {USER} -g {USER} {path}"
+    return rights_step(f"as root: install -d -m 0700 -o {USER} -g {USER} {path}", path)
 
 
 def open_state(directory: Path, now: datetime, *, sleep: Callable[[float], None] = time.sleep) -> Opened:

@@ -136,9 +136,11 @@ def is_alive(holder: Holder) -> bool:
 
 
 def in_words(holder: Holder | None) -> str:
-    """Describe the holder of a lock: "process 4711 on host-a since 2026-11-24 02:00:00 UTC"."""
+    """Describe the holder of a lock: "process 4711 on host-a since 2026-11-24 02:00:00 UTC", or "this process"."""
     if holder is None:
         return "another process"
+    if holder.pid == os.getpid() and holder.boot_id == _boot_id() and holder.start_ticks == _start_ticks(holder.pid):
+        return "this process"
     return f"process {holder.pid} on {holder.host} since {holder.since_at:%Y-%m-%d %H:%M:%S} UTC"
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import time
@@ -22,9 +23,9 @@ from tests.tools import unshare
 
 def test_everything_is_fine(site: Site) -> None:
     """Exit 0, every row ok, the last line counts them; nothing on stderr, no upload, and no state was made."""
-    done = site.run("check")
+    done, short = site.run("check", "--all"), site.run("check")
 
-    assert (done.code, done.err) == (0, "")
+    assert (done.code, done.err, short.code, short.err) == (0, "", 0, "")
     table, _, summary = done.out.rstrip().rpartition("\n\n")
     lines = table.splitlines()
     assert lines[0].split() == ["place", "test", "result", "details"]
@@ -32,6 +33,11 @@ def test_everything_is_fine(site: Site) -> None:
         "this machine", "cloud", "instance emea", "instance amer", "delivery of emea and 1 more",
     }  # fmt: skip
     assert summary == f"{len(lines) - 1} ok, 0 warnings, 0 failed"
+    places, _, end = short.out.rstrip().rpartition("\n\n")
+    assert [line.split("  ")[0] for line in places.splitlines()] == [
+        "place", "this machine", "cloud", "instance emea", "instance amer", "delivery of emea and 1 more",
+    ]  # fmt: skip
+    assert re.fullmatch(rf"every test: licsync-daemon .* check --all\n{summary}", end)
     assert {seen.method for seen in site.box.requests} == {"GET"}
     assert not site.state_dir.exists()
 
@@ -47,6 +53,8 @@ def test_a_revoked_token(site: Site) -> None:
     here = next(number for number, line in enumerate(lines) if line.startswith("fail: cloud, token: unauthorized: "))
     assert lines[here + 1].startswith("      next step: create a classic token with the scope `read:enterprise`")
     assert lines[-1].endswith(" ok, 0 warnings, 1 failed")
+    (cloud,) = [line for line in lines if line.startswith("cloud ")]
+    assert (cloud.split()[1], cloud.split()[-2:]) == ("fail", ["1", "failed"])
 
 
 def test_json_and_nothing_but_json(site: Site) -> None:
@@ -117,7 +125,7 @@ def test_a_silent_name_server_delays_nobody(site: Site) -> None:
     running = site.start("check", before=silent)
     code = running.wait(40)
 
-    assert (code, running.out.count(".nowhere.example.com: no response in time")) == (2, 4)  # in the table, and below it
+    assert (code, running.out.count(".nowhere.example.com: no response in time")) == (2, 2)
     assert time.monotonic() - began < 20
 
 
@@ -168,3 +176,27 @@ def test_the_daemon_s_own_check_comes_to_no_answer(site: Site, monkeypatch: pyte
     monkeypatch.setenv("PYTHONPATH", str(site.folder))
     with pytest.raises(RunError, match=r"ended with exit code 1 and no result: half of it is gone"):
         asyncio.run(preflight_in_child(site.config))
+
+
+def test_a_refused_relay_token_is_a_failure(site: Site) -> None:
+    """Every upload would be refused too: exit 2, with what to do."""
+    (site.credentials / "defaults__delivery__token").write_text("lsd_" + "y" * 36)
+
+    done = site.run("check")
+
+    assert done.code == 2
+    assert "fail: delivery of emea and 1 more, endpoint: unauthorized: token rejected (401)" in done.out
+
+
+def test_a_row_for_each_connect_server(site: Site) -> None:
+    """The last sync of each as the cloud reports it; one that is late is a warning with the step of the daemon."""
+    for name in ("emea", "amer"):
+        site.extend(name, 'source = { kind = "none" }', 'delivery = { kind = "connect" }')
+        site.box.push(name)
+    site.box.set_sync_entry("amer", {"date": "2026-01-02T03:04:05Z", "status": "success", "error": ""})
+
+    rows = {row["instance"]: row for row in json.loads(site.run("check", "--json").out)["tests"] if row["test"] == "last sync"}
+
+    assert (rows["emea"]["outcome"], rows["emea"]["text"][-13:]) == ("ok", " UTC, success")
+    assert (rows["amer"]["outcome"], "days old (2026-01-02 03:04 UTC)" in rows["amer"]["text"]) == ("warn", True)
+    assert "*Sync now*" in rows["amer"]["next_step"]

@@ -205,3 +205,20 @@ def test_a_command_while_a_name_server_is_silent(site: Site, silent_dns: list[st
     assert code == 143, running.err
     assert seconds < STOP_WITHIN_S
     assert site.state("emea") == "interrupted"
+
+
+def test_the_log_says_when_it_looks_next(site: Site) -> None:
+    """Which instance, when and why, as `status` says it; once, not at every heartbeat. Nothing is in use by the daemon's own process."""
+    for name in ("emea", "amer"):
+        site.extend(name, 'source = { kind = "none" }', 'delivery = { kind = "connect" }')
+        site.box.push(name)
+    assert site.run("--run-now").code == 0
+    daemon = started(site, WATCHDOG_USEC="1000000")
+    wait_for(lambda: "run.planned" in daemon.err)
+    first = min((one["next"] for one in json.loads(site.run("status", "--json").out)["instances"]), key=lambda one: one["at"])
+    daemon.end()
+
+    (planned,) = [one for one in map(json.loads, daemon.err.splitlines()) if one["event"] == "run.planned"]
+    assert (planned["at"], planned["reason"], planned["level"]) == (first["at"], first["reason"], "info")
+    assert "locked by" not in daemon.err
+    assert f"process {daemon.process.pid} " not in daemon.err

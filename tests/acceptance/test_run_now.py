@@ -97,7 +97,7 @@ def test_some_and_all_failed(site: Site) -> None:
 
     assert (some.code, every.code, alone.code) == (3, 4, 4)
     assert "emea: not_found: " in some.out
-    assert "next step: GitHub returns 404 to everyone except site administrators" in some.out
+    assert "next step: check the token's owner and scope (GitHub returns 404" in some.out
     assert json.loads(alone.out)["instances"][0]["code"] == "not_found"
 
 

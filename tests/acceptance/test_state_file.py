@@ -260,7 +260,20 @@ def test_a_daemon_on_a_read_only_file_system_goes_on(used: Site, read_only: list
     assert "Traceback" not in running.err
 
 
-@pytest.mark.parametrize("how", ["deleted", "a restored backup", "the lock deleted"])
+def test_a_state_directory_that_others_may_write_by_now_does_not_end_the_daemon(used: Site) -> None:
+    """It was replaced under the daemon by one with wrong permissions: told, and used again once they are right."""
+    running = started(used, WATCHDOG_USEC="1000000")
+    shutil.rmtree(used.state_dir)
+    used.state_dir.mkdir()
+    used.state_dir.chmod(0o777)
+    wait_for(lambda: "is writable by other users" in running.err)
+    assert running.process.poll() is None
+    code, _ = running.end()
+    assert code == 0, running.err
+    assert "Traceback" not in running.err
+
+
+@pytest.mark.parametrize("how", ["deleted", "a restored backup", "the lock deleted", "the directory deleted"])
 def test_a_state_file_that_is_replaced_under_the_daemon_is_opened_again(used: Site, how: str) -> None:
     """The next heartbeat notices; people are told; the daemon goes on with what is there, and records its runs in it."""
     state = used.state_dir / "state.db"
@@ -268,6 +281,8 @@ def test_a_state_file_that_is_replaced_under_the_daemon_is_opened_again(used: Si
     if how == "a restored backup":
         shutil.copy(state, backup := state.with_name("backup"))
         backup.rename(state)
+    elif how == "the directory deleted":
+        shutil.rmtree(used.state_dir)
     else:
         (state if how == "deleted" else used.state_dir / "daemon.lock").unlink()
     wait_for(lambda: running.err.count("daemon.started") == 2)

@@ -126,17 +126,18 @@ def test_row_31_a_report_that_takes_long_and_is_old_when_it_comes(tmp_path: Path
 @pytest.mark.parametrize(
     "page",
     [
-        answer(body=b"<!DOCTYPE html><html>Sign in to GitHub</html>", content_type="text/html; charset=utf-8"),
+        answer(body=b"<!DOCTYPE html><html>Sign in</html>", content_type="text/html; charset=utf-8", x_github_request_id="A:B"),
+        answer(body=b"<!DOCTYPE html><html>Sign in</html>", content_type="text/html; charset=utf-8"),  # of something in between
         answer(body=b"<!DOCTYPE html><html>Sign in to GitHub</html>", content_type="text/csv"),
         answer(302, b"", location="/login?return_to=x"),
     ],
-    ids=["as a page", "as CSV", "behind a redirect"],
+    ids=["as a page", "in between", "as CSV", "behind a redirect"],
 )
 def test_row_32_a_page_instead_of_the_report(tmp_path: Path, page: bytes) -> None:
     """A sign-in page is no empty report."""
     found, _, _ = collected(tmp_path, page)
     assert isinstance(found, RunError)
-    assert found.code in {Code.REPORT_NOT_CSV, Code.REPORT_HEADER_CHANGED, Code.NOT_FOUND}
+    assert found.code in {Code.REPORT_NOT_CSV, Code.REPORT_HEADER_CHANGED, Code.NOT_FOUND, Code.BAD_RESPONSE}
 
 
 def test_row_35_a_login_renamed_between_two_reads_changes_nothing(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import threading
 import tracemalloc
 import warnings
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from licsync_daemon.http.client import HttpClient
 from licsync_daemon.http.connection_errors import translated
 from licsync_daemon.http.response import Limits
 from licsync_daemon.http.route import proxy_address
+from licsync_daemon.http.tunnel import Tunnel
 from licsync_daemon.model.errors import Code, RemoteError
 from licsync_daemon.model.instance import Destination
 from tests.contract.loopback import Respond, Seen, Server, answer, packed, serving
@@ -454,7 +455,7 @@ def post(*answers: bytes, authorization: Callable[[], str] = lambda: "Bearer sec
 def test_a_body_is_streamed_with_its_length() -> None:
     """The document is streamed with its known length and the given headers."""
     found, (seen,) = post(answer(202, b'{"upload_id": "u"}'))
-    assert found == {"upload_id": "u"}
+    assert found == (202, {"upload_id": "u"})
     assert (seen.method, seen.body, seen.headers["content-length"], seen.headers["idempotency-key"]) == ("POST", b"hello world", "11", "k")
     assert "transfer-encoding" not in seen.headers
 
@@ -462,14 +463,14 @@ def test_a_body_is_streamed_with_its_length() -> None:
 def test_a_rotated_credential_sends_the_body_again_whole() -> None:
     """The second attempt after a 401 sends the whole body again."""
     found, seen = post(answer(401), answer(202, b"{}"), authorization=rotating("old", "new"))
-    assert found == {}
+    assert found == (202, {})
     assert [(one.body, one.headers["authorization"]) for one in seen] == [(b"hello world", "old"), (b"hello world", "new")]
 
 
 @pytest.mark.parametrize(
     ("raw", "code"),
     [
-        (answer(200, b"{}"), Code.REJECTED),
+        (answer(204), Code.REJECTED),
         (answer(307, location="/uploads"), Code.REJECTED),
         (answer(202, b"<html>"), Code.BAD_RESPONSE),
         (answer(413), Code.UPLOAD_TOO_LARGE),
@@ -477,9 +478,9 @@ def test_a_rotated_credential_sends_the_body_again_whole() -> None:
         (answer(409), Code.UPLOAD_CONFLICT),
         (answer(503), Code.SERVER_ERROR),
     ],
-    ids=["200", "redirect", "no JSON", "413", "422", "409", "503"],
+    ids=["204", "redirect", "no JSON", "413", "422", "409", "503"],
 )
-def test_only_a_202_accepts_an_upload(raw: bytes, code: Code) -> None:
+def test_only_a_200_201_or_202_accepts_an_upload(raw: bytes, code: Code) -> None:
     """Every other response is an error with the delivery's own code; an upload follows no redirect."""
     found, seen = post(raw)
     assert found is code
@@ -742,7 +743,7 @@ def test_too_many_open_files_are_no_fault_of_the_network(number: int) -> None:
     """It is temporary, so it is retried, and has a name of its own."""
     error = httpx.ConnectError("All connection attempts failed")
     error.__context__ = ExceptionGroup("attempts", [OSError(number, "too many open files")])
-    found = translated(error, "the thing", Destination(url="https://ghes.invalid"), Side.CLOUD)
+    found = translated(error, "the thing", Destination(url="https://ghes.invalid"), Side.CLOUD, Tunnel())
     assert (found.code, found.transient, "open files" in found.cause) == (Code.TOO_MANY_FILES, True, True)
 
 
@@ -906,6 +907,104 @@ def test_a_proxy_that_refuses() -> None:
     assert "`proxy_auth`" in error.next_step
 
 
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def at_a_proxy(
+    serve: Serve, *, scheme: str = "http", tls: ssl.SSLContext | None = None, limits: Limits = SMALL, **changes: Any
+) -> RemoteError:
+    """Fetch through a proxy that behaves as `serve`; return the error."""
+
+    async def main() -> RemoteError:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, what: None)
+        served: list[asyncio.Task[Any] | None] = []
+
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            served.append(asyncio.current_task())
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+                await serve(reader, writer)
+            writer.transport.abort()
+
+        server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
+        try:
+            address = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            with pytest.raises(RemoteError) as refused:
+                await fetch(a_client("https://ghes.invalid", proxy=address, **changes), limits=limits)
+            return refused.value
+        finally:
+            await asyncio.gather(*(task for task in served if task), return_exceptions=True)
+            server.close()
+            await server.wait_closed()
+            await asyncio.sleep(0)
+
+    return asyncio.run(main())
+
+
+def saying(words: bytes) -> Serve:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(65536)  # CONNECT, or the beginning of TLS
+        writer.write(words)
+        await writer.drain()
+        writer.close()
+
+    return serve
+
+
+async def hanging(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+
+
+async def closing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+
+
+@pytest.mark.parametrize(
+    ("serve", "scheme", "code", "words"),
+    [
+        (closing, "http", Code.CONNECTION_LOST, "closed the connection instead of connecting"),
+        (saying(b""), "http", Code.CONNECTION_LOST, "closed the connection instead of connecting"),
+        (saying(b"SSH-2.0-x\r\n\r\n"), "http", Code.CONNECTION_LOST, "closed the connection instead of connecting"),
+        (hanging, "http", Code.TIMEOUT, "did not connect in time"),
+        (closing, "https", None, ""),
+        (saying(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "https", None, ""),
+        (saying(b"HTTP/1.1 503 Service Unavailable\r\n\r\n"), "http", Code.UNREACHABLE, "503 Service Unavailable"),
+    ],
+    ids=["closes at once", "closes after CONNECT", "another protocol", "silent", "closes instead of TLS", "no TLS", "cannot reach it"],
+)
+def test_a_dead_proxy_is_named_as_the_proxy(serve: Serve, scheme: str, code: Code | None, words: str) -> None:
+    """Not the destination, which nobody has asked yet."""
+    error = at_a_proxy(serve, scheme=scheme, limits=Limits(deadline_s=0.5, wire_bytes=1, decoded_bytes=1))
+    assert (code is None or error.code is code, "proxy" in error.cause, words in error.cause) == (True, True, True), error.cause
+    assert "proxy" in error.next_step
+
+
+def test_the_login_methods_of_a_proxy_are_named() -> None:
+    """A proxy without Basic: no user name and password can help."""
+    refusal = b"HTTP/1.1 407 No\r\nProxy-Authenticate: Negotiate\r\nProxy-Authenticate: NTLM\r\nContent-Length: 0\r\n\r\n"
+    error = at_a_proxy(saying(refusal), proxy_auth=lambda: "svc:secret")
+    assert (error.code, "Negotiate or NTLM" in error.cause, "no user name and password can help" in error.next_step) == (
+        Code.UNREACHABLE,
+        True,
+        True,
+    )
+
+
+def test_a_proxy_whose_certificate_is_not_trusted_is_named(authority: trustme.CA) -> None:
+    """The certificate of the destination is not to blame."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    error = at_a_proxy(hanging, scheme="https", tls=context)
+    assert (error.code, "TLS with the proxy 127.0.0.1:" in error.cause, "`ca_file`" in error.next_step) == (Code.TLS_FAILED, True, True)
+
+
+def test_the_ca_of_the_destination_is_trusted_for_its_proxy_too(authority: trustme.CA, ca_file: Path) -> None:
+    """TLS with the proxy succeeds, and its refusal arrives."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    error = at_a_proxy(saying(b"HTTP/1.1 403 By policy\r\n\r\n"), scheme="https", tls=context, ca_file=ca_file)
+    assert "the proxy refused the connection (403 By policy)" in error.cause
+
+
 def test_nothing_is_left_open() -> None:
     """Leaving the client closes its connections: the server sees them end."""
 
@@ -925,3 +1024,21 @@ def test_nothing_is_left_open() -> None:
         return True
 
     assert asyncio.run(main())
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "text/html"])
+def test_a_200_with_a_web_page_is_something_in_between(content_type: str) -> None:
+    """A sign-in page in front of GitHub is named as such, whatever it calls itself."""
+    page = b"<!DOCTYPE html><html><title>Sign in</title></html>"
+
+    async def main() -> RemoteError:
+        async with serving() as server:
+            server.on("/x", answer(200, page, content_type=content_type))
+            async with a_client(server, side=Side.CLOUD) as client:
+                with pytest.raises(RemoteError) as refused:
+                    async with client.get("x", operation="the thing") as response:
+                        await response.json()
+                return refused.value
+
+    error = asyncio.run(main())
+    assert (error.code, "web page" in error.cause, "sign-in" in error.next_step) == (Code.BAD_RESPONSE, True, True)

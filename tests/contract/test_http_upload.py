@@ -55,6 +55,13 @@ def test_an_upload_is_exactly_the_document(tmp_path: Path) -> None:
     assert [user["id"] for user in json.loads(gzip.decompress(seen.body))["users"]] == [1, 2]
 
 
+@pytest.mark.parametrize("status", [200, 201, 202])
+def test_a_relay_that_returns_200_or_201_with_an_id_has_accepted(tmp_path: Path, status: int) -> None:
+    """Relays built with general tools do not return the contract's 202."""
+    found, seen, _ = send(tmp_path, answer(status, b'{"upload_id": "u-1"}'))
+    assert (found, len(seen)) == ("u-1", 1)
+
+
 def test_an_upload_is_repeated_whole_under_its_key(tmp_path: Path) -> None:
     """After a failure the same bytes are sent again under the same key."""
     found, seen, _ = send(tmp_path, answer(503), answer(429, retry_after="1"), ACCEPTED)
@@ -75,8 +82,13 @@ def test_an_upload_is_repeated_whole_under_its_key(tmp_path: Path) -> None:
         (answer(202, b'{"upload_id": ""}'), Code.BAD_RESPONSE, True, 5),
         (answer(202, b'{"upload_id": 7}'), Code.BAD_RESPONSE, True, 5),
         (answer(202, b"[]"), Code.BAD_RESPONSE, True, 5),
+        (answer(200, b"{}"), Code.BAD_RESPONSE, False, 1),
+        (answer(201, b'{"id": "u-1"}'), Code.BAD_RESPONSE, False, 1),
+        (answer(200, b"<!DOCTYPE html><html>Sign in</html>"), Code.BAD_RESPONSE, False, 1),
+        (answer(200, b'{"upload_id": "u-1", "error": "no"}'), Code.UPLOAD_FAILED, False, 1),
+        (answer(204), Code.REJECTED, False, 1),
     ],
-    ids=["413", "422", "409", "401", "503", "no id", "empty id", "number", "list"],
+    ids=["413", "422", "409", "401", "503", "no id", "empty id", "number", "list", "200", "201", "a page", "an error", "204"],
 )
 def test_refused_uploads(tmp_path: Path, reply: bytes, code: Code, transient: bool, requests: int) -> None:
     """A permanent refusal is not repeated; an acceptance without a usable id is."""

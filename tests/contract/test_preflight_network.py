@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 import trustme
 
+from licsync_daemon.http.handshake import EXPIRED, NOT_YET_VALID, UNKNOWN_ISSUER, WRONG_ADDRESS, WRONG_NAME, Meaning
 from licsync_daemon.http.tls import tls_context
 from licsync_daemon.model.instance import Destination
 from licsync_daemon.monitoring.preflight import network
-from licsync_daemon.monitoring.preflight.judge_network import EXPIRED, NOT_YET_VALID, UNKNOWN_ISSUER, WRONG_ADDRESS, WRONG_NAME
 from licsync_daemon.monitoring.preflight.network import Reachability, explore, look_up, route_of
 from tests.contract.loopback import Server, answer, serving
 
@@ -299,8 +299,31 @@ def test_a_proxy_that_does_not_let_us_through(status: str, words: str) -> None:
             return await going("https://ghes.invalid", proxy=f"http://127.0.0.1:{port}")
 
     way = asyncio.run(main())
-    assert way.unproxied == words
+    assert way.unproxied is not None
+    assert words in way.unproxied.cause
     assert "Proxy-Authorization" not in proxy.asked[0]
+
+
+@pytest.mark.parametrize("sends_intermediate", [False, True])
+def test_a_server_that_does_not_send_its_intermediate(ca_file: Path, authority: trustme.CA, sends_intermediate: bool) -> None:
+    """It is told from an unknown CA; with the intermediate it is accepted."""
+    certificate = authority.create_child_ca().issue_cert("localhost")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with certificate.private_key_and_cert_chain_pem.tempfile() as whole, certificate.private_key_pem.tempfile() as key:
+        if sends_intermediate:
+            context.load_cert_chain(whole)
+        else:
+            with certificate.cert_chain_pems[0].tempfile() as leaf:
+                context.load_cert_chain(leaf, key)
+
+    async def main() -> Reachability:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, what: None)
+        async with serving(context) as server:
+            return await going(f"https://localhost:{server.port}", ca_file=ca_file)
+
+    way = asyncio.run(main())
+    assert way.is_clear is sends_intermediate
+    assert sends_intermediate or (way.refused is not None and way.refused.shown is not None and way.refused.shown.is_alone)
 
 
 @pytest.mark.parametrize("said", [b"SSH-2.0-OpenSSH_9.2\r\n\r\n", b"x" * 100_000], ids=["another protocol", "no end"])
@@ -315,7 +338,29 @@ def test_something_that_is_no_proxy(said: bytes) -> None:
         async with listening(serve) as port:
             return await going("https://ghes.invalid", proxy=f"http://127.0.0.1:{port}")
 
-    assert asyncio.run(main()).unproxied == "its response is not HTTP"
+    assert asyncio.run(main()).unproxied == Meaning(
+        "the proxy's response is not HTTP", "check that `proxy` of this destination is the address of an HTTP proxy"
+    )
+
+
+@pytest.mark.parametrize(("scheme", "silent"), [("http", False), ("http", True), ("https", False), ("https", True)])
+def test_a_dead_proxy_is_named_as_the_proxy(scheme: str, silent: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that takes the connection and then closes it, or says nothing: TLS with the destination has not begun."""
+    monkeypatch.setattr(network, "PROXY_S", 0.3)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(10)
+        if silent:
+            while await reader.read(65536):  # until the client gives up
+                pass
+
+    async def main() -> Reachability:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, what: None)
+        async with listening(serve) as port:
+            return await going("https://ghes.invalid", proxy=f"{scheme}://127.0.0.1:{port}")
+
+    way = asyncio.run(main())
+    assert (way.refused, way.unproxied is not None and "the proxy" in way.unproxied.cause) == (None, True)
 
 
 def test_a_proxy_with_a_certificate_that_is_not_trusted(authority: trustme.CA) -> None:
@@ -328,7 +373,7 @@ def test_a_proxy_with_a_certificate_that_is_not_trusted(authority: trustme.CA) -
 
     way = asyncio.run(main())
     assert way.unproxied is not None
-    assert way.unproxied.startswith("TLS with the proxy itself failed")
+    assert way.unproxied.cause.startswith("TLS with the proxy itself failed")
 
 
 def test_plain_http_needs_no_more_of_a_proxy_than_a_connection() -> None:

@@ -224,9 +224,9 @@ def test_a_clock_that_differs(practice: Practice, minutes: int, outcome: Outcome
 
 
 def test_a_token_of_a_delivery_that_is_not_accepted(practice: Practice) -> None:
-    """It is a warning: the endpoint was queried for an upload that it does not know."""
+    """It is a failure: the next upload would be refused."""
     practice.box.delivery_app.token = "another"
-    assert bad(rows_of(practice)) == {("delivery of emea and 1 more", "endpoint", WARN, Code.UNAUTHORIZED)}
+    assert bad(rows_of(practice)) == {("delivery of emea and 1 more", "endpoint", FAIL, Code.UNAUTHORIZED)}
 
 
 def test_an_air_gapped_instance_is_not_contacted(practice: Practice) -> None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import re
 import struct
 import subprocess
@@ -19,6 +20,7 @@ from licsync_daemon.cli.report.content import CAUSES, REASONS, WHO, Report, Sect
 from licsync_daemon.cli.report.formats import as_csv, as_json, as_markdown, safe
 from licsync_daemon.cli.report.page import as_html
 from licsync_daemon.insight.results import Cause, Reason, Tier, Who
+from licsync_daemon.practice.sandbox import Sandbox, generate_fleet
 from tests.reports import accounts, company, consumed, person
 from tests.tools import tool
 
@@ -168,12 +170,10 @@ SIZES = {"desktop": "1100,1500", "phone": "400,1500"}
 @pytest.mark.parametrize("size", SIZES)
 def test_the_page_in_a_browser(tmp_path: Path, size: str) -> None:
     """A browser draws it: the picture has the size of the window and is not blank."""
-    browser = tool("chromium")
     found = made(tmp_path / "files", people=True, price=21.0)
     page, picture = tmp_path / "report.html", tmp_path / "report.png"
     page.write_text(as_html(found, found.sections), encoding="utf-8")
-    words = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--window-size={SIZES[size]}", f"--screenshot={picture}"]
-    subprocess.run([browser, *words, page.as_uri()], check=True, capture_output=True, timeout=100)
+    _draw(page, picture, SIZES[size])
     raw = picture.read_bytes()
     width, height = struct.unpack(">II", raw[16:24])
     assert f"{width},{height}" == SIZES[size]
@@ -187,3 +187,24 @@ def test_one_table_of_the_report(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out.splitlines() == ["organization,people", "octo,1", "tools,1"]
     assert report(Namespace(**usual, format="table", section="overlap")) == 0
     assert capsys.readouterr().out.splitlines()[1:3] == ["People on two instances", "instance           and                people"]
+
+
+def test_the_picture_in_the_documentation(tmp_path: Path) -> None:
+    """Of a practice fleet, so of nobody. `RENEW=1` draws it again; without that, it is there and has the size of a page."""
+    picture = ROOT / "docs" / "report.png"
+    if "RENEW" in os.environ:
+        with Sandbox(generate_fleet()) as box:
+            for name in box.instances:
+                box.push(name)
+            box.save_reports(tmp_path)
+        found = make([tmp_path], {}, price=21.0)
+        (tmp_path / "page.html").write_text(as_html(found, found.sections), encoding="utf-8")
+        _draw(tmp_path / "page.html", picture, "1000,900")
+    raw = picture.read_bytes()
+    assert struct.unpack(">II", raw[16:24]) == (1000, 900)
+    assert 20_000 < len(raw) < 300_000
+
+
+def _draw(page: Path, picture: Path, size: str) -> None:
+    words = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--window-size={size}", f"--screenshot={picture}"]
+    subprocess.run([tool("chromium"), *words, page.as_uri()], check=True, capture_output=True, timeout=100)

@@ -124,6 +124,34 @@ def test_a_directory_that_others_may_write_is_refused(tmp_path: Path, bits: int)
     assert mode(tmp_path / "state") == bits
 
 
+def test_a_volume_of_a_group_gets_a_folder_of_our_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The volume itself belongs to another user; the step names a folder inside it, which is 0700 as everywhere."""
+    volume, me = tmp_path / "volume", os.geteuid()
+    volume.mkdir()
+    volume.chmod(0o2775)
+    monkeypatch.setattr(os, "geteuid", lambda: me + 1)
+    with pytest.raises(ConfigError, match="is a volume of a group") as refused:
+        prepare_state_dir(volume)
+    assert str(volume / "state") in refused.value.problems[0].hint
+    monkeypatch.setattr(os, "geteuid", lambda: me)
+    prepare_state_dir(volume / "state")
+    assert mode(volume / "state") & 0o777 == 0o700
+
+
+def test_a_folder_that_kubernetes_opened_to_the_group_is_closed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kubelet may do so at every start of a pod; what is open to everybody is refused, with a step that can be taken there."""
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    state = tmp_path / "state"
+    state.mkdir()
+    state.chmod(0o2770)
+    prepare_state_dir(state)
+    assert mode(state) & 0o777 == 0o700
+    state.chmod(0o777)
+    with pytest.raises(ConfigError, match="is writable by other users") as refused:
+        prepare_state_dir(state)
+    assert ("config/kubernetes/" in refused.value.problems[0].hint, "chmod" in refused.value.problems[0].hint) == (True, False)
+
+
 def test_a_file_in_the_directorys_place_is_refused(tmp_path: Path) -> None:
     """A path that cannot be a directory is a mistake of the configuration."""
     (tmp_path / "state").write_text("")

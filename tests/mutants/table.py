@@ -603,8 +603,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "others may read the folder of credentials",
         "licsync_daemon/settings/credentials.py",
-        "if status.st_mode & 0o027:",
-        "if status.st_mode & 0o020:",
+        "if status.st_mode & 0o027 == 0:",
+        "if status.st_mode & 0o020 == 0:",
         ("tests/integration/test_credential_places.py",),
     ),
     # ---------------------------------------------------------------- approvals and held runs
@@ -755,6 +755,55 @@ MUTANTS: tuple[Mutant, ...] = (
         "attempt == TRIES - 1 or",
         "attempt >= 0 or",
         ("tests/unit/monitoring/test_alerting.py",),
+    ),
+    Mutant(
+        "what NO_PROXY excepts by a range goes through the proxy",
+        "licsync_daemon/http/no_proxy.py",
+        "return address in network or",
+        "return False or",
+        ("tests/unit/http/test_no_proxy.py",),
+    ),
+    Mutant(
+        "a dead proxy is reported as the server",
+        "licsync_daemon/http/tunnel.py",
+        "            self.is_open = False\n",
+        "            self.is_open = True\n",
+        ("tests/contract/test_http_client.py", "tests/unit/http/test_tunnel.py"),
+    ),
+    Mutant(
+        "each Python decides by its own X.509 flags",
+        "licsync_daemon/http/tls.py",
+        "    context.verify_flags = ssl",
+        "    context.verify_flags |= ssl",
+        ("tests/unit/http/test_tls.py",),
+    ),
+    Mutant(
+        "the page of a web filter is taken for GitHub's refusal",
+        "licsync_daemon/http/advice.py",
+        'and "x-github-request-id" not in headers',
+        'and "x-github-request-id" in headers',
+        ("tests/unit/http/test_advice.py",),
+    ),
+    Mutant(
+        "any file in an open secret volume is a credential",
+        "licsync_daemon/settings/credentials.py",
+        "if file is not None and not is_of_volume(file):",
+        "if False:",
+        ("tests/integration/test_credential_places.py",),
+    ),
+    Mutant(
+        "service links keep the daemon from starting",
+        "licsync_daemon/settings/toml_and_env.py",
+        "    return any(names.fullmatch(name) and",
+        "    return False and any(names.fullmatch(name) and",
+        ("tests/unit/settings/test_kubernetes.py",),
+    ),
+    Mutant(
+        "a base64-encoded token is sent as it is",
+        "licsync_daemon/settings/credential_forms.py",
+        "if kind is Kind.GITHUB_TOKEN and _GITHUB",
+        "if kind is None and _GITHUB",
+        ("tests/unit/settings/test_credential_forms.py",),
     ),
     # ---------------------------------------------------------------- redaction
     Mutant(
@@ -1020,6 +1069,13 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/unit/sync/test_outbox.py", "tests/integration/system/test_whole_files.py"),
     ),
     Mutant(
+        "a full disk is over as soon as a small write fits",
+        "licsync_daemon/monitoring/alerting.py",
+        "if cause is None and self.state_fault.is_open:",
+        "if cause is None and False:",
+        ("tests/unit/monitoring/test_alerting.py",),
+    ),
+    Mutant(
         "what cannot be put back is waited for",
         "licsync_daemon/sync/fleet.py",
         " or is_lost(context, instance, awaiting):",
@@ -1141,6 +1197,13 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/unit/daemon/test_worker.py",),
     ),
     # ---------------------------------------------------------------- daemon
+    Mutant(
+        "a state directory that was deleted under the daemon stays away",
+        "licsync_daemon/cli/serve.py",
+        "_prepare_again(config.state_dir)  # it may be gone by now",
+        "pass",
+        ("tests/acceptance/test_state_file.py::test_a_state_file_that_is_replaced_under_the_daemon_is_opened_again",),
+    ),
     Mutant(
         "a reload leaves the planning of the earlier configuration running",
         "licsync_daemon/daemon/daemon.py",

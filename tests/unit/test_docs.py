@@ -101,3 +101,36 @@ def test_the_readme_names_every_command() -> None:
     commands = ["--run-now", "--dry-run", "status", "history", "payload", "config init", "config show", "config schema", "check"]
 
     assert [command for command in commands if f"licsync-daemon {command}" not in readme and f" {command}" not in readme] == []
+
+
+def test_the_runbook_begins_with_the_screens_that_need_no_code() -> None:
+    """Whoever has no code finds the four commands first; then what to do if it does not start, and the chores of a host."""
+    first = re.findall(r"^### (.+)$", RUNBOOK.partition("\n## Credentials\n")[0], re.MULTILINE)
+    assert first == [
+        "No code: what now", "The daemon will not start", "Upgrade to a newer version", "Backup and restore", "Moving to another host",
+    ]  # fmt: skip
+    screen = RUNBOOK.partition("### No code: what now")[2].partition("###")[0]
+    commands = ("systemctl status licsync", "journalctl -u licsync", "licsync-daemon status", "licsync-daemon check")
+    assert [screen.index(command) for command in commands] == sorted(screen.index(command) for command in commands)
+
+
+def test_the_least_systemd_is_named_where_the_folder_is_loaded() -> None:
+    """In the unit, in the README, and with what to do below it, in the documentation: 250 was the first to read a folder.
+
+    Source: https://github.com/systemd/systemd/pull/20293, merged after 249 of July 2021, checked on 2026-11-27.
+    """
+    unit, readme = (ROOT / "systemd" / "licsync.service").read_text(), (ROOT / "README.md").read_text()
+    documentation = (ROOT / "docs" / "configuration.md").read_text()
+    assert "systemd 250" in unit.partition("LoadCredential=licsync:")[0]
+    assert "systemd 250" in readme.partition("### Install")[2].partition("```")[0]
+    assert "[Service]\nLoadCredential=\n" in documentation.partition("from systemd 250 on")[2]
+
+
+def test_the_readme_begins_with_what_works_today() -> None:
+    """`connect`, `manual`, `http`, in this order; the token is never on a command line, and no redirect empties a file."""
+    readme = (ROOT / "README.md").read_text()
+    rows = re.findall(r"^\| `(connect|manual|http)` \|", readme, re.MULTILINE)
+    assert rows == ["connect", "manual", "http"] * 2
+    assert re.search(r"(?s)\$ make demo\n.*\$ export PATH=\"\$PWD/\.venv/bin:\$PATH\"\n", readme)
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        assert not re.search(r"config init[^\n`]*>|TOKEN=\S+ licsync-daemon", page.read_text()), page.name

@@ -26,7 +26,7 @@ HOMES = {
     "cronsim": ("rules.schedule", "settings.*"),
     "jinja2": ("cli.report.page",),
     "rich": ("cli.terminal",),
-    "shtab": ("cli.configuration",),
+    "shtab": ("cli.completion",),
     "structlog": ("*",),
     "sqlite3": ("state.*",),
     "fcntl": ("system.filelock",),

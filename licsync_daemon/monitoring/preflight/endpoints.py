@@ -5,8 +5,9 @@ from dataclasses import replace
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.instance import Destination, MailNotifier, WebhookNotifier
 from licsync_daemon.monitoring.channels.build import mail
+from licsync_daemon.monitoring.preflight.certificates import certificate_of
 from licsync_daemon.monitoring.preflight.judge_network import certificate_row
-from licsync_daemon.monitoring.preflight.network import Hop, Route, certificate_of
+from licsync_daemon.monitoring.preflight.network import Hop, Route
 from licsync_daemon.monitoring.preflight.probing import QUICK, Probing, refusal
 from licsync_daemon.monitoring.preflight.rows import CheckRow, Outcome, Place, Rows
 
@@ -34,7 +35,7 @@ def endpoint_row(place: Place, status: int) -> CheckRow:
     """Judge the HTTP status of an endpoint."""
     if status in REFUSED:
         fix = "ask the endpoint's operator for a token that may upload usage, and store it in the delivery's credential"
-        return place.warn("endpoint", f"token rejected ({status})", fix, REFUSED[status])
+        return place.fail("endpoint", f"token rejected ({status})", fix, REFUSED[status])
     if status >= 500:
         fix = "ask the endpoint's operator; uploads are retried automatically"
         return place.warn("endpoint", f"responds with {status}", fix, Code.SERVER_ERROR)

@@ -3,14 +3,13 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from licsync_daemon.http.handshake import KNOWN, NO_INTERMEDIATE, UNKNOWN_ISSUER, WRONG_ADDRESS, WRONG_NAME, fault_of_certificate
 from licsync_daemon.model.errors import Code
-from licsync_daemon.monitoring.preflight.network import Certificate, Reachability, Refused, Route
+from licsync_daemon.monitoring.preflight.certificates import Certificate
+from licsync_daemon.monitoring.preflight.network import Reachability, Refused, Route
 from licsync_daemon.monitoring.preflight.rows import CERTIFICATE_DAYS, CheckRow, Place, expires
 
 SHOWN = 3  # addresses, or names in a certificate; the rest is counted
-# OpenSSL's numbers (X509_V_ERR_…). Source: https://docs.openssl.org/3.0/man3/X509_STORE_CTX_get_error/ (checked 2026-11-24).
-NOT_YET_VALID, EXPIRED, WRONG_NAME, WRONG_ADDRESS = 9, 10, 62, 64
-UNKNOWN_ISSUER = frozenset({2, 18, 19, 20, 21})
 
 
 def reachability_rows(place: Place, route: Route, reached: Reachability, now: datetime) -> Iterator[CheckRow]:
@@ -29,8 +28,8 @@ def reachability_rows(place: Place, route: Route, reached: Reachability, now: da
         yield place.fail("connection", f"cannot connect to {who}: {reached.unconnected}", fix, Code.UNREACHABLE)
         return
     if reached.unproxied is not None:
-        fix = "check `proxy` and `proxy_auth` of this destination, and the rules of the proxy"
-        yield place.fail("connection", f"the proxy refused the connection to {route.to}: {reached.unproxied}", fix, Code.UNREACHABLE)
+        seen = f"no connection to {route.to} through the proxy {first}: {reached.unproxied.cause}"
+        yield place.fail("connection", seen, reached.unproxied.next_step, Code.UNREACHABLE)
         return
     yield place.ok("connection", f"{who} is reachable")
     if reached.refused is not None:
@@ -59,27 +58,23 @@ def _proxy_hint(route: Route) -> str:
 
 
 def _refused(place: Place, route: Route, refused: Refused) -> CheckRow:
-    host, shown = route.to.host, refused.shown
-    renew = f"renew the certificate of {host}"
-    match refused.verify_code:
-        case None:
-            seen = f"TLS with {host} failed: {refused.reason}"
-            fix = f"{host} must support TLS 1.2 or later on port {route.to.port}; check for devices that intercept TLS"
-        case code if code == EXPIRED:
-            seen, fix = f"the certificate of {host} has expired", renew
-        case code if code == NOT_YET_VALID:
-            seen, fix = f"the certificate of {host} is not valid yet", "check this machine's clock, then the certificate"
-        case code if code in {WRONG_NAME, WRONG_ADDRESS}:
-            names = f", but for {_first_few(shown.names)}" if shown is not None and shown.names else ""
-            seen = f"the certificate is not for {host}{names}"
-            fix = f"configure a name that the certificate contains, or get a certificate for {host}"
-        case code if code in UNKNOWN_ISSUER:
-            by = f" ({shown.issuer})" if shown is not None else ""
-            where = f"is not in {route.ca_file}" if route.ca_file is not None else "this system does not trust"
-            seen = f"the certificate of {host} was issued by a CA{by} that {where}"
-            fix = "if this is your own CA or the CA of your TLS-inspecting proxy, set `ca_file` to its PEM file"
-        case _:
-            seen, fix = f"the certificate of {host} was rejected: {refused.reason}", renew
+    host, shown, code = route.to.host, refused.shown, refused.verify_code
+    if code is None:
+        seen = f"TLS with {host} failed: {refused.reason}"
+        fix = f"{host} must support TLS 1.2 or later on port {route.to.port}; check for devices that intercept TLS"
+        return place.fail("certificate", seen, fix, Code.TLS_FAILED)
+    meaning = fault_of_certificate(code, host)
+    seen, fix = meaning.cause, meaning.next_step
+    if code in {WRONG_NAME, WRONG_ADDRESS} and shown is not None and shown.names:
+        seen += f", but for {_first_few(shown.names)}"
+    elif code in UNKNOWN_ISSUER:
+        by = f" ({shown.issuer})" if shown is not None else ""
+        where = f"is not in {route.ca_file}" if route.ca_file is not None else "this system does not trust"
+        seen = f"the certificate of {host} was issued by a CA{by} that {where}"
+        if shown is not None and shown.is_alone:
+            seen += f", and {NO_INTERMEDIATE}"
+    elif code not in KNOWN:
+        seen += f": {refused.reason}"
     return place.fail("certificate", seen, fix, Code.TLS_FAILED)
 
 

@@ -13,6 +13,7 @@ from licsync_daemon.model.ports import Clock
 from licsync_daemon.monitoring.preflight.rows import MACHINE, CheckRow, Place
 from licsync_daemon.settings import credential_audit
 from licsync_daemon.settings.credentials import Credentials
+from licsync_daemon.settings.platform import in_kubernetes, rights_step
 from licsync_daemon.sources.file import BeingWrittenError, FileUsageSource
 from licsync_daemon.system.process import user_name
 
@@ -75,7 +76,7 @@ def _state_row(path: Path) -> CheckRow:
     def fail(seen: str, fix: str) -> CheckRow:
         return MACHINE.fail(name, f"{path} {seen}", fix, Code.STATE_UNWRITABLE)
 
-    name, own_it = "state directory", f"as root: install -d -m 0700 -o licsync -g licsync {path}"
+    name, own_it = "state directory", rights_step(f"as root: install -d -m 0700 -o licsync -g licsync {path}", path)
     nearest = _nearest(path)
     if nearest != path:
         if os.access(nearest, os.W_OK | os.X_OK):
@@ -84,13 +85,17 @@ def _state_row(path: Path) -> CheckRow:
     found, me = path.stat(), os.geteuid()
     if not stat.S_ISDIR(found.st_mode):
         return fail("is not a directory", "set state_dir to a directory")
+    if found.st_uid != me and found.st_mode & stat.S_IWGRP and os.access(path, os.W_OK | os.X_OK):
+        return fail("is a volume of a group", f"set state_dir to a folder inside it, which only this user can read: {path / 'state'}")
+    if found.st_uid == me and in_kubernetes() and not found.st_mode & stat.S_IWOTH:
+        return MACHINE.ok(name, f"{path} is owned by this user; the start sets its mode to 0700")
     if found.st_mode & OTHERS_WRITE:
-        return fail("is writable by other users", f"run: chmod 0700 {path}")
+        return fail("is writable by other users", rights_step(f"run: chmod 0700 {path}", path))
     if found.st_uid != me:
-        fix = "to test with the daemon's permissions, run the check as its user: $licsync check"
+        fix = rights_step("to test with the daemon's permissions, run the check as its user: $licsync check", path)
         return MACHINE.warn(name, f"{path} belongs to {user_name(found.st_uid)}, but you are {user_name(me)}", fix)
     if not os.access(path, os.W_OK | os.X_OK):
-        return fail("is not writable", f"run: chmod 0700 {path}")
+        return fail("is not writable", rights_step(f"run: chmod 0700 {path}", path))
     return MACHINE.ok(name, f"{path} is owned by this user, mode {stat.S_IMODE(found.st_mode):04o}")
 
 
@@ -108,22 +113,25 @@ def space_row(path: Path, free_bytes: int) -> CheckRow:
 def outbox_row(path: Path, group: str | None) -> CheckRow:
     """Judge whether exports can be written for a person in `group`."""
     of_group = f" -g {group}" if group is not None else ""
-    fix = f"as root: install -d -m 0750 -o licsync{of_group} {path}; under systemd see docs/deliveries.md"
+    fix = rights_step(f"as root: install -d -m 0750 -o licsync{of_group} {path}; under systemd see docs/deliveries.md", path)
     if not path.is_dir():
         return MACHINE.fail("outbox", f"{path} is not a directory", fix, Code.OUTBOX_UNWRITABLE)
     if not os.access(path, os.W_OK | os.X_OK):
         return MACHINE.fail("outbox", f"{path} is not writable by {user_name(os.geteuid())}", fix, Code.OUTBOX_UNWRITABLE)
     if path.stat().st_mode & OTHERS_WRITE:  # others could replace a folder by a link and redirect an export
-        return MACHINE.warn("outbox", f"{path} is writable by users other than {user_name(os.geteuid())}", f"run: chmod 0750 {path}")
+        return MACHINE.warn(
+            "outbox", f"{path} is writable by users other than {user_name(os.geteuid())}", rights_step(f"run: chmod 0750 {path}", path)
+        )
     if group is None:
         return MACHINE.ok("outbox", f"{path} is writable")
     try:
         number = grp.getgrnam(group).gr_gid
     except KeyError:
-        return MACHINE.fail("outbox", f"group {group} does not exist", f"run: groupadd {group}", Code.OUTBOX_UNWRITABLE)
+        return MACHINE.fail("outbox", f"group {group} does not exist", rights_step(f"run: groupadd {group}", path), Code.OUTBOX_UNWRITABLE)
     if os.geteuid() != 0 and number not in {os.getegid(), *os.getgroups()}:
         seen = f"{user_name(os.geteuid())} is not a member of the group {group}"
         fix = f"run: usermod -aG {group} {user_name(os.geteuid())}, and restart; under systemd with PrivateUsers=no (docs/deliveries.md)"
+        fix = rights_step(fix, path)
         return MACHINE.fail("outbox", seen, fix, Code.OUTBOX_UNWRITABLE)
     return MACHINE.ok("outbox", f"{path} is writable, and readable by the group {group}")
 
@@ -131,7 +139,7 @@ def outbox_row(path: Path, group: str | None) -> CheckRow:
 def command_row(place: Place, source: CommandSource) -> CheckRow:
     """Judge a local program: it must exist, be executable, and not be replaceable by other users."""
     path = Path(source.command[0])
-    fix = f"as root: chown root {path} && chmod 0755 {path}"
+    fix = rights_step(f"as root: chown root {path} && chmod 0755 {path}", path)
     try:
         found = path.stat()
     except OSError as error:

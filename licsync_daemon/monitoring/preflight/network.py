@@ -9,24 +9,27 @@ import contextlib
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from licsync_daemon.http.handshake import Meaning, fault_of_certificate
 from licsync_daemon.http.route import is_behind_proxy, proxy_address
-from licsync_daemon.http.tls import inspecting, trusting
+from licsync_daemon.http.tls import inspecting, trusting_proxy
+from licsync_daemon.http.tunnel import login_place, refusal_of_proxy
 from licsync_daemon.model.instance import Destination
-from licsync_daemon.model.text import clean
+from licsync_daemon.monitoring.preflight.certificates import Certificate, certificate_of, sent_certificates
 from licsync_daemon.system.process import in_own_thread
 
 RESOLVE_S = 5.0
 CONNECT_S = 5.0
 TLS_S = 10.0
+PROXY_S = 8.0  # of that, for the proxy
 TRIED_ADDRESSES = 4
+_DEAD = "check that the proxy is up and can reach the destination, and that `proxy` is the address of an HTTP proxy"
+_NOT_HTTP = "the proxy's response is not HTTP"
 PORTS = {"https": 443, "http": 80}
 
 
@@ -50,6 +53,7 @@ class Route:
         to: The destination.
         proxy: The proxy to use; None for a direct connection.
         login: `USER:PASSWORD` for the proxy, or "".
+        login_place: Where that is configured, in words.
         ca_file: The trusted CAs; None: the system's.
         ignored: Whether the environment names a proxy for this destination that is not used.
     """
@@ -57,6 +61,7 @@ class Route:
     to: Hop
     proxy: Hop | None = None
     login: str = ""
+    login_place: str = "`proxy_auth` of this destination"
     ca_file: Path | None = None
     ignored: bool = False
 
@@ -78,7 +83,7 @@ def route_of(to: Destination, login: Callable[[], str] = str) -> Route:
         return Route(to=there, ca_file=to.ca_file, ignored=ignored)
     parts = urlsplit(address)
     own = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else ""
-    return Route(to=there, proxy=_hop(address), login=own or login(), ca_file=to.ca_file)
+    return Route(to=there, proxy=_hop(address), login=own or login(), login_place=login_place(to), ca_file=to.ca_file)
 
 
 def _hop(url: str) -> Hop:
@@ -90,15 +95,6 @@ def _hop(url: str) -> Hop:
 
 def _is_loopback(host: str) -> bool:
     return host == "localhost" or host.startswith("127.") or host == "::1"
-
-
-@dataclass(frozen=True, slots=True)
-class Certificate:
-    """A server's certificate. `names` are the hosts it is valid for."""
-
-    issuer: str
-    ends_at: datetime
-    names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +120,7 @@ class Reachability:
         addresses: What the first hop's name resolves to.
         unresolved: Why it does not resolve.
         unconnected: Why there is no connection.
-        unproxied: The proxy's refusal.
+        unproxied: The proxy's refusal, and the next step.
         certificate: The destination's certificate, if accepted.
         refused: Why TLS failed.
     """
@@ -132,7 +128,7 @@ class Reachability:
     addresses: tuple[str, ...] = ()
     unresolved: str | None = None
     unconnected: str | None = None
-    unproxied: str | None = None
+    unproxied: Meaning | None = None
     certificate: Certificate | None = None
     refused: Refused | None = None
 
@@ -161,7 +157,7 @@ async def explore(route: Route, tls: ssl.SSLContext) -> Reachability:
             await writer.start_tls(tls, server_hostname=route.to.host)
             return replace(reached, certificate=certificate_of(writer.get_extra_info("ssl_object").getpeercert()))
     except ProxyRefusedError as error:
-        return replace(reached, unproxied=str(error))
+        return replace(reached, unproxied=error.meaning)
     except ssl.SSLCertVerificationError as error:
         shown = await _shown(route, address)
         return replace(reached, refused=Refused(error.verify_message, error.verify_code, shown))
@@ -205,6 +201,10 @@ async def _reachable(addresses: tuple[str, ...], port: int) -> str:
 class ProxyRefusedError(Exception):
     """A proxy refused the connection."""
 
+    def __init__(self, cause: str, next_step: str = "check that `proxy` of this destination is the address of an HTTP proxy") -> None:
+        super().__init__(cause)
+        self.meaning = Meaning(cause, next_step)
+
 
 @asynccontextmanager
 async def _through(route: Route, address: str) -> AsyncIterator[asyncio.StreamWriter]:
@@ -212,16 +212,35 @@ async def _through(route: Route, address: str) -> AsyncIterator[asyncio.StreamWr
     reader, writer = await asyncio.open_connection(address, route.first.port)
     try:
         if route.proxy is not None:
-            if route.proxy.secure:
-                try:
-                    await writer.start_tls(trusting(None), server_hostname=route.proxy.host)
-                except OSError as error:
-                    raise ProxyRefusedError(f"TLS with the proxy itself failed: {_reason(error)}") from error
-            if route.to.secure:
-                await _ask_proxy(route, reader, writer)
+            try:
+                async with asyncio.timeout(PROXY_S):
+                    await _connect_through(route, route.proxy, reader, writer)
+            except TimeoutError as error:
+                raise ProxyRefusedError("the proxy did not connect in time", _DEAD) from error
         yield writer
     finally:
         writer.transport.abort()
+
+
+async def _connect_through(route: Route, proxy: Hop, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    if proxy.secure:
+        try:
+            await writer.start_tls(trusting_proxy(route.ca_file), server_hostname=proxy.host)
+        except OSError as error:
+            raise _tls_with_proxy(proxy, error) from error
+    if route.to.secure:
+        try:
+            await _ask_proxy(route, reader, writer)
+        except (OSError, EOFError) as error:
+            raise ProxyRefusedError("the proxy closed the connection instead of connecting", _DEAD) from error
+
+
+def _tls_with_proxy(proxy: Hop, error: OSError) -> ProxyRefusedError:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        said = fault_of_certificate(error.verify_code, f"the proxy {proxy}")
+        return ProxyRefusedError(f"TLS with the proxy itself failed: {said.cause} ({error.verify_message})", said.next_step)
+    fix = 'check that this port of the proxy expects TLS; if it does not, write its address with "http://"'
+    return ProxyRefusedError(f"TLS with the proxy itself failed: {_reason(error)}", fix)
 
 
 async def _ask_proxy(route: Route, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -231,10 +250,15 @@ async def _ask_proxy(route: Route, reader: asyncio.StreamReader, writer: asyncio
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.LimitOverrunError as error:
-        raise ProxyRefusedError("its response is not HTTP") from error
-    version, _, said = head.split(b"\r\n", 1)[0].decode("latin-1").partition(" ")
-    if not version.startswith("HTTP/") or not said.startswith("200"):
-        raise ProxyRefusedError(clean(said) or "its response is not HTTP")
+        raise ProxyRefusedError(_NOT_HTTP) from error
+    first, *lines = head.decode("latin-1").split("\r\n")
+    version, _, said = first.partition(" ")
+    if not version.startswith("HTTP/") or not said:
+        raise ProxyRefusedError(_NOT_HTTP)
+    if not said.startswith("2"):
+        challenges = [value for name, _, value in (line.partition(":") for line in lines) if name.casefold() == "proxy-authenticate"]
+        meaning = refusal_of_proxy(said, challenges, has_login=bool(route.login), credential=route.login_place)
+        raise ProxyRefusedError(meaning.cause, meaning.next_step)
 
 
 async def _shown(route: Route, address: str) -> Certificate | None:
@@ -247,20 +271,13 @@ async def _shown(route: Route, address: str) -> Certificate | None:
             async with _through(route, address) as writer:
                 await writer.start_tls(inspecting(), server_hostname=route.to.host)
                 raw = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+                count = sent_certificates(writer.get_extra_info("ssl_object"))
             async with _through(route, address) as writer:
                 await writer.start_tls(inspecting(raw), server_hostname=route.to.host)
-                return certificate_of(writer.get_extra_info("ssl_object").getpeercert())
+                fields = writer.get_extra_info("ssl_object").getpeercert()
+                is_alone = count == 1 and fields.get("issuer") != fields.get("subject")
+                return replace(certificate_of(fields), is_alone=is_alone)
     return None
-
-
-def certificate_of(fields: Mapping[str, Any]) -> Certificate:
-    """Parse the fields of an accepted certificate, as `ssl` returns them."""
-    issuer = {key: value for part in fields.get("issuer", ()) for key, value in part}
-    return Certificate(
-        clean(issuer.get("organizationName") or issuer.get("commonName") or "unknown issuer"),
-        datetime.fromtimestamp(ssl.cert_time_to_seconds(fields["notAfter"]), UTC),
-        tuple(clean(name) for _, name in fields.get("subjectAltName", ())),
-    )
 
 
 def _reason(error: BaseException) -> str:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import structlog
 
@@ -25,7 +26,7 @@ from licsync_daemon.model.instance import (
 )
 from licsync_daemon.model.ports import Clock
 from licsync_daemon.model.text import clean
-from licsync_daemon.model.usage import Listing
+from licsync_daemon.model.usage import Listing, ServerIdentity, SyncStatus
 from licsync_daemon.monitoring.preflight.cloud import CLOUD, cloud_rows
 from licsync_daemon.monitoring.preflight.endpoints import delivery_rows, mail_rows, webhook_rows
 from licsync_daemon.monitoring.preflight.instance import report_rows, ssh_rows
@@ -34,8 +35,10 @@ from licsync_daemon.monitoring.preflight.machine import command_row, file_row, m
 from licsync_daemon.monitoring.preflight.outbox import content_rows
 from licsync_daemon.monitoring.preflight.probing import Probing
 from licsync_daemon.monitoring.preflight.rows import MACHINE, CheckRow, Place, Rows
+from licsync_daemon.rules.connect import judge_connect
 from licsync_daemon.rules.servers import Findings, compare
 from licsync_daemon.rules.servers import problems as listing_problems
+from licsync_daemon.rules.verdict import entry_of
 from licsync_daemon.settings.credential_audit import credentials_of
 from licsync_daemon.settings.credentials import Credentials
 
@@ -189,6 +192,27 @@ def _compared(probing: Probing) -> Iterator[CheckRow]:
     if probing.found.status is not None:
         listing = Listing(entries=probing.found.status.entries, read_at=probing.clock.now())
         yield from _listed(compare(listing, probing.config), probing.config)
+        for one in probing.config.instances:
+            if one.is_active and isinstance(one.delivery, ConnectDelivery):
+                yield from _connected(one, probing.found.status, probing.clock.now())
+
+
+def _connected(instance: Instance, status: SyncStatus, now: datetime) -> Iterator[CheckRow]:
+    """Yield the last sync of a server that GitHub Connect syncs, judged as the daemon does; `_listed` covers one that is not listed.
+
+    Without a code: the daemon's own checks open the alerts.
+    """
+    identity = ServerIdentity(hostname=instance.hostname, server_id=instance.server_id)
+    entry = entry_of(identity, status)
+    if entry is None:
+        return
+    found = judge_connect(
+        instance, identity, status, installations=None, dates=(), before=None, disconnected_before=False, now=now
+    )  # fmt: skip
+    if found.code is not None:
+        yield _place(instance).warn("last sync", found.cause, found.next_step)
+    elif entry.date is not None:
+        yield _place(instance).ok("last sync", f"{entry.date:%Y-%m-%d %H:%M} UTC, {clean(entry.status or 'no status')}")
 
 
 def _listed(findings: Findings, config: Config) -> Iterator[CheckRow]:

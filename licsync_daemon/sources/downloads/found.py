@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from licsync_daemon.insight.values import Instance, Person, ServerAccount, Stated
+from licsync_daemon.model import github_labels as github
 from licsync_daemon.model.errors import InputError
 from licsync_daemon.rules.verdict import bare_host
 from licsync_daemon.sources.downloads.accounts import Accounts
@@ -14,8 +15,7 @@ from licsync_daemon.sources.downloads.table import Table, read_table
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".json")
 ACCOUNTS = frozenset({"id", "login", "email", "suspended"})
-CONSUMED = "a consumed-licenses report (*Billing and licensing* > *Licensing*, CSV)"
-WANTED = f"name {CONSUMED}, or an instance's site-admin report `all_users.csv`"
+WANTED = f"name a consumed-licenses report ({github.CSV_REPORT}), or an instance's site-admin report `all_users.csv`"
 #: Columns of other reports, which are named for what they are. Sources: GitHub's documentation of each, and headers that people published.
 OTHERS = (
     ({"login", "suspension_status"}, "the output of ghe-user-csv, which has no account ids"),

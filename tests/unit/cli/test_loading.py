@@ -42,12 +42,23 @@ def test_a_configuration_in_another_place_is_named(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_user_to_switch_to(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The owner of the state directory: another user, or with sudo one that nobody can log in as."""
+    """The owner of the state directory: another user, or with sudo one that nobody can log in as. Where nobody can switch, none."""
+    installed: set[str] = set()
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}" if name in installed else None)
     owned(monkeypatch, os.geteuid() + 1, "/bin/bash")
-    assert invocation(CONFIG, tmp_path).owner == "licsync"
+    assert invocation(CONFIG, tmp_path).owner is None
+    installed.add("runuser")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    owned(monkeypatch, 65532, "/bin/bash")
+    assert str(invocation(CONFIG, tmp_path)).startswith("runuser -u licsync -- ")
+    monkeypatch.undo()
+    monkeypatch.setattr(sys, "argv", ["/opt/licsync/bin/licsync-daemon"])
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
     owned(monkeypatch, os.geteuid(), "/usr/sbin/nologin")
     assert invocation(CONFIG, tmp_path).owner is None
     monkeypatch.setattr(shutil, "which", lambda _name: "/usr/bin/sudo")
+    assert str(invocation(CONFIG, tmp_path)).startswith("sudo -u licsync ")
+    owned(monkeypatch, os.geteuid() + 1, "/bin/bash")
     assert invocation(CONFIG, tmp_path).owner == "licsync"
     owned(monkeypatch, os.geteuid(), "/bin/bash")
     assert invocation(CONFIG, tmp_path).owner is None

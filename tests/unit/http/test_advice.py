@@ -108,3 +108,36 @@ def test_a_retired_api_version_has_the_one_that_is_supported_as_its_next_step() 
     with_version = {side for side, step in steps.items() if 'api_version = "2026-03-10"' in step}
     assert with_version == {Side.CLOUD, Side.ORGANIZATION, Side.INSTANCE}
     assert "GHES 3.21" in steps[Side.INSTANCE]
+
+
+PAGE = b"<!DOCTYPE html><html><head><title>Access Denied</title></head><body>Blocked by policy</body></html>"
+HTML = {"content-type": "text/html; charset=utf-8", "via": "1.1 webgw.example.net"}
+
+
+@pytest.mark.parametrize("side", [Side.CLOUD, Side.ORGANIZATION, Side.INSTANCE])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 407, 451])
+@pytest.mark.parametrize(("headers", "body"), [(HTML, PAGE), ({}, PAGE), (HTML, b""), ({}, b"\n<html>no</html>")])
+def test_a_web_page_without_githubs_id_is_something_in_between(side: Side, status: int, headers: dict[str, str], body: bytes) -> None:
+    """GitHub gives each request an ID; a filter does not, and the token is not to blame."""
+    error = refusal(side, "license-sync-status of octo", status, headers, body)
+    assert (error.code, error.transient, error.status) == (Code.BAD_RESPONSE, False, status)
+    assert (str(status) in error.cause, "not GitHub's" in error.cause) == (True, True)
+    assert ("something in between" in error.next_step, "scope" in error.next_step) == (True, False)
+    assert (body != PAGE or '"Access Denied"' in error.cause, "via" not in headers or "webgw.example.net" in error.cause) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("side", "status", "headers", "body", "code"),
+    [
+        (Side.CLOUD, 403, {**HTML, "x-github-request-id": "A:B"}, PAGE, Code.FORBIDDEN),
+        (Side.CLOUD, 403, {"content-type": "application/json"}, b'{"message": "no"}', Code.FORBIDDEN),
+        (Side.INSTANCE, 404, {**HTML, "x-github-request-id": "A:B"}, PAGE, Code.NOT_FOUND),
+        (Side.INSTANCE, 503, HTML, PAGE, Code.MAINTENANCE),
+        (Side.CLOUD, 502, HTML, PAGE, Code.SERVER_ERROR),
+        (Side.DELIVERY, 403, HTML, PAGE, Code.FORBIDDEN),
+        (Side.WEBHOOK, 403, HTML, PAGE, Code.FORBIDDEN),
+    ],
+)
+def test_what_is_githubs_own_answer(side: Side, status: int, headers: dict[str, str], body: bytes, code: Code) -> None:
+    """Its ID, or JSON; a page of maintenance or of an outage; other servers have no such ID."""
+    assert refusal(side, "x", status, headers, body).code is code

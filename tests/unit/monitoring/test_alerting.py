@@ -586,6 +586,23 @@ def test_a_state_that_cannot_be_written_is_reported_once_and_when_it_is_over(wor
     assert [one for one, _ in world.told()] == [Event.OPENED, Event.CLOSED]
 
 
+def test_a_small_write_that_fits_is_no_recovery(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the file system has no space left, the alert stays open; a fault that only looks possible opens none."""
+    full: list[str] = ["no space is left"]
+    monkeypatch.setattr("licsync_daemon.monitoring.alerting.write_fault", lambda _: full[0] if full else None)
+    world.evaluate()
+    assert world.told() == []
+    world.store.full = True
+    with suppress(StateUnwritableError):
+        world.evaluate()
+    world.store.full = False
+    world.evaluate()
+    assert [one for one, _ in world.told()] == [Event.OPENED]
+    full.clear()
+    world.evaluate()
+    assert [one for one, _ in world.told()] == [Event.OPENED, Event.CLOSED]
+
+
 def test_a_lock_that_cannot_be_made_is_reported(world: World) -> None:
     """Without it no alert is evaluated at all."""
     (world.folder / "alerts.lock").mkdir()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from licsync_daemon.settings.addresses import normal_hostname, normal_proxy, normal_url, webhook_url
+from licsync_daemon.settings.addresses import cloud_url, instance_url, normal_hostname, normal_proxy, normal_url, webhook_url
 from licsync_daemon.settings.mistakes import Mistake
 
 A_HOST_NAME_IS_NORMALIZED = [
@@ -215,3 +215,55 @@ def test_no_part_of_a_proxys_login_is_repeated(text: str) -> None:
     with pytest.raises(Mistake) as refused:
         normal_proxy(text)
     assert not any(part in refused.value.what + refused.value.hint for part in ("hu", "svc", "sh@"))
+
+
+@pytest.mark.parametrize("end", ["/api/v3", "/api/v3/", "/api", "/api/graphql", "/API/v3"])
+def test_the_address_of_an_instances_api_is_refused_with_the_right_one(end: str) -> None:
+    """Other programs ask for it; here /api/v3 would be added twice, and the 404 blamed on the token."""
+    with pytest.raises(Mistake) as refused:
+        instance_url(f"https://ghes.example.com:8443{end}")
+    assert refused.value.hint == 'use "https://ghes.example.com:8443"'
+
+
+def test_other_addresses_of_an_instance_are_kept() -> None:
+    """A path that is not the API's is the operator's business."""
+    for url in ("https://ghes.example.com", "https://gateway.example.com/ghes", "https://gateway.example.com/api/v3/ghes"):
+        assert instance_url(url) == url
+
+
+@pytest.mark.parametrize(
+    ("given", "right"),
+    [
+        *[(one, "https://api.octo.ghe.com") for one in (
+            "https://octo.ghe.com", "https://octo.ghe.com/api/v3", "https://api.octo.ghe.com/api/v3", "https://octo.api.ghe.com",
+            "https://api.octo.ghe.com/graphql", "https://octo.ghe.com/enterprises/octo", "https://www.octo.ghe.com", "octo.ghe.com",
+            "https://uploads.octo.ghe.com", "https://octo.ghe.com/api", "https://api.octo.ghe.com:8443", "https://OCTO.ghe.com/",
+        )],
+        *[(one, "https://api.SUBDOMAIN.ghe.com") for one in ("https://ghe.com", "https://api.ghe.com", "https://api.ghe.com/api/v3")],
+        *[(one, "https://api.github.com") for one in (
+            "https://github.com", "https://github.com/api/v3", "https://api.github.com/api/v3", "https://api.github.com/graphql",
+            "https://www.github.com", "https://github.com/enterprises/octo", "api.github.com",
+        )],
+    ],
+)  # fmt: skip
+def test_wrong_addresses_of_the_cloud_are_refused_with_the_right_one(given: str, right: str) -> None:
+    """github.com and GHE.com have one address each for their REST API."""
+    with pytest.raises(Mistake) as refused:
+        cloud_url(given)
+    assert refused.value.hint == f'use "{right}"'
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ("https://api.github.com/", "https://api.github.com"),
+        ("https://API.octo.ghe.com", "https://api.octo.ghe.com"),
+        ("https://api.octo.ghe.com:443/", "https://api.octo.ghe.com"),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ("https://gateway.example.com/github", "https://gateway.example.com/github"),
+        ("https://notgithub.com/x", "https://notgithub.com/x"),
+    ],
+)
+def test_right_addresses_of_the_cloud_are_used(given: str, used: str) -> None:
+    """The REST API's, or a gateway of the company."""
+    assert cloud_url(given) == used

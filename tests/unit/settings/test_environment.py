@@ -149,3 +149,13 @@ def test_a_list_with_a_mistake_names_its_variable(refuse: Refuse) -> None:
     """An invalid window is refused as in the file."""
     (problem,) = refuse(VALID, LICSYNC_SCHEDULE__AVOID="mon 8-18")
     assert problem.what == "not a valid time window"
+
+
+def test_an_empty_variable_is_named_as_such(refuse: Refuse, load: Load, subtests: pytest.Subtests) -> None:
+    """Not as a bad value of its kind; one whose option may be empty is used."""
+    for name in ("CLOUD__ENTERPRISE", "CLOUD__PROXY", "CLOUD__CA_FILE", "MAX_CONCURRENT_RUNS", "STATE_DIR", "INSTANCES__EMEA__HOSTNAME"):
+        for value in ("", " "):
+            with subtests.test(name=name, value=value):
+                (problem,) = refuse(VALID, **{f"LICSYNC_{name}": value})
+                assert (problem.where, problem.what) == (f"LICSYNC_{name}", "this variable is empty")
+    assert load(VALID, LICSYNC_CLOUD__ELSEWHERE="").config.cloud.elsewhere == ()

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from licsync_daemon.http.handshake import Meaning
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import Destination
+from licsync_daemon.monitoring.preflight.certificates import Certificate
 from licsync_daemon.monitoring.preflight.judge_network import reachability_rows
-from licsync_daemon.monitoring.preflight.network import Certificate, Hop, Reachability, Refused, Route, route_of
+from licsync_daemon.monitoring.preflight.network import Hop, Reachability, Refused, Route, route_of
 from licsync_daemon.monitoring.preflight.rows import CheckRow, Outcome, Place
 from tests.fakes import T0
 
@@ -106,7 +108,11 @@ def test_nothing_is_told_after_a_step_that_failed() -> None:
     """What was not tried has no row."""
     assert [row.test for row in rows(DIRECT, addresses=(), unresolved="no response in time")] == ["route", "name"]
     assert [row.test for row in rows(DIRECT, unconnected="connection refused")] == ["route", "name", "connection"]
-    assert [row.test for row in rows(PROXIED, unproxied="407 Proxy Authentication Required")] == ["route", "name", "connection"]
+    assert [row.test for row in rows(PROXIED, unproxied=Meaning("the proxy requires a login by NTLM (407)", "ask"))] == [
+        "route",
+        "name",
+        "connection",
+    ]
 
 
 def test_where_the_way_ends(subtests: pytest.Subtests) -> None:
@@ -128,9 +134,9 @@ def test_where_the_way_ends(subtests: pytest.Subtests) -> None:
         ),
         "the proxy's answer": (
             PROXIED,
-            {"unproxied": "407 Login"},
-            "the proxy refused the connection to ghes.example.com:443: 407 Login",
-            "`proxy_auth`",
+            {"unproxied": Meaning("407 Login", "ask")},
+            "no connection to ghes.example.com:443 through the proxy proxy.example.com:3128: 407 Login",
+            "ask",
         ),
     }.items():
         with subtests.test(name):
@@ -178,7 +184,10 @@ def test_a_certificate_that_is_not_accepted(subtests: pytest.Subtests) -> None:
         (20, ("x",), "the certificate of ghes.example.com was issued by a CA (Corp CA) that this system does not trust", "`ca_file`"),
         (19, None, "this system does not trust", "`ca_file`"),
         (18, None, "this system does not trust", "`ca_file`"),
-        (26, None, "was rejected: unsuitable purpose", "renew"),
+        (26, None, "was not accepted: unsuitable purpose", "check the certificate"),
+        (85, None, "has no authority key identifier: unsuitable purpose", "reissue"),
+        (89, None, "not as RFC 5280 requires", "reissue"),
+        (67, None, "too weak", "reissue"),
         (None, None, "TLS with ghes.example.com failed: unsuitable purpose", "TLS 1.2"),
     ):
         with subtests.test(code=code, shown=shown):

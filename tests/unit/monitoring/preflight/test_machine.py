@@ -151,6 +151,33 @@ def test_the_state_directory(tmp_path: Path) -> None:
     assert (state(file).outcome, state(file).code) == (FAIL, Code.STATE_UNWRITABLE)
 
 
+def test_in_kubernetes_no_step_asks_for_what_nobody_can_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A volume of another user, one that is open to others, a folder that cannot be made: the manifest is to be changed."""
+    me = os.geteuid()
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    rows = [state(tmp_path / "open"), outbox_row(tmp_path / "none", "licsync"), outbox_row(tmp_path / "open", None)]
+    monkeypatch.setattr(os, "geteuid", lambda: me + 1)
+    tmp_path.chmod(0o700)
+    rows.append(state(tmp_path))
+    for row in rows:
+        assert row.outcome is not OK
+        assert "config/kubernetes/" in row.fix
+        assert not any(word in row.fix for word in ("chmod", "chown", "sudo", "install -d", "as root"))
+
+
+def test_a_state_directory_that_kubernetes_opened_to_its_group_is_fine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The start closes it again; a volume of a group itself is not used, but a folder inside it."""
+    tmp_path.chmod(0o2770)
+    assert state(tmp_path).outcome is FAIL
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    assert (state(tmp_path).outcome, "0700" in state(tmp_path).seen) == (OK, True)
+    me = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: me + 1)
+    assert (state(tmp_path).outcome, str(tmp_path / "state") in state(tmp_path).fix) == (FAIL, True)
+
+
 @as_root
 def test_a_state_directory_of_somebody_else(tmp_path: Path) -> None:
     """The next step names the user to test as."""
