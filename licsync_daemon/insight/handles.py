@@ -25,6 +25,7 @@ EMPTY = frozenset(
     """.split()  # noqa: SIM905 - a list of a hundred strings would be no clearer
 )
 LIST_DOMAIN = re.compile(r"(?:^|\.)(?:lists?|googlegroups|groups|noreply|bounces?)\.")
+LONGEST = 100  # characters of a login (39 at GitHub), a local part (64) or a name that are read
 NUMBERS = re.compile(r"^([0-9]*)(.*?)([0-9]*)$")
 CODE = re.compile(r"[a-z]{0,2}[0-9]{4,}[a-z]?|[0-9a-f]{16,}")  # u12345, a staff number: says nothing of a name
 GERMAN = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa", "æ": "ae", "ß": "ss", "ł": "l", "đ": "d", "\u0131": "i"})
@@ -59,6 +60,8 @@ def fold(text: str) -> str:
 
 def handle(text: str) -> Handle | None:
     """Take a login or a local part apart; None if it says nothing about a person: a code, a role, an empty word."""
+    if len(text) > LONGEST:
+        return None
     words = _words(text)
     if len(words) == 1 and words[0].isalpha():  # most are that simple
         return None if words[0] in EMPTY or words[0] in ROLES or len(words[0]) < 2 else Handle(words[0], (words[0],), "")
@@ -84,9 +87,7 @@ def is_role(words: list[str]) -> bool:
     """Return whether a login or local part names a function or a machine: all of it, or its first or last word."""
     return "".join(words).rstrip("0123456789") in ROLES or (
         len(words) > 1
-        and (
-            words[0] in {"svc", "service", "bot", "no", "noreply", "ci", "team", "srv"} or words[-1] in {"bot", "team", "svc", "ci", "list"}
-        )
+        and (words[0] in {"svc", "service", "bot", "noreply", "ci", "team", "srv"} or words[-1] in {"bot", "team", "svc", "ci"})
     )
 
 
@@ -110,7 +111,7 @@ def split_address(address: str) -> tuple[str, str]:
 @lru_cache(maxsize=4096)
 def name_parts(name: str) -> tuple[tuple[str, ...], ...]:
     """Return the words of a name in lower-case ASCII, in each spelling: `ü` as `u` and as `ue`. Nothing in parentheses or quotes."""
-    name = _ASIDE.sub(" ", name).translate(_APOSTROPHES)
+    name = _ASIDE.sub(" ", name[:LONGEST]).translate(_APOSTROPHES)
     found = []
     for spelling in (name,) if name.isascii() else (name, name.casefold().translate(GERMAN)):
         words = tuple([word for word in _WORD.findall(fold(spelling)) if word not in _TITLES])

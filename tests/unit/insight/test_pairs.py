@@ -78,6 +78,8 @@ def test_a_login_is_taken_apart(text: str, expected: Handle | None) -> None:
         ("mona", "devs@lists.corp.example", True),
         ("abbott", "abbott@corp.example", False),
         ("mona-bot", "", True),
+        ("mona", "no.wada@corp.example", False),
+        ("herbert-list", "", False),
     ],
 )
 def test_roles_lists_and_machines_are_nobody(login: str, address: str, nobody: bool) -> None:
@@ -129,6 +131,14 @@ def test_a_name_written_in_one_word_hides_an_initial_and_a_surname() -> None:
     """`monaoctocat` and `moctocat` are likely one name."""
     assert "moctocat" in glued("monaoctocat")
     assert glued("octocat") == []
+
+
+def test_a_cell_of_a_million_characters_says_nothing() -> None:
+    """And costs nothing: no login, local part or name is that long."""
+    assert handle("m" * 1_000_000) is None
+    assert len(name_parts("(" * 1_000_000 + "mona")) <= 1
+    assert len(name_parts("mona " * 200_000)[0]) <= 20
+    assert compared([person("mona", "m" * 1_000_000)], [account("emea:1", "o" * 1_000_000, "x" * 1_000_000 + "@home.example")]) == []
 
 
 def test_every_sign_has_its_weight() -> None:
