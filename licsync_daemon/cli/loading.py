@@ -18,8 +18,7 @@ from licsync_daemon.cli.right_user import refuse_wrong_user
 from licsync_daemon.model.errors import ConfigError, Problem
 from licsync_daemon.model.instance import Config, Instance
 from licsync_daemon.model.text import Invocation
-from licsync_daemon.monitoring.heartbeat import daemon_view
-from licsync_daemon.monitoring.status import OlderConfig
+from licsync_daemon.monitoring.heartbeat import OlderConfig, daemon_view
 from licsync_daemon.settings import Loaded, load_config
 from licsync_daemon.settings.mistakes import did_you_mean
 from licsync_daemon.settings.state_dir import likely_state_dir

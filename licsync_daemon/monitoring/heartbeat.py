@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from licsync_daemon.model.decode import moment_of
+from licsync_daemon.model.errors import Problem
 from licsync_daemon.model.run import Holder
 from licsync_daemon.system.filelock import is_alive, read_holder
 
@@ -22,6 +23,21 @@ class DaemonView:
     heartbeat_at: datetime | None
     exists: bool = False  # its process does, whatever its heartbeat
     state_fault: str | None = None  # why nothing can be written to the state directory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OlderConfig:
+    """The running daemon does not have the configuration file as it is now.
+
+    Attributes:
+        path: The file.
+        accepted_at: When the daemon accepted what it runs with.
+        problems: Why the file is refused; empty if it is valid, and only not loaded yet.
+    """
+
+    path: Path
+    accepted_at: datetime
+    problems: tuple[Problem, ...] = ()
 
 
 def daemon_view(state_dir: Path, now: datetime) -> DaemonView:

@@ -7,14 +7,13 @@ of the last sync, from which age and overdue are computed.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from licsync_daemon.model.alert import Alert
-from licsync_daemon.model.errors import Code, Problem
+from licsync_daemon.model.errors import Code
 from licsync_daemon.model.instance import CloudAccount, Config, ConnectDelivery, Instance
 from licsync_daemon.model.run import AWAITING_CLOUD, Decided, Decision, DeliveryRecord, Holder, InstanceRecord, Run, RunState, SeatRecord
 from licsync_daemon.model.store import StateReader
-from licsync_daemon.monitoring.heartbeat import DaemonView
+from licsync_daemon.monitoring.heartbeat import DaemonView, OlderConfig
 from licsync_daemon.rules.connect import DATES_READ, missed_sync
 from licsync_daemon.rules.next_run import Planned, Recorded, next_run
 from licsync_daemon.rules.servers import Findings, compare
@@ -59,21 +58,6 @@ class InstanceView:
         if self.run is None or self.run.state not in AWAITING_CLOUD or self.run.delivered_at is None:
             return None
         return self.run.delivered_at + self.instance.confirm_within
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OlderConfig:
-    """The running daemon does not have the configuration file as it is now.
-
-    Attributes:
-        path: The file.
-        accepted_at: When the daemon accepted what it runs with.
-        problems: Why the file is refused; empty if it is valid, and only not loaded yet.
-    """
-
-    path: Path
-    accepted_at: datetime
-    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,8 @@ from licsync_daemon.model.alert import Alert, Severity
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.text import words
 from licsync_daemon.monitoring.concerns import Concern, concerns
-from licsync_daemon.monitoring.heartbeat import DaemonView
-from licsync_daemon.monitoring.status import FleetView, InstanceView, OlderConfig
+from licsync_daemon.monitoring.heartbeat import DaemonView, OlderConfig
+from licsync_daemon.monitoring.status import FleetView, InstanceView
 from licsync_daemon.rules.handover import repair_step
 from licsync_daemon.rules.seats import EXCEEDED_STEP, exceeded
 from licsync_daemon.rules.servers import problems

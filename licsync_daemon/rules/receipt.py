@@ -19,6 +19,8 @@ _ERRORS = frozenset(  # not empty: refused
 _STATES = frozenset({"status", "state", "result", "outcome", "type", "message", "msg", "statustext"})  # a word for a failure: refused
 _ERROR_NUMBERS = frozenset({"errcode", "errorcode", "retcode", "errno"})  # not 0: refused
 _NUMBERS = frozenset({"code", "status", "statuscode"})  # below 0, or 400 and more: refused
+_WORDS = frozenset({"message", "msg", "detail", "description", "reason", "result", "title"})  # the only sign, and of a failure: refused
+LONGEST = 100  # characters of such an explanation
 _INSIDE = frozenset({"response", "result", "results", "data", "body"})
 _NOTHING = frozenset({"", "0", "false", "no", "none", "null", "nil", "ok", "success", "noerror", "[]", "{}"})
 
@@ -67,7 +69,10 @@ def _refuses(text: str) -> bool:
         return _text_refuses(text)
     if isinstance(found, str):
         return _text_refuses(found)
-    return found is False or any(_field_refuses(key, value) for key, value in _fields(found))
+    fields = list(_fields(found))
+    if found is False or any(_field_refuses(key, value) for key, value in fields):
+        return True
+    return not any(_field_accepts(key, value) for key, value in fields) and any(_words_refuse(key, value) for key, value in fields)
 
 
 def _text_refuses(text: str) -> bool:
@@ -95,6 +100,18 @@ def _field_refuses(key: str, value: Any) -> bool:
     if name in _STATES and (value is False or (isinstance(value, str) and is_failure(value))):
         return True
     return name in _NUMBERS and number is not None and (number < 0 or number >= 400)
+
+
+def _field_accepts(key: str, value: Any) -> bool:
+    name, number = _letters(key), _number(value)
+    if name in _FLAGS or name in _STATES:
+        return value is True or (isinstance(value, str) and _FINE.match(value) is not None)
+    return (name in _ERROR_NUMBERS and number == 0) or (name in _NUMBERS and number is not None and 0 <= number < 400)
+
+
+def _words_refuse(key: str, value: Any) -> bool:
+    """Return whether a short explanation is one of a failure; the text of our own message, which may be repeated, is not."""
+    return _letters(key) in _WORDS and isinstance(value, str) and len(value) <= LONGEST and "licsync" not in value and _text_refuses(value)
 
 
 def _letters(text: str) -> str:

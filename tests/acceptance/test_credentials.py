@@ -91,7 +91,7 @@ def test_a_wrong_token_is_not_repeated_in_any_message(site: Site) -> None:
 
 def test_check_offline(site: Site) -> None:
     """Everything in place is 0; each missing or malformed credential is a failure and the exit is 2; a stray file is a warning."""
-    good = site.run("check", "--offline")
+    good = site.run("check", "--offline", "--all")
     assert (good.code, re.search(r"credentials +ok +all found", good.out) is not None) == (0, True)
 
     (site.credentials / FILES["source"]).unlink()

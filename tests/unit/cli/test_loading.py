@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from licsync_daemon.cli.loading import invocation
+from licsync_daemon.cli.loading import invocation, unknown_instance
 from licsync_daemon.cli.parser import DEFAULT_CONFIG
+from tests.fakes import a_config, an_instance
 
 CONFIG = Path(DEFAULT_CONFIG)
 
@@ -63,3 +64,12 @@ def test_the_user_to_switch_to(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     owned(monkeypatch, os.geteuid(), "/bin/bash")
     assert invocation(CONFIG, tmp_path).owner is None
     assert invocation(CONFIG, tmp_path / "missing").owner is None
+
+
+def test_an_unknown_instance_of_a_large_fleet() -> None:
+    """The one that was meant is named; of the others only some, and how many more there are. What the state still knows counts too."""
+    config = a_config(*(an_instance(f"site{number}") for number in range(500)))
+    problem = unknown_instance(config, "stie77", recorded=["retired"])
+    assert problem.hint.startswith("did you mean site77? configured: site0, site1, ")
+    assert problem.hint.endswith(" and 480 more")
+    assert "did you mean retired?" in unknown_instance(config, "retierd", recorded=["retired"]).hint

@@ -9,8 +9,8 @@ from licsync_daemon.cli.monitor import Verdict, judge
 from licsync_daemon.model.alert import Severity
 from licsync_daemon.model.errors import Code
 from licsync_daemon.model.run import InstanceRecord, RunState
-from licsync_daemon.monitoring.heartbeat import DaemonView
-from licsync_daemon.monitoring.status import FleetView, OlderConfig, fleet_view
+from licsync_daemon.monitoring.heartbeat import DaemonView, OlderConfig
+from licsync_daemon.monitoring.status import FleetView, fleet_view
 from licsync_daemon.state.memory import MemoryStore
 from tests.fakes import T0, a_config, a_holder, a_run, an_alert, an_ended_run, an_instance
 

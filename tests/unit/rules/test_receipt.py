@@ -19,6 +19,8 @@ TAKEN = (
         '{"error":false}',
     ),
     *('{"failed":0,"sent":1}', '{"text":"Success","code":0}', "<html><body>ok</body></html>", '{"error":"none"}'),
+    *('{"message":"Workflow was started"}', '{"success":true,"message":"1 failed before"}', '{"code":0,"msg":"invalid before"}'),
+    '{"message":"created incident [licsync] alert: emea: unauthorized"}',
     # a receiver that repeats the message, which is about a failure
     json.dumps({"version": 1, "event": "opened", "code": "timeout", "text": "returned 401: invalid", "next_step": "look for errors"}),
     json.dumps({"args": {}, "json": {"code": "unauthorized", "text": "failed"}, "url": "https://echo.example.com/post"}),
@@ -32,6 +34,7 @@ REFUSED = (
     *('{"errcode":93000,"errmsg":"invalid webhook url"}', '{"code":19001,"msg":"param invalid"}', '{"code":-1}', '{"error_code":"7"}'),
     *('{"error":"channel_not_found"}', '{"errors":[{"message":"no"}]}', '{"error":{"code":7}}', '{"error":true}', '{"type":"error"}'),
     *('{"response":{"ok":false}}', '{"data":{"status":"error"}}', '{"results":[{"status":"failed"}]}', '{"statusCode":500,"body":"no"}'),
+    *('{"message":"Invalid token"}', '{"detail":"Webhook disabled"}', '{"result":"not delivered"}', '{"title":"Forbidden"}'),
     *('{"fault":{"faultstring":"no"}}', "<response><status>error</status></response>", "<ns:Fault><faultstring>denied</faultstring></ns:Fault>", "<r><code>500</code></r>"),
 )  # fmt: skip
 LIMITED = (
