@@ -5,7 +5,7 @@ from math import exp, log
 from typing import NamedTuple
 
 from licsync_daemon.insight.evidence import Values
-from licsync_daemon.insight.seats import Seat
+from licsync_daemon.insight.seats import DECOY, Seat
 from licsync_daemon.insight.weights import WEIGHTS
 
 SURE, LIKELY = 0.82, 0.45
@@ -13,6 +13,9 @@ TYPICAL = 0.18  # share of open seats with another half, over the fleets that th
 ADAPT = 0.5  # how far a fleet's own share moves the odds
 NEARLY = 0.95  # a rival whose odds reach this share of a pair's odds is as good: neither is suggested
 _LIMIT = 30.0
+
+
+Scored = tuple[Seat, Seat, float]  # a pair and its log-odds
 
 
 class Match(NamedTuple):
@@ -28,14 +31,19 @@ def log_odds(values: Values) -> float:
     return sum(WEIGHTS[sign] * value for sign, value in values.items())
 
 
-def decide(pairs: Iterable[tuple[Seat, Seat, Values]], open_seats: int) -> list[Match]:
+def decide(pairs: Iterable[tuple[Seat, Seat, Values]], open_seats: int, decoys: int = 0) -> list[Match]:
     """Return matches that hold together: a seat is one human being, who has at most one seat in the cloud.
 
     A pair's probability is its share among all the pairs it competes with, from the side where it does worse.
     """
-    weighed = [(one, other, values, log_odds(values)) for one, other, values in pairs]
+    weighed, chance = [], []
+    for one, other, values in pairs:
+        if one.row == DECOY:
+            chance.append((one, other, log_odds(values)))
+        else:
+            weighed.append((one, other, values, log_odds(values)))
     scored = [(one, other, score) for one, other, _, score in weighed]
-    shift = _shift(scored, open_seats)
+    shift = _shift(scored, open_seats, chance, decoys)
     odds = [exp(max(-_LIMIT, min(_LIMIT, score + shift))) for _, _, score in scored]
     rivals = _Rivals(scored, odds)
     found = []
@@ -49,7 +57,7 @@ def decide(pairs: Iterable[tuple[Seat, Seat, Values]], open_seats: int) -> list[
 class _Rivals:
     """The pairs that a pair competes with, on each of its sides."""
 
-    def __init__(self, scored: list[tuple[Seat, Seat, float]], odds: list[float]) -> None:
+    def __init__(self, scored: list[Scored], odds: list[float]) -> None:
         self.sides: dict[tuple[str, int], list[tuple[float, str]]] = {}
         self.totals: dict[tuple[str, int], float] = {}
         self.allies: dict[str, set[str]] = {}  # pairs of servers' seats that are probably right if nothing else competes
@@ -84,18 +92,27 @@ def _sides(one: Seat, other: Seat) -> list[tuple[str, int]]:
     return [(one.id, 0), *((other.id, bit) for bit in sorted({bit for bit, _, _ in one.accounts}))]
 
 
-def _shift(scored: list[tuple[Seat, Seat, float]], open_seats: int) -> float:
-    """Return how much likelier a match is in this fleet than in a typical one, as log-odds, damped: some fleets have many duplicates."""
+def _shift(scored: list[Scored], open_seats: int, chance: list[Scored], decoys: int) -> float:
+    """Return how much likelier a match is in this fleet than in a typical one, as log-odds, damped: some fleets have many duplicates.
+
+    What fits decoys fits by chance; as much of what fits open seats does, too.
+    """
     shift = 0.0
     for _ in range(3):
-        totals: dict[str, float] = {}
-        for one, other, score in scored:
-            value = exp(max(-_LIMIT, min(_LIMIT, score + shift)))
-            for seat in (one,) if other.is_cloud else (one, other):
-                totals[seat.id] = totals.get(seat.id, 0.0) + value
-        share = (sum(total / (1 + total) for total in totals.values()) + 2) / (open_seats + 6)
+        by_chance = _fitting(chance, shift) / max(decoys, 1) * open_seats
+        share = (max(_fitting(scored, shift) - by_chance, 0.0) + 2) / (open_seats + 6)
         shift = ADAPT * (log(share / (1 - share)) - log(TYPICAL / (1 - TYPICAL)))
     return shift
+
+
+def _fitting(scored: list[Scored], shift: float) -> float:
+    """Return the expected number of seats that another one fits."""
+    totals: dict[str, float] = {}
+    for one, other, score in scored:
+        value = exp(max(-_LIMIT, min(_LIMIT, score + shift)))
+        for seat in (one,) if other.is_cloud else (one, other):
+            totals[seat.id] = totals.get(seat.id, 0.0) + value
+    return sum(total / (1 + total) for total in totals.values())
 
 
 def _consistent(matches: Iterable[Match]) -> Iterable[Match]:

@@ -21,7 +21,7 @@ def find_duplicates(cloud: Cloud, people: Iterable[Person], accounts: Iterable[S
     `people` and `accounts` are the same streams that `Cloud` and `forecast` read, from their beginning.
     """
     seats = build(cloud, people, accounts)
-    matches = decide(pairs(seats), len(seats.open))
+    matches = decide(pairs(seats), len(seats.open), len(seats.decoys))
     company = Company(cloud.verified, renamed_domains(_renamed(seats, matches)), seats.links_identities)
     found = [_known(address, login, invited=invited) for address, login, invited in seats.known]
     found += [_suggestion(match, company) for match in matches]

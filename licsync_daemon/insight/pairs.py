@@ -10,19 +10,31 @@ CROWD = 12  # what more seats than this are called says nothing about who is mea
 
 
 def pairs(seats: Seats) -> Iterator[tuple[Seat, Seat, Values]]:
-    """Yield each pair of an open seat and another seat that share something, with the evidence; each pair once, in a fixed order."""
+    """Yield each pair of an open seat and another seat that share something, with the evidence; each pair once, in a fixed order.
+
+    Decoys are paired with everybody in the cloud but their own person.
+    """
     index: dict[str, list[int]] = {}
     for place, seat in enumerate(seats.open):
         for letters in seat.handles:
             index.setdefault(letters, []).append(place)
+    decoys: dict[str, list[int]] = {}
+    for place, (seat, _) in enumerate(seats.decoys):
+        for letters in seat.handles:
+            decoys.setdefault(letters, []).append(place)
     called = index.keys() | {letters for seat in seats.people for letters in seat.handles}
+    either = index.keys() | decoys.keys()
     counted = _Counts()
-    to_people = [counted.add(seat, called, index) for seat in seats.people]
+    to_people = [counted.add(seat, called, either) for seat in seats.people]
     to_open = [counted.add(seat, called, index) for seat in seats.open]
     fleet = Fleet(counted.holders, counted.words, counted.domains, seats.habits, len(seats.people) + len(seats.open))
     for other, keys in zip(seats.people, to_people, strict=True):
         for place in _near(index, keys, fleet):
             yield from _pair(seats.open[place], other, fleet)
+        for place in _near(decoys, keys, fleet):
+            decoy, person = seats.decoys[place]
+            if other.id != person:
+                yield from _pair(decoy, other, fleet)
     found: set[tuple[int, int]] = set()
     for place, (seat, keys) in enumerate(zip(seats.open, to_open, strict=True)):
         parts = [part for letters in seat.handles for part in glued(letters) if part in index]
@@ -57,7 +69,7 @@ class _Counts:
 
 def _near(index: dict[str, list[int]], keys: Iterable[str], fleet: Fleet) -> list[int]:
     """Return the open seats that are called one of these; nothing for what could mean a crowd."""
-    return sorted({place for letters in keys if fleet.holders[letters] <= CROWD for place in index[letters]})
+    return sorted({place for letters in keys if fleet.holders[letters] <= CROWD for place in index.get(letters, ())})
 
 
 def _pair(one: Seat, other: Seat, fleet: Fleet) -> Iterator[tuple[Seat, Seat, Values]]:

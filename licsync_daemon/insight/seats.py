@@ -15,7 +15,7 @@ SAMPLE = 300  # attributed accounts of an instance that teach its habits; more w
 HABIT = 8  # attributed accounts from which on an instance has habits
 SHARED = 3  # accounts of one address on the same instance from which on it is nobody's own; GitHub allows one
 MOST = 100  # accounts of one address that are kept
-INVITATION, SUBSCRIPTION = "invitation", "subscription"
+INVITATION, SUBSCRIPTION, DECOY = "invitation", "subscription", "decoy"
 COMPANY = 3  # addresses at one domain from which on its labels are the name of a company, and nobody's handle
 
 
@@ -32,7 +32,7 @@ class Seat:
         accounts: (bit of the instance, key, letters of the login) of a seat of a server.
         address: As written; of a cloud person, one that the cloud shows. `local`: letters of the local part of the last one.
         linked: Whether a cloud person has a linked identity.
-        row: `INVITATION` or `SUBSCRIPTION` for a row of the consumed licenses that is no account.
+        row: `INVITATION` or `SUBSCRIPTION` for a row of the consumed licenses that is no account; `DECOY`: see `Seats.decoys`.
     """
 
     id: str
@@ -66,8 +66,8 @@ class Seat:
             self.domains = (*self.domains, domain)
 
 
-#: An attributed account: a number to sample by, letters of its login and local part, and the cloud login.
-Teacher = tuple[int, str, str, str]
+#: An attributed account: a number to sample by, letters of its login and local part, the cloud login, and its key.
+Teacher = tuple[int, str, str, str, str]
 
 
 @dataclass(slots=True)
@@ -95,6 +95,7 @@ class Seats:
         renamed: (domain on a server, domain in the cloud) -> attributed people with equal local parts at both.
         links_identities: Whether any cloud person has a linked identity.
         set_aside: Why open accounts were not compared -> how many.
+        decoys: Some attributed accounts as if they were open, each with the id of its person: whoever else fits one does so by chance.
     """
 
     people: list[Seat]
@@ -104,6 +105,7 @@ class Seats:
     renamed: dict[tuple[str, str], int]
     links_identities: bool
     set_aside: dict[str, int]
+    decoys: list[tuple[Seat, str]]
 
 
 def build(cloud: Cloud, people: Iterable[Person], accounts: Iterable[ServerAccount]) -> Seats:
@@ -177,7 +179,16 @@ class _Builder:
             seat.names = tuple(sorted({*seat.names, *([seat.display] if seat.display else [])}))
             seat.accounts = tuple(sorted(seat.accounts, key=lambda one: one[1]))
         linked = any(seat.linked for seat in everybody)
-        return Seats(everybody, found, _habits(self.teachers, self.people), sorted(known), self.renamed, linked, self.aside)
+        return Seats(everybody, found, _habits(self.teachers, self.people), sorted(known), self.renamed, linked, self.aside, self._decoys())
+
+    def _decoys(self) -> list[tuple[Seat, str]]:
+        found = []
+        for bit, sample in self.teachers.items():
+            for _, login, local, person, key in sample:
+                handles = {letters: "" for letters in (login, local) if letters in self.people[person].handles}
+                decoy = Seat(key, is_cloud=False, handles=handles, instances=bit, accounts=((bit, key, login),), local=local, row=DECOY)
+                found.append((decoy, f"@{person}"))
+        return sorted(found, key=lambda one: one[0].id)
 
     def _bit(self, instance: str) -> int:
         return self.bits.setdefault(instance, 1 << len(self.bits))
@@ -212,7 +223,7 @@ class _Builder:
         login = seat.add(account.login)
         seat.add_address(account.email)
         sample = self.teachers.setdefault(bit, [])
-        teacher = (crc32(account.key.encode()), login, seat.local, seat.id[1:])
+        teacher = (crc32(account.key.encode()), login, seat.local, seat.id[1:], account.key)
         if len(sample) < SAMPLE:
             heappush(sample, teacher)
         else:
@@ -238,7 +249,7 @@ def _habits(teachers: dict[int, list[Teacher]], people: Mapping[str, Seat]) -> d
     found = {}
     for bit, sample in teachers.items():
         habits = found[bit] = Habits()
-        for _, login, local, person in sample:
+        for _, login, local, person, _ in sample:
             habits.learn(kind_of(login, local, patterns(people[person].names)))
     return found
 

@@ -1,8 +1,10 @@
 """From evidence to suggestions: rivals, allies, ties, and matches that hold together."""
 
+from dataclasses import replace
+
 from licsync_daemon.insight.decide import LIKELY, SURE, Match, decide
 from licsync_daemon.insight.evidence import Values
-from licsync_daemon.insight.seats import Seat
+from licsync_daemon.insight.seats import DECOY, Seat
 from licsync_daemon.insight.weights import Sign
 
 STRONG: Values = {Sign.WHOLE: 1.0, Sign.SAME: 1.0, Sign.LETTERS: 1.2}
@@ -75,3 +77,12 @@ def test_a_fleet_full_of_duplicates_makes_each_likelier() -> None:
 def test_nothing_comes_of_nothing() -> None:
     """No pairs, no seats."""
     assert decide([], 0) == []
+
+
+def test_chance_hits_make_every_match_less_likely() -> None:
+    """Attributed accounts that fit somebody else, too, show how much chance alone gives in this fleet."""
+    pairs = [(server(f"emea:{n}"), cloud(f"a{n}"), STRONG) for n in range(20)]
+    decoys = [(replace(server(f"apac:{n}", 2), row=DECOY), cloud(f"b{n}"), STRONG) for n in range(10)]
+    without, with_chance = decide(pairs, 40, 10), decide([*pairs, *decoys], 40, 10)
+    assert with_chance[0].probability < without[0].probability
+    assert {one.one.row for one in with_chance} == {""}  # a decoy is never suggested

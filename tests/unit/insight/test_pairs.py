@@ -23,6 +23,12 @@ def test_what_a_crowd_is_called_is_not_compared() -> None:
     assert compared([*smiths, person("login99", "Zoe Smith")], [account("emea:1", "smith")]) == []
 
 
+def test_an_attributed_account_is_a_decoy_for_everybody_but_its_person() -> None:
+    """Whoever else fits it does so by chance."""
+    people = [person("mona", "Mona Octocat", ids=["emea:1"]), person("mia", "Mia Octocat"), person("hubot", "Hubot")]
+    assert compared(people, [account("emea:1", "moctocat", "moctocat@home.example")]) == [("emea:1", "@mia")]
+
+
 def test_pairs_come_once_and_never_from_one_seat() -> None:
     """Accounts of one address are one seat; two seats meet once, however much they share."""
     accounts = [
