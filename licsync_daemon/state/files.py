@@ -16,7 +16,8 @@ from pathlib import Path
 
 from licsync_daemon.model.errors import ConfigError, LockedError, Problem, StateError, StateNewerError, StateUnwritableError
 from licsync_daemon.settings.platform import in_kubernetes, rights_step
-from licsync_daemon.state.migration import VERSION, migrate
+from licsync_daemon.state.damage import is_undecodable
+from licsync_daemon.state.migration import VERSION, has_every_table, migrate
 from licsync_daemon.state.sqlite import SqliteStore
 from licsync_daemon.system.filelock import FileLock, in_words, is_alive, read_holder, this_process
 from licsync_daemon.system.process import user_name
@@ -185,13 +186,15 @@ def _condition(path: Path, *, read_only: bool = False) -> str:
                     "install the newer version again"
                 )
             db.execute("BEGIN")  # prevents writes during the check
-            sound = version > 0 and _is_whole(db, path)
+            sound = version > 0 and _is_whole(db, path) and has_every_table(db, version)
             if sound and not read_only:  # reads the whole file, which takes seconds in a large fleet; a reader finds damage where it reads
                 sound = db.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
             return "damaged" if not sound else "good" if version == VERSION else "older"
         finally:
             db.close()
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
+        if is_undecodable(error):  # the text of the schema
+            return "damaged"
         raise  # busy, unreadable or full: the file is not damaged
     except (sqlite3.DatabaseError, UnicodeDecodeError):  # UnicodeDecodeError if SQLite's message quotes damaged text
         return "damaged"

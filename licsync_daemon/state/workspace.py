@@ -1,10 +1,12 @@
 """Temporary storage of a run on the state directory's file system: unnamed files, so that no email address outlives the process."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from licsync_daemon.model.ports import Accounts, UsageDocument
 from licsync_daemon.model.usage import Collected, Export, ServerIdentity
+from licsync_daemon.state.chunks import KeptChunks
 from licsync_daemon.state.document import wrap_export, write_document
 from licsync_daemon.state.spool import AccountSpool
 
@@ -17,6 +19,9 @@ class DiskWorkspace:
 
     def accounts(self) -> Accounts:
         return AccountSpool(self.directory)
+
+    def kept(self, chunks: Iterator[bytes]) -> KeptChunks:
+        return KeptChunks(chunks, self.directory)
 
     def document(self, accounts: Accounts, identity: ServerIdentity, collected: Collected) -> UsageDocument:
         return write_document(

@@ -11,7 +11,6 @@ from licsync_daemon.model.instance import ManualDelivery
 from licsync_daemon.model.ports import Delivery, UsageDocument
 from licsync_daemon.model.run import AWAITING, Baseline, DeliveryOutcome, DeliveryRecord, Run, RunState
 from licsync_daemon.model.usage import ServerIdentity, SyncStatus
-from licsync_daemon.rules.digests import digest_of, pack
 from licsync_daemon.rules.verdict import Accepted, Confirmed, Refuted, baseline_of, judge, must_wait_s
 from licsync_daemon.sync.confirm import instance_record, is_overdue, known_identity, read_status
 from licsync_daemon.sync.drift import check_drift
@@ -91,9 +90,8 @@ async def open_record(scope: RunScope, earlier: DeliveryRecord | None, prepared:
         journal.resumed()
     now = context.clock.now()
     record = _new_record(journal.run, identity, baseline, content_hash=document.content_hash, sent=document.sent, opened_at=now)
-    if document.sent is not None and prepared.accounts is not None:
-        digests = (digest_of(account, context.digest_key) for account in prepared.accounts.everyone())
-        context.store.stage_digests(instance.name, record.key, pack(digests))
+    if document.sent is not None and prepared.digests is not None:
+        context.store.stage_digests(instance.name, record.key, prepared.digests)
     known = instance_record(instance, identity, prepared.status, now, context.store.instance(instance.name))
     journal.update(delivery=record, remember=known, instead_of=held)
     return record

@@ -10,9 +10,9 @@ from datetime import datetime
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.instance import FileSource, HttpDelivery, Instance, ReportSource
 from licsync_daemon.model.ports import Accounts, UsageDocument, Workspace
-from licsync_daemon.model.run import Changes, DeliveryRecord, Run, Tripped
+from licsync_daemon.model.run import DeliveryRecord, Run, Tripped
 from licsync_daemon.model.usage import Collected, Export, ServerIdentity, SyncStatus
-from licsync_daemon.rules.digests import compare, digest_of, unpack
+from licsync_daemon.rules.digests import compare, digest_of, pack, unpack
 from licsync_daemon.rules.guard import ON_IDENTITY, Neighbor, check_usage, guard_identity, guard_usage, notices, version_change
 from licsync_daemon.rules.verdict import server_id_of
 from licsync_daemon.sync.confirm import known_identity, read_status, remembered_server_id
@@ -27,12 +27,12 @@ class Prepared:
     """A collection that is ready to be sent if the guards permit it.
 
     Attributes:
-        accounts: Its accounts; empty for an encrypted export without a second source. None for a kept export, whose accounts were not kept.
+        digests: Of its accounts, packed. None for an encrypted export without a second source, and for a kept export.
         export: The export in the document, if it is one. The export of a held run is kept if its users are encrypted.
     """
 
     identity: ServerIdentity
-    accounts: Accounts | None
+    digests: Iterable[bytes] | None
     document: UsageDocument
     status: SyncStatus
     tripped: tuple[Tripped, ...]
@@ -55,13 +55,18 @@ async def collect(scope: RunScope) -> Prepared:
     if identity is None:
         identity = _stated(context, instance, collected.export) if collected.export else await _identity(scope)
     document = scope.stack.enter_context(_document(context.workspace, accounts, identity, collected))
-    changes = _changes(context, instance.name, accounts) if collected.counts.counted else None
+    digests, changes = None, None
+    if collected.counts.counted:
+        packed = pack(digest_of(account, context.digest_key) for account in accounts.everyone())
+        digests = scope.stack.enter_context(context.workspace.kept(packed))
+        before = context.known.confirmed_digests(instance.name)
+        changes = compare(unpack(before), unpack(digests)) if before is not None else None
     journal.update(phase="comparing", content_hash=document.content_hash, changes=changes)
     status = await read_status(context, scope.cloud)
     upgraded = version_change(_version_before(earlier), collected.version)
     journal.update(notices=journal.run.notices + notices(collected.counts, collected.newest_activity) + upgraded)
     tripped = _tripped(context, instance, identity, collected, status)
-    return Prepared(identity, accounts, document, status, tripped, collected.export)
+    return Prepared(identity, digests, document, status, tripped, collected.export)
 
 
 def _document(workspace: Workspace, accounts: Accounts, identity: ServerIdentity, collected: Collected) -> UsageDocument:
@@ -87,13 +92,6 @@ async def reuse_kept_export(scope: RunScope, held: Run | None) -> Prepared | Non
     on_identity = _tripped_by_identity(context, instance, identity, status, stated=True)
     tripped = (*(one for one in held.tripped if one.code not in ON_IDENTITY), *on_identity)
     return Prepared(identity, None, document, status, tripped, export)
-
-
-def _changes(context: RunContext, name: str, accounts: Accounts) -> Changes | None:
-    before = context.known.confirmed_digests(name)
-    if before is None:
-        return None
-    return compare(unpack(before), (digest_of(account, context.digest_key) for account in accounts.everyone()))
 
 
 def _tripped(

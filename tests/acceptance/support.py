@@ -294,10 +294,10 @@ def started(site: Site, **env: str) -> Running:
 
 
 def events(running: Running) -> list[str]:
-    """Return the events of the log, each line of which is JSON with the same first fields."""
+    """Return the events of the log, each line of which is JSON with the same first fields; when it looks next is only sometimes news."""
     lines = [json.loads(line) for line in running.err.splitlines()]
     assert all(set(line) >= {"timestamp", "level", "event"} for line in lines)
-    return [line["event"] for line in lines]
+    return [line["event"] for line in lines if line["event"] != "run.planned"]
 
 
 @contextlib.contextmanager

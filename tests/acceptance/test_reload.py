@@ -186,9 +186,9 @@ def test_a_removed_instance_is_kept_as_retired(site: Site) -> None:
     found = json.loads(site.run("status", "--json").out)
     (retired,) = found["retired"]
     assert [one["instance"] for one in found["instances"]] == ["emea"]
-    assert (retired["name"], retired["hostname"]) == ("amer", None)
+    assert (retired["instance"], retired["hostname"]) == ("amer", None)
     assert datetime.now(UTC) - datetime.fromisoformat(retired["retired_at"]) < timedelta(minutes=2)
-    assert f"amer: retired since {retired['since'][:10]}: no longer configured; its history is kept" in site.run("status").out
+    assert f"amer: retired since {retired['retired_at'][:10]}: no longer configured; its history is kept" in site.run("status").out
     assert "not_found" in site.run("history", "amer").out
 
     site.config.write_text(without(both, "emea"), encoding="utf-8")

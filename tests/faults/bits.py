@@ -1,5 +1,7 @@
 """Flip single bits in a state file that holds something of everything, and use the file with every reader."""
 
+import contextlib
+import io
 import multiprocessing
 import os
 import random
@@ -14,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from licsync_daemon.cli.main import main
-from licsync_daemon.model.errors import LicsyncError
+from licsync_daemon.model.errors import LicsyncError, StateDamagedError, StateUnwritableError
 from licsync_daemon.model.run import DeliveryOutcome, RunState, SeatRecord
 from licsync_daemon.model.usage import Listing
 from licsync_daemon.state import files
@@ -22,6 +24,8 @@ from licsync_daemon.state.sqlite import SqliteStore
 from tests.fakes import T0, a_decision, a_delivery, a_run, an_alert, an_ended_run, an_entry
 
 FLIPS = 1500
+IN_SCHEMA = 300  # of them, in the text of tables and indexes
+OF_THE_DISK = "free disk space"  # a next step that a flipped bit must not have
 WORKERS = 2
 SEED = 20261124
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # 1,500 files, each written durably
@@ -103,11 +107,17 @@ def use(data: bytes) -> tuple[str, str]:
         config = folder / "config.toml"
         config.write_text(CONFIG.format(folder=folder))
         try:
-            codes = [main(["--config", str(config), command]) for command in ("status", "history")]
+            complaints = io.StringIO()
+            with contextlib.redirect_stderr(complaints):
+                codes = [main(["--config", str(config), command]) for command in ("status", "history")]
+            if OF_THE_DISK in complaints.getvalue():
+                return CRASH, complaints.getvalue()
             with closing(_Opened(folder / "state")) as opened:
                 content = dump(opened.store)
                 if opened.set_aside is not None:
                     return REFUSED, ""
+        except StateUnwritableError as error:
+            return (REFUSED if isinstance(error, StateDamagedError) else CRASH), str(error)
         except LicsyncError as error:  # a message and an exit code
             return REFUSED, str(error)
         except Exception as error:  # noqa: BLE001 - this is what is looked for
@@ -146,11 +156,20 @@ def flip(job: tuple[bytes, str, int]) -> tuple[str, str, int]:
     return result, content, bit
 
 
+def schema_bits(data: bytes) -> list[int]:
+    """Return the bits of the text of every table and index."""
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.deserialize(data)
+        texts = [text.encode() for (text,) in db.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")]
+    return [8 * data.index(text) + bit for text in texts for bit in range(8 * len(text))]
+
+
 def table(flips: int = FLIPS) -> bool:
     """Print the table; return whether nothing crashed."""
     began = time.monotonic()
     data = sample()
-    bits = random.Random(SEED).sample(range(len(data) * 8), flips)
+    dice = random.Random(SEED)
+    bits = dice.sample(range(len(data) * 8), flips - min(flips, IN_SCHEMA)) + dice.sample(schema_bits(data), min(flips, IN_SCHEMA))
     with multiprocessing.get_context("spawn").Pool(WORKERS, _quiet) as pool:
         result, sound = pool.apply(use, (data,))
         if result:

@@ -1027,6 +1027,13 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/integration/test_state_files.py::test_a_damaged_file_is_set_aside",),
     ),
     Mutant(
+        "a flipped bit in a column's name goes unnoticed",
+        "licsync_daemon/state/files.py",
+        " and has_every_table(db, version)",
+        "",
+        ("tests/integration/test_state_files.py::test_a_status_reports_a_damaged_schema",),
+    ),
+    Mutant(
         "a state file that was cut off is whole",
         "licsync_daemon/state/files.py",
         "return path.stat().st_size >= pages * size",
