@@ -1027,6 +1027,20 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/integration/test_state_files.py::test_a_damaged_file_is_set_aside",),
     ),
     Mutant(
+        "a sync of long before the delivery confirms a delivery without a date in its baseline",
+        "licsync_daemon/rules/verdict.py",
+        "record.baseline.answered_at - entry.date > EARLIER",
+        "record.baseline.answered_at < entry.date",
+        ("tests/unit/rules/test_verdict.py::test_no_earlier_sync_confirms_where_the_baseline_lacks_a_date",),
+    ),
+    Mutant(
+        "the recorded sync does not stand in for a date that the cloud does not list",
+        "licsync_daemon/rules/verdict.py",
+        "date=date or recorded",
+        "date=date",
+        ("tests/unit/rules/test_verdict.py::test_the_recorded_sync_stands_in_for_a_missing_date",),
+    ),
+    Mutant(
         "a flipped bit in a column's name goes unnoticed",
         "licsync_daemon/state/files.py",
         " and has_every_table(db, version)",
