@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE # hundreds of tests start the command: compile 
 PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n auto --dist worksteal
 
-.PHONY: demo test test-all test-pythons everyday torture portable mutants faults takeover lint types check bench lock clean
+.PHONY: demo test test-all test-pythons everyday torture portable mutants faults takeover lint types check bench evaluate lock clean
 .DEFAULT_GOAL := check
 
 $(VENV)/run.stamp: pyproject.toml
@@ -68,6 +68,9 @@ check: lint types test ## what must be green before a commit
 
 bench: $(VENV)/dev.stamp ## print the figures that the documentation quotes
 	$(BIN)/python -m benchmarks
+
+evaluate: $(VENV)/dev.stamp ## judge likely duplicates by fleet folders with a truth: make evaluate FLEETS='DIR...'; NAMES=1 gives accounts names
+	$(BIN)/python -m benchmarks.evaluate $(FLEETS)
 
 clean:
 	rm -rf $(VENV) .venv-3.* .pytest_cache .mypy_cache .ruff_cache .hypothesis

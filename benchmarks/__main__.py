@@ -49,6 +49,7 @@ def main() -> int:
     a_hundred_thousand()
     a_million()
     large_fleets()
+    insight()
     unit_tests()
     return 0
 
@@ -125,6 +126,12 @@ def a_hundred_thousand() -> None:
 def a_million() -> None:
     """What a million accounts take, in a process of its own."""
     print(run(sys.executable, "-m", "benchmarks.million"))
+
+
+def insight() -> None:
+    """What the forecast and likely duplicates take, each in a process of its own."""
+    for what, count in (("forecast", 1_000_000), ("duplicates", 10_000), ("duplicates", 100_000)):
+        print(run(sys.executable, "-m", "benchmarks.insight", what, str(count)).strip())
 
 
 def large_fleets() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 PACKAGES = {  # Debian's package of each program
     "buildah": "buildah",
+    "chromium": "chromium",
     "git": "git",
     "ip": "iproute2",
     "pgbouncer": "pgbouncer",

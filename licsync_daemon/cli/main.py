@@ -7,7 +7,15 @@ from collections.abc import Callable, Sequence
 from licsync_daemon.cli import terminal
 from licsync_daemon.cli.exit import Exit
 from licsync_daemon.cli.parser import parse
-from licsync_daemon.model.errors import ConfigError, LockedError, StateDamagedError, StateError, StateNewerError, StateUnwritableError
+from licsync_daemon.model.errors import (
+    ConfigError,
+    InputError,
+    LockedError,
+    StateDamagedError,
+    StateError,
+    StateNewerError,
+    StateUnwritableError,
+)
 from licsync_daemon.system.process import Stopped
 from licsync_daemon.system.streams import failed_output
 
@@ -35,6 +43,8 @@ def _main(argv: Sequence[str]) -> int:
         return command(arguments)
     except ConfigError as error:
         return _config_problems(error, as_json=getattr(arguments, "json", False))
+    except InputError as error:
+        return _failure(str(error), Exit.USAGE)
     except StateNewerError as error:
         return _failure(str(error), Exit.USAGE)
     except LockedError as error:
@@ -81,6 +91,10 @@ def _command(arguments: argparse.Namespace) -> Command:
             from licsync_daemon.cli.outbox import outbox
 
             return outbox
+        case "report":
+            from licsync_daemon.cli.report.command import report
+
+            return report
         case "notify":
             from licsync_daemon.cli.notify import notify
 

@@ -32,7 +32,7 @@ def _of_json(arguments: argparse.Namespace) -> str | None:
 
 
 def _of_a_command(arguments: argparse.Namespace, invented: Mapping[str, object]) -> str | None:
-    if getattr(arguments, "format", None) is not None and (arguments.since is None or arguments.json):
+    if arguments.command == "history" and arguments.format is not None and (arguments.since is None or arguments.json):
         return "--format requires --since, and cannot be combined with --json"
     if getattr(arguments, "scenario", None) is not None and _chooses_a_fleet(arguments, invented):
         return "--scenario uses its own fleet and cannot be combined with --fleet, --instances, --people or --seed"

@@ -12,6 +12,7 @@ from typing import NoReturn
 from licsync_daemon import __version__
 from licsync_daemon.cli.layout import wrapped
 from licsync_daemon.cli.misplaced import misplaced
+from licsync_daemon.cli.report.arguments import add_report
 from licsync_daemon.cli.terminal import complain
 
 DEFAULT_CONFIG = "/etc/licsync/config.toml"
@@ -103,12 +104,7 @@ def default_config() -> Path:
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the whole command line."""
-    parser = _Parser(
-        prog="licsync-daemon",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=_Help,
-    )
+    parser = _Parser(prog="licsync-daemon", description=DESCRIPTION, epilog=EPILOG, formatter_class=_Help)
     parser.add_argument("--version", action="version", version=f"licsync-daemon {__version__}")
     _add_config(parser, default=default_config())
     now = parser.add_argument_group("run now")
@@ -117,6 +113,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_run_now(now)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     _add_status(commands)
+    add_report(_add(commands, "report", "who is counted twice, from downloaded reports; needs no configuration"))
     _add_decisions(commands)
     _add_settings(commands)
     _add_notify(commands)

@@ -2,6 +2,7 @@
 
 LicsyncError                    every error this program raises deliberately
 ├── ConfigError                 invalid configuration or arguments; all mistakes at once; exit 2
+├── InputError                  a file given to a command cannot be used; exit 2
 ├── LockedError                 another process holds a lock; exit 11
 ├── StateError                  the state file
 │   ├── StateNewerError         written by a newer version; left untouched; exit 2
@@ -174,6 +175,15 @@ class ConfigError(LicsyncError):
         super().__init__("; ".join(map(str, problems)))
         self.problems = problems
         self.headline = headline
+
+
+class InputError(LicsyncError):
+    """A file given to a command cannot be used: the place, the cause, and the next step."""
+
+    def __init__(self, path: Path, what: str, next_step: str, line: int | None = None, column: str = "") -> None:
+        self.path, self.what, self.next_step, self.line, self.column = path, what, next_step, line, column
+        place = str(path) + (f", line {line}" if line is not None else "") + (f", column `{column}`" if column else "")
+        super().__init__(printable(f"{place}: {what}; {next_step}", 2 * MAX_SENTENCE))
 
 
 class LockedError(LicsyncError):

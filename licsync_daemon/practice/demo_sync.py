@@ -10,6 +10,7 @@ from pathlib import Path
 
 from licsync_daemon.cli import terminal
 from licsync_daemon.cli.exit import Exit, exit_code
+from licsync_daemon.cli.report.command import make, show_first
 from licsync_daemon.cli.results import show_results
 from licsync_daemon.cli.terminal import number
 from licsync_daemon.daemon.wiring import Parts, recording
@@ -95,7 +96,18 @@ async def sync_demo(fleet: Fleet, *, as_json: bool) -> int:
                 terminal.say(f"\n{title} (times are UTC)")
                 show_results(rounds[-1].results, parts.clock.now())
                 rounds[-1].show()
+        if not as_json:
+            _show_duplicates(box, Path(folder) / "reports")
     return _conclude(rounds, as_json=as_json)
+
+
+def _show_duplicates(box: Sandbox, folder: Path) -> None:
+    """Show who is still counted twice, as `report` does with downloaded files."""
+    folder.mkdir()
+    box.save_reports(folder)
+    terminal.say("\nWho is counted twice? The reports that an administrator would download say:")
+    show_first(make([folder], {}))
+    terminal.say("with your own: $licsync report consumed_licenses.csv (no configuration needed; see docs/reports.md)", hang=2)
 
 
 def _conclude(rounds: Sequence[Round], *, as_json: bool) -> int:

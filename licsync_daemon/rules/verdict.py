@@ -1,7 +1,8 @@
 """Decide whether the cloud confirms a delivery. Pure: dates by the cloud's clock are compared only with each other.
 
 A delivery is *confirmed* when its upload succeeded (if the endpoint can be queried) and the latest sync of its instance is successful and
-strictly later than the baseline, which was read once before anything was sent. Otherwise it keeps waiting.
+strictly later than the baseline, which was read once before anything was sent. Otherwise it keeps waiting. A baseline can lack a date
+although there was a sync (the list was incomplete, or of another account since), so a sync of long before the delivery confirms nothing.
 """
 
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ UPLOAD_AGAIN = (
     f"check the quoted error; then upload the usage again (the next run prepares it): as an enterprise owner, in the cloud, {github.UPLOAD}"
 )
 INCOMPARABLE = timedelta(seconds=5)  # a baseline this far ahead of its response's `Date` means that the two use different clocks
+EARLIER = timedelta(days=1)  # a sync this long before the baseline was read is an earlier one, even if a cloud gives only the day
 NEVER = datetime.min.replace(tzinfo=UTC)
 FIRST_CHECK_S = 5.0
 CHECK_CAP_S = 60.0
@@ -111,10 +113,14 @@ def unreadable_date(entry: SyncEntry) -> str:
     return f'the date of the latest sync that the cloud reports cannot be read: "{entry.unreadable}"'
 
 
-def baseline_of(identity: ServerIdentity, status: SyncStatus) -> Baseline:
-    """Return the instance's current entry in the cloud, as the baseline of a delivery."""
+def baseline_of(identity: ServerIdentity, status: SyncStatus, recorded: datetime | None = None) -> Baseline:
+    """Return the instance's current entry in the cloud, as the baseline of a delivery.
+
+    `recorded`, the latest sync that this program has seen, stands in where the cloud lists no readable date.
+    """
     entry = entry_of(identity, status)
-    return Baseline(date=entry.date if entry else None, answered_at=status.answered_at, entry=_signature(entry))
+    date = entry.date if entry is not None else None
+    return Baseline(date=date or recorded, answered_at=status.answered_at, entry=_signature(entry))
 
 
 def must_wait_s(baseline: Baseline) -> float:
@@ -153,6 +159,8 @@ def judge(record: DeliveryRecord, upload: Upload, status: SyncStatus, *, by_pers
     if entry is None or entry.date is None:
         return Waiting("the cloud lists no sync of this instance yet")
     comparable = is_comparable(record.baseline)
+    if comparable and record.baseline.answered_at is not None and record.baseline.answered_at - entry.date > EARLIER:
+        return Waiting("the cloud's latest sync is from before this delivery")
     later = record.baseline.date is None or entry.date > record.baseline.date  # no sync is earlier than any date
     newer = later if comparable else _signature(entry) != record.baseline.entry
     if not newer:

@@ -83,7 +83,8 @@ async def open_record(scope: RunScope, earlier: DeliveryRecord | None, prepared:
             journal.update(instead_of=held)
             return _take_over(scope, earlier)
         context.store.save_delivery(replace(earlier, closed_at=context.clock.now(), outcome=DeliveryOutcome.USAGE_CHANGED))
-    baseline = baseline_of(identity, prepared.status)
+    before = context.store.instance(instance.name)
+    baseline = baseline_of(identity, prepared.status, before.last_sync if before is not None else None)
     if (pause := must_wait_s(baseline)) > 0:
         journal.waiting(context.clock.now() + timedelta(seconds=pause), "the cloud's clock to pass its latest sync", pause)
         await context.clock.sleep(pause)
@@ -92,7 +93,7 @@ async def open_record(scope: RunScope, earlier: DeliveryRecord | None, prepared:
     record = _new_record(journal.run, identity, baseline, content_hash=document.content_hash, sent=document.sent, opened_at=now)
     if document.sent is not None and prepared.digests is not None:
         context.store.stage_digests(instance.name, record.key, prepared.digests)
-    known = instance_record(instance, identity, prepared.status, now, context.store.instance(instance.name))
+    known = instance_record(instance, identity, prepared.status, now, before)
     journal.update(delivery=record, remember=known, instead_of=held)
     return record
 
@@ -104,7 +105,8 @@ async def ask_person(scope: RunScope, record: DeliveryRecord | None, delivery: D
         known, now = context.store.instance(instance.name), context.clock.now()
         identity = known_identity(instance, known)
         status = await read_status(context, scope.cloud)
-        record = _new_record(journal.run, identity, baseline_of(identity, status), content_hash="", sent=None, opened_at=now)
+        baseline = baseline_of(identity, status, known.last_sync if known is not None else None)
+        record = _new_record(journal.run, identity, baseline, content_hash="", sent=None, opened_at=now)
         journal.update(delivery=record, remember=instance_record(instance, identity, status, now, known))
     else:
         record = _take_over(scope, record)

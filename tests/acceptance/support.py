@@ -24,6 +24,7 @@ from licsync_daemon.model.instance import Config
 from licsync_daemon.model.run import Run, RunState, Trigger
 from licsync_daemon.model.usage import UsageCounts
 from licsync_daemon.practice.sandbox import Sandbox
+from licsync_daemon.practice.sandbox.generator import GIVEN, login_of
 from licsync_daemon.practice.sandbox.ghes import Instance
 from licsync_daemon.practice.sandbox.http import Request
 from licsync_daemon.rules.schedule import slot_at
@@ -35,7 +36,8 @@ META = "/api/v3/meta"
 REPORT = "/stafftools/reports/all_users.csv"
 UPLOADS = "/licsync/uploads"
 # The invented people of a practice fleet: their logins, and so their addresses, hold this.
-PEOPLE = re.compile(rb"person-\d+", re.IGNORECASE)
+#: Logins and addresses of generated people: a given name, a family name and a number.
+PEOPLE = re.compile(r"\b(?:{})-(?:[a-z-]*[a-z]-)?\d+".format("|".join(login_of(name, 0)[:-2] for name in GIVEN)).encode(), re.IGNORECASE)
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -47,6 +47,8 @@ def test_demo(command: Command, tmp_path: Path) -> None:
     people, consumed = (line.split()[-1] for line in seats[1:3])
     assert people == consumed
     assert lines[-1].endswith("people and seats are the same after the second.")
+    assert any(re.match(r"[1-9][0-9]* seats could be saved", line) for line in lines)
+    assert any(line.startswith("with your own: ") for line in lines)
     assert leftovers(tmp_path) == []
 
 

@@ -24,6 +24,7 @@ HOMES = {
     "pydantic_core": ("settings.*",),
     "pydantic_settings": ("settings.*",),
     "cronsim": ("rules.schedule", "settings.*"),
+    "jinja2": ("cli.report.page",),
     "rich": ("cli.terminal",),
     "shtab": ("cli.completion",),
     "structlog": ("*",),
@@ -38,7 +39,7 @@ FLOORS = (
     ("__init__",),
     ("model",),
     ("rules", "settings"),
-    ("system", "http"),
+    ("system", "http", "insight"),
     ("sources", "deliveries", "cloud", "state"),
     ("sync", "monitoring"),
     ("daemon",),
@@ -52,6 +53,7 @@ VALUES = frozenset({"collections.abc", "contextlib", "dataclasses", "datetime", 
 PURE = {
     "model": VALUES | {"asyncio", "base64", "email.utils", "errno", "html", "urllib.parse"},  # asyncio: what a cancellation is
     "rules": VALUES | {"cronsim", "hashlib", "hmac", "itertools", "json", "struct", "textwrap", "urllib.parse"},
+    "insight": VALUES - {"pathlib"} | {"functools", "heapq", "math", "unicodedata", "zlib"},
     "sync": VALUES - {"pathlib"} | {"asyncio", "secrets", "structlog", "sys"},
 }
 # How a file, a process or a connection is opened without an import of its own.
@@ -187,7 +189,7 @@ def top_level_imports(module: str) -> list[ast.stmt]:
 
 @pytest.mark.parametrize("folder", PURE)
 def test_values_decisions_and_runs_open_nothing(folder: str) -> None:
-    """`model`, `rules` and `sync` talk to ports: no adapter, no file, no socket, no database, no process."""
+    """`model`, `rules`, `insight` and `sync` talk to ports: no adapter, no file, no socket, no database, no process."""
     wrong = [
         str(one)
         for one in every_import()

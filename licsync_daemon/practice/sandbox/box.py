@@ -1,5 +1,6 @@
 """The sandbox: a whole fleet and its cloud account on loopback."""
 
+import json
 import random
 import secrets
 import string
@@ -184,6 +185,14 @@ class Sandbox:
             "control_token": self.control_token,
             "instances": instances,
         }
+
+    def save_reports(self, folder: Path) -> None:
+        """Save what an administrator downloads: the consumed licenses, and each instance's site-admin report in a folder of its own."""
+        (folder / "consumed-licenses.json").write_text(json.dumps(self.cloud_app.all_licenses()), encoding="utf-8")
+        for instance in self.instances.values():
+            path = folder / instance.hostname / "all_users.csv"
+            path.parent.mkdir()
+            path.write_bytes(instance.report.csv)
 
     def write_config(self, folder: Path) -> Path:
         """Write `config.toml` and a credentials folder for this sandbox; return the path of the configuration."""

@@ -140,6 +140,12 @@ class CloudApp:
         last = max(1, -(-len(seats) // per_page))
         return json_reply({**totals, "users": rows}, headers=self._link(request, page, last))
 
+    def all_licenses(self) -> dict[str, object]:
+        """Return the consumed licenses as one page, without quirks."""
+        seats = self.cloud.assigned()
+        totals = {"total_seats_consumed": len(seats), "total_seats_purchased": self.cloud.fleet.seats_purchased}
+        return {**totals, "users": [self._row(seat) for seat in seats]}
+
     def _link(self, request: Request, page: int, last: int) -> tuple[tuple[str, str], ...]:
         targets = {"prev": min(page - 1, last), "next": page + 1, "last": last, "first": 1}
         shown = [name for name in targets if (page > 1 if name in {"prev", "first"} else page < last)]

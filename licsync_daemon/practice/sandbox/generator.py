@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import random
+import re
+import unicodedata
 import uuid
 
 from licsync_daemon.practice.sandbox.fleet import Fleet, FleetInstance, Member
@@ -15,6 +17,7 @@ GIVEN = ("Mona", "Ana", "José", "Zoë", "Łukasz", "Søren", "Mehmet", "Aoife",
          "Priya", "Wei", "Sofía", "Ali", "Emma", "Noah", "Ines", "Jörg", "Kamala")  # fmt: skip
 FAMILY = ("Lisa", "García", "Müller", "Nowak", "Şahin", "O'Brien", "Tanaka", "Trần", "Иванова", "Dvořák", "Lindqvist", "Khan", "Patel",
           "Chen", "Silva", "Smith", "Dubois", "Rossi", "Jensen", "Novák", "Weiß", "Okafor", "Cohen", "Mbeki")  # fmt: skip
+LETTERS = str.maketrans({"Ł": "L", "ø": "o", "ß": "ss", "ş": "s", "Ş": "S"})  # those that are no letter with a mark
 WORK_DOMAINS = ("example.com", "emea.example.com", "example.org", "bücher.example")
 PRIVATE_DOMAIN = "mail.example.net"
 VERIFIED_DOMAINS = frozenset({"example.com", "emea.example.com", "bücher.example"})
@@ -28,7 +31,7 @@ def generate_fleet(seed: int = 1, instances: int = 4, people: int = 2000) -> Fle
     members: list[Member] = []
     for number in range(people):
         name = f"{rng.choice(GIVEN)} {rng.choice(FAMILY)}"
-        login = f"person-{number}"
+        login = login_of(name, number)
         work, private = f"{login}@{rng.choice(WORK_DOMAINS)}", f"{login}@{PRIVATE_DOMAIN}"
         wanted = rng.choices((0, 1, 2, 3), (1, 10, 6, 3))[0]
         # At least one person per instance: an empty instance is an error case, not a matter of chance.
@@ -77,6 +80,12 @@ def _member(rng: random.Random, login: str, name: str, work: str, private: str) 
         member_roles=("octo-org:Owner",) if rng.random() < 0.02 else ("octo-org:Member",),
         two_factor=rng.random() < 0.9,
     )
+
+
+def login_of(name: str, number: int) -> str:
+    """Return a login as companies form them: the name in plain letters, and a number, since many people share a name."""
+    plain = unicodedata.normalize("NFKD", name.translate(LETTERS)).encode("ascii", "ignore").decode().lower()
+    return f"{'-'.join(re.findall('[a-z]+', plain)) or 'person'}-{number}"
 
 
 def _flag(value: bool) -> str:

@@ -8,7 +8,7 @@ import pytest
 from licsync_daemon.model import github_labels as github
 from licsync_daemon.model.errors import Code, RunError
 from licsync_daemon.model.run import Baseline, DeliveryOutcome
-from licsync_daemon.model.usage import ServerIdentity, SyncEntry, Upload, UploadState
+from licsync_daemon.model.usage import ServerIdentity, SyncEntry, SyncStatus, Upload, UploadState
 from licsync_daemon.rules.verdict import (
     Confirmed,
     Refuted,
@@ -149,13 +149,30 @@ def test_the_baseline_is_what_the_cloud_says_now() -> None:
     assert baseline.entry != baseline_of(KNOWN, a_status(an_entry())).entry
 
 
-def test_no_entry_is_earlier_than_any_date() -> None:
-    """An instance the cloud does not list has an empty baseline, and any sync is newer."""
-    baseline = baseline_of(KNOWN, a_status())
-    assert baseline == a_baseline(date=None, entry="")
-    record = a_delivery(baseline=baseline)
-    ancient = an_entry(date=T0 - timedelta(days=9999))
-    assert judge(record, Upload(state=UploadState.SUCCESS), a_status(ancient)) == Confirmed(ancient.date)
+NO_DATE = {
+    "not listed at that moment": a_status(),
+    "a date that could not be read": a_status(an_entry(date=None, unreadable="June 6, 2026")),
+    "an organization, before the configuration changed": SyncStatus(entries=(), answered_at=T0, exists=False),
+}
+
+
+@pytest.mark.parametrize("before", NO_DATE.values(), ids=NO_DATE)
+def test_no_earlier_sync_confirms_where_the_baseline_lacks_a_date(before: SyncStatus) -> None:
+    """A sync of long before the delivery, which the cloud lists again, is not the delivery's; the first one afterwards is."""
+    record = a_delivery(baseline=baseline_of(KNOWN, before))
+    earlier, later = an_entry(date=T0 - timedelta(days=7)), an_entry(date=T0 + seconds(60))
+    assert judge(record, SUCCESS, a_status(earlier)) == Waiting("the cloud's latest sync is from before this delivery")
+    assert judge(record, SUCCESS, a_status(later)) == Confirmed(later.date)
+
+
+def test_the_recorded_sync_stands_in_for_a_missing_date() -> None:
+    """What was seen before is the baseline where the cloud lists nothing readable now; otherwise the cloud's own date is."""
+    recorded = T0 - timedelta(hours=6)
+    assert baseline_of(KNOWN, a_status(), recorded).date == recorded
+    assert baseline_of(KNOWN, a_status(an_entry(date=T0 - timedelta(hours=9))), recorded).date == T0 - timedelta(hours=9)
+    record = a_delivery(baseline=baseline_of(KNOWN, a_status(), recorded))
+    assert isinstance(judge(record, SUCCESS, a_status(an_entry(date=recorded))), Waiting)
+    assert isinstance(judge(record, SUCCESS, a_status(an_entry(date=recorded + seconds(1)))), Confirmed)
 
 
 @pytest.mark.parametrize(
@@ -320,9 +337,9 @@ def test_a_clock_that_was_set_back_delays_no_check() -> None:
 
 
 def test_the_earliest_date_there_is_confirms_where_nothing_was_before() -> None:
-    """No sync at all is earlier than any date, the year 1 included."""
+    """No sync at all is earlier than any date, the year 1 included, if the cloud does not say when it was asked."""
     date = datetime(1, 1, 1, tzinfo=UTC)
-    record = a_delivery(baseline=a_baseline(date=None, entry=""), upload_id="u")
+    record = a_delivery(baseline=a_baseline(date=None, entry="", answered_at=None), upload_id="u")
     verdict = judge(record, Upload(state=UploadState.SUCCESS), a_status(an_entry(date=date)))
     assert verdict == Confirmed(date)
 
