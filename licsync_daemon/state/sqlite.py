@@ -39,9 +39,14 @@ class SqliteEngine:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Take the write lock first, so that data read inside is still current when writing."""
+        """Take the write lock first, so that data read inside is still current when writing.
+
+        Raises:
+            StateReplacedError: The open file is no longer the one at its path; SQLite would often write to it without an error.
+        """
         self.execute("BEGIN IMMEDIATE")
         try:
+            self._check_place()
             yield
             self.execute("COMMIT")
         except BaseException:
@@ -58,9 +63,12 @@ class SqliteEngine:
     def writes_elsewhere(self) -> int:
         return int(self.execute("PRAGMA data_version").fetchone()["data_version"])
 
-    def check_file(self) -> None:
+    def _check_place(self) -> None:
         if self._path is not None and (there := file_at(self._path)) != self._file:
             raise StateReplacedError(f"the state file {self._path} was {'replaced by another file' if there else 'deleted or moved'}")
+
+    def check_file(self) -> None:
+        self._check_place()
         version = VERSION
         with suppress(StateUnwritableError), self.errors():  # of another cause, which a write will report
             version = self.execute("PRAGMA user_version").fetchone()["user_version"]

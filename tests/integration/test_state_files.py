@@ -526,6 +526,22 @@ def test_a_file_that_is_not_the_open_one_any_more_is_noticed(directory: Path, ch
                 state.store.check_file()
 
 
+@pytest.mark.parametrize("change", ["deleted", "moved", "replaced by a copy"])
+def test_nothing_is_written_to_a_file_that_is_not_at_its_path_any_more(directory: Path, change: str) -> None:
+    """What is sent is recorded durably before, so a write that nobody could read again is an error, and stays one."""
+    do, told = CHANGES[change]
+    with opened(directory) as state:
+        state.store.save_run(a_run(), T0)
+        do(directory / files.FILE)
+        for _ in range(3):
+            with pytest.raises(StateReplacedError, match=told):
+                state.store.save_run(a_run(), T0)
+            fault = state.store.write_fault(try_it=True)
+            assert fault is not None
+            assert told is not None
+            assert told in fault
+
+
 def test_making_the_file_goes_on_when_the_others_leave(directory: Path) -> None:
     """A waiting process gets the lock as soon as it is free."""
     lock = FileLock.take(directory / "state.lock", shared=True)

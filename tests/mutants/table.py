@@ -1041,6 +1041,13 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/unit/rules/test_verdict.py::test_the_recorded_sync_stands_in_for_a_missing_date",),
     ),
     Mutant(
+        "what is written to a state file that was replaced is lost in silence",
+        "licsync_daemon/state/sqlite.py",
+        "            self._check_place()\n            yield",
+        "            yield",
+        ("tests/integration/test_state_files.py::test_nothing_is_written_to_a_file_that_is_not_at_its_path_any_more",),
+    ),
+    Mutant(
         "a flipped bit in a column's name goes unnoticed",
         "licsync_daemon/state/files.py",
         " and has_every_table(db, version)",
