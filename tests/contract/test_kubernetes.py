@@ -104,3 +104,18 @@ def test_the_configuration_is_valid_and_its_credentials_are_there(pod: dict[str,
     assert loaded.config.state_dir.parent == mounts["state"]
     lines = [line for line in (FOLDER / "credentials.env").read_text().splitlines() if not line.startswith("#")]
     assert {line.partition("=")[0] for line in lines} == {*loaded.config.cloud.at.token, *STATE_URL, *DIGEST_KEY}
+
+
+@pytest.mark.parametrize("version", ["1.29", "1.33", "1.37"])
+def test_one_replica_on_a_volume_is_valid(version: str) -> None:
+    """Every object of the manifest, and the kustomization names it and the image of its pod."""
+    folder = FOLDER.parent
+    objects = list(yaml.safe_load_all((folder / "licsync.yaml").read_text()))
+    for one in objects:
+        kubernetes_validate.validate(one, version, strict=True)
+    named = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    (stateful,) = (one for one in objects if one["kind"] == "StatefulSet")
+    (container,) = stateful["spec"]["template"]["spec"]["containers"]
+    assert named["resources"] == ["licsync.yaml"]
+    assert container["image"].partition(":")[0].rpartition("/")[2] == named["images"][0]["name"]
+    assert container["livenessProbe"]["exec"]["command"][-2:] == ["status", "--alive"]
