@@ -106,7 +106,7 @@ def _show_duplicates(box: Sandbox, folder: Path) -> None:
     folder.mkdir()
     box.save_reports(folder)
     terminal.say("\nWho is counted twice? The reports that an administrator would download say:")
-    show_first(make([folder], {}))
+    show_first(make([folder]))
     terminal.say("with your own: $licsync report consumed_licenses.csv (no configuration needed; see docs/reports.md)", hang=2)
 
 

@@ -37,9 +37,11 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object], *, part: Path,
         group: The group, likewise; None keeps the process's own.
 
     Raises:
-        OSError: The disk is full or read-only, or a permission is missing. `path` is unchanged, and `part` is removed.
+        OSError: The disk is full or read-only, a permission is missing, or `path` is a device or a pipe, which a file must not replace.
+            `path` is unchanged, and `part` is removed.
         LookupError: The group does not exist.
     """
+    _refuse_special(path)
     with _removed_if_it_fails([part]):
         _write_part(part, write, mode, group)
         part.replace(path)
@@ -54,6 +56,8 @@ def write_together(files: Mapping[Path, Callable[[IO[bytes]], object]], *, mode:
     Raises:
         OSError, LookupError: As `write_whole`. No temporary file is left.
     """
+    for path in files:
+        _refuse_special(path)
     parts = {path: path.with_name(f".{path.name}.part") for path in files}
     with _removed_if_it_fails(parts.values()):
         for path, write in files.items():
@@ -62,6 +66,14 @@ def write_together(files: Mapping[Path, Callable[[IO[bytes]], object]], *, mode:
             part.replace(path)
     for folder in {path.parent for path in files}:
         _sync_folder(folder)
+
+
+def _refuse_special(path: Path) -> None:
+    """Raise OSError for a device, a pipe or a socket: renaming over `/dev/null` would take it from every process of the machine."""
+    with suppress(FileNotFoundError):
+        mode = path.lstat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode) or stat.S_ISDIR(mode)):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """`report` through the installed command: no configuration, no network, nothing kept."""
 
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -23,7 +24,7 @@ def test_the_first_minutes(command: Command, tmp_path: Path) -> None:
     done = command.run("report", files, "--people", "--price", "21")
     assert (done.code, done.err) == (0, "")
     lines = done.out.splitlines()
-    assert lines[0] == "1 seats could be saved (21 at 21 each): 1 sure, 0 likely. Each is one person who takes two seats."
+    assert lines[0] == "1 seat could be saved (21 at 21 each): 1 sure, 0 likely. Each is one person who takes two seats."
     assert "hubot-builds" in done.out
 
 
@@ -49,6 +50,15 @@ BAD: dict[str, tuple[list[str], str]] = {
     "a server without a file": (["report", "files", "--server", "emea"], "'emea' is not HOST=FILE"),
     "an unknown section": (["report", "files", "--section", "seat"], "did you mean"),
     "an output that cannot be written": (["report", "files", "--format", "html", "-o", "nowhere/report.html"], "nowhere/report.html: cannot be written"),
+    "an output over a report": (["report", "files", "-o", "files/consumed_licenses-octo.csv"], "the report is made from this file"),
+    "an output that is a folder": (["report", "files", "-o", "."], "cannot be written: not a regular file"),
+    "an output that is a pipe": (["report", "files", "-o", "pipe"], "pipe: cannot be written: not a regular file"),
+    "an output that is a link": (["report", "files", "-o", "link"], "link: cannot be written: not a regular file"),
+    "an output with a long name": (["report", "files", "-o", "x" * 300], "cannot be written: File name too long"),
+    "a host with two files": (
+        ["report", "files", "--server", "h=emea.csv", "--server", "h=again.csv"],
+        "another file is already the report of h",
+    ),
     "a table that is cut off": (["report", "cut.csv"], "cut.csv, line 7: the file ends in the middle of a line"),
 }  # fmt: skip
 
@@ -59,6 +69,10 @@ def test_wrong_use(command: Command, tmp_path: Path, bad: str) -> None:
     arguments, words = BAD[bad]
     company(tmp_path / "files")
     (tmp_path / "cut.csv").write_text(consumed().rstrip(), newline="")
+    for name in ("emea.csv", "again.csv"):
+        (tmp_path / name).write_text(EMEA, newline="")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
     done = subprocess.run([COMMAND, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert words in done.stderr.replace("\n", " ")

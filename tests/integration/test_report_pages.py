@@ -31,13 +31,13 @@ HOSTILE = (
 
 
 def made(folder: Path, **more: Any) -> Report:
-    return make([company(folder)], {}, **more)
+    return make([company(folder)], **more)
 
 
 def test_the_first_screen_says_how_many_seats_and_how(tmp_path: Path) -> None:
     """Hubert takes two seats: that is one to save, found by the address, with its cost and the change."""
     found = made(tmp_path, people=True, price=21.0)
-    assert headline(found)[0] == "1 seats could be saved (21 at 21 each): 1 sure, 0 likely. Each is one person who takes two seats."
+    assert headline(found)[0] == "1 seat could be saved (21 at 21 each): 1 sure, 0 likely. Each is one person who takes two seats."
     (one,) = found.duplicates.suggestions
     assert (one.account, one.cloud_login, one.tier) == ("emea.corp.example:2", "hubot-builds", Tier.SURE)
     assert headline(found)[1].startswith("5 seats are forecast after the next sync of every instance; GitHub states 5.")
@@ -83,7 +83,7 @@ def hostile(folder: Path) -> Report:
     (folder / "consumed.csv").write_text(consumed(people=rows), encoding="utf-8", newline="")
     listed = accounts(*((n, text, f"user{n}@corp.example") for n, text in enumerate(HOSTILE)))
     (folder / "emea.corp.example.csv").write_text(listed, encoding="utf-8", newline="")
-    return make([folder], {}, people=True)
+    return make([folder], people=True)
 
 
 def test_no_cell_is_a_formula(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_the_picture_in_the_documentation(tmp_path: Path) -> None:
             for name in box.instances:
                 box.push(name)
             box.save_reports(tmp_path)
-        found = make([tmp_path], {}, price=21.0)
+        found = make([tmp_path], price=21.0)
         (tmp_path / "page.html").write_text(as_html(found, found.sections), encoding="utf-8")
         _draw(tmp_path / "page.html", picture, "1000,900")
     raw = picture.read_bytes()

@@ -1076,6 +1076,13 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/integration/system/test_whole_files.py",),
     ),
     Mutant(
+        "a file replaces a device or a pipe",
+        "licsync_daemon/system/files.py",
+        "if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode) or stat.S_ISDIR(mode)):",
+        "if False:",
+        ("tests/integration/system/test_whole_files.py",),
+    ),
+    Mutant(
         "the name of a durable file is lost",
         "licsync_daemon/system/files.py",
         "    try:\n        os.fsync(descriptor)\n",

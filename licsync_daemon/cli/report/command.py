@@ -1,6 +1,7 @@
 """`report`: read the files, forecast the seats, find likely duplicates, and print or write the result. Nothing else is read or kept."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -32,7 +33,7 @@ def report(arguments: argparse.Namespace) -> int:
     Raises:
         InputError: A file cannot be used, or the output cannot be written; nothing was printed.
     """
-    made = make(arguments.paths, dict(arguments.server), people=arguments.people, price=arguments.price)
+    made = make(arguments.paths, arguments.server, people=arguments.people, price=arguments.price)
     sections = _chosen(made, arguments)
     if arguments.output is None and arguments.format == "table":
         _show(made, sections, is_whole=bool(arguments.section))
@@ -41,11 +42,11 @@ def report(arguments: argparse.Namespace) -> int:
     if arguments.output is None:
         sys.stdout.write(text)
     else:
-        _write(arguments.output, text)
+        _write(arguments.output, text, [one.path for one in made.sources])
     return Exit.OK
 
 
-def make(paths: Sequence[Path], servers: dict[str, Path], *, people: bool = False, price: float | None = None) -> Report:
+def make(paths: Sequence[Path], servers: Sequence[tuple[str, Path]] = (), *, people: bool = False, price: float | None = None) -> Report:
     """Read the files and return what they say."""
     found = find(paths, servers)
     known = found.people if found.people is not None else ()
@@ -106,11 +107,17 @@ def _text(made: Report, sections: Sequence[Section], form: str) -> str:
             return "\n".join(lines)
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, text: str, inputs: Sequence[Path]) -> None:
+    step = "name a file in a folder that you may write to"
     try:
+        if os.path.lexists(path):
+            if path.is_symlink() or not path.is_file():
+                raise InputError(path, "cannot be written: not a regular file", step)
+            if any(path.samefile(one) for one in inputs):
+                raise InputError(path, "cannot be written: the report is made from this file", "name another file")
         write_whole(path, lambda file: file.write(text.encode()), part=path.with_name(f".{path.name}.part"), mode=0o600)
     except OSError as error:
-        raise InputError(path, f"cannot be written: {error.strerror}", "name a file in a folder that you may write to") from error
+        raise InputError(path, f"cannot be written: {error.strerror}", step) from error
 
 
 def _show(made: Report, sections: Sequence[Section], *, is_whole: bool) -> None:

@@ -104,7 +104,8 @@ def headline(report: Report) -> list[str]:
     total = sure + likely
     if total:
         money = f" ({_money(total * report.price)} at {_money(report.price)} each)" if report.price is not None else ""
-        lines = [f"{total:,} seats could be saved{money}: {sure:,} sure, {likely:,} likely. Each is one person who takes two seats."]
+        seats = "seat" if total == 1 else "seats"
+        lines = [f"{total:,} {seats} could be saved{money}: {sure:,} sure, {likely:,} likely. Each is one person who takes two seats."]
     else:
         lines = ["No likely duplicates were found: no person seems to take two seats."]
     forecast = report.forecast

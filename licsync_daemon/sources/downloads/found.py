@@ -1,7 +1,7 @@
 """What the paths of a report are: each file recognized by its columns, each site-admin report with its instance."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,12 +51,12 @@ class Found:
             yield from one
 
 
-def find(paths: Sequence[Path], servers: Mapping[str, Path]) -> Found:
+def find(paths: Sequence[Path], servers: Sequence[tuple[str, Path]]) -> Found:
     """Recognize files, and the reports in folders.
 
     Args:
         paths: Files and folders.
-        servers: Site-admin reports by the host name of their instance.
+        servers: Host names of instances with their site-admin reports.
 
     Raises:
         InputError: A named file is no report, two are of one thing, a folder has none, or the instance of a report is unknown.
@@ -65,7 +65,7 @@ def find(paths: Sequence[Path], servers: Mapping[str, Path]) -> Found:
     pages = ConsumedPages()
     reports: list[tuple[Table, bool]] = []
     for path, is_named in _files(paths):
-        if path.resolve() in {one.resolve() for one in servers.values()}:
+        if path.resolve() in {one.resolve() for _, one in servers}:
             continue
         _recognize(path, found, pages, reports, is_named=is_named)
     if not (reports or servers or found.people is not None or pages.people or pages.stated):
@@ -76,7 +76,7 @@ def find(paths: Sequence[Path], servers: Mapping[str, Path]) -> Found:
             raise InputError(found.files[0][0], "both a CSV and saved pages of the consumed licenses were given", "name one of them")
         found.people, found.stated = pages, pages.stated
     hosts = {bare_host(host) for person in found.people or () for host, _ in person.server_ids}
-    for host, path in servers.items():
+    for host, path in servers:
         table = read_table(path)
         if missing := ACCOUNTS - table.columns.keys():
             raise InputError(path, f"the header has no column {_names(missing)}", WANTED, table.header_line)
@@ -91,6 +91,10 @@ def _add(found: Found, host: str, table: Table) -> None:
         raise InputError(
             table.path, f"another file is already the report of {host}", "name one file for each instance, with --server HOST=FILE"
         )
+    if any(one.table.path.resolve() == table.path.resolve() for one in found.accounts):
+        raise InputError(
+            table.path, "the same file was given for two instances", "name one file for each instance, with --server HOST=FILE"
+        )
     name = host.casefold()
     found.instances.append(Instance(name=name, hostname=name))
     found.accounts.append(Accounts(table, name))
@@ -101,8 +105,12 @@ def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
     """Yield every file, and whether it was named itself."""
     seen: set[Path] = set()
     for path in paths:
-        if not path.exists():
-            raise InputError(path, "there is no such file or folder", WANTED)
+        try:
+            path.stat()
+        except FileNotFoundError as error:
+            raise InputError(path, "there is no such file or folder", WANTED) from error
+        except OSError as error:
+            raise InputError(path, f"cannot be read: {error.strerror}", "name a file that you may read") from error
         inside = sorted(one for one in path.rglob("*") if one.suffix.lower() in SUFFIXES and one.is_file()) if path.is_dir() else [path]
         if not inside:
             raise InputError(path, "the folder contains no report", WANTED)

@@ -99,6 +99,8 @@ def _beginning(path: Path) -> tuple[str, str]:
         step = "sign in and download it again" if "web page" in kind else "save or unpack it as CSV"
         raise InputError(path, f"this is {kind}, not a report", step)
     text, name = beginning_of(raw)
+    if not text.lstrip("\ufeff").strip():
+        raise InputError(path, "the file is empty", AGAIN)
     return text, next((codec for _, codec, known in ENCODINGS if known == name and codec.startswith(name.lower())), "utf-8-sig")
 
 

@@ -33,7 +33,7 @@ def people(found: Found) -> list[Person]:
 @pytest.mark.parametrize("form", HEADERS)
 def test_the_consumed_licenses_in_every_form_of_their_header(tmp_path: Path, form: str) -> None:
     """The same people, whatever the columns are called; unknown columns are ignored."""
-    found = people(find([written(tmp_path, consumed(form))], {}))
+    found = people(find([written(tmp_path, consumed(form))], []))
     assert [one.kind for one in found] == KINDS
     mona, hubot = found[:2]
     assert mona.server_ids == (("emea.corp.example", "1"), ("apac.corp.example", "1"))
@@ -58,7 +58,7 @@ SAVED = {
 def test_a_file_that_a_spreadsheet_saved_is_read(tmp_path: Path, saved: str) -> None:
     """Separators, encodings and line ends do not change what a report says."""
     text, encoding = SAVED[saved]
-    assert [one.kind for one in people(find([written(tmp_path, text, encoding=encoding)], {}))] == KINDS
+    assert [one.kind for one in people(find([written(tmp_path, text, encoding=encoding)], []))] == KINDS
 
 
 @pytest.mark.parametrize("joined", ["one file", "files", "a list", "after each other"])
@@ -71,7 +71,7 @@ def test_saved_pages_of_the_api(tmp_path: Path, joined: str) -> None:
         "a list": [f"[{first}, {second}]"],
         "after each other": [f"{first}\n{second}"],
     }[joined]
-    found = find([written(tmp_path, text, f"{number}.json") for number, text in enumerate(paths)], {})
+    found = find([written(tmp_path, text, f"{number}.json") for number, text in enumerate(paths)], [])
     assert [one.kind for one in people(found)] == KINDS
     assert people(found)[0].server_ids == (("emea.corp.example", "1"), ("apac.corp.example", "1"))
     assert found.stated == Stated(consumed=5, purchased=6)
@@ -99,7 +99,7 @@ def test_ids_of_accounts_in_both_orders(text: str, found: tuple[str, str] | None
 def test_a_folder_of_reports(tmp_path: Path) -> None:
     """Every report in it is used, each with the instance that the cloud knows by the name of its folder."""
     written(tmp_path, "notes", "notes.txt")
-    found = find([company(tmp_path)], {})
+    found = find([company(tmp_path)], [])
     assert [one.hostname for one in found.instances] == ["apac.corp.example", "emea.corp.example"]
     mona = ServerAccount(instance="apac.corp.example", id="1", login="mona", email="MONA@corp.example")
     assert next(found.every_account()) == mona
@@ -122,15 +122,15 @@ def test_a_folder_of_reports(tmp_path: Path) -> None:
 def test_the_instance_of_a_report_by_its_name(tmp_path: Path, name: str, host: str) -> None:
     """Of the file or its folder; a host that the cloud does not know is one as well."""
     cloud = written(tmp_path, consumed(), "consumed.csv")
-    assert [one.hostname for one in find([cloud, written(tmp_path, EMEA, name)], {}).instances] == [host]
+    assert [one.hostname for one in find([cloud, written(tmp_path, EMEA, name)], []).instances] == [host]
 
 
 def test_the_instance_of_a_report_by_an_option(tmp_path: Path) -> None:
     """`--server HOST=FILE` decides, also about a file in a folder that is named as well."""
     path = written(tmp_path, APAC, "all_users.csv")
     cloud = written(tmp_path, consumed(), "consumed.csv")
-    assert [one.hostname for one in find([tmp_path], {"apac.corp.example": path}).instances] == ["apac.corp.example"]
-    assert [one.hostname for one in find([cloud], {"apac.corp.example": path}).instances] == ["apac.corp.example"]
+    assert [one.hostname for one in find([tmp_path], [("apac.corp.example", path)]).instances] == ["apac.corp.example"]
+    assert [one.hostname for one in find([cloud], [("apac.corp.example", path)]).instances] == ["apac.corp.example"]
 
 
 def without(column: str) -> str:
@@ -140,6 +140,7 @@ def without(column: str) -> str:
 WRONG: dict[str, tuple[str | bytes, str]] = {
     "an empty file": ("", "the file is empty"),
     "only a mark": (b"\xef\xbb\xbf\n", "the file is empty"),
+    "only spaces of another script": ("\u00a0\u3000\n", "the file is empty"),
     "a web page": ("<!doctype html><title>Sign in</title>", "a web page"),
     "a workbook": (b"PK\x03\x04rest", "a spreadsheet's workbook"),
     "no login column": (without("github_com_login"), "the header has no column `github_com_login`"),
@@ -177,7 +178,7 @@ def test_a_wrong_file_is_named_with_place_and_step(tmp_path: Path, wrong: str) -
     content, words = WRONG[wrong]
     path = written(tmp_path, content, "emea.corp.example.csv" if wrong == "a rounded id" else "report")
     with pytest.raises(InputError) as refused:
-        everything(find([path], {}))
+        everything(find([path], []))
     assert words in str(refused.value)
     assert str(refused.value).startswith(str(path))
     assert "; " in str(refused.value)
@@ -191,13 +192,16 @@ def test_combinations_that_cannot_be_used(tmp_path: Path) -> None:
     emea, again = written(tmp_path, EMEA, "emea.corp.example.csv"), written(tmp_path, EMEA, "again/emea.corp.example.csv")
     (tmp_path / "empty").mkdir()
     for paths, servers, words in (
-        ([one, two], {}, "a second consumed-licenses report"),
-        ([one, rest], {}, "both a CSV and saved pages"),
-        ([emea, again], {}, "already the report of emea.corp.example"),
-        ([emea], {"emea.corp.example": again}, "already the report of emea.corp.example"),
-        ([tmp_path / "empty"], {}, "the folder contains no report"),
-        ([tmp_path / "missing"], {}, "there is no such file or folder"),
-        ([one], {"emea": one}, "the header has no column"),
+        ([one, two], [], "a second consumed-licenses report"),
+        ([one, rest], [], "both a CSV and saved pages"),
+        ([emea, again], [], "already the report of emea.corp.example"),
+        ([emea], [("emea.corp.example", again)], "already the report of emea.corp.example"),
+        ([one], [("emea", emea), ("EMEA:8443", again)], "already the report of EMEA"),
+        ([one], [("emea", emea), ("apac", emea)], "the same file was given for two instances"),
+        ([tmp_path / ("x" * 300)], [], "cannot be read: File name too long"),
+        ([tmp_path / "empty"], [], "the folder contains no report"),
+        ([tmp_path / "missing"], [], "there is no such file or folder"),
+        ([one], [("emea", one)], "the header has no column"),
     ):
         with pytest.raises(InputError, match=words):
             find(paths, servers)

@@ -13,7 +13,7 @@ from licsync_daemon.model.instance import ManualDelivery
 from licsync_daemon.model.usage import Export
 from licsync_daemon.state.digest_key import own_digest_key
 from licsync_daemon.state.held_exports import HELD, FileHeldExports
-from licsync_daemon.system.files import read_bounded, write_whole
+from licsync_daemon.system.files import read_bounded, write_together, write_whole
 from tests.fakes import T0, a_document, a_run, an_account, an_instance
 
 
@@ -146,3 +146,15 @@ def test_reading_neither_blocks_nor_fills_the_memory(tmp_path: Path) -> None:
     for path in (tmp_path / "pipe", tmp_path / "large", tmp_path, Path("/dev/zero"), tmp_path / "missing"):
         with pytest.raises(OSError):
             read_bounded(path, 1024)
+
+
+def test_what_is_no_file_is_never_replaced(tmp_path: Path) -> None:
+    """A pipe stays a pipe, as `/dev/null` stays a device for root; no temporary file is left."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="not a regular file"):
+        write_whole(pipe, lambda file: file.write(b"x"), part=tmp_path / ".part", mode=0o600)
+    with pytest.raises(OSError, match="not a regular file"):
+        write_together({pipe: lambda file: file.write(b"x")}, mode=0o600)
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]
