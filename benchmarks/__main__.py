@@ -50,6 +50,7 @@ def main() -> int:
     a_million()
     large_fleets()
     insight()
+    speed()
     unit_tests()
     return 0
 
@@ -132,6 +133,12 @@ def insight() -> None:
     """What the forecast and likely duplicates take, each in a process of its own."""
     for what, count in (("forecast", 1_000_000), ("duplicates", 10_000), ("duplicates", 100_000)):
         print(run(sys.executable, "-m", "benchmarks.insight", what, str(count)).strip())
+    print(run(sys.executable, "-m", "benchmarks.report"))
+
+
+def speed() -> None:
+    """One instance of a million accounts, beside the least that could do the same work."""
+    print(run(sys.executable, "-m", "benchmarks.speed"))
 
 
 def large_fleets() -> None:
