@@ -27,15 +27,15 @@ demo: $(VENV)/run.stamp ## a practice fleet on loopback, synced twice and shown
 	@echo 'To type licsync-daemon without its folder, in this terminal: export PATH="$(CURDIR)/$(BIN):$$PATH"'
 
 test: everyday ## everything needed to trust a clone
-	@echo 'Not run: tests/simulations, tests/torture and tests/system (a simulated year, kills and races by the thousand, machines with systemd, the image). Run them with: make test-all'
+	@echo 'Not run: tests/faults, tests/simulations, tests/torture and tests/system (misbehaving servers, a simulated year, kills and races by the thousand, machines with systemd, the image). Run them with: make test-all'
 
 test-all: everyday torture ## every test
 
 everyday: $(VENV)/dev.stamp
-	$(PYTEST) $(PARALLEL) tests/unit tests/properties tests/contract tests/integration tests/acceptance tests/faults
+	$(PYTEST) $(PARALLEL) tests/unit tests/properties tests/contract tests/integration tests/acceptance
 
 torture: $(VENV)/dev.stamp
-	$(PYTEST) tests/simulations tests/torture tests/system
+	$(PYTEST) tests/faults tests/simulations tests/torture tests/system
 
 test-pythons: ## the unit and contract tests on every Python from 3.11 that this machine has
 	.ci/test-pythons

@@ -96,6 +96,9 @@ def _served(path: Path, config: Config) -> tuple[float, int, float]:
         lock, until = config.state_dir / "daemon.lock", time.monotonic() + STARTUP_DELAY.total_seconds() + AFTERWARDS_S
         while not lock.exists():
             time.sleep(BEAT_S)
+        first = lock.stat().st_mtime
+        while lock.stat().st_mtime == first:  # the state is opened and checked, which takes seconds for one of this size
+            time.sleep(BEAT_S / 10)
         last, longest = lock.stat().st_mtime, 0.0
         while time.monotonic() < until:
             time.sleep(BEAT_S / 10)

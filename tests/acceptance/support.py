@@ -37,7 +37,7 @@ REPORT = "/stafftools/reports/all_users.csv"
 UPLOADS = "/licsync/uploads"
 # The invented people of a practice fleet: their logins, and so their addresses, hold this.
 #: Logins and addresses of generated people: a given name, a family name and a number.
-PEOPLE = re.compile(r"\b(?:{})-(?:[a-z-]*[a-z]-)?\d+".format("|".join(login_of(name, 0)[:-2] for name in GIVEN)).encode(), re.IGNORECASE)
+PEOPLE = re.compile(r"(?:{})-(?:[a-z-]*[a-z]-)?\d+".format("|".join(login_of(name, 0)[:-2] for name in GIVEN)).encode(), re.IGNORECASE)
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -251,7 +251,7 @@ def test_the_scanner_finds_what_it_looks_for(site: Site, evidence: Evidence) -> 
     planted = site.state_dir / "planted"
     token = site.box.instances["emea"].token
 
-    for content in (token.encode(), base64.b64encode(f"license-reader:{token}".encode()), b"Person-12@example.com"):
+    for content in (token.encode(), base64.b64encode(f"license-reader:{token}".encode()), b"Mona-Lisa-12@example.com"):
         planted.write_bytes(b"x" + content + b"y")
         assert len(evidence.leaks()) == 1
     planted.unlink()
