@@ -108,3 +108,23 @@ def test_files_of_others_are_not_touched(command: Command, tmp_path: Path) -> No
     assert command.run("report", files).code == 0
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files.rglob("*.csv")} == before
     assert EMEA in {content.decode() for content, _ in before.values()}
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "json", "md", "html"])
+def test_people_are_named_with_their_addresses(command: Command, tmp_path: Path, form: str) -> None:
+    """With --people whoever is asked can be written to; without it, no format contains an address."""
+    files = company(tmp_path)
+    section = () if form == "json" else ("--section", "fixes")
+    text = command.run("report", files, "--people", "--format", form, *section).out.replace("\\", "")
+    assert "hubert.boltanski@corp.example" in " ".join(text.split())
+    assert "[address]" not in text
+    assert "@corp.example" not in command.run("report", files, "--format", form).out
+
+
+def test_a_pipe_is_refused(command: Command, tmp_path: Path) -> None:
+    """It cannot be read twice, and waiting for a writer would never end."""
+    pipe = tmp_path / "pipe.csv"
+    os.mkfifo(pipe)
+    done = command.run("report", pipe)
+    assert (done.code, done.out) == (2, "")
+    assert f"{pipe}: not a regular file" in done.err

@@ -8,6 +8,7 @@ from pathlib import Path
 from licsync_daemon.cli.terminal import span
 from licsync_daemon.insight.decide import LIKELY, SURE
 from licsync_daemon.insight.results import Cause, Duplicates, Forecast, Group, Reason, State, Suggestion, Tier, Who
+from licsync_daemon.model.decode import printable
 from licsync_daemon.model.text import clean
 
 Cell = str | int | float | None
@@ -86,7 +87,8 @@ class Report:
 
     def __post_init__(self) -> None:
         wanted = (one for one in _sections(self) if one.rows and (self.people or not one.personal))
-        object.__setattr__(self, "sections", tuple(replace(one, rows=[tuple(map(_printable, row)) for row in one.rows]) for one in wanted))
+        shown = (replace(one, rows=[tuple(_printable(cell, personal=one.personal) for cell in row) for row in one.rows]) for one in wanted)
+        object.__setattr__(self, "sections", tuple(shown))
 
     @property
     def saved(self) -> dict[Tier, int]:
@@ -230,11 +232,14 @@ def _people(suggestions: Sequence[Suggestion]) -> Iterable[Section]:
 def ends(one: Suggestion) -> tuple[str, str]:
     """Return the names of the two seats."""
     first = one.account or one.invitation or one.subscription
-    return clean(first), clean(f"@{one.cloud_login}" if one.cloud_login else one.account2)
+    return printable(first), printable(f"@{one.cloud_login}" if one.cloud_login else one.account2)
 
 
-def _printable(cell: Cell) -> Cell:
-    return clean(cell, MAX_CELL) if isinstance(cell, str) else cell
+def _printable(cell: Cell, *, personal: bool) -> Cell:
+    """Return a cell on one line; an address stays only where people may be named."""
+    if not isinstance(cell, str):
+        return cell
+    return printable(cell, MAX_CELL) if personal else clean(cell, MAX_CELL)
 
 
 def _age(age: timedelta) -> str:

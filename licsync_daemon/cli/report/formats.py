@@ -8,6 +8,7 @@ from typing import Any
 
 from licsync_daemon.cli.report.content import MAX_CELL, Cell, Report, Section, headline
 from licsync_daemon.insight.results import Line, Tier
+from licsync_daemon.model.decode import printable
 from licsync_daemon.model.text import clean, iso
 
 VERSION = 1  # of the JSON; docs/report.schema.json
@@ -27,7 +28,7 @@ def safe(cell: Cell) -> Cell:
     """Return a cell that is no formula in any spreadsheet, on one line and without control characters."""
     if not isinstance(cell, str):
         return cell
-    text = clean(cell, MAX_CELL)
+    text = printable(cell, MAX_CELL)
     return f"'{text}" if text.lstrip().startswith(FORMULA) else text
 
 
@@ -44,7 +45,7 @@ def as_markdown(report: Report, sections: Sequence[Section]) -> str:
 
 def _escaped(cell: Cell) -> str:
     if isinstance(cell, str):
-        text = clean(cell, MAX_CELL)
+        text = printable(cell, MAX_CELL)
         return "".join(f"\\{char}" if char in "\\|*_`<>[]#@" else char for char in text)
     return "" if cell is None else f"{cell:,}"
 

@@ -111,6 +111,8 @@ def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
             raise InputError(path, "there is no such file or folder", WANTED) from error
         except OSError as error:
             raise InputError(path, f"cannot be read: {error.strerror}", "name a file that you may read") from error
+        if not path.is_dir() and not path.is_file():
+            raise InputError(path, "not a regular file: a report is read more than once", "save it to a file, and name that")
         inside = sorted(one for one in path.rglob("*") if one.suffix.lower() in SUFFIXES and one.is_file()) if path.is_dir() else [path]
         if not inside:
             raise InputError(path, "the folder contains no report", WANTED)
