@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Mapping
 
+NAMES_PEOPLE = frozenset({"duplicates", "fixes"})  # tables of `report`
 PRINTS_JSON = frozenset({"status", "history", "outbox", "config", "check", "demo"})
 
 
@@ -34,6 +35,8 @@ def _of_json(arguments: argparse.Namespace) -> str | None:
 def _of_a_command(arguments: argparse.Namespace, invented: Mapping[str, object]) -> str | None:
     if arguments.command == "history" and arguments.format is not None and (arguments.since is None or arguments.json):
         return "--format requires --since, and cannot be combined with --json"
+    if arguments.command == "report" and arguments.section in NAMES_PEOPLE and not arguments.people:
+        return f"--section {arguments.section} names people: add --people"
     if getattr(arguments, "scenario", None) is not None and _chooses_a_fleet(arguments, invented):
         return "--scenario uses its own fleet and cannot be combined with --fleet, --instances, --people or --seed"
     return None

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.support import COMMAND, Command
-from tests.reports import EMEA, company, consumed
+from tests.reports import EMEA, company, consumed, person
 
 
 def test_the_first_minutes(command: Command, tmp_path: Path) -> None:
@@ -59,6 +59,9 @@ BAD: dict[str, tuple[list[str], str]] = {
         ["report", "files", "--server", "h=emea.csv", "--server", "h=again.csv"],
         "another file is already the report of h",
     ),
+    "people without the option": (["report", "files", "--section", "fixes"], "--section fixes names people: add --people"),
+    "a table that is not there": (["report", "files/emea/all_users.csv", "--server", "emea=files/emea/all_users.csv", "--section", "organizations"], "there is no table `organizations` without a consumed-licenses report"),
+    "no rows": (["report", "empty.csv"], "empty.csv: the report has no rows"),
     "a table that is cut off": (["report", "cut.csv"], "cut.csv, line 7: the file ends in the middle of a line"),
 }  # fmt: skip
 
@@ -68,6 +71,7 @@ def test_wrong_use(command: Command, tmp_path: Path, bad: str) -> None:
     """Exit code 2, one clear message, nothing on stdout, no traceback."""
     arguments, words = BAD[bad]
     company(tmp_path / "files")
+    (tmp_path / "empty.csv").write_text(consumed(people=[]), newline="")
     (tmp_path / "cut.csv").write_text(consumed().rstrip(), newline="")
     for name in ("emea.csv", "again.csv"):
         (tmp_path / name).write_text(EMEA, newline="")
@@ -128,3 +132,11 @@ def test_a_pipe_is_refused(command: Command, tmp_path: Path) -> None:
     done = command.run("report", pipe)
     assert (done.code, done.out) == (2, "")
     assert f"{pipe}: not a regular file" in done.err
+
+
+def test_an_empty_table_has_its_header(command: Command, tmp_path: Path) -> None:
+    """A script can tell "nothing was found" from nothing."""
+    (tmp_path / "one.csv").write_text(consumed(people=[person("mona")]), newline="")
+    for arguments, header in (([], "cause,seats,sure,likely"), (["--people"], "tier,score,this seat,and this one,change,who,evidence")):
+        done = command.run("report", tmp_path / "one.csv", "--format", "csv", *arguments)
+        assert (done.code, done.out.splitlines()) == (0, [header])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from licsync_daemon.cli import terminal
 from licsync_daemon.cli.exit import Exit
-from licsync_daemon.cli.report.content import WITHOUT_PEOPLE, Cell, Report, Section, Source, headline
+from licsync_daemon.cli.report.content import Cell, Report, Section, Source, headline
 from licsync_daemon.cli.report.formats import as_csv, as_json, as_markdown
 from licsync_daemon.insight.cloud import Cloud
 from licsync_daemon.insight.duplicates import find_duplicates, group
@@ -51,6 +51,8 @@ def make(paths: Sequence[Path], servers: Sequence[tuple[str, Path]] = (), *, peo
     found = find(paths, servers)
     known = found.people if found.people is not None else ()
     cloud = Cloud(known, instances=found.instances)
+    if found.people is not None and not cloud.logins:
+        raise InputError(found.files[0][0], "the report has no rows", "download the report again")
     seats = forecast(cloud, found.every_account(), found.stated)
     duplicates = find_duplicates(cloud, known, found.every_account())
     return Report(
@@ -71,7 +73,7 @@ def show_first(made: Report) -> None:
     for number, line in enumerate(headline(made)):
         terminal.say(line, style="bold" if number == 0 else "")
     for one in made.sections:
-        if one.name == "causes":
+        if one.name == "causes" and one.rows:
             _show_table(one, one.rows)
 
 
@@ -80,8 +82,12 @@ def _chosen(made: Report, arguments: argparse.Namespace) -> Sequence[Section]:
     if wanted is None and arguments.format == "csv":
         wanted = "duplicates" if arguments.people else "causes"
     if wanted is None:
-        return made.sections
-    return [one for one in made.sections if one.name == wanted]
+        return [one for one in made.sections if one.rows]
+    chosen = [one for one in made.sections if one.name == wanted]
+    if not chosen:
+        cause = f"there is no table `{wanted}` without a consumed-licenses report"
+        raise InputError(made.sources[0].path, cause, "name that report as well")
+    return chosen
 
 
 def _text(made: Report, sections: Sequence[Section], form: str) -> str:
@@ -135,8 +141,6 @@ def _show(made: Report, sections: Sequence[Section], *, is_whole: bool) -> None:
         if one.note:
             terminal.say(one.note, style="dim")
     if is_whole:
-        if not sections:
-            terminal.say(f"nothing to show; {WITHOUT_PEOPLE}")
         return
     for path, reason in made.ignored:
         terminal.say(f"ignored: {path}: {reason}", hang=2)

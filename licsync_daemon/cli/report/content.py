@@ -46,7 +46,6 @@ REASONS = {
 }
 ESTIMATE = "an estimate by GitHub's published matching rule; only the next sync of every instance shows the real number"
 ALWAYS = frozenset({"stated", "unexplained", "forecast"})  # lines of the difference that stand there even when they are 0
-WITHOUT_PEOPLE = "names of people: add --people"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,7 @@ class Report:
     sections: tuple[Section, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        wanted = (one for one in _sections(self) if one.rows and (self.people or not one.personal))
+        wanted = (one for one in _sections(self) if self.people or not one.personal)
         shown = (replace(one, rows=[tuple(_printable(cell, personal=one.personal) for cell in row) for row in one.rows]) for one in wanted)
         object.__setattr__(self, "sections", tuple(shown))
 
