@@ -56,8 +56,6 @@ def write_together(files: Mapping[Path, Callable[[IO[bytes]], object]], *, mode:
     Raises:
         OSError, LookupError: As `write_whole`. No temporary file is left.
     """
-    for path in files:
-        _refuse_special(path)
     parts = {path: path.with_name(f".{path.name}.part") for path in files}
     with _removed_if_it_fails(parts.values()):
         for path, write in files.items():

@@ -13,7 +13,7 @@ from licsync_daemon.model.instance import ManualDelivery
 from licsync_daemon.model.usage import Export
 from licsync_daemon.state.digest_key import own_digest_key
 from licsync_daemon.state.held_exports import HELD, FileHeldExports
-from licsync_daemon.system.files import read_bounded, write_together, write_whole
+from licsync_daemon.system.files import read_bounded, write_whole
 from tests.fakes import T0, a_document, a_run, an_account, an_instance
 
 
@@ -154,7 +154,5 @@ def test_what_is_no_file_is_never_replaced(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     with pytest.raises(OSError, match="not a regular file"):
         write_whole(pipe, lambda file: file.write(b"x"), part=tmp_path / ".part", mode=0o600)
-    with pytest.raises(OSError, match="not a regular file"):
-        write_together({pipe: lambda file: file.write(b"x")}, mode=0o600)
     assert pipe.is_fifo()
     assert list(tmp_path.iterdir()) == [pipe]
