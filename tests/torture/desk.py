@@ -11,7 +11,7 @@ from licsync_daemon.model.instance import Instance
 from licsync_daemon.state import rows
 from licsync_daemon.state.digest_key import own_digest_key
 from licsync_daemon.state.files import Opened, open_state, prepare_state_dir
-from licsync_daemon.state.held_exports import HELD, FileHeldExports
+from licsync_daemon.state.held_exports import HELD, PREPARED, FileHeldExports
 from licsync_daemon.state.leases import FileLeases
 from licsync_daemon.state.sqlite import SqliteStore
 from licsync_daemon.state.workspace import DiskWorkspace
@@ -81,7 +81,7 @@ def at_a_desk(folder: Path, clock: QuickClock, tell: Tell | None = None) -> Iter
         store: Any = TellingStore(opened.store, tell) if tell else opened.store
         context = RunContext(
             store=store, adapters=far, clock=clock, workspace=DiskWorkspace(state), exports=FileHeldExports(state / HELD),
-            leases=FileLeases(state, clock), holder=this_process(clock.now()), digest_key=own_digest_key(state),
+            prepared=FileHeldExports(state / PREPARED), leases=FileLeases(state, clock), holder=this_process(clock.now()), digest_key=own_digest_key(state),
             fleet=(EMEA,),
         )  # fmt: skip
         yield Desk(context, FileLeases(state, clock), clock, far, opened)

@@ -34,7 +34,7 @@ from licsync_daemon.model.usage import Export, UploadState
 from licsync_daemon.rules.next_run import Planned, next_run, satisfies
 from licsync_daemon.rules.schedule import slot_at
 from licsync_daemon.state.files import open_state, prepare_state_dir
-from licsync_daemon.state.held_exports import HELD, FileHeldExports
+from licsync_daemon.state.held_exports import HELD, PREPARED, FileHeldExports
 from licsync_daemon.state.history import recorded
 from licsync_daemon.state.leases import FileLeases
 from licsync_daemon.state.workspace import DiskWorkspace
@@ -157,7 +157,8 @@ class Service(RuleBasedStateMachine):
     def _context(self) -> RunContext:
         return RunContext(
             store=self.store, adapters=self.world, clock=self.clock, workspace=DiskWorkspace(self.state_dir),
-            exports=FileHeldExports(self.state_dir / HELD), leases=FileLeases(self.state_dir, self.clock), holder=a_holder(), digest_key=b"key",
+            exports=FileHeldExports(self.state_dir / HELD), prepared=FileHeldExports(self.state_dir / PREPARED),
+            leases=FileLeases(self.state_dir, self.clock), holder=a_holder(), digest_key=b"key",
             fleet=tuple(self.instances.values()),
         )  # fmt: skip
 
