@@ -17,6 +17,9 @@ class MemoryStore(SqliteStore):
         db.execute("PRAGMA foreign_keys=ON")
         super().__init__(db)
 
+    def __del__(self) -> None:
+        self.close()  # a store that lasts as long as its user wants it; from Python 3.13 on, an open database would be a warning
+
 
 @cache
 def _empty() -> bytes:

@@ -21,7 +21,7 @@ from licsync_daemon.state.leases import FileLeases
 from licsync_daemon.state.memory import MemoryStore
 from licsync_daemon.sync.run import run_instance
 from licsync_daemon.system.clock import SystemClock
-from tests.fakes import FakeClock, FakeWorld, a_config, a_context, an_ended_run, an_instance
+from tests.fakes import FakeClock, FakeWorld, a_config, a_context, a_run, an_ended_run, an_instance
 from tests.integration.daemons import a_daemon
 from tests.integration.support import SYNC_STATUS, Practice
 
@@ -121,6 +121,7 @@ def test_a_check_locks_only_delivered_instances(tmp_path: Path) -> None:
 
     async def work() -> list[Instance]:
         await run_instance(context, emea, trigger=Trigger.SCHEDULE, reason="weekly slot", slot=None)
+        context.store.save_run(a_run("apac-run", instance="apac"), clock.now())  # in progress, not delivered
         with a_daemon(a_config(emea, apac, state_dir=tmp_path), context) as daemon:
             world.interfere = ask
             return list((await daemon._worker._check_deliveries()).served)

@@ -241,7 +241,7 @@ def test_everything_it_started_is_ended(tmp_path: Path, family: str, ending: str
             task.cancel()
         with pytest.raises((RunError, asyncio.CancelledError)):
             await task
-        assert not alive(number_in(there))
+        assert await until(lambda: not alive(number_in(there)))  # killed by then; a busy machine takes a moment to end it
 
     asyncio.run(scene())
 

@@ -47,6 +47,7 @@ def test_the_settings_of_a_session_are_in_force(address: str) -> None:
             "5000",
             value.rstrip("s"),
         }
+    assert engine.execute("SHOW idle_session_timeout").fetchone()["idle_session_timeout"] == "1min"
     reader = opened(address, create=False)
     assert reader.execute("SHOW idle_session_timeout").fetchone()["idle_session_timeout"] == "1h"
     engine.close()
