@@ -308,7 +308,7 @@ KINDS = [
     Kind(
         "sign-in page instead of the report",
         at("a", REPORT, reply(b"<!DOCTYPE html><html>Sign in</html>", Content_Type="text/html")),
-        "failed/report_not_csv",
+        "failed/bad_response",
     ),
     Kind("sign-in page instead of JSON", at("a", META, reply(b"<!DOCTYPE html><html>Sign in</html>", Content_Type="text/html")), NOT_SENT),
     Kind(
